@@ -1,0 +1,1 @@
+//! Batches frames from MQTT into windows in the bucket, and says so.

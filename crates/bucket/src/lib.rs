@@ -1,0 +1,147 @@
+//! The object store as Teiten needs it: get, put with headers, put-if-absent, put-if-match, list after a
+//! key, delete. [`S3Bucket`] speaks to anything S3-compatible, [`MemoryBucket`] is for tests; both pass
+//! [`conformance`].
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// An entity tag, compared byte for byte, without the quotes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ETag(Arc<str>);
+
+impl ETag {
+    /// The tag that a server sent, with or without quotes.
+    pub fn new(tag: &str) -> Self {
+        Self(tag.trim_matches('"').into())
+    }
+
+    /// The tag without quotes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An object that was read.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its version, for [`Condition::IfMatch`].
+    pub etag: ETag,
+}
+
+/// When a put may happen.
+#[derive(Debug, Clone, Default)]
+pub enum Condition {
+    /// Whatever is there.
+    #[default]
+    Always,
+    /// Only if there is no object of this key (If-None-Match: *).
+    IfAbsent,
+    /// Only if the object is still this version (If-Match). Fails on an absent object.
+    IfMatch(ETag),
+}
+
+/// The headers that an object is served with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers {
+    /// Content-Type.
+    pub content_type: &'static str,
+    /// Cache-Control; none where empty.
+    pub cache_control: &'static str,
+}
+
+/// What became of a put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// The object is stored, as this version.
+    Stored(ETag),
+    /// The condition did not hold (412, or 409 where two writers met); nothing was changed.
+    Refused,
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// When it was last written, in milliseconds since the Unix epoch.
+    pub modified_unix_millis: u64,
+}
+
+/// One bucket of an object store.
+#[async_trait]
+pub trait Bucket: Send + Sync + fmt::Debug {
+    /// The bucket's name.
+    fn name(&self) -> &str;
+
+    /// Reads an object whole; `None` if there is none.
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError>;
+
+    /// Writes an object whole, if `condition` holds.
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError>;
+
+    /// The objects whose keys start with `prefix` and come after `after` (byte order), in order; at most
+    /// `count_max`.
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError>;
+
+    /// Deletes an object; one that does not exist is deleted already.
+    async fn delete(&self, key: &str) -> Result<(), BucketError>;
+}
+
+/// Why the store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    /// The store could not be reached, did not answer in time, or answered 5xx or 429: try again later.
+    #[error("bucket {bucket}: {operation} {key:?}: the store is unavailable: {why}")]
+    Unavailable {
+        /// The bucket.
+        bucket: String,
+        /// get, put, list, delete.
+        operation: &'static str,
+        /// The key or prefix.
+        key: String,
+        /// The cause.
+        why: String,
+    },
+    /// The store refused, and will again (no such bucket, access denied, …).
+    #[error("bucket {bucket}: {operation} {key:?}: the store refused: {why}")]
+    Refused {
+        /// The bucket.
+        bucket: String,
+        /// get, put, list, delete.
+        operation: &'static str,
+        /// The key or prefix.
+        key: String,
+        /// The cause.
+        why: String,
+    },
+}
+
+impl BucketError {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}

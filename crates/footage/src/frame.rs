@@ -1,0 +1,98 @@
+//! A frame: one JPEG that carries its capture time and its identity.
+
+use std::{fmt, str::FromStr};
+
+use bytes::Bytes;
+
+use crate::{hash::parse_hex_u64, time::Timestamp};
+
+/// Names one run of one publisher: a random number, chosen when it starts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BootId(pub u64);
+
+/// 16 lower-case hex digits.
+impl fmt::Display for BootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for BootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Text that is no boot id or frame id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no frame identity: expected lower-case hex digits, 16 for the boot, 16 for the sequence")]
+pub struct FrameIdError {
+    text: String,
+}
+
+impl FrameIdError {
+    fn new(text: &str) -> Self {
+        Self { text: text.chars().take(40).collect() }
+    }
+}
+
+impl FromStr for BootId {
+    type Err = FrameIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse_hex_u64(text).map(Self).ok_or_else(|| FrameIdError::new(text))
+    }
+}
+
+/// The identity of a frame: which run of its publisher made it, and its number within that run.
+/// Two messages with one identity are the same frame.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameId {
+    /// The publisher's run.
+    pub boot: BootId,
+    /// 0, 1, 2, … within the run.
+    pub sequence: u64,
+}
+
+/// EXIF's ImageUniqueID: 32 lower-case hex digits, boot then sequence.
+impl fmt::Display for FrameId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:016x}", self.boot, self.sequence)
+    }
+}
+
+impl fmt::Debug for FrameId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for FrameId {
+    type Err = FrameIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let boot = BootId(parse_hex_u64(text.get(..16)?)?);
+            let sequence = parse_hex_u64(text.get(16..)?)?;
+            Some(Self { boot, sequence })
+        };
+        parse().ok_or_else(|| FrameIdError::new(text))
+    }
+}
+
+/// One JPEG of a camera, with what its stamp says. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its identity.
+    pub id: FrameId,
+    /// When it was captured.
+    pub captured: Timestamp,
+    /// The whole stamped JPEG, SOI to EOI.
+    pub jpeg: Bytes,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({} at {}, {} bytes)", self.id, self.captured, self.jpeg.len())
+    }
+}

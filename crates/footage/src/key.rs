@@ -1,0 +1,286 @@
+//! Object keys, both ways. A key is a function of what the object holds, so a step done twice gives the same
+//! objects; a listing tells camera, start and length, and sorts by time.
+//!
+//! Keys are relative to their bucket: `frames` holds batches and `media` what players read.
+
+use std::{fmt, str::FromStr};
+
+use crate::{camera::CameraId, hash::ContentHash, window::Window};
+
+/// The bucket of batches, private and short-lived.
+pub const FRAMES_BUCKET: &str = "frames";
+/// The bucket of what players read.
+pub const MEDIA_BUCKET: &str = "media";
+
+/// A key that is none of Teiten's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key:?} is no key of {expected}")]
+pub struct KeyError {
+    key: String,
+    expected: &'static str,
+}
+
+impl KeyError {
+    fn new(key: &str, expected: &'static str) -> Self {
+        Self { key: key.chars().take(200).collect(), expected }
+    }
+}
+
+/// What the frames of a batch are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BatchFormat {
+    /// Concatenated JPEGs, `.mjpeg`.
+    Mjpeg,
+    /// Concatenated H.264 access units in Annex B form, `.h264`.
+    H264,
+}
+
+impl BatchFormat {
+    /// The file name's extension.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Mjpeg => "mjpeg",
+            Self::H264 => "h264",
+        }
+    }
+
+    /// The media type of the object.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Mjpeg => "video/x-motion-jpeg",
+            Self::H264 => "video/h264",
+        }
+    }
+}
+
+/// `<camera>/<yyyy-mm-dd>/<hh>/<start>-<ms>.mjpeg` in `frames`: the batch of one window.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BatchKey {
+    /// Whose frames.
+    pub camera: CameraId,
+    /// Which window.
+    pub window: Window,
+    /// What the frames are.
+    pub format: BatchFormat,
+}
+
+impl fmt::Display for BatchKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}/{}/{}.{}",
+            self.camera,
+            Hour::of(self.window),
+            self.window,
+            self.format.extension()
+        )
+    }
+}
+
+impl FromStr for BatchKey {
+    type Err = KeyError;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (camera, name) = camera_and_name(key)?;
+            // The fraction of the second has a dot too, so the extension is what follows the last one.
+            let (window, extension) = name.rsplit_once('.')?;
+            let format = [BatchFormat::Mjpeg, BatchFormat::H264]
+                .into_iter()
+                .find(|format| format.extension() == extension)?;
+            let parsed = Self { camera, window: window.parse().ok()?, format };
+            (parsed.to_string() == key).then_some(parsed)
+        };
+        parse().ok_or_else(|| KeyError::new(key, "a batch"))
+    }
+}
+
+/// `<camera>/init-<hash>.mp4` in `media`: an init section, named by the hash of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InitKey {
+    /// Whose.
+    pub camera: CameraId,
+    /// The hash of the object's bytes.
+    pub hash: ContentHash,
+}
+
+impl InitKey {
+    /// The file name: the key without its camera, as a live playlist names it.
+    pub fn name(&self) -> String {
+        format!("init-{}.mp4", self.hash)
+    }
+}
+
+impl fmt::Display for InitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/init-{}.mp4", self.camera, self.hash)
+    }
+}
+
+impl FromStr for InitKey {
+    type Err = KeyError;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (camera, name) = key.split_once('/')?;
+            let hash = name.strip_prefix("init-")?.strip_suffix(".mp4")?;
+            Some(Self { camera: camera.parse().ok()?, hash: hash.parse().ok()? })
+        };
+        parse().ok_or_else(|| KeyError::new(key, "an init section"))
+    }
+}
+
+/// `<camera>/<yyyy-mm-dd>/<hh>/<start>-<ms>-<init>-<frames>.m4s` in `media`: a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SegmentKey {
+    /// Whose.
+    pub camera: CameraId,
+    /// Which window it covers.
+    pub window: Window,
+    /// The hash of its init section's bytes.
+    pub init: ContentHash,
+    /// The hash of the identities of its frames ([`crate::Batch::frames_hash`]).
+    pub frames: ContentHash,
+}
+
+impl SegmentKey {
+    /// The key of the init section that this segment needs.
+    pub fn init_key(&self) -> InitKey {
+        InitKey { camera: self.camera.clone(), hash: self.init }
+    }
+
+    /// `<yyyy-mm-dd>/<hh>/…`: the key without its camera, as a live playlist names it.
+    pub fn relative(&self) -> String {
+        format!("{}/{}-{}-{}.m4s", Hour::of(self.window), self.window, self.init, self.frames)
+    }
+
+    /// The inverse of [`SegmentKey::relative`].
+    pub fn from_relative(camera: &CameraId, relative: &str) -> Result<Self, KeyError> {
+        format!("{camera}/{relative}").parse()
+    }
+}
+
+impl fmt::Display for SegmentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.camera, self.relative())
+    }
+}
+
+impl FromStr for SegmentKey {
+    type Err = KeyError;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (camera, name) = camera_and_name(key)?;
+            let mut parts = name.strip_suffix(".m4s")?.rsplitn(3, '-');
+            let frames = parts.next()?.parse().ok()?;
+            let init = parts.next()?.parse().ok()?;
+            let window = parts.next()?.parse().ok()?;
+            let parsed = Self { camera, window, init, frames };
+            (parsed.to_string() == key).then_some(parsed)
+        };
+        parse().ok_or_else(|| KeyError::new(key, "a segment"))
+    }
+}
+
+/// `<camera>/live.m3u8` in `media`.
+pub fn live_playlist_key(camera: &CameraId) -> String {
+    format!("{camera}/live.m3u8")
+}
+
+/// `cameras.json` in `media`: the names of all cameras that ever had a playlist.
+pub const CAMERAS_KEY: &str = "cameras.json";
+
+/// `<yyyy-mm-dd>/<hh>`, the folder of a window: the hour (UTC) that it starts in.
+struct Hour(jiff::civil::DateTime);
+
+impl Hour {
+    fn of(window: Window) -> Self {
+        Self(window.start().civil())
+    }
+}
+
+impl fmt::Display for Hour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = self.0;
+        write!(f, "{:04}-{:02}-{:02}/{:02}", c.year(), c.month(), c.day(), c.hour())
+    }
+}
+
+/// Splits `<camera>/<day>/<hour>/<name>`; that day and hour are right is seen by formatting again.
+fn camera_and_name(key: &str) -> Option<(CameraId, &str)> {
+    let mut parts = key.splitn(4, '/');
+    let camera = parts.next()?.parse().ok()?;
+    let name = parts.nth(2)?;
+    Some((camera, name))
+}
+
+/// Where the segments of a camera from `window` on begin in a listing of `media`: every key of an earlier
+/// window sorts before this, every key of this or a later one after it.
+pub fn segments_from(camera: &CameraId, window: Window) -> String {
+    // Just the start, without length and hashes: the start alone decides the order.
+    let name = window.to_string();
+    let start = name.split('-').next().unwrap_or_default();
+    format!("{camera}/{}/{start}", Hour::of(window))
+}
+
+/// The prefix of all segments of a camera in `media` (of the years 2000 to 2999): days come before every
+/// other name in a camera's folder.
+pub fn segments_prefix(camera: &CameraId) -> String {
+    format!("{camera}/2")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGMENT: &str =
+        "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s";
+
+    /// Golden: these are the keys of stored footage. A change needs a migration.
+    #[test]
+    fn keys_are_what_docs_formats_says() {
+        let camera = CameraId::new("front-door").unwrap();
+        let window = "20261123T040501.000Z-1000".parse().unwrap();
+        let batch = BatchKey { camera: camera.clone(), window, format: BatchFormat::Mjpeg };
+        assert_eq!(batch.to_string(), "front-door/2026-11-23/04/20261123T040501.000Z-1000.mjpeg");
+        let init = ContentHash::of(b"");
+        let segment = SegmentKey { camera: camera.clone(), window, init, frames: ContentHash::of(b"abc") };
+        assert_eq!(segment.to_string(), SEGMENT);
+        assert_eq!(segment.init_key().to_string(), "front-door/init-e3b0c44298fc1c14.mp4");
+        assert_eq!(live_playlist_key(&camera), "front-door/live.m3u8");
+    }
+
+    #[test]
+    fn keys_parse_back_and_foreign_ones_do_not() {
+        let segment: SegmentKey = SEGMENT.parse().unwrap();
+        assert_eq!(segment.to_string(), SEGMENT);
+        assert_eq!(SegmentKey::from_relative(&segment.camera, &segment.relative()), Ok(segment.clone()));
+        let init = segment.init_key();
+        assert_eq!(init.to_string().parse(), Ok(init));
+        let batch = "front-door/2026-11-23/04/20261123T040501.000Z-1000.h264";
+        assert_eq!(batch.parse::<BatchKey>().unwrap().to_string(), batch);
+        for key in [
+            "",
+            "front-door/live.m3u8",
+            "front-door/2026-11-23/05/20261123T040501.000Z-1000.mjpeg",
+            "front-door/2026-11-23/04/20261123T040501.000Z-1000.avi",
+            "Front/2026-11-23/04/20261123T040501.000Z-1000.mjpeg",
+            "front-door/2026-11-23/04/x/20261123T040501.000Z-1000.mjpeg",
+        ] {
+            assert!(key.parse::<BatchKey>().is_err(), "{key:?}");
+            assert!(key.parse::<SegmentKey>().is_err(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_listing_from_a_window_on_starts_with_its_segments() {
+        let segment: SegmentKey = SEGMENT.parse().unwrap();
+        let from = segments_from(&segment.camera, segment.window);
+        assert!(*SEGMENT > *from);
+        let earlier = SegmentKey { window: "20261123T040500.000Z-1000".parse().unwrap(), ..segment.clone() };
+        assert!(earlier.to_string() < from);
+        assert!(from.starts_with(&segments_prefix(&segment.camera)));
+        assert!(live_playlist_key(&segment.camera) > segment.to_string());
+    }
+}

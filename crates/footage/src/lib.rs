@@ -1,0 +1,36 @@
+//! Teiten's vocabulary: cameras, times, windows, frames, batches, segments, keys, topics and events.
+//!
+//! Everything here is a value or a pure function of values: no I/O, no async, no clock. What the parts of
+//! Teiten promise each other (docs/formats.md) is defined once, here, and nowhere else.
+//!
+//! The way of a frame through the types: a [`Frame`] is one JPEG with its capture time and identity inside
+//! ([`stamp`]); all frames of one camera in one [`Window`] make a [`Batch`], stored under a
+//! [`BatchKey`]; a batch is encoded to a segment, stored under a [`SegmentKey`]; a playlist lists segments.
+
+pub mod batch;
+pub mod camera;
+pub mod cloudevent;
+pub mod event;
+pub mod frame;
+pub mod hash;
+pub mod jpeg;
+pub mod key;
+pub mod limits;
+pub mod notification;
+pub mod stamp;
+pub mod stored;
+pub mod time;
+pub mod topic;
+pub mod window;
+
+pub use batch::Batch;
+pub use camera::CameraId;
+pub use cloudevent::CloudEvent;
+pub use event::Event;
+pub use frame::{BootId, Frame, FrameId};
+pub use hash::ContentHash;
+pub use key::{BatchKey, InitKey, SegmentKey};
+pub use stored::Stored;
+pub use time::{Ticks, Timestamp};
+pub use topic::Topic;
+pub use window::{Window, WindowLength};

@@ -1,0 +1,1 @@
+//! S3 event notifications, as MinIO, AWS S3 and Ceph post them.

@@ -1,0 +1,114 @@
+//! MQTT topics, both ways.
+
+use std::{fmt, str::FromStr};
+
+use crate::camera::CameraId;
+
+/// A topic of Teiten's.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// `teiten/<camera>/frame`: a JPEG, QoS 1.
+    Frame(CameraId),
+    /// `teiten/<camera>/video`: an H.264 access unit in Annex B form, QoS 1.
+    Video(CameraId),
+    /// `teiten/<camera>/status`: retained, `online` or (as last will) `offline`.
+    Status(CameraId),
+    /// `teiten/<camera>/telemetry`: JSON.
+    Telemetry(CameraId),
+    /// `teiten/<camera>/event`: JSON, motion seen by a sensor.
+    Event(CameraId),
+    /// `teiten/<camera>/control`: JSON, to the camera.
+    Control(CameraId),
+    /// `teiten/<camera>/preview`: about one JPEG a second, QoS 0.
+    Preview(CameraId),
+    /// `teiten/<camera>/stored`: which frames are stored, bridge to camera, QoS 0 ([`crate::Stored`]).
+    Stored(CameraId),
+    /// `teiten-bridge/hello`: a bridge has subscribed, QoS 0.
+    Hello,
+}
+
+/// The filter that matches every camera's frames.
+pub const ALL_FRAMES: &str = "teiten/+/frame";
+/// The filter that matches every camera's status.
+pub const ALL_STATUS: &str = "teiten/+/status";
+/// The payload of [`Topic::Status`] while a camera is connected.
+pub const ONLINE: &str = "online";
+/// The payload of [`Topic::Status`] once it is not.
+pub const OFFLINE: &str = "offline";
+
+const HELLO: &str = "teiten-bridge/hello";
+
+/// A topic that is none of Teiten's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{topic:?} is no topic of Teiten's: expected teiten/<camera>/frame, …/status or the like")]
+pub struct TopicError {
+    topic: String,
+}
+
+impl Topic {
+    fn parts(&self) -> Option<(&CameraId, &'static str)> {
+        Some(match self {
+            Self::Frame(camera) => (camera, "frame"),
+            Self::Video(camera) => (camera, "video"),
+            Self::Status(camera) => (camera, "status"),
+            Self::Telemetry(camera) => (camera, "telemetry"),
+            Self::Event(camera) => (camera, "event"),
+            Self::Control(camera) => (camera, "control"),
+            Self::Preview(camera) => (camera, "preview"),
+            Self::Stored(camera) => (camera, "stored"),
+            Self::Hello => return None,
+        })
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts() {
+            Some((camera, leaf)) => write!(f, "teiten/{camera}/{leaf}"),
+            None => f.write_str(HELLO),
+        }
+    }
+}
+
+impl FromStr for Topic {
+    type Err = TopicError;
+
+    fn from_str(topic: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            if topic == HELLO {
+                return Some(Self::Hello);
+            }
+            let (camera, leaf) = topic.strip_prefix("teiten/")?.split_once('/')?;
+            let camera = CameraId::new(camera).ok()?;
+            Some(match leaf {
+                "frame" => Self::Frame(camera),
+                "video" => Self::Video(camera),
+                "status" => Self::Status(camera),
+                "telemetry" => Self::Telemetry(camera),
+                "event" => Self::Event(camera),
+                "control" => Self::Control(camera),
+                "preview" => Self::Preview(camera),
+                "stored" => Self::Stored(camera),
+                _ => return None,
+            })
+        };
+        parse().ok_or_else(|| TopicError { topic: topic.chars().take(200).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_parse_back_and_foreign_ones_do_not() {
+        for leaf in ["frame", "video", "status", "telemetry", "event", "control", "preview", "stored"] {
+            let text = format!("teiten/front-door/{leaf}");
+            assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
+        }
+        assert_eq!("teiten-bridge/hello".parse::<Topic>().unwrap().to_string(), "teiten-bridge/hello");
+        for text in ["", "teiten", "teiten/a", "teiten/a/b", "teiten/A/frame", "teiten/a/frame/x", "x/a/frame"] {
+            assert!(text.parse::<Topic>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! All of Teiten in one process for one machine.

@@ -1,0 +1,1 @@
+//! The camera: captures, stamps, spools and publishes frames.

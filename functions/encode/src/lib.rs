@@ -1,0 +1,1 @@
+//! A batch of JPEGs in, one CMAF segment out.

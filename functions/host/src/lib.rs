@@ -1,0 +1,26 @@
+//! One HTTP handler for event functions, on Knative (HTTP on `$PORT`) and on AWS Lambda alike.
+
+use async_trait::async_trait;
+use teiten_footage::Event;
+
+/// What a function does with an event.
+#[async_trait]
+pub trait Function: Send + Sync + 'static {
+    /// The function's name, for logs.
+    const NAME: &'static str;
+
+    /// Handles one event. `Ok(Some(reply))` is a new event for whoever waits for it, `Ok(None)` means done.
+    /// Success is only returned once everything that the event asked for is durable.
+    async fn handle(&self, event: Event) -> Result<Option<Event>, Failure>;
+}
+
+/// Why an event was not handled.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It never will be: answered 4xx (422), so nobody sends it again.
+    #[error("{0:#}")]
+    Permanent(anyhow::Error),
+    /// It may be later: answered 503, so it is sent again.
+    #[error("{0:#}")]
+    Transient(anyhow::Error),
+}
