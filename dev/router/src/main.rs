@@ -1,0 +1,54 @@
+//! `teiten-router --listen ADDRESS --trigger TYPE=URL …`
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use clap::Parser;
+use teiten_router::{RetryPolicy, Router, Trigger};
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio_util::sync::CancellationToken;
+
+/// Routes CloudEvents to subscribers over HTTP as a Knative Broker does, on one machine.
+#[derive(Parser)]
+struct Options {
+    /// Where to take events.
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    listen: SocketAddr,
+    /// Events of this type go to this URL (repeatable).
+    #[arg(long = "trigger", value_name = "TYPE=URL", value_parser = parse_trigger)]
+    triggers: Vec<Trigger>,
+}
+
+fn parse_trigger(text: &str) -> Result<Trigger, String> {
+    match text.split_once('=') {
+        Some((kind, subscriber)) if subscriber.starts_with("http://") && !kind.is_empty() => Ok(Trigger {
+            kind: kind.to_owned(),
+            subscriber: subscriber.to_owned(),
+            concurrency_max: std::thread::available_parallelism().map_or(1, usize::from),
+        }),
+        _ => Err("expected TYPE=http://…, such as teiten.batch.stored=http://127.0.0.1:8082/".to_owned()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    teiten_telemetry::init();
+    let options = Options::parse();
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let shutdown = CancellationToken::new();
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            shutdown.cancel();
+        }
+    });
+    Router::new(options.triggers, RetryPolicy::default()).serve(listener, shutdown).await?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+# Run these as `./just NAME`, which brings its own copy of just where there is none.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+export CARGO_TERM_PROGRESS_WHEN := "never"
+
+# What there is.
+default:
+    @just --justfile {{ justfile() }} --list --unsorted
+
+# Everything on this machine: cameras, broker, bridge, S3 store, functions, viewer. Options: ./just demo --help
+demo *ARGS: _build-tools viewer
+    #!/usr/bin/env bash
+    set -euo pipefail
+    args=({{ ARGS }})
+    case " ${args[*]-} " in
+      *" --help "* | *" -h "* | *" --footage"*) ;;
+      *) # Real footage beside the synthetic cameras, where it can be had.
+        if scripts/need ffmpeg && footage=$(scripts/footage); then
+          args+=(--footage "$footage")
+        else
+          echo "Going on with synthetic cameras alone." >&2
+        fi ;;
+    esac
+    echo "Building (a few minutes the first time)" >&2
+    cargo build --release --quiet -p teiten-dev
+    exec target/release/teiten-dev "${args[@]}"
+
+# Every test: units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end.
+test: _test-tools viewer
+    cd viewer && npm test --silent
+    cargo build --workspace --bins
+    cargo test --workspace --exclude teiten-tests
+    # In real time and with processes that are killed: one after another.
+    cargo test -p teiten-tests -- --test-threads=1
+
+# Format, lints with warnings denied, dependencies' licences and sources.
+check: _build-tools viewer
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cd viewer && npm run --silent check
+    scripts/cargo-deny check licenses bans sources
+
+# Measurements, with ratios taken in the same run.
+bench: _test-tools viewer
+    cargo bench -p teiten-encode
+    cargo run --release -p teiten-tests --bin delay
+
+# The object store's conformance suite against any S3 endpoint: ./just conformance http://KEY:SECRET@HOST:PORT/BUCKET
+conformance URL: _build-tools
+    cargo run --quiet -p teiten-bucket --bin teiten-conformance -- {{ URL }}
+
+# Builds the viewer's page into viewer/dist.
+viewer:
+    @scripts/need node
+    cd viewer && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; } && npm run --silent build
+
+_build-tools:
+    @scripts/need rust cc cmake nasm
+
+_test-tools: _build-tools
+    @scripts/need node ffmpeg mosquitto mosquitto-clients chromium
