@@ -1,11 +1,16 @@
 //! A batch: all frames of one camera in one window, in the order of their capture; as bytes, the JPEGs one
 //! after another, which is a playable `.mjpeg` file.
 
+use std::{fmt, ops::Range};
+
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    frame::{Frame, FrameId},
+    frame::{BootId, Frame, FrameId},
     hash::ContentHash,
+    jpeg,
+    limits::{FRAME_BYTES_MAX, WINDOW_FRAMES_MAX},
+    stamp,
     window::Window,
 };
 
@@ -45,9 +50,12 @@ impl Batch {
         if let Some(late) = frames.iter().find(|frame| frame.captured >= window.end()) {
             return Err(BatchError::TooLate { window, id: late.id });
         }
-        frames.sort_by_key(|frame| (frame.captured, frame.id));
-        // One identity has one capture time, so repetitions are neighbours.
+        // Frames of one identity are one frame. Should they differ all the same, then the greatest stays, so
+        // that the order in which they came never shows.
+        let rank = |frame: &Frame| (frame.captured, frame.jpeg.clone());
+        frames.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| rank(b).cmp(&rank(a))));
         frames.dedup_by_key(|frame| frame.id);
+        frames.sort_unstable_by_key(|frame| (frame.captured, frame.id));
         let held = frames.partition_point(|frame| frame.captured < window.start());
         let first = if held == frames.len() { held.saturating_sub(1) } else { held };
         frames.drain(..first);
@@ -69,7 +77,7 @@ impl Batch {
         self.frames[0].captured < self.window.start()
     }
 
-    /// This batch and `other`, of the same window, as one.
+    /// This batch and `other`, of the same window, as one. Order and repetition of merges do not matter.
     ///
     /// # Panics
     /// If `other` is of another window.
@@ -82,9 +90,11 @@ impl Batch {
 
     /// The hash of the identities of the frames, in order: part of the segment's key.
     pub fn frames_hash(&self) -> ContentHash {
-        ContentHash::of_parts(self.frames.iter().flat_map(|frame| {
-            [frame.id.boot.0.to_be_bytes(), frame.id.sequence.to_be_bytes()]
-        }))
+        ContentHash::of_parts(
+            self.frames
+                .iter()
+                .flat_map(|frame| [frame.id.boot.0.to_be_bytes(), frame.id.sequence.to_be_bytes()]),
+        )
     }
 
     /// The JPEGs, one after another.
@@ -96,3 +106,132 @@ impl Batch {
         bytes.freeze()
     }
 }
+
+/// What the bytes of a stored batch turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The batch; `None` if no frame was usable.
+    pub batch: Option<Batch>,
+    /// What was left out, in the order of the object.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A run of bytes of a stored batch that gave no frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where it starts, in bytes from the beginning of the object.
+    pub offset: usize,
+    /// How many bytes it has.
+    pub length: usize,
+    /// What is wrong with it.
+    pub why: RejectedWhy,
+}
+
+/// Why bytes of a stored batch gave no frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectedWhy {
+    /// They are no whole JPEG.
+    Foreign,
+    /// A JPEG without a stamp, among others that have one.
+    Unstamped,
+    /// A frame captured after the window.
+    TooLate,
+    /// A JPEG larger than [`FRAME_BYTES_MAX`].
+    TooLarge,
+    /// Everything behind the first [`WINDOW_FRAMES_MAX`] JPEGs.
+    TooMany,
+}
+
+impl RejectedWhy {
+    /// A constant phrase, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Foreign => "not a whole JPEG",
+            Self::Unstamped => "JPEG without a stamp",
+            Self::TooLate => "captured after the window",
+            Self::TooLarge => "larger than a frame may be",
+            Self::TooMany => "more frames than a window may have",
+        }
+    }
+}
+
+impl fmt::Display for RejectedWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Rejected {
+    fn new(bytes: Range<usize>, why: RejectedWhy) -> Self {
+        Self { offset: bytes.start, length: bytes.len(), why }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes at {}: {}", self.length, self.offset, self.why)
+    }
+}
+
+/// The batch that `bytes`, the object of `window`, hold. The frames are slices of `bytes`.
+///
+/// An object in which no JPEG has a stamp was put there by some other tool: its JPEGs are spread evenly over
+/// the window and stamped, with identities made of the object's hash and their order, so that reading it again
+/// gives the same frames.
+///
+/// Takes time linear in `bytes`, and the number of rejections is bounded too.
+pub fn parse(window: Window, bytes: &Bytes) -> Parsed {
+    let (jpegs, mut rejected) = find_jpegs(bytes);
+    let stamps: Vec<_> = jpegs.iter().map(|at| stamp::read_whole(&bytes[at.clone()])).collect();
+    let mut frames = Vec::with_capacity(jpegs.len());
+    if stamps.iter().all(Option::is_none) {
+        let boot = BootId(ContentHash::of(bytes).to_u64());
+        let apart = window.length().duration() / jpegs.len().max(1) as u32;
+        for (sequence, at) in (0..).zip(&jpegs) {
+            let id = FrameId { boot, sequence };
+            let captured = window.start() + apart * sequence as u32;
+            frames.push(Frame { id, captured, jpeg: stamp::write_whole(&bytes[at.clone()], id, captured) });
+        }
+    } else {
+        for (at, stamp) in jpegs.into_iter().zip(stamps) {
+            match stamp {
+                None => rejected.push(Rejected::new(at, RejectedWhy::Unstamped)),
+                Some((_, captured)) if captured >= window.end() => {
+                    rejected.push(Rejected::new(at, RejectedWhy::TooLate));
+                }
+                Some((id, captured)) => frames.push(Frame { id, captured, jpeg: bytes.slice(at) }),
+            }
+        }
+        rejected.sort_unstable_by_key(|rejected| rejected.offset);
+    }
+    Parsed { batch: Batch::new(window, frames).ok(), rejected }
+}
+
+/// Where the JPEGs are that are neither too large nor too many, and what else there is.
+fn find_jpegs(bytes: &[u8]) -> (Vec<Range<usize>>, Vec<Rejected>) {
+    let mut jpegs: Vec<Range<usize>> = Vec::new();
+    let mut rejected: Vec<Rejected> = Vec::new();
+    for span in jpeg::spans(bytes) {
+        if !span.is_jpeg {
+            // One entry for all that is foreign between two JPEGs, or a hostile object had one every few bytes.
+            let since = jpegs.last().map_or(0, |jpeg| jpeg.end);
+            match rejected.last_mut() {
+                Some(last) if last.why == RejectedWhy::Foreign && last.offset >= since => {
+                    last.length = span.bytes.end - last.offset;
+                }
+                _ => rejected.push(Rejected::new(span.bytes, RejectedWhy::Foreign)),
+            }
+        } else if span.bytes.len() > FRAME_BYTES_MAX {
+            rejected.push(Rejected::new(span.bytes, RejectedWhy::TooLarge));
+        } else if jpegs.len() == WINDOW_FRAMES_MAX {
+            rejected.push(Rejected::new(span.bytes.start..bytes.len(), RejectedWhy::TooMany));
+            break;
+        } else {
+            jpegs.push(span.bytes);
+        }
+    }
+    (jpegs, rejected)
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,17 @@
 //!
 //! An event's id is made of what happened, so an event that is sent again has the same id.
 
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
 use crate::{
     camera::CameraId,
     cloudevent::CloudEvent,
     hash::ContentHash,
     key::{BatchKey, SegmentKey},
+    notification::ObjectCreated,
     window::Window,
 };
 
@@ -42,7 +48,9 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// Its type is not ours.
-    #[error("event type {kind:?} is none of teiten.batch.stored, teiten.segment.stored, teiten.window.missed")]
+    #[error(
+        "event type {kind:?} is none of teiten.batch.stored, teiten.segment.stored, teiten.window.missed"
+    )]
     UnknownType {
         /// The type.
         kind: String,
@@ -56,6 +64,14 @@ pub enum EventError {
         kind: String,
         /// What is wrong.
         why: String,
+    },
+    /// A stored object that is neither a batch nor a segment.
+    #[error("object {key:?} in bucket {bucket:?} is neither a batch nor a segment")]
+    OtherObject {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
     },
 }
 
@@ -75,7 +91,121 @@ impl Event {
             Self::WindowMissed { camera, .. } => camera,
         }
     }
+
+    /// This as a CloudEvent, without a time.
+    pub fn to_cloud_event(&self) -> CloudEvent {
+        let (kind, source, id) = match self {
+            Self::BatchStored { key, frames: Some(frames), .. } => {
+                (Self::BATCH_STORED, BRIDGE, format!("{key}#{frames}"))
+            }
+            Self::BatchStored { key, frames: None, .. } => (Self::BATCH_STORED, BRIDGE, key.to_string()),
+            Self::SegmentStored { key, .. } => (Self::SEGMENT_STORED, ENCODE, key.to_string()),
+            Self::WindowMissed { camera, window } => {
+                (Self::WINDOW_MISSED, BRIDGE, format!("{camera}/{window}"))
+            }
+        };
+        CloudEvent {
+            id,
+            source: source.to_owned(),
+            kind: kind.to_owned(),
+            subject: Some(self.camera().to_string()),
+            time: None,
+            extensions: BTreeMap::new(),
+            data: self.data(),
+        }
+    }
+
+    fn data(&self) -> Value {
+        // Members in alphabetical order: `Map` keeps that whichever way serde_json was built.
+        match self {
+            Self::BatchStored { bucket, key, frames: Some(frames) } => {
+                json!({ "bucket": bucket, "frames": frames, "key": key.to_string() })
+            }
+            Self::BatchStored { bucket, key, frames: None } => {
+                json!({ "bucket": bucket, "key": key.to_string() })
+            }
+            Self::SegmentStored { bucket, key } => json!({ "bucket": bucket, "key": key.to_string() }),
+            Self::WindowMissed { window, .. } => json!({ "window": window.to_string() }),
+        }
+    }
+
+    /// What the creation of an object means, by its key.
+    ///
+    /// # Errors
+    /// [`EventError::OtherObject`] if it is neither a batch nor a segment: nothing follows from it.
+    pub fn from_object_created(created: &ObjectCreated) -> Result<Self, EventError> {
+        let ObjectCreated { bucket, key } = created;
+        if let Ok(key) = key.parse() {
+            Ok(Self::BatchStored { bucket: bucket.clone(), key, frames: None })
+        } else if let Ok(key) = key.parse() {
+            Ok(Self::SegmentStored { bucket: bucket.clone(), key })
+        } else {
+            Err(EventError::OtherObject { bucket: clip(bucket), key: clip(key) })
+        }
+    }
 }
 
-#[allow(unused)] // replaced with the conversions
-type Envelope = CloudEvent;
+/// The inverse of [`Event::to_cloud_event`]. Source, id, time and extensions do not matter, nor do members of
+/// the data that are not known here.
+impl TryFrom<&CloudEvent> for Event {
+    type Error = EventError;
+
+    fn try_from(event: &CloudEvent) -> Result<Self, EventError> {
+        let parsed = match event.kind.as_str() {
+            Self::BATCH_STORED => from_data(event).and_then(|StoredData { bucket, key, frames }| {
+                Ok(Self::BatchStored { bucket, key: parse(&key)?, frames })
+            }),
+            Self::SEGMENT_STORED => from_data(event).and_then(|StoredData { bucket, key, .. }| {
+                Ok(Self::SegmentStored { bucket, key: parse(&key)? })
+            }),
+            Self::WINDOW_MISSED => from_data(event).and_then(|MissedData { window }| {
+                let camera = parse(event.subject.as_deref().ok_or("there is no subject")?)?;
+                Ok(Self::WindowMissed { camera, window: parse(&window)? })
+            }),
+            kind => return Err(EventError::UnknownType { kind: clip(kind) }),
+        };
+        let why = match parsed {
+            Ok(parsed)
+                if event.subject.as_deref().is_none_or(|subject| subject == parsed.camera().as_str()) =>
+            {
+                return Ok(parsed);
+            }
+            Ok(_) => "the subject is not the camera".to_owned(),
+            Err(why) => why,
+        };
+        Err(EventError::Malformed { id: clip(&event.id), kind: event.kind.clone(), why })
+    }
+}
+
+/// Sources: who says so.
+const BRIDGE: &str = "/teiten/bridge";
+const ENCODE: &str = "/teiten/encode";
+
+#[derive(Deserialize)]
+struct StoredData {
+    bucket: String,
+    key: String,
+    #[serde(default)]
+    frames: Option<ContentHash>,
+}
+
+#[derive(Deserialize)]
+struct MissedData {
+    window: String,
+}
+
+fn from_data<'a, Data: Deserialize<'a>>(event: &'a CloudEvent) -> Result<Data, String> {
+    Data::deserialize(&event.data).map_err(|error| error.to_string())
+}
+
+fn parse<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// Foreign text, short enough for a message.
+fn clip(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,12 @@ use std::{fmt, str::FromStr};
 
 use bytes::Bytes;
 
-use crate::{hash::parse_hex_u64, time::Timestamp};
+use crate::{
+    hash::parse_hex_u64,
+    jpeg,
+    stamp::{self, StampError},
+    time::Timestamp,
+};
 
 /// Names one run of one publisher: a random number, chosen when it starts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,7 +30,9 @@ impl fmt::Debug for BootId {
 
 /// Text that is no boot id or frame id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no frame identity: expected lower-case hex digits, 16 for the boot, 16 for the sequence")]
+#[error(
+    "{text:?} is no frame identity: expected lower-case hex digits, 16 for the boot, 16 for the sequence"
+)]
 pub struct FrameIdError {
     text: String,
 }
@@ -89,6 +96,21 @@ pub struct Frame {
     pub captured: Timestamp,
     /// The whole stamped JPEG, SOI to EOI.
     pub jpeg: Bytes,
+}
+
+impl Frame {
+    /// The frame that `jpeg` becomes with this stamp, in place of any that it has ([`stamp::write`]).
+    pub fn stamp(jpeg: &[u8], id: FrameId, captured: Timestamp) -> Result<Self, StampError> {
+        Ok(Self { id, captured, jpeg: stamp::write(jpeg, id, captured)? })
+    }
+
+    /// The frame that `jpeg` is: `None` if it carries no stamp of ours. Padding behind it is left off; no byte
+    /// is copied.
+    pub fn parse(jpeg: Bytes) -> Result<Option<Self>, StampError> {
+        let whole = jpeg::whole(&jpeg).ok_or(StampError::NotAJpeg)?;
+        let (stamp, length) = (stamp::read_whole(whole), whole.len());
+        Ok(stamp.map(|(id, captured)| Self { id, captured, jpeg: jpeg.slice(..length) }))
+    }
 }
 
 impl fmt::Debug for Frame {

@@ -32,11 +32,16 @@ impl ContentHash {
         let digest = hasher.finalize();
         Self(std::array::from_fn(|i| digest[i]))
     }
+
+    /// The 64 bits as a number, most significant first.
+    pub(crate) fn to_u64(self) -> u64 {
+        u64::from_be_bytes(self.0)
+    }
 }
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+        write!(f, "{:016x}", self.to_u64())
     }
 }
 

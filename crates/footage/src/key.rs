@@ -66,14 +66,7 @@ pub struct BatchKey {
 
 impl fmt::Display for BatchKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}.{}",
-            self.camera,
-            Hour::of(self.window),
-            self.window,
-            self.format.extension()
-        )
+        write!(f, "{}/{}/{}.{}", self.camera, Hour::of(self.window), self.window, self.format.extension())
     }
 }
 
@@ -224,6 +217,12 @@ pub fn segments_from(camera: &CameraId, window: Window) -> String {
     format!("{camera}/{}/{start}", Hour::of(window))
 }
 
+/// `<yyyy-mm-dd>/<hh>/<start>-<ms>.gap`: what a live playlist names in place of the segment of a window that was
+/// missed. There is never an object of this name; EXT-X-GAP tells players not to ask for it.
+pub fn gap_relative(window: Window) -> String {
+    format!("{}/{window}.gap", Hour::of(window))
+}
+
 /// The prefix of all segments of a camera in `media` (of the years 2000 to 2999): days come before every
 /// other name in a camera's folder.
 pub fn segments_prefix(camera: &CameraId) -> String {
@@ -249,6 +248,7 @@ mod tests {
         assert_eq!(segment.to_string(), SEGMENT);
         assert_eq!(segment.init_key().to_string(), "front-door/init-e3b0c44298fc1c14.mp4");
         assert_eq!(live_playlist_key(&camera), "front-door/live.m3u8");
+        assert_eq!(gap_relative(window), "2026-11-23/04/20261123T040501.000Z-1000.gap");
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl FromStr for Stored {
                 let (first, last) = part.split_once('-').unwrap_or((part, part));
                 let range: RangeInclusive<u64> = number(first)?..=number(last)?;
                 let ascends = range.start() <= range.end()
-                    && ranges.last().is_none_or(|before| before.end().checked_add(1).is_some_and(|n| n < *range.start()));
+                    && ranges
+                        .last()
+                        .is_none_or(|before| before.end().checked_add(1).is_some_and(|n| n < *range.start()));
                 if !ascends || ranges.len() == Self::RANGES_MAX {
                     return None;
                 }

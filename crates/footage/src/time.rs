@@ -70,6 +70,14 @@ impl Timestamp {
         let timestamp = jiff::tz::Offset::UTC.to_timestamp(civil).ok()?;
         u64::try_from(timestamp.as_microsecond()).ok().map(Self::from_unix_micros)
     }
+
+    /// The time that RFC 3339 text names, with any offset, rounded down to the microsecond; `None` before the
+    /// Unix epoch and after [`Timestamp::MAX`].
+    pub(crate) fn from_rfc3339(text: &str) -> Option<Self> {
+        let timestamp: jiff::Timestamp = text.parse().ok()?;
+        let micros = u64::try_from(timestamp.as_microsecond()).ok()?;
+        (micros <= Self::MAX.0).then_some(Self(micros))
+    }
 }
 
 impl Add<Duration> for Timestamp {

@@ -107,7 +107,9 @@ mod tests {
             assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
         }
         assert_eq!("teiten-bridge/hello".parse::<Topic>().unwrap().to_string(), "teiten-bridge/hello");
-        for text in ["", "teiten", "teiten/a", "teiten/a/b", "teiten/A/frame", "teiten/a/frame/x", "x/a/frame"] {
+        for text in
+            ["", "teiten", "teiten/a", "teiten/a/b", "teiten/A/frame", "teiten/a/frame/x", "x/a/frame"]
+        {
             assert!(text.parse::<Topic>().is_err(), "{text:?}");
         }
     }

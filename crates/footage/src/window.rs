@@ -13,7 +13,9 @@ pub struct WindowLength {
 
 /// A length that windows cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given} is no window length: use 500ms to 6s, a length that divides a minute (such as 500ms, 1s, 2s)")]
+#[error(
+    "{given} is no window length: use 500ms to 6s, a length that divides a minute (such as 500ms, 1s, 2s)"
+)]
 pub struct WindowLengthError {
     given: String,
 }
