@@ -1,1 +1,5 @@
-//! End-to-end tests.
+//! What the end-to-end tests stand on: the real programs as processes, and checks of what they leave behind.
+
+pub mod pipeline;
+pub mod process;
+pub mod verify;

@@ -1,13 +1,22 @@
-//! Logging set-up, the wall clock, and the names of metrics and fields.
+//! What every process needs at its edges: logging, the wall clock, the signal to stop.
+
+use std::io;
 
 use teiten_footage::Timestamp;
-use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan, prelude::*};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::{EnvFilter, prelude::*};
 
 /// Starts logging to standard error: `RUST_LOG` chooses what (default `info`), `TEITEN_LOG=json` how.
 /// Only the first call of a process has an effect.
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rumqttd=warn"));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
+    init_with("info,rumqttd=warn");
+}
+
+/// As [`init`], with another default for `RUST_LOG`.
+pub fn init_with(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     let json = std::env::var("TEITEN_LOG").is_ok_and(|format| format == "json");
     // A second call is a test's or the dev stack's: the first one's set-up stays.
@@ -16,6 +25,25 @@ pub fn init() {
     } else {
         registry.with(layer.with_target(false)).try_init()
     };
+}
+
+/// Cancelled when the process is asked to stop, by SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// If the system does not let this process handle signals.
+pub fn shutdown_on_signal() -> io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = CancellationToken::new();
+    let cancelled_by_signal = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled_by_signal.cancel();
+    });
+    Ok(shutdown)
 }
 
 /// The wall clock: the one place that reads it. Cores take time as an argument.

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use clap::Parser;
 use teiten_router::{RetryPolicy, Router, Trigger};
-use tokio::{net::TcpListener, signal::unix::SignalKind};
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
 
 /// Routes CloudEvents to subscribers over HTTP as a Knative Broker does, on one machine.
 #[derive(Parser)]
@@ -37,18 +36,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let shutdown = CancellationToken::new();
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
-    tokio::spawn({
-        let shutdown = shutdown.clone();
-        async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            shutdown.cancel();
-        }
-    });
+    let shutdown = teiten_telemetry::shutdown_on_signal()?;
     Router::new(options.triggers, RetryPolicy::default()).serve(listener, shutdown).await?;
     Ok(())
 }

@@ -1,9 +1,40 @@
 //! Which cameras the options ask for, as the agents' own configurations.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 use anyhow::Context as _;
+use teiten_agent::config::{Broker, Config, Footage, Pattern, Rate, Source, V4l2};
 use teiten_footage::CameraId;
+
+use crate::Options;
+
+/// One agent's configuration for each camera.
+pub(crate) fn configurations(options: &Options, mqtt: SocketAddr) -> anyhow::Result<Vec<Config>> {
+    let rate = Rate::new(options.rate).context("--rate")?;
+    let mut cameras: Vec<(CameraId, Source)> = Vec::new();
+    for number in 1..=options.cameras {
+        let name = CameraId::new(&format!("demo-{number}"))?;
+        cameras.push((name, Source::Pattern(Pattern { rate, ..Pattern::default() })));
+    }
+    for path in &options.footage {
+        let name = free_name(path, &cameras)?;
+        cameras.push((name, Source::Footage(Footage { rate, ..Footage::new(path) })));
+    }
+    for device in &options.device {
+        let name = free_name(device, &cameras)?;
+        cameras.push((name, Source::V4l2(V4l2 { device: device.clone(), ..V4l2::default() })));
+    }
+    let broker = Broker { host: mqtt.ip().to_string(), port: mqtt.port() };
+    Ok(cameras
+        .into_iter()
+        .map(|(camera, source)| Config { broker: broker.clone(), source, ..Config::new(camera) })
+        .collect())
+}
+
+fn free_name(path: &Path, cameras: &[(CameraId, Source)]) -> anyhow::Result<CameraId> {
+    let taken: Vec<_> = cameras.iter().map(|(name, _)| name.clone()).collect();
+    name_from_path(path, &taken)
+}
 
 /// A camera's name made from a file's: what cannot be in a name becomes a hyphen; a number follows where the
 /// name is `taken`.

@@ -1,0 +1,208 @@
+//! The whole way of a frame as separate processes, each of which can be killed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use teiten_bucket::{Bucket, Credentials, S3Bucket, S3Config};
+use teiten_footage::{CameraId, WindowLength};
+
+use crate::process::{Process, eventually, free_port, listening, program};
+
+const ACCESS_KEY: &str = "teiten";
+const SECRET_KEY: &str = "teiten-secret";
+
+/// Every part but the cameras: Mosquitto, store, router, functions, bridge.
+pub struct Pipeline {
+    /// Where everything is kept.
+    pub folder: PathBuf,
+    /// The broker's port.
+    pub mqtt_port: u16,
+    /// The broker, without persistence: a killed one has forgotten everything.
+    pub mosquitto: Process,
+    /// The object store.
+    pub store: Process,
+    /// The event router.
+    pub router: Process,
+    /// The encode function.
+    pub encode: Process,
+    /// The playlist function.
+    pub playlist: Process,
+    /// The bridge.
+    pub bridge: Process,
+    s3: S3Config,
+    router_port: u16,
+}
+
+impl Pipeline {
+    /// Starts all parts in `folder` and awaits that they listen.
+    pub async fn start(folder: &Path, window: WindowLength) -> anyhow::Result<Self> {
+        let logs = folder.join("logs");
+        let [mqtt_port, s3_port, router_port, encode_port, playlist_port] =
+            [free_port()?, free_port()?, free_port()?, free_port()?, free_port()?];
+        let s3 = s3_config(s3_port)?;
+
+        let config = folder.join("mosquitto.conf");
+        fs::write(
+            &config,
+            format!(
+                "listener {mqtt_port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+                 message_size_limit 2097152\nmax_inflight_messages 2000\nmax_queued_messages 0\n\
+                 max_queued_bytes 268435456\n"
+            ),
+        )?;
+        let mosquitto = Process::start("mosquitto", &logs, move || {
+            // Debian keeps it out of an ordinary user's PATH.
+            let path = Path::new("/usr/sbin/mosquitto");
+            let mut command = Command::new(if path.is_file() { path } else { Path::new("mosquitto") });
+            command.arg("-c").arg(&config);
+            command
+        })?;
+        let store = store(folder, s3_port)?;
+        let triggers = [("teiten.batch.stored", encode_port), ("teiten.segment.stored", playlist_port), ("teiten.window.missed", playlist_port)];
+        let router = Process::start("router", &logs, {
+            let path = program("teiten-router")?;
+            move || {
+                let mut command = Command::new(&path);
+                command.args(["--listen", &format!("127.0.0.1:{router_port}")]);
+                for (kind, port) in triggers {
+                    command.args(["--trigger", &format!("{kind}=http://127.0.0.1:{port}/")]);
+                }
+                command
+            }
+        })?;
+        let function = |name: &'static str, port: u16| -> anyhow::Result<Process> {
+            let path = program(&format!("teiten-{name}"))?;
+            Process::start(name, &logs, move || {
+                let mut command = Command::new(&path);
+                with_s3(&mut command, s3_port).env("PORT", port.to_string());
+                command
+            })
+        };
+        let encode = function("encode", encode_port)?;
+        let playlist = function("playlist", playlist_port)?;
+        for (what, port) in [
+            ("Mosquitto", mqtt_port),
+            ("the store", s3_port),
+            ("the router", router_port),
+            ("encode", encode_port),
+            ("playlist", playlist_port),
+        ] {
+            listening(what, port).await?;
+        }
+        let bridge = Process::start("bridge", &logs, {
+            let path = program("teiten-bridge")?;
+            move || {
+                let mut command = Command::new(&path);
+                with_s3(&mut command, s3_port)
+                    .args(["--mqtt", &format!("127.0.0.1:{mqtt_port}"), "--window", &window.to_string()])
+                    .env("K_SINK", format!("http://127.0.0.1:{router_port}/"));
+                command
+            }
+        })?;
+        let folder = folder.to_owned();
+        Ok(Self { folder, mqtt_port, mosquitto, store, router, encode, playlist, bridge, s3, router_port })
+    }
+
+    /// A camera that replays `footage` (a folder or an `.mjpeg` file), with its spool in a folder.
+    pub fn agent(&self, camera: &CameraId, footage: &Path, rate_hz: f64, repeat: bool) -> anyhow::Result<Process> {
+        fs::create_dir_all(self.spool(camera))?;
+        let spool = self.folder.join("spool");
+        let config = self.folder.join(format!("{camera}.toml"));
+        let mqtt_port = self.mqtt_port;
+        fs::write(&config, agent_toml(camera, mqtt_port, footage, rate_hz, repeat, &spool))?;
+        let path = program("teiten-agent")?;
+        Process::start(camera.as_str(), &self.folder.join("logs"), move || {
+            let mut command = Command::new(&path);
+            command.arg("--config").arg(&config);
+            command
+        })
+    }
+
+    /// Where the agent of `camera` spools.
+    pub fn spool(&self, camera: &CameraId) -> PathBuf {
+        self.folder.join("spool").join(camera.as_str())
+    }
+
+    /// The bucket of batches.
+    pub fn frames(&self) -> Arc<dyn Bucket> {
+        Arc::new(S3Bucket::new(&self.s3, "frames"))
+    }
+
+    /// The bucket of media.
+    pub fn media(&self) -> Arc<dyn Bucket> {
+        Arc::new(S3Bucket::new(&self.s3, "media"))
+    }
+
+    /// The router's dead letters, as JSON.
+    pub async fn dead_letters(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+        let url = format!("http://127.0.0.1:{}/dead-letters", self.router_port);
+        Ok(reqwest::get(url).await?.json().await?)
+    }
+
+    /// Awaits that nothing is left in the spool of `camera`: all that it captured is stored.
+    pub async fn drained(&self, camera: &CameraId, wait_max: Duration) -> anyhow::Result<()> {
+        let spool = self.spool(camera);
+        eventually(&format!("the spool of {camera} is empty"), wait_max, async || {
+            Ok(fs::read_dir(&spool)?.next().is_none().then_some(()))
+        })
+        .await
+    }
+}
+
+/// Starts the object store over `<folder>/bucket`.
+pub fn store(folder: &Path, port: u16) -> anyhow::Result<Process> {
+    let path = program("teiten-s3")?;
+    let data = folder.join("bucket");
+    Process::start("store", &folder.join("logs"), move || {
+        let mut command = Command::new(&path);
+        with_s3(&mut command, port).arg("--dir").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]);
+        command
+    })
+}
+
+/// How to reach the store on `port`.
+pub fn s3_config(port: u16) -> anyhow::Result<S3Config> {
+    let credentials = Credentials {
+        access_key: ACCESS_KEY.to_owned(),
+        secret_key: SECRET_KEY.to_owned(),
+        session_token: None,
+    };
+    Ok(S3Config::new(Some(&format!("http://127.0.0.1:{port}")), "us-east-1", credentials)?)
+}
+
+fn with_s3(command: &mut Command, port: u16) -> &mut Command {
+    command
+        .env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{port}"))
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .env("AWS_REGION", "us-east-1")
+}
+
+/// A camera's name; the names in the tests are right.
+pub fn camera(name: &str) -> anyhow::Result<CameraId> {
+    CameraId::new(name).context("a camera's name")
+}
+
+fn agent_toml(
+    camera: &CameraId,
+    mqtt_port: u16,
+    footage: &Path,
+    rate_hz: f64,
+    repeat: bool,
+    spool: &Path,
+) -> String {
+    format!(
+        "camera = \"{camera}\"\n\
+         [broker]\nhost = \"127.0.0.1\"\nport = {mqtt_port}\n\
+         [source]\nkind = \"footage\"\npath = \"{}\"\nrate = {rate_hz:?}\nrepeat = {repeat}\n\
+         [spool]\nkind = \"directory\"\npath = \"{}\"\n",
+        footage.display(),
+        spool.display()
+    )
+}

@@ -1,0 +1,93 @@
+//! kill -9 of every part but the store, at random moments: no frame is lost, none is doubled.
+
+use std::time::Duration;
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use teiten_footage::WindowLength;
+use teiten_tests::{
+    pipeline::{Pipeline, camera},
+    process::{Process, eventually, footage},
+    verify::Recording,
+};
+
+const KILLS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_frame_is_lost_or_doubled_when_parts_are_killed() -> anyhow::Result<()> {
+    let seed = std::env::var("TEITEN_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(|| rand::rng().random());
+    println!("TEITEN_TEST_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+
+    let folder = tempfile::tempdir()?;
+    let mut pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
+    let cameras = [camera("gate")?, camera("yard")?];
+    let mut agents = Vec::new();
+    for camera in &cameras {
+        agents.push(pipeline.agent(camera, &footage()?, 10.0, true)?);
+    }
+
+    for kill in 0..KILLS {
+        // Random moments are the point of this test: nothing is awaited here but time.
+        tokio::time::sleep(Duration::from_millis(random.random_range(300..2500))).await;
+        // Every part has its turn, in random order within each round.
+        let part: &mut Process = match (kill % 5 + random.random_range(0..2)) % 5 {
+            0 => &mut pipeline.mosquitto,
+            1 => &mut pipeline.bridge,
+            2 => &mut pipeline.encode,
+            3 => &mut pipeline.playlist,
+            _ => &mut agents[random.random_range(0..2)],
+        };
+        let down = Duration::from_millis(random.random_range(0..1500));
+        println!("kill -9 {}, down for {down:?}", part.name());
+        part.kill()?;
+        tokio::time::sleep(down).await;
+        part.restart()?;
+    }
+
+    // Stopped while frames wait for their bridge's grace; what one run could not drain the next one does.
+    for (agent, camera) in agents.iter_mut().zip(&cameras) {
+        let status = agent.stop(Duration::from_secs(30)).await?;
+        assert!(status.success(), "{}", agent.log_tail());
+        if pipeline.drained(camera, Duration::ZERO).await.is_err() {
+            agent.restart()?;
+            // It captures on while it drains, so what is asked is only that it ends with nothing left.
+            eventually("the spool drains at a stop", Duration::from_secs(120), async || {
+                let _status = agent.stop(Duration::from_secs(30)).await?;
+                if pipeline.drained(camera, Duration::ZERO).await.is_ok() {
+                    return Ok(Some(()));
+                }
+                agent.restart()?;
+                Ok(None)
+            })
+            .await?;
+        }
+    }
+
+    let (frames, media) = (pipeline.frames(), pipeline.media());
+    for camera in &cameras {
+        let mut last_error = None;
+        let recording = eventually("every batch has its segment", Duration::from_secs(60), async || {
+            match Recording::read(&*frames, &*media, camera).await {
+                Ok(recording) => Ok(Some(recording)),
+                Err(error) => {
+                    last_error = Some(error);
+                    Ok(None)
+                }
+            }
+        })
+        .await;
+        let recording = recording.map_err(|error| last_error.unwrap_or(error))?;
+        let counts = recording.every_frame_is_there_once()?;
+        recording.every_sample_is_at_its_capture_time()?;
+        println!(
+            "{camera}: {} frames of {} runs in {} segments",
+            counts.values().sum::<u64>(),
+            counts.len(),
+            recording.segments.len()
+        );
+        assert!(counts.values().sum::<u64>() > 100);
+    }
+    assert_eq!(pipeline.dead_letters().await?, Vec::<serde_json::Value>::new());
+    Ok(())
+}

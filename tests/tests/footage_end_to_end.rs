@@ -1,0 +1,144 @@
+//! Real surveillance footage through every part: what was sent is what can be watched.
+
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+
+use teiten_bucket::{Bucket, S3Bucket};
+use teiten_footage::{CameraId, WindowLength};
+use teiten_tests::{
+    pipeline::{self, Pipeline, camera},
+    process::{Process, eventually, footage, free_port, listening, program},
+    verify::{Recording, decode_without_a_message, ssim},
+};
+
+/// The mean SSIM that a segment must keep against its JPEGs, over all planes.
+const SSIM_MIN: f64 = 0.95;
+const FRAMES: usize = 150;
+
+/// The first `FRAMES` pictures of the sample footage, as a folder of their own.
+fn some_footage(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let some = folder.join("footage");
+    fs::create_dir_all(&some)?;
+    let mut names: Vec<_> = fs::read_dir(footage()?)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
+    names.sort();
+    for path in names.into_iter().take(FRAMES) {
+        fs::copy(&path, some.join(path.file_name().expect("a file of a folder has a name")))?;
+    }
+    Ok(some)
+}
+
+/// Everything that the formats promise of a whole recording without faults.
+async fn check(
+    folder: &Path,
+    frames: Arc<dyn Bucket>,
+    media: Arc<dyn Bucket>,
+    camera: &CameraId,
+    source: Option<&Path>,
+) -> anyhow::Result<Recording> {
+    let recording = Recording::read(&*frames, &*media, camera).await?;
+    recording.every_frame_is_there_once()?;
+    recording.every_sample_is_at_its_capture_time()?;
+    recording.windows_follow_each_other()?;
+    let (mp4, mjpeg) = (folder.join("segments.mp4"), folder.join("frames.mjpeg"));
+    recording.write_mp4(&mp4)?;
+    recording.write_mjpeg(&mjpeg)?;
+    assert_eq!(decode_without_a_message(&mp4)?, recording.sample_count());
+    let ssim = ssim(&mp4, &mjpeg)?;
+    println!("{camera}: {} frames in {} segments, SSIM {ssim:.4}", recording.sample_count(), recording.segments.len());
+    assert!(ssim >= SSIM_MIN, "SSIM {ssim} is below {SSIM_MIN}");
+    if let Some(source) = source {
+        pictures_are_those_of(&recording, source)?;
+    }
+    Ok(recording)
+}
+
+/// Fails unless frame number n carries the picture of file number n of `source`, byte for byte but the stamp.
+fn pictures_are_those_of(recording: &Recording, source: &Path) -> anyhow::Result<()> {
+    let mut paths: Vec<_> = fs::read_dir(source)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
+    paths.sort();
+    for frame in recording.frames() {
+        let path = &paths[frame.id.sequence as usize % paths.len()];
+        let original = fs::read(path)?;
+        assert!(frame.jpeg.ends_with(&original[2..]), "frame {} is not {}", frame.id, path.display());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn footage_through_mosquitto_is_in_the_segments_frame_by_frame() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let source = some_footage(folder.path())?;
+    let pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
+    let camera = camera("gate")?;
+    let mut agent = pipeline.agent(&camera, &source, 10.0, false)?;
+    let status = agent.ended(Duration::from_secs(60)).await?;
+    assert!(status.success(), "{}", agent.log_tail());
+    let (frames, media) = (pipeline.frames(), pipeline.media());
+    eventually("every batch has its segment", Duration::from_secs(20), async || {
+        Ok(Recording::read(&*frames, &*media, &camera).await.ok())
+    })
+    .await?;
+    let recording = check(folder.path(), frames, media, &camera, Some(&source)).await?;
+    assert_eq!(recording.frames().count(), FRAMES);
+    assert_eq!(pipeline.dead_letters().await?, Vec::<serde_json::Value>::new());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn footage_through_the_demo_is_in_the_segments_frame_by_frame() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let source = some_footage(folder.path())?;
+    let data = folder.path().join("bucket");
+    let ports = [free_port()?, free_port()?, free_port()?];
+    let mut demo = Process::start("demo", folder.path(), {
+        let (path, source, data) = (program("teiten-dev")?, source.clone(), data.clone());
+        move || {
+            let mut command = Command::new(&path);
+            command.args(["--cameras", "1", "--window", "500ms", "--for", "15s", "--footage"]).arg(&source);
+            command.arg("--data").arg(&data);
+            for (option, port) in ["--http", "--s3", "--mqtt"].iter().zip(ports) {
+                command.arg(option).arg(port.to_string());
+            }
+            command
+        }
+    })?;
+    let status = demo.ended(Duration::from_secs(60)).await?;
+    println!("{}", demo.log_tail());
+    assert!(status.success());
+
+    // What it left is read with another instance of the store.
+    let port = free_port()?;
+    let _store = pipeline::store(folder.path(), port)?;
+    listening("the store", port).await?;
+    let config = pipeline::s3_config(port)?;
+    let bucket = |name| Arc::new(S3Bucket::new(&config, name)) as Arc<dyn Bucket>;
+    let (frames, media) = (bucket("frames"), bucket("media"));
+    for (name, source) in [("footage", Some(source.as_path())), ("demo-1", None)] {
+        let recording =
+            check(folder.path(), Arc::clone(&frames), Arc::clone(&media), &camera(name)?, source).await?;
+        assert!(recording.frames().count() >= 100, "{} frames in 15 s", recording.frames().count());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photo_from_mosquitto_pub_makes_a_camera_appear() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let source = some_footage(folder.path())?;
+    let pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
+    let photo = source.join("00001.jpg");
+    let media = pipeline.media();
+    // A bridge that has not subscribed yet hears nothing, as is the way of a plain publisher: publish again.
+    let playlist = eventually("a playlist of camera other", Duration::from_secs(30), async || {
+        let status = Command::new("mosquitto_pub")
+            .args(["-p", &pipeline.mqtt_port.to_string(), "-q", "1", "-t", "teiten/other/frame", "-f"])
+            .arg(&photo)
+            .status()?;
+        assert!(status.success());
+        Ok(media.get("other/live.m3u8").await?)
+    })
+    .await?;
+    assert!(playlist.bytes.starts_with(b"#EXTM3U"));
+    let cameras = media.get("cameras.json").await?.expect("the list of cameras");
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&cameras.bytes)?["cameras"][0], "other");
+    Ok(())
+}
