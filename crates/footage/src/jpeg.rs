@@ -17,6 +17,8 @@ const RST7: u8 = 0xD7;
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
+/// The longest scan header, for four components, in bytes without its marker (B.2.3). None has an SOI in it.
+const SCAN_HEADER_BYTES_MAX: usize = 14;
 /// APP1: where EXIF lives.
 pub(crate) const APP1: u8 = 0xE1;
 
@@ -198,6 +200,11 @@ fn walk(source: &Source<'_>, start: usize) -> Walk {
                 };
                 at = end;
                 if code == SOS {
+                    // After a scan header any marker will do, so one torn in it would lead into the next frame.
+                    let torn = end - marker.end > SCAN_HEADER_BYTES_MAX || source.has_soi_in(marker.end..end);
+                    if torn {
+                        return Walk::Broken { resume };
+                    }
                     has_scan = true;
                     at = source.scan_end(end);
                     resume = at;

@@ -204,3 +204,6 @@ impl<'a> Tiff<'a> {
         usize::try_from(value).ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

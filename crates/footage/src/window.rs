@@ -30,7 +30,7 @@ impl WindowLength {
 
     /// Windows of `millis` milliseconds.
     pub fn from_millis(millis: u32) -> Result<Self, WindowLengthError> {
-        if (Self::MIN.millis..=Self::MAX.millis).contains(&millis) && 60_000 % millis == 0 {
+        if (Self::MIN.millis..=Self::MAX.millis).contains(&millis) && 60_000_u32.is_multiple_of(millis) {
             Ok(Self { millis })
         } else {
             Err(WindowLengthError { given: format!("{millis}ms") })
@@ -62,7 +62,7 @@ impl Default for WindowLength {
 /// `500ms`, `1s`, `1500ms`.
 impl fmt::Display for WindowLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.millis % 1000 == 0 {
+        if self.millis.is_multiple_of(1000) {
             write!(f, "{}s", self.millis / 1000)
         } else {
             write!(f, "{}ms", self.millis)

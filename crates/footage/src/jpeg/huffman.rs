@@ -20,14 +20,14 @@ const TABLES: [Table; 4] = [
         values: &CATEGORIES,
     },
     Table {
-        class_and_id: 0x10,
-        lengths: [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7D],
-        values: &LUMINANCE_AC,
-    },
-    Table {
         class_and_id: 0x01,
         lengths: [0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0],
         values: &CATEGORIES,
+    },
+    Table {
+        class_and_id: 0x10,
+        lengths: [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7D],
+        values: &LUMINANCE_AC,
     },
     Table {
         class_and_id: 0x11,

@@ -1,6 +1,8 @@
 //! The bytes of a JPEG as its walker sees them: padding, markers, segments, scans. Every access goes through
 //! here, so that tests can count them.
 
+use std::ops::Range;
+
 use super::{RST0, RST7, SOI};
 
 /// A marker: 0xFF, any number of times (B.1.1.2), and a code.
@@ -59,6 +61,11 @@ impl<'a> Source<'a> {
         self.byte(at) == Some(0xFF) && self.byte(at + 1) == Some(SOI)
     }
 
+    /// Whether an SOI starts somewhere in `range`.
+    pub(super) fn has_soi_in(&self, mut range: Range<usize>) -> bool {
+        range.any(|at| self.has_soi(at))
+    }
+
     /// Where the first SOI from `from` on is, or the end.
     pub(super) fn find_soi(&self, from: usize) -> usize {
         let mut at = from;
@@ -71,13 +78,15 @@ impl<'a> Source<'a> {
         self.bytes.len()
     }
 
-    /// The marker at `at`; any byte may be its code.
+    /// The marker at `at`; any byte may be its code. 0xFF stands for the end of the bytes.
     pub(super) fn marker(&self, at: usize) -> Option<Marker> {
         if self.byte(at) != Some(0xFF) {
             return None;
         }
-        let end = self.position(at + 1, |byte| byte != 0xFF)?;
-        Some(Marker { code: self.byte(end)?, end: end + 1 })
+        Some(match self.position(at + 1, |byte| byte != 0xFF) {
+            Some(code) => Marker { code: self.bytes[code], end: code + 1 },
+            None => Marker { code: 0xFF, end: self.bytes.len() },
+        })
     }
 
     /// Where the segment ends whose length is at `at`.
