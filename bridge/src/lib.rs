@@ -1,1 +1,21 @@
-//! Batches frames from MQTT into windows in the bucket, and says so.
+//! The bridge: batches frames from MQTT into windows in the bucket, emits an event for each batch, and only
+//! then tells the camera that its frames are stored.
+//!
+//! [`intake`] makes frames of payloads, [`windows`] decides which frames make a batch and when (both are
+//! values with time as an argument); storing, emitting and acknowledging happen in tasks around them.
+
+mod backoff;
+mod bridge;
+mod camera;
+pub mod config;
+pub mod counters;
+mod delivery;
+pub mod intake;
+mod log_limit;
+mod mqtt;
+mod sink;
+mod store;
+pub mod windows;
+
+pub use bridge::run;
+pub use config::{Args, Config};

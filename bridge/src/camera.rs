@@ -1,0 +1,294 @@
+//! One camera's windows: which are open, when each closes, and which empty ones to hold or to report missed.
+//!
+//! A value with time as an argument. Two things run side by side here. *Open windows* collect whatever
+//! frames arrive, live or backlog, in any order. The *live cursor* walks the windows of the present one by
+//! one, so that each of them is stored, held or reported missed; backlog lies behind it and does not move it.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use teiten_footage::{
+    Batch, Frame, FrameId, Timestamp, Window, WindowLength,
+    limits::{CAPTURED_AHEAD_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX, WINDOW_GRACE},
+};
+
+use crate::windows::{Admitted, Excess, Limits};
+
+/// What a camera's windows call for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Store this batch, and say so; a held one too.
+    Store(Batch),
+    /// Report that this window stays empty.
+    Missed(Window),
+}
+
+/// No deadline is farther away than this: one that seems to be was made before the clock was set back.
+const DEADLINE_MAX: Duration =
+    CAPTURED_AHEAD_MAX.saturating_add(WindowLength::MAX.duration()).saturating_add(WINDOW_GRACE);
+
+fn is_due(deadline: Timestamp, now: Timestamp) -> bool {
+    deadline <= now || is_lost(deadline, now)
+}
+
+fn is_lost(deadline: Timestamp, now: Timestamp) -> bool {
+    deadline > now + DEADLINE_MAX
+}
+
+#[derive(Debug)]
+struct Open {
+    frames: Vec<Frame>,
+    ids: HashSet<FrameId>,
+    bytes: usize,
+    deadline: Timestamp,
+}
+
+/// Where the present of a camera is: every window before `next` is settled (stored, held or missed).
+#[derive(Debug)]
+struct Live {
+    next: Window,
+    /// When this cursor was set: a camera that comes back with the last seconds' frames is given its grace.
+    since: Timestamp,
+    /// The last frame before `next`.
+    last: Option<Frame>,
+    /// Windows after `next` that are stored already, with the last frame of each.
+    ahead: BTreeMap<Window, Frame>,
+    missed_in_a_row: u64,
+}
+
+/// One camera's windows.
+#[derive(Debug)]
+pub(crate) struct Camera {
+    open: BTreeMap<Window, Open>,
+    live: Option<Live>,
+    /// While there is no cursor: where the last one stopped. A straggler from before does not set a new one.
+    settled_before: Option<Window>,
+    /// When a frame was admitted last.
+    heard: Timestamp,
+    /// Batches handed out and not yet released.
+    batches_out: usize,
+    /// Bytes of frames in open windows, in batches handed out, and kept for holding.
+    bytes: usize,
+}
+
+impl Camera {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { open: BTreeMap::new(), live: None, settled_before: None, heard: now, batches_out: 0, bytes: 0 }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing would be lost by forgetting this camera.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.live.is_none() && self.batches_out == 0
+    }
+
+    /// When [`Camera::on_timer`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let closing = self.open.values().map(|open| open.deadline).min();
+        // While the next live window is open, its own deadline settles it.
+        let settling =
+            self.live.as_ref().filter(|live| !self.open.contains_key(&live.next)).map(Live::deadline);
+        closing.into_iter().chain(settling).min()
+    }
+
+    /// Takes one frame of `window`; `room` is how many bytes all cameras together may still take. Windows
+    /// that this closes are added to `outcomes`, whether or not the frame is admitted.
+    pub(crate) fn on_frame(
+        &mut self,
+        window: Window,
+        frame: Frame,
+        now: Timestamp,
+        limits: &Limits,
+        room: usize,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<Admitted, Excess> {
+        let before = self.open.range(..window).next_back().map(|(before, _)| *before);
+        if let Some(before) = before.filter(|before| before.next() == window) {
+            self.close(before, outcomes);
+        }
+        if self.open.get(&window).is_some_and(|open| open.ids.contains(&frame.id)) {
+            return Ok(Admitted::Duplicate);
+        }
+        self.check(window, frame.jpeg.len(), limits, room)?;
+        if !self.open.contains_key(&window) && self.open.len() >= limits.open_windows_max {
+            self.close_oldest(outcomes);
+        }
+        let is_news = self.settled_before.is_none_or(|settled| window >= settled);
+        if self.live.is_none() && is_news && now.since(frame.captured) <= HOLD_MAX {
+            self.live = Some(Live::starting(window, now));
+        }
+        self.heard = now;
+        self.bytes += frame.jpeg.len();
+        let open = self.open.entry(window).or_insert_with(|| Open {
+            frames: Vec::new(),
+            ids: HashSet::new(),
+            bytes: 0,
+            deadline: window.end().max(now) + WINDOW_GRACE,
+        });
+        open.bytes += frame.jpeg.len();
+        open.ids.insert(frame.id);
+        open.frames.push(frame);
+        Ok(Admitted::New)
+    }
+
+    /// Whether one more frame of `bytes` is within every limit.
+    fn check(&self, window: Window, bytes: usize, limits: &Limits, room: usize) -> Result<(), Excess> {
+        if let Some(open) = self.open.get(&window) {
+            if open.frames.len() >= limits.window_frames_max {
+                return Err(Excess::WindowFrames);
+            }
+            if open.bytes + bytes > limits.window_bytes_max {
+                return Err(Excess::WindowBytes);
+            }
+        }
+        if self.batches_out >= limits.camera_batches_max {
+            return Err(Excess::CameraBatches);
+        }
+        if self.bytes + bytes > limits.camera_bytes_max {
+            return Err(Excess::CameraBytes);
+        }
+        if bytes > room {
+            return Err(Excess::TotalBytes);
+        }
+        Ok(())
+    }
+
+    /// Closes every window whose grace is over, and settles the live ones that stayed empty.
+    pub(crate) fn on_timer(&mut self, now: Timestamp, outcomes: &mut Vec<Outcome>) {
+        let due: Vec<Window> = self
+            .open
+            .iter()
+            .filter(|(_, open)| is_due(open.deadline, now))
+            .map(|(window, _)| *window)
+            .collect();
+        for window in due {
+            self.close(window, outcomes);
+        }
+        while self.settle_next(now, outcomes) {}
+    }
+
+    /// Closes every open window, the oldest first, whatever its grace.
+    pub(crate) fn close_all(&mut self, outcomes: &mut Vec<Outcome>) {
+        while self.close_oldest(outcomes) {}
+        self.silence();
+    }
+
+    /// A batch of `bytes` that was handed out needs no memory any more.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.batches_out -= 1;
+        self.bytes -= bytes;
+    }
+
+    /// Holds or gives up the next live window, if it is empty and its grace is over. Says whether it did.
+    fn settle_next(&mut self, now: Timestamp, outcomes: &mut Vec<Outcome>) -> bool {
+        let Some(live) = &mut self.live else { return false };
+        if self.open.contains_key(&live.next) || !is_due(live.deadline(), now) {
+            return false;
+        }
+        if is_lost(live.deadline(), now) {
+            self.silence();
+            // Of that clock's windows, nothing more is to come.
+            self.settled_before = None;
+            return false;
+        }
+        let window = live.next;
+        let held = live.last.clone().filter(|last| window.end().since(last.captured) <= HOLD_MAX);
+        match held {
+            Some(last) => {
+                live.next = window.next();
+                self.bytes += last.jpeg.len();
+                self.batches_out += 1;
+                outcomes
+                    .push(Outcome::Store(Batch::new(window, [last]).expect("an earlier frame can be held")));
+            }
+            None => {
+                live.next = window.next();
+                live.missed_in_a_row += 1;
+                outcomes.push(Outcome::Missed(window));
+                if live.missed_in_a_row >= GAPS_IN_A_ROW_MAX {
+                    self.jump();
+                }
+            }
+        }
+        self.walk();
+        true
+    }
+
+    /// Enough windows were missed in a row: goes on at the first one that has frames, or waits for one.
+    fn jump(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let stored = live.ahead.keys().next();
+        let open = self.open.range(live.next..).next().map(|(window, _)| window);
+        match stored.into_iter().chain(open).min() {
+            Some(window) => {
+                live.next = *window;
+                live.missed_in_a_row = 0;
+            }
+            None => self.silence(),
+        }
+    }
+
+    /// Moves the cursor over windows that are stored already.
+    fn walk(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        while let Some(frame) = live.ahead.remove(&live.next) {
+            if let Some(old) = live.last.replace(frame) {
+                self.bytes -= old.jpeg.len();
+            }
+            live.next = live.next.next();
+            live.missed_in_a_row = 0;
+        }
+    }
+
+    fn silence(&mut self) {
+        if let Some(live) = self.live.take() {
+            self.settled_before = Some(live.next);
+            self.bytes -=
+                live.last.iter().chain(live.ahead.values()).map(|frame| frame.jpeg.len()).sum::<usize>();
+        }
+    }
+
+    fn close_oldest(&mut self, outcomes: &mut Vec<Outcome>) -> bool {
+        let oldest = self.open.keys().next().copied();
+        oldest.is_some_and(|window| {
+            self.close(window, outcomes);
+            true
+        })
+    }
+
+    fn close(&mut self, window: Window, outcomes: &mut Vec<Outcome>) {
+        let Some(open) = self.open.remove(&window) else { return };
+        let batch = Batch::new(window, open.frames).expect("an open window has frames of its own");
+        let last = batch.frames().last().expect("a batch is never empty").clone();
+        self.batches_out += 1;
+        outcomes.push(Outcome::Store(batch));
+        if let Some(live) = self.live.as_mut().filter(|live| window >= live.next) {
+            self.bytes += last.jpeg.len();
+            if let Some(replaced) = live.ahead.insert(window, last) {
+                self.bytes -= replaced.jpeg.len();
+            }
+            self.walk();
+        }
+    }
+
+    /// When a frame was admitted last.
+    pub(crate) fn heard(&self) -> Timestamp {
+        self.heard
+    }
+}
+
+impl Live {
+    fn starting(next: Window, now: Timestamp) -> Self {
+        Self { next, since: now, last: None, ahead: BTreeMap::new(), missed_in_a_row: 0 }
+    }
+
+    /// When the next window, should it still be empty, is held or missed.
+    fn deadline(&self) -> Timestamp {
+        self.next.end().max(self.since) + WINDOW_GRACE
+    }
+}

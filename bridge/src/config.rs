@@ -1,0 +1,195 @@
+//! What a bridge is told at its start.
+
+use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
+
+use clap::Parser;
+use reqwest::Url;
+use teiten_bucket::{Bucket, S3Args, S3Bucket, S3ConfigError};
+use teiten_footage::WindowLength;
+
+use crate::windows::Limits;
+
+/// Everything that a bridge needs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The MQTT broker.
+    pub mqtt: HostPort,
+    /// How long a window is: the same for every part of an installation.
+    pub window: WindowLength,
+    /// Where batches go.
+    pub frames: Arc<dyn Bucket>,
+    /// Where events go.
+    pub sink: SinkUrl,
+    /// What is kept in memory at most.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// A configuration with the usual limits; `sink` is the URL that events are posted to.
+    pub fn new(
+        mqtt: impl Into<HostPort>,
+        window: WindowLength,
+        frames: Arc<dyn Bucket>,
+        sink: impl AsRef<str>,
+    ) -> Result<Self, SinkUrlError> {
+        let sink = sink.as_ref().parse()?;
+        Ok(Self { mqtt: mqtt.into(), window, frames, sink, limits: Limits::default() })
+    }
+}
+
+/// Batches camera frames from MQTT into a bucket, one object for each window of time, and emits an event
+/// for each.
+#[derive(Debug, Parser)]
+#[command(name = "teiten-bridge", version)]
+pub struct Args {
+    /// The MQTT broker.
+    #[arg(long, env = "TEITEN_MQTT", value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    pub mqtt: HostPort,
+
+    /// How long a window is: 500ms to 6s, a divisor of a minute; the same for every part.
+    #[arg(long, env = "TEITEN_WINDOW", default_value_t = WindowLength::DEFAULT)]
+    pub window: WindowLength,
+
+    /// Where events go, an http:// URL.
+    #[arg(long, env = "K_SINK", value_name = "URL")]
+    pub sink: SinkUrl,
+
+    /// How many MiB of frames are kept in memory at most.
+    #[arg(
+        long,
+        env = "TEITEN_BUFFER_MIB",
+        default_value_t = 512,
+        value_parser = clap::value_parser!(u32).range(64..=65_536)
+    )]
+    pub buffer_mib: u32,
+
+    /// The object store.
+    #[command(flatten)]
+    pub s3: S3Args,
+}
+
+impl Args {
+    /// The configuration that these arguments ask for.
+    pub fn into_config(self) -> Result<Config, S3ConfigError> {
+        let frames = S3Bucket::new(&self.s3.config()?, &self.s3.frames_bucket);
+        Ok(Config {
+            mqtt: self.mqtt,
+            window: self.window,
+            frames: Arc::new(frames),
+            sink: self.sink,
+            limits: Limits::with_total((self.buffer_mib as usize) << 20),
+        })
+    }
+}
+
+/// `host:port`; an IPv6 address stands in brackets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// The name or address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Text that is no [`HostPort`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected host:port, such as broker:1883 or [::1]:1883")]
+pub struct HostPortError;
+
+impl FromStr for HostPort {
+    type Err = HostPortError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let well_formed = match bracketed {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']),
+        };
+        let port = port.parse().ok().filter(|port| *port != 0);
+        match port {
+            Some(port) if well_formed => Ok(Self { host: host.to_owned(), port }),
+            _ => Err(HostPortError),
+        }
+    }
+}
+
+impl HostPort {
+    /// The host as it stands before `:port`.
+    pub(crate) fn socket_host(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.socket_host(), self.port)
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port() }
+    }
+}
+
+/// The URL that events are posted to: plain HTTP, as inside a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkUrl(Url);
+
+/// Text that is no [`SinkUrl`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given:?} is no sink for events: expected an http:// URL (https is not spoken here)")]
+pub struct SinkUrlError {
+    given: String,
+}
+
+impl SinkUrl {
+    /// The URL.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl FromStr for SinkUrl {
+    type Err = SinkUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).ok().filter(|url| url.scheme() == "http");
+        url.map(Self).ok_or_else(|| SinkUrlError { given: text.chars().take(200).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_broker_is_a_host_and_a_port() {
+        let parsed: HostPort = "broker.local:1883".parse().unwrap();
+        assert_eq!((&*parsed.host, parsed.port), ("broker.local", 1883));
+        assert_eq!("[::1]:1883".parse::<HostPort>().unwrap().host, "::1");
+        for text in
+            ["", "broker", "broker:", ":1883", "broker:0", "broker:65536", "::1:1883", "[x]:1", "tcp://a:1"]
+        {
+            assert!(text.parse::<HostPort>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_sink_is_an_http_url() {
+        for text in ["http://broker-ingress.knative-eventing/a/default", "http://[::1]:8080"] {
+            assert!(text.parse::<SinkUrl>().is_ok(), "{text:?}");
+        }
+        for text in ["", "broker", "/path", "https://sink/", "http://", "ftp://sink/"] {
+            assert!(text.parse::<SinkUrl>().is_err(), "{text:?}");
+        }
+    }
+}

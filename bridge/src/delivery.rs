@@ -1,0 +1,338 @@
+//! From a closed window to `stored`: batch durable, then event accepted, then the camera told. Each batch goes
+//! this way in a task of its own, so that none waits for another's retries.
+//!
+//! A batch is tried until it is durable: its memory counts against the limits of [`crate::windows`], which
+//! refuse new frames when too much waits. An event is tried until it is accepted, but only as long as not
+//! too many wait: beyond that it is given up, for its batch is durable and the reconcile function finds
+//! batches without segments. A store or sink that refuses for good (no permission, 4xx) is tried on too, slowly
+//! and with an error in the log, because a mistake in the set-up gets mended. In no case is a frame said
+//! to be `stored` before both happened.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use teiten_footage::{
+    Batch, BootId, CameraId, Event, FrameId, Stored, Topic, Window,
+    key::{BatchFormat, BatchKey},
+};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use crate::{
+    backoff::Backoff,
+    counters::Counters,
+    log_limit::LogLimit,
+    mqtt::Publisher,
+    sink::Sink,
+    store::{Durable, Store},
+    windows::{Action, batch_bytes},
+};
+
+/// Requests to store or sink at a time for one camera, so that a backlog leaves room for other cameras.
+const CAMERA_REQUESTS_MAX: usize = 8;
+
+/// Requests at a time for all cameras.
+const REQUESTS_MAX: usize = 128;
+
+/// Events of one camera that may wait for the sink.
+const CAMERA_EVENTS_MAX: usize = 256;
+
+/// Events of all cameras that may wait for the sink.
+const EVENTS_MAX: usize = 16_384;
+
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Memory of a batch that is free again.
+#[derive(Debug)]
+pub(crate) struct Released {
+    pub(crate) camera: CameraId,
+    pub(crate) bytes: usize,
+}
+
+/// Everything under way. Dropping it abandons what is not finished.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    shared: Arc<Shared>,
+    lanes: HashMap<CameraId, Arc<Lane>>,
+    tasks: TaskTracker,
+    abandoned: CancellationToken,
+    _abandon_on_drop: DropGuard,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) sink: Sink,
+    pub(crate) publisher: Publisher,
+    pub(crate) counters: Arc<Counters>,
+    /// The run of frames that have no publisher who waits for `stored`.
+    pub(crate) own_boot: BootId,
+    /// One message for each batch in memory, which is what bounds it.
+    pub(crate) released: mpsc::UnboundedSender<Released>,
+    requests: Semaphore,
+    events_waiting: AtomicUsize,
+    log_limit: Mutex<LogLimit<Trouble>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Trouble {
+    Store,
+    StoreRefused,
+    BatchFull,
+    Sink,
+    SinkRefused,
+    GivenUp,
+}
+
+/// One camera's share of what is under way.
+#[derive(Debug)]
+struct Lane {
+    camera: CameraId,
+    requests: Semaphore,
+    events_waiting: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        store: Store,
+        sink: Sink,
+        publisher: Publisher,
+        counters: Arc<Counters>,
+        own_boot: BootId,
+        released: mpsc::UnboundedSender<Released>,
+    ) -> Self {
+        Self {
+            store,
+            sink,
+            publisher,
+            counters,
+            own_boot,
+            released,
+            requests: Semaphore::new(REQUESTS_MAX),
+            events_waiting: AtomicUsize::new(0),
+            log_limit: Mutex::new(LogLimit::new()),
+        }
+    }
+
+    /// How often `trouble` happened since it was logged last, if it is to be logged now.
+    fn times(&self, camera: &CameraId, trouble: Trouble) -> Option<u64> {
+        let mut limit = self.log_limit.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.times(Some(camera), trouble, teiten_telemetry::now())
+    }
+}
+
+impl Deliveries {
+    pub(crate) fn new(shared: Shared) -> Self {
+        let abandoned = CancellationToken::new();
+        Self {
+            shared: Arc::new(shared),
+            lanes: HashMap::new(),
+            tasks: TaskTracker::new(),
+            _abandon_on_drop: abandoned.clone().drop_guard(),
+            abandoned,
+        }
+    }
+
+    /// Starts what `action` asks for.
+    pub(crate) fn start(&mut self, action: Action) {
+        let shared = self.shared.clone();
+        match action {
+            Action::Store { camera, batch } => {
+                if batch.is_held() {
+                    shared.counters.windows_held_total.increment();
+                }
+                let lane = self.lane(camera);
+                self.spawn(async move { shared.deliver(&lane, batch).await });
+            }
+            Action::Missed { camera, window } => {
+                shared.counters.windows_missed_total.increment();
+                let lane = self.lane(camera);
+                self.spawn(async move { shared.report_missed(&lane, window).await });
+            }
+        }
+    }
+
+    /// How many batches and reports are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Waits until everything that was started is finished.
+    pub(crate) async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn spawn(&self, delivery: impl Future<Output = ()> + Send + 'static) {
+        let abandoned = self.abandoned.clone();
+        self.tasks.spawn(async move { abandoned.run_until_cancelled(delivery).await });
+    }
+
+    fn lane(&mut self, camera: CameraId) -> Arc<Lane> {
+        if !self.lanes.contains_key(&camera) {
+            // A lane that only this map knows has nothing under way.
+            self.lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
+        }
+        let lane = self.lanes.entry(camera).or_insert_with_key(|camera| {
+            Arc::new(Lane {
+                camera: camera.clone(),
+                requests: Semaphore::new(CAMERA_REQUESTS_MAX),
+                events_waiting: AtomicUsize::new(0),
+            })
+        });
+        lane.clone()
+    }
+}
+
+impl Shared {
+    async fn deliver(&self, lane: &Lane, batch: Batch) {
+        let key =
+            BatchKey { camera: lane.camera.clone(), window: batch.window(), format: BatchFormat::Mjpeg };
+        let held = batch.is_held();
+        let bytes = batch_bytes(&batch);
+        let durable = self.store(lane, &key, &batch).await;
+        // A held frame was acknowledged with its own window.
+        let to_acknowledge: Vec<FrameId> = batch
+            .frames()
+            .iter()
+            .map(|frame| frame.id)
+            .filter(|id| !held && id.boot != self.own_boot && !durable.left_out.contains(id))
+            .collect();
+        drop(batch);
+        // The receiver is gone only when the bridge is: nothing is counted any more.
+        let _ = self.released.send(Released { camera: lane.camera.clone(), bytes });
+        let bucket = self.store.bucket_name().to_owned();
+        let event = Event::BatchStored { bucket, key, frames: Some(durable.frames) };
+        if self.emit(lane, &event).await {
+            self.acknowledge(lane, to_acknowledge);
+        }
+    }
+
+    async fn report_missed(&self, lane: &Lane, window: Window) {
+        let event = Event::WindowMissed { camera: lane.camera.clone(), window };
+        tracing::info!(camera = %lane.camera, %window, "window missed");
+        self.emit(lane, &event).await;
+    }
+
+    /// Tries until the batch is durable.
+    async fn store(&self, lane: &Lane, key: &BatchKey, batch: &Batch) -> Durable {
+        let camera = &lane.camera;
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
+        loop {
+            let permits = self.permits(lane).await;
+            let error = match self.store.store(key, batch).await {
+                Ok(durable) => {
+                    tracing::debug!(%key, frames = batch.frames().len(), "batch stored");
+                    self.report_left_out(lane, key, durable.left_out.len());
+                    return durable;
+                }
+                Err(error) => error,
+            };
+            drop(permits);
+            self.counters.store_failures_total.increment();
+            let wait = if error.is_retryable() {
+                if let Some(times) = self.times(camera, Trouble::Store) {
+                    tracing::warn!(%camera, %key, %error, times, "batch not stored, retrying");
+                }
+                backoff.wait()
+            } else {
+                if let Some(times) = self.times(camera, Trouble::StoreRefused) {
+                    tracing::error!(%camera, %key, %error, times, "batch refused by the store, retrying slowly");
+                }
+                backoff.wait_longest()
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn report_left_out(&self, lane: &Lane, key: &BatchKey, count: usize) {
+        if count > 0 {
+            self.counters.frames_dropped_total.add(count as u64);
+            if let Some(times) = self.times(&lane.camera, Trouble::BatchFull) {
+                tracing::warn!(camera = %lane.camera, %key, frames = count, times, "frames dropped, the stored batch is full");
+            }
+        }
+    }
+
+    /// Tries until the sink accepts the event, unless too many wait. Says whether it was accepted.
+    async fn emit(&self, lane: &Lane, event: &Event) -> bool {
+        let camera = &lane.camera;
+        let _waiting = (Waiting::new(&lane.events_waiting), Waiting::new(&self.events_waiting));
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
+        loop {
+            let permits = self.permits(lane).await;
+            let sent = self.sink.send(event).await;
+            drop(permits);
+            let Err(error) = sent else {
+                self.counters.events_sent_total.increment();
+                return true;
+            };
+            let wait = if error.is_refusal() {
+                self.counters.events_refused_total.increment();
+                if let Some(times) = self.times(camera, Trouble::SinkRefused) {
+                    tracing::error!(%camera, %error, times, "event refused by the sink, retrying slowly");
+                }
+                backoff.wait_longest()
+            } else {
+                self.counters.event_failures_total.increment();
+                if let Some(times) = self.times(camera, Trouble::Sink) {
+                    tracing::warn!(%camera, %error, times, "event not accepted, retrying");
+                }
+                backoff.wait()
+            };
+            if lane.events_waiting.load(Ordering::Relaxed) > CAMERA_EVENTS_MAX
+                || self.events_waiting.load(Ordering::Relaxed) > EVENTS_MAX
+            {
+                self.counters.events_given_up_total.increment();
+                if let Some(times) = self.times(camera, Trouble::GivenUp) {
+                    tracing::error!(%camera, %error, times, "event given up, too many wait");
+                }
+                return false;
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn acknowledge(&self, lane: &Lane, frames: Vec<FrameId>) {
+        for stored in Stored::of_frames(frames) {
+            let topic = Topic::Stored(lane.camera.clone());
+            // Without a connection nobody is told; the camera asks again by sending again.
+            if !self.publisher.publish(&topic, stored.to_string()) {
+                self.counters.stored_messages_dropped_total.increment();
+            }
+        }
+    }
+
+    /// Waits for a turn: first among the camera's own requests, then among all.
+    async fn permits<'a>(&'a self, lane: &'a Lane) -> (SemaphorePermit<'a>, SemaphorePermit<'a>) {
+        let own = lane.requests.acquire().await.expect("the semaphore is never closed");
+        let shared = self.requests.acquire().await.expect("the semaphore is never closed");
+        (own, shared)
+    }
+}
+
+/// Counts one event for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,174 @@
+//! The connection to the broker: clean session, automatic acknowledgements, its own reconnecting.
+//!
+//! A broker's PUBACK promises little, so nothing here relies on it: what gets lost with a connection is not
+//! said to be `stored`, and its camera sends it again after the `hello` that follows each subscription.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rumqttc::{
+    AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter,
+    SubscribeReasonCode,
+};
+use teiten_footage::{
+    Topic,
+    limits::MQTT_PACKET_BYTES_MAX,
+    topic::{ALL_FRAMES, ALL_STATUS},
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{backoff::Backoff, config::HostPort, counters::Counters};
+
+/// The largest packet that is read at all. A larger one ends the connection, at every camera's cost; so what
+/// is merely too large for a frame is read and rejected, at its own camera's cost.
+const INCOMING_PACKET_BYTES_MAX: usize = 4 * MQTT_PACKET_BYTES_MAX;
+
+/// Messages to the broker that may wait while one is being written.
+const OUTGOING_MAX: usize = 1024;
+
+/// A dead connection is noticed within twice this.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How long connecting, and writing one packet, may take.
+const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection that lasted this long was a good one: the next one is tried at once.
+const GOOD_CONNECTION_MIN: Duration = Duration::from_secs(5);
+
+/// The handle by which others publish through whatever connection there is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Publisher {
+    client: Arc<Mutex<Option<AsyncClient>>>,
+}
+
+impl Publisher {
+    /// Publishes with QoS 0, at once or not at all. Says whether a connection took it.
+    pub(crate) fn publish(&self, topic: &Topic, payload: String) -> bool {
+        self.with_client(|client| {
+            client.try_publish(topic.to_string(), QoS::AtMostOnce, false, payload).is_ok()
+        })
+    }
+
+    /// Says good-bye to the broker once everything before it is written.
+    pub(crate) fn disconnect(&self) {
+        self.with_client(|client| client.try_disconnect().is_ok());
+    }
+
+    fn with_client(&self, act: impl FnOnce(&AsyncClient) -> bool) -> bool {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(act)
+    }
+
+    fn set(&self, client: Option<AsyncClient>) {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
+    }
+}
+
+/// The broker's address and our name there.
+#[derive(Debug, Clone)]
+pub(crate) struct Broker {
+    pub(crate) address: HostPort,
+    /// Unique to this process: of two clients with one name, each would disconnect the other for ever.
+    pub(crate) client_id: String,
+}
+
+impl Broker {
+    fn connect(&self) -> (AsyncClient, EventLoop) {
+        let mut options = MqttOptions::new(&self.client_id, self.address.socket_host(), self.address.port);
+        options
+            .set_clean_session(true)
+            .set_keep_alive(KEEP_ALIVE)
+            .set_max_packet_size(INCOMING_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
+        // A new event loop for each connection: a used one would publish again what it had pending.
+        let (client, mut eventloop) = AsyncClient::new(options, OUTGOING_MAX);
+        let mut network = eventloop.network_options();
+        network.set_tcp_nodelay(true);
+        network.set_connection_timeout(NETWORK_TIMEOUT.as_secs());
+        eventloop.set_network_options(network);
+        (client, eventloop)
+    }
+}
+
+/// Stays connected and hands what arrives to `messages`, until `stop` and a [`Publisher::disconnect`].
+pub(crate) async fn run(
+    broker: Broker,
+    publisher: Publisher,
+    messages: mpsc::Sender<Message>,
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+) {
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    while !stop.is_cancelled() {
+        let (client, eventloop) = broker.connect();
+        let started = Instant::now();
+        let error = session(eventloop, client, &publisher, &messages, &counters).await;
+        publisher.set(None);
+        if stop.is_cancelled() {
+            break;
+        }
+        if started.elapsed() >= GOOD_CONNECTION_MIN {
+            backoff.reset();
+        }
+        let wait = backoff.wait();
+        tracing::warn!(broker = %broker.address, error, retry_in = ?wait, "no connection to the broker");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// One connection, from CONNECT to its end. Returns why it ended.
+async fn session(
+    mut eventloop: EventLoop,
+    client: AsyncClient,
+    publisher: &Publisher,
+    messages: &mpsc::Sender<Message>,
+    counters: &Counters,
+) -> String {
+    loop {
+        match eventloop.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                let filters = [ALL_FRAMES, ALL_STATUS]
+                    .map(|filter| SubscribeFilter::new(filter.to_owned(), QoS::AtLeastOnce));
+                if let Err(error) = client.try_subscribe_many(filters) {
+                    return error.to_string();
+                }
+            }
+            Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
+                    return "the broker refused the subscription".to_owned();
+                }
+                counters.mqtt_connections_total.increment();
+                tracing::info!("subscribed");
+                publisher.set(Some(client.clone()));
+                publisher.publish(&Topic::Hello, String::new());
+            }
+            Ok(Event::Incoming(Packet::Publish(publish))) => {
+                // Waits for room if the windows lag, and the broker then waits for us. The receiver never
+                // waits for this task, and is gone only in the end, when frames are no longer taken.
+                let _ = messages.send(publish.into()).await;
+            }
+            Ok(Event::Outgoing(Outgoing::Disconnect)) => return "disconnected".to_owned(),
+            Ok(_) => {}
+            Err(error) => return error.to_string(),
+        }
+    }
+}
+
+/// A message as the rest of the bridge sees it.
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    /// Kept by the broker from earlier, not sent now.
+    pub(crate) retained: bool,
+}
+
+impl From<Publish> for Message {
+    fn from(publish: Publish) -> Self {
+        Self { topic: publish.topic, payload: publish.payload, retained: publish.retain }
+    }
+}

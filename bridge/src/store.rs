@@ -1,0 +1,151 @@
+//! A batch into the bucket: create it if it is the first of its window, else merge it into what is there by
+//! compare-and-swap. Several bridges may do so at a time; none undoes what another stored.
+
+use std::{collections::HashSet, sync::Arc};
+
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put};
+use teiten_footage::{
+    Batch, ContentHash, FrameId, batch,
+    key::{BatchFormat, BatchKey},
+    limits::{BATCH_BYTES_MAX, WINDOW_FRAMES_MAX},
+};
+use tokio::sync::Semaphore;
+
+use crate::{counters::Counters, windows::batch_bytes};
+
+/// How often a race for one object may be lost before it counts as a failure.
+const RACES_MAX: u32 = 16;
+
+/// Merges at a time: each reads a stored batch, which no other limit counts.
+const MERGES_MAX: usize = 8;
+
+const HEADERS: Headers = Headers { content_type: BatchFormat::Mjpeg.content_type(), cache_control: "" };
+
+/// What is durable now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Durable {
+    /// The identities of all frames in the stored object.
+    pub(crate) frames: ContentHash,
+    /// Frames of the batch that are not in it, because it is full.
+    pub(crate) left_out: Vec<FrameId>,
+}
+
+/// Why a batch is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The bucket failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// Others were faster every time.
+    #[error("the batch was changed by others {RACES_MAX} times in a row")]
+    Contended,
+}
+
+impl StoreError {
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Bucket(error) => error.is_retryable(),
+            Self::Contended => true,
+        }
+    }
+}
+
+/// Stores batches.
+#[derive(Debug)]
+pub(crate) struct Store {
+    bucket: Arc<dyn Bucket>,
+    counters: Arc<Counters>,
+    merges: Semaphore,
+}
+
+impl Store {
+    pub(crate) fn new(bucket: Arc<dyn Bucket>, counters: Arc<Counters>) -> Self {
+        Self { bucket, counters, merges: Semaphore::new(MERGES_MAX) }
+    }
+
+    pub(crate) fn bucket_name(&self) -> &str {
+        self.bucket.name()
+    }
+
+    /// Makes every frame of `batch` durable under `key`. Doing it again changes nothing.
+    pub(crate) async fn store(&self, key: &BatchKey, batch: &Batch) -> Result<Durable, StoreError> {
+        let name = key.to_string();
+        let frames = batch.frames_hash();
+        let put = self.bucket.put(&name, batch.to_bytes(), HEADERS, Condition::IfAbsent).await?;
+        if let Put::Stored(_) = put {
+            self.counters.batches_stored_total.increment();
+            return Ok(Durable { frames, left_out: Vec::new() });
+        }
+        let _permit = self.merges.acquire().await.expect("the semaphore is never closed");
+        for _ in 0..RACES_MAX {
+            let (stored, condition) = self.read(key, &name).await?;
+            let Some(merge) = merge(stored.as_ref(), batch) else {
+                self.counters.batches_unchanged_total.increment();
+                let stored = stored.as_ref().unwrap_or(batch);
+                return Ok(Durable { frames: stored.frames_hash(), left_out: missing(stored, batch) });
+            };
+            let put = self.bucket.put(&name, merge.to_bytes(), HEADERS, condition).await?;
+            if let Put::Stored(_) = put {
+                self.counters.batches_merged_total.increment();
+                return Ok(Durable { frames: merge.frames_hash(), left_out: missing(&merge, batch) });
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// What is stored under `key`, and the condition under which it may be replaced.
+    async fn read(&self, key: &BatchKey, name: &str) -> Result<(Option<Batch>, Condition), StoreError> {
+        let Some(object) = self.bucket.get(name).await? else {
+            return Ok((None, Condition::IfAbsent));
+        };
+        let parsed = batch::parse(key.window, &object.bytes);
+        if let Some(first) = parsed.rejected.first() {
+            self.counters.batch_pieces_rejected_total.add(parsed.rejected.len() as u64);
+            tracing::warn!(key = name, %first, pieces = parsed.rejected.len(), "foreign bytes in a stored batch");
+        }
+        Ok((parsed.batch, Condition::IfMatch(object.etag)))
+    }
+}
+
+/// What to store in place of `stored` so that the frames of `batch` are in it; `None` if they are, as far as
+/// the limits of a batch allow. A held frame gives way to real ones, and adds nothing to what is there.
+fn merge(stored: Option<&Batch>, batch: &Batch) -> Option<Batch> {
+    let Some(stored) = stored else { return Some(batch.clone()) };
+    if batch.is_held() {
+        return None;
+    }
+    if stored.is_held() {
+        return Some(batch.clone());
+    }
+    let known: HashSet<FrameId> = stored.frames().iter().map(|frame| frame.id).collect();
+    let mut count = stored.frames().len();
+    let mut bytes = batch_bytes(stored);
+    let fresh: Vec<_> = batch
+        .frames()
+        .iter()
+        .filter(|frame| !known.contains(&frame.id))
+        .take_while(|frame| {
+            count += 1;
+            bytes += frame.jpeg.len();
+            count <= WINDOW_FRAMES_MAX && bytes <= BATCH_BYTES_MAX
+        })
+        .cloned()
+        .collect();
+    if fresh.is_empty() {
+        return None;
+    }
+    let all = stored.frames().iter().cloned().chain(fresh);
+    Some(Batch::new(stored.window(), all).expect("both batches have frames of this window"))
+}
+
+/// The frames of `batch` that are not in `stored`; a held frame needs no place of its own.
+fn missing(stored: &Batch, batch: &Batch) -> Vec<FrameId> {
+    if batch.is_held() {
+        return Vec::new();
+    }
+    let known: HashSet<FrameId> = stored.frames().iter().map(|frame| frame.id).collect();
+    batch.frames().iter().map(|frame| frame.id).filter(|id| !known.contains(id)).collect()
+}
+
+#[cfg(test)]
+mod tests;
