@@ -64,7 +64,11 @@ impl Pipeline {
             command
         })?;
         let store = store(folder, s3_port)?;
-        let triggers = [("teiten.batch.stored", encode_port), ("teiten.segment.stored", playlist_port), ("teiten.window.missed", playlist_port)];
+        let triggers = [
+            ("teiten.batch.stored", encode_port),
+            ("teiten.segment.stored", playlist_port),
+            ("teiten.window.missed", playlist_port),
+        ];
         let router = Process::start("router", &logs, {
             let path = program("teiten-router")?;
             move || {
@@ -110,7 +114,13 @@ impl Pipeline {
     }
 
     /// A camera that replays `footage` (a folder or an `.mjpeg` file), with its spool in a folder.
-    pub fn agent(&self, camera: &CameraId, footage: &Path, rate_hz: f64, repeat: bool) -> anyhow::Result<Process> {
+    pub fn agent(
+        &self,
+        camera: &CameraId,
+        footage: &Path,
+        rate_hz: f64,
+        repeat: bool,
+    ) -> anyhow::Result<Process> {
         fs::create_dir_all(self.spool(camera))?;
         let spool = self.folder.join("spool");
         let config = self.folder.join(format!("{camera}.toml"));

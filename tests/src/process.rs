@@ -20,7 +20,11 @@ pub struct Process {
 
 impl Process {
     /// Starts what `command` makes; its output is appended to `<logs>/<name>.log`.
-    pub fn start(name: &str, logs: &Path, command: impl Fn() -> Command + Send + 'static) -> anyhow::Result<Self> {
+    pub fn start(
+        name: &str,
+        logs: &Path,
+        command: impl Fn() -> Command + Send + 'static,
+    ) -> anyhow::Result<Self> {
         fs::create_dir_all(logs)?;
         let log = logs.join(format!("{name}.log"));
         let mut process = Self { name: name.to_owned(), command: Box::new(command), log, child: None };

@@ -96,7 +96,10 @@ impl Recording {
         }
         for (boot, sequences) in &seen {
             for (expected, found) in sequences.iter().enumerate() {
-                ensure!(expected as u64 == *found, "frame {expected} of boot {boot} was lost (next is {found})");
+                ensure!(
+                    expected as u64 == *found,
+                    "frame {expected} of boot {boot} was lost (next is {found})"
+                );
             }
         }
         Ok(seen.into_iter().map(|(boot, sequences)| (boot, sequences.len() as u64)).collect())
@@ -108,7 +111,8 @@ impl Recording {
         for (window, batch) in &self.batches {
             let (key, bytes) = &self.segments[window];
             let samples = sample_starts(bytes).with_context(|| key.to_string())?;
-            let mut expected: Vec<Ticks> = batch.frames().iter().map(|frame| frame.captured.ticks()).collect();
+            let mut expected: Vec<Ticks> =
+                batch.frames().iter().map(|frame| frame.captured.ticks()).collect();
             expected[0] = window.start().ticks();
             expected.push(window.end().ticks());
             ensure!(samples == expected, "{key}: samples at {samples:?}, frames at {expected:?}");
@@ -191,7 +195,8 @@ pub fn decode_without_a_message(mp4: &Path) -> anyhow::Result<usize> {
 /// The mean SSIM (all planes) of `mp4` against the JPEGs it was made of.
 pub fn ssim(mp4: &Path, mjpeg: &Path) -> anyhow::Result<f64> {
     // Frames are compared by number: times differ at the first frame of each window by design.
-    let compare = "[0:v]settb=1/25,setpts=N,format=yuv420p[a];[1:v]settb=1/25,setpts=N,format=yuv420p[b];[a][b]ssim";
+    let compare =
+        "[0:v]settb=1/25,setpts=N,format=yuv420p[a];[1:v]settb=1/25,setpts=N,format=yuv420p[b];[a][b]ssim";
     let output = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostats", "-i"])
         .arg(mp4)

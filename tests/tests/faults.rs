@@ -67,16 +67,19 @@ async fn no_frame_is_lost_or_doubled_when_parts_are_killed() -> anyhow::Result<(
     let (frames, media) = (pipeline.frames(), pipeline.media());
     for camera in &cameras {
         let mut last_error = None;
-        let recording = eventually("every batch has its segment", Duration::from_secs(60), async || {
-            match Recording::read(&*frames, &*media, camera).await {
-                Ok(recording) => Ok(Some(recording)),
-                Err(error) => {
-                    last_error = Some(error);
-                    Ok(None)
-                }
-            }
-        })
-        .await;
+        let recording =
+            eventually(
+                "every batch has its segment",
+                Duration::from_secs(60),
+                async || match Recording::read(&*frames, &*media, camera).await {
+                    Ok(recording) => Ok(Some(recording)),
+                    Err(error) => {
+                        last_error = Some(error);
+                        Ok(None)
+                    }
+                },
+            )
+            .await;
         let recording = recording.map_err(|error| last_error.unwrap_or(error))?;
         let counts = recording.every_frame_is_there_once()?;
         recording.every_sample_is_at_its_capture_time()?;

@@ -18,7 +18,8 @@ const FRAMES: usize = 150;
 fn some_footage(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     let some = folder.join("footage");
     fs::create_dir_all(&some)?;
-    let mut names: Vec<_> = fs::read_dir(footage()?)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
+    let mut names: Vec<_> =
+        fs::read_dir(footage()?)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
     names.sort();
     for path in names.into_iter().take(FRAMES) {
         fs::copy(&path, some.join(path.file_name().expect("a file of a folder has a name")))?;
@@ -43,7 +44,11 @@ async fn check(
     recording.write_mjpeg(&mjpeg)?;
     assert_eq!(decode_without_a_message(&mp4)?, recording.sample_count());
     let ssim = ssim(&mp4, &mjpeg)?;
-    println!("{camera}: {} frames in {} segments, SSIM {ssim:.4}", recording.sample_count(), recording.segments.len());
+    println!(
+        "{camera}: {} frames in {} segments, SSIM {ssim:.4}",
+        recording.sample_count(),
+        recording.segments.len()
+    );
     assert!(ssim >= SSIM_MIN, "SSIM {ssim} is below {SSIM_MIN}");
     if let Some(source) = source {
         pictures_are_those_of(&recording, source)?;
@@ -53,7 +58,8 @@ async fn check(
 
 /// Fails unless frame number n carries the picture of file number n of `source`, byte for byte but the stamp.
 fn pictures_are_those_of(recording: &Recording, source: &Path) -> anyhow::Result<()> {
-    let mut paths: Vec<_> = fs::read_dir(source)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
+    let mut paths: Vec<_> =
+        fs::read_dir(source)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
     paths.sort();
     for frame in recording.frames() {
         let path = &paths[frame.id.sequence as usize % paths.len()];

@@ -112,7 +112,8 @@ impl Shared {
             if !headers.contains_key("ce-type") && body.is_empty() {
                 return Attempt::Delivered(None);
             }
-            let pairs = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+            let pairs =
+                headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
             return match CloudEvent::from_http(pairs, &body) {
                 Ok(reply) => Attempt::Delivered(Some(reply)),
                 Err(error) => Attempt::Never(format!("its reply is no event: {error}")),

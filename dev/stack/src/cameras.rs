@@ -40,7 +40,8 @@ fn free_name(path: &Path, cameras: &[(CameraId, Source)]) -> anyhow::Result<Came
 /// name is `taken`.
 fn name_from_path(path: &Path, taken: &[CameraId]) -> anyhow::Result<CameraId> {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let safe: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
+    let safe: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
     let safe = safe.trim_matches('-');
     let base = if safe.is_empty() { "footage" } else { safe };
     (1_usize..)

@@ -44,7 +44,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let mqtt = SocketAddr::from((Ipv4Addr::LOCALHOST, options.mqtt));
     let agents = cameras::configurations(&options, mqtt)?;
 
-    let temporary = options.data.is_none().then(|| tempfile::Builder::new().prefix("teiten-").tempdir()).transpose()?;
+    let temporary =
+        options.data.is_none().then(|| tempfile::Builder::new().prefix("teiten-").tempdir()).transpose()?;
     let data = match (&options.data, &temporary) {
         (Some(data), _) => data.clone(),
         (None, Some(temporary)) => temporary.path().to_owned(),

@@ -13,14 +13,16 @@ pub(crate) async fn upload(folder: &Path, media: &dyn Bucket) -> anyhow::Result<
     }
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {
-        let entries = std::fs::read_dir(&current).with_context(|| format!("reading {}", current.display()))?;
+        let entries =
+            std::fs::read_dir(&current).with_context(|| format!("reading {}", current.display()))?;
         for entry in entries {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
                 continue;
             }
-            let key = path.strip_prefix(folder)?.to_str().context("a file name that is not UTF-8")?.to_owned();
+            let key =
+                path.strip_prefix(folder)?.to_str().context("a file name that is not UTF-8")?.to_owned();
             let bytes = Bytes::from(std::fs::read(&path)?);
             let headers = Headers { content_type: content_type(&key), cache_control: "no-cache" };
             media.put(&key, bytes, headers, Condition::Always).await?;

@@ -1,0 +1,162 @@
+//! The router between real HTTP servers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router as App,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, Response, StatusCode},
+    routing::post,
+};
+use bytes::Bytes;
+use teiten_footage::CloudEvent;
+use teiten_router::{RetryPolicy, Router, Trigger};
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Answers each event with the next of its answers, the last one for ever, and tells the test what came.
+#[derive(Clone)]
+struct Subscriber {
+    answers: Arc<Mutex<Vec<(StatusCode, Option<CloudEvent>)>>>,
+    seen: mpsc::UnboundedSender<CloudEvent>,
+}
+
+async fn answer(State(subscriber): State<Subscriber>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    subscriber.seen.send(CloudEvent::from_http(headers, &body).unwrap()).unwrap();
+    let (status, reply) = {
+        let mut answers = subscriber.answers.lock().unwrap();
+        if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
+    };
+    let mut response = Response::builder().status(status);
+    let body = match reply {
+        Some(reply) => {
+            let (headers, body) = reply.to_binary();
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            body
+        }
+        None => Vec::new(),
+    };
+    response.body(Body::from(body)).unwrap()
+}
+
+async fn subscriber(
+    answers: &[(StatusCode, Option<CloudEvent>)],
+) -> (String, mpsc::UnboundedReceiver<CloudEvent>) {
+    let (seen, events) = mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let state = Subscriber { answers: Arc::new(Mutex::new(answers.to_vec())), seen };
+    tokio::spawn(async move {
+        axum::serve(listener, App::new().route("/", post(answer)).with_state(state)).await.unwrap();
+    });
+    (url, events)
+}
+
+async fn router(triggers: &[(&str, &str)], retries_max: u32) -> (Router, String, CancellationToken) {
+    let triggers = triggers.iter().map(|(kind, url)| Trigger {
+        kind: (*kind).to_owned(),
+        subscriber: (*url).to_owned(),
+        concurrency_max: 2,
+    });
+    let policy = RetryPolicy { retries_max, backoff: Duration::from_millis(5), ..RetryPolicy::default() };
+    let router = Router::new(triggers.collect(), policy);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let shutdown = CancellationToken::new();
+    tokio::spawn(router.clone().serve(listener, shutdown.clone()));
+    (router, url, shutdown)
+}
+
+fn event(kind: &str, id: &str) -> CloudEvent {
+    CloudEvent {
+        id: id.to_owned(),
+        source: "/test".to_owned(),
+        kind: kind.to_owned(),
+        subject: Some("gate".to_owned()),
+        time: None,
+        extensions: BTreeMap::new(),
+        data: serde_json::json!({ "n": 1 }),
+    }
+}
+
+async fn send(url: &str, event: &CloudEvent) -> StatusCode {
+    let (headers, body) = event.to_binary();
+    let mut request = reqwest::Client::new().post(url).body(body);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    request.send().await.unwrap().status()
+}
+
+#[tokio::test]
+async fn an_event_reaches_the_subscriber_of_its_type_and_a_reply_the_next_one() {
+    let (first, mut first_seen) = subscriber(&[(StatusCode::OK, Some(event("b", "2")))]).await;
+    let (second, mut second_seen) = subscriber(&[(StatusCode::NO_CONTENT, None)]).await;
+    let (_router, url, _running) = router(&[("a", &first), ("b", &second)], 3).await;
+    assert_eq!(send(&url, &event("a", "1")).await, StatusCode::ACCEPTED);
+    assert_eq!(first_seen.recv().await.unwrap(), event("a", "1"));
+    assert_eq!(second_seen.recv().await.unwrap(), event("b", "2"));
+    assert!(first_seen.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_delivery_is_repeated_on_what_may_pass_and_on_nothing_else() {
+    let passing = [503, 500, 404, 408, 409, 429].map(|code| (StatusCode::from_u16(code).unwrap(), None));
+    let answers: Vec<_> = passing.into_iter().chain([(StatusCode::OK, None)]).collect();
+    let (url_of_flaky, mut flaky) = subscriber(&answers).await;
+    let (url_of_strict, mut strict) = subscriber(&[(StatusCode::UNPROCESSABLE_ENTITY, None)]).await;
+    let (router, url, _running) = router(&[("a", &url_of_flaky), ("b", &url_of_strict)], 10).await;
+    let mut delivered = router.delivered();
+
+    send(&url, &event("a", "1")).await;
+    for _attempt in 0..answers.len() {
+        assert_eq!(flaky.recv().await.unwrap().id, "1");
+    }
+    assert_eq!(delivered.recv().await.unwrap().event.id, "1");
+
+    send(&url, &event("b", "2")).await;
+    assert_eq!(strict.recv().await.unwrap().id, "2");
+    let letters = loop {
+        let letters = router.dead_letters().await;
+        if !letters.is_empty() {
+            break letters;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((letters.len(), letters[0].id.as_str()), (1, "2"));
+    assert!(letters[0].why.contains("422"), "{}", letters[0].why);
+    assert!(strict.try_recv().is_err());
+    let shown: serde_json::Value =
+        reqwest::get(format!("{url}dead-letters")).await.unwrap().json().await.unwrap();
+    assert_eq!(shown[0]["id"], "2");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_comes_back_gets_what_it_missed() {
+    let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = held.local_addr().unwrap();
+    drop(held);
+    let (router, url, _running) = router(&[("a", &format!("http://{address}/"))], 1000).await;
+    let mut delivered = router.delivered();
+    send(&url, &event("a", "1")).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move { axum::serve(listener, App::new().route("/", post(|| async {}))).await });
+    assert_eq!(delivered.recv().await.unwrap().event.id, "1");
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_refused() {
+    let (_router, url, _running) = router(&[], 0).await;
+    let status = reqwest::Client::new().post(&url).body("{}").send().await.unwrap().status();
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    // An event that nobody waits for is accepted, as by a Broker without a matching Trigger.
+    assert_eq!(send(&url, &event("c", "1")).await, StatusCode::ACCEPTED);
+}

@@ -1,0 +1,127 @@
+// Watches the wall of cameras in Chromium: every camera must play through hls.js, live and without a stall, and the clock in its
+// pictures tells how far behind capture it is shown, on the same machine by the same clock. Exits 1 when something was wrong.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { parseOptions, USAGE } from './options.mjs';
+import { cellCorner, cellSize, readClock } from './picture-clock.mjs';
+import { startProbe } from './probe.mjs';
+import { judge, table } from './verdict.mjs';
+
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844 };
+const LIVE_WITHIN_MS = 30_000;
+/** Playback may steer towards its delay for this long before it is measured. */
+const SETTLE_MS = 6_000;
+const ARGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--autoplay-policy=no-user-gesture-required',
+];
+
+let options;
+try {
+  options = parseOptions(process.argv.slice(2));
+} catch (error) {
+  console.error(`${error.message}\n${USAGE}`);
+  process.exit(2);
+}
+
+const browser = await chromium.launch({ executablePath: options.chromium, args: ARGS });
+const faults = [];
+try {
+  await watch(browser, options, faults);
+} catch (error) {
+  faults.push(error.message);
+} finally {
+  await browser.close();
+}
+for (const fault of faults) console.error(`FAILED: ${fault}`);
+console.log(faults.length === 0 ? 'The wall played as it should.' : `${faults.length} things were wrong.`);
+process.exit(faults.length === 0 ? 0 : 1);
+
+/** Does all of it; adds a sentence to `faults` for everything that is wrong. */
+async function watch(browser, options, faults) {
+  const page = await browser.newPage({ viewport: DESKTOP });
+  page.on('pageerror', (error) => faults.push(`the page threw: ${error.message}`));
+  page.on('console', (message) => {
+    // A camera list that is not there yet is an answer, which browsers log as an error.
+    if (message.type() === 'error' && !message.location().url.endsWith('cameras.json')) faults.push(`the page logged: ${message.text()}`);
+  });
+
+  const openedAt = Date.now();
+  await page.goto(options.url);
+  await untilLive(page, options);
+  console.log(`${options.cameras} cameras live ${((Date.now() - openedAt) / 1000).toFixed(1)} s after opening the page.`);
+  await page.waitForTimeout(SETTLE_MS);
+
+  const clockSource = `(() => { const CELLS_PER_ROW = 24, TIME_BITS = 44, CONTRAST_MIN = 64; ${cellSize}; ${cellCorner}; return ${readClock}; })()`;
+  await page.evaluate(`(${startProbe})(${clockSource})`);
+  await page.waitForTimeout(options.seconds * 1000);
+  const measured = await page.evaluate(() => window.probe.read());
+  const { cameras, ...clock } = await page.evaluate(() => ({
+    cameras: window.teiten.cameras(),
+    clockOffsetMs: window.teiten.clockOffsetMs,
+    clockUncertaintyMs: window.teiten.clockUncertaintyMs,
+  }));
+
+  const summaries = measured.map((one) => judge(one, cameras.find(({ name }) => name === one.name), options));
+  console.log(`Watched for ${options.seconds} s. Clock offset ${Math.round(clock.clockOffsetMs)} ms, within ${Math.round(clock.clockUncertaintyMs)} ms.`);
+  console.log(table(summaries));
+  for (const one of summaries) faults.push(...one.faults.map((fault) => `${one.name} ${fault}`));
+
+  faults.push(...(await tryControls(page, options.screenshots)));
+  if (options.out !== null) await writeFile(options.out, `${JSON.stringify({ ...clock, cameras: summaries, faults }, null, 2)}\n`);
+}
+
+/** Waits until all expected cameras are on the wall and live. */
+async function untilLive(page, options) {
+  const read = () => page.evaluate(() => window.teiten?.cameras().map(({ name, engine, state }) => ({ name, engine, state })) ?? []);
+  const deadline = Date.now() + LIVE_WITHIN_MS;
+  for (;;) {
+    const cameras = await read();
+    if (cameras.filter(({ state }) => state === 'live').length >= options.cameras) return;
+    if (Date.now() > deadline) {
+      throw new Error(`${options.cameras} cameras should be live within ${LIVE_WITHIN_MS / 1000} s; there are ${JSON.stringify(cameras)}`);
+    }
+    await page.waitForTimeout(100);
+  }
+}
+
+/** Enlarges a camera and goes back, by keyboard and by pointer, and takes pictures on the way. */
+async function tryControls(page, folder) {
+  const faults = [];
+  const expect = async (view, after) => {
+    const reached = await page.waitForFunction((view) => document.body.dataset.view === view, view, { timeout: 2_000 }).catch(() => null);
+    if (reached === null) faults.push(`the page should show ${view} after ${after}`);
+  };
+  const picture = async (name) => {
+    if (folder === null) return;
+    await mkdir(folder, { recursive: true });
+    await page.waitForTimeout(700);
+    await page.screenshot({ path: join(folder, `${name}.png`) });
+  };
+
+  await picture('wall-desktop');
+  await page.locator('[data-camera] button').first().focus();
+  await page.keyboard.press('Enter');
+  await expect('one', 'Enter on a tile');
+  await picture('camera-desktop');
+  await page.keyboard.press('Escape');
+  await expect('wall', 'Esc');
+
+  await page.setViewportSize(PHONE);
+  await picture('wall-phone');
+  await page.locator('[data-camera] button').last().click();
+  await expect('one', 'a tap on a tile');
+  await picture('camera-phone');
+  await page.locator('#back').click();
+  await expect('wall', 'a tap on the way back');
+  const hash = await page.evaluate(() => location.hash);
+  if (hash !== '') faults.push(`the address should be the wall's again, not ${hash}`);
+  return faults;
+}
