@@ -1,0 +1,145 @@
+// Follows one camera's live playlist: asks for it when the next window should be in it, and tells what it says.
+
+import type { Clock } from './clock.ts';
+import { type LivePlaylist, parseLivePlaylist } from './core/playlist.ts';
+import { learnPipelineDelay, nextReloadAt, PIPELINE_DELAY_MS_START, pollAfter } from './core/reload.ts';
+
+/** How closely to follow: `live` asks just when news is due; `slow` suffices to tell whether the camera is there. */
+export type Pace = 'live' | 'slow' | 'off';
+
+/** A version of the playlist, as it came. */
+export interface Version {
+  /** Counts versions from 1. */
+  readonly number: number;
+  readonly text: string;
+  readonly playlist: LivePlaylist;
+}
+
+const SLOW_EVERY_MS = 3_000;
+const RETRY_EVERY_MS = 1_000;
+const REQUEST_MS_MAX = 5_000;
+
+export class PlaylistFeed {
+  readonly url: string;
+  readonly #clock: Clock;
+  #pace: Pace = 'off';
+  #running = false;
+  #newest: Version | null = null;
+  #failingSinceMs: number | null = null;
+  #pipelineDelayMs = PIPELINE_DELAY_MS_START;
+  #polledAtMs: number | null = null;
+  #wake: () => void = () => {};
+  readonly #waiting = new Set<() => void>();
+
+  constructor(url: string, clock: Clock) {
+    this.url = url;
+    this.#clock = clock;
+  }
+
+  get newest(): Version | null {
+    return this.#newest;
+  }
+
+  /** Since when the playlist cannot be fetched; null when it can, or does not exist yet. */
+  get failingSinceMs(): number | null {
+    return this.#failingSinceMs;
+  }
+
+  get pipelineDelayMs(): number {
+    return this.#pipelineDelayMs;
+  }
+
+  setPace(pace: Pace): void {
+    if (pace === this.#pace) return;
+    this.#pace = pace;
+    this.#polledAtMs = null;
+    this.#wake();
+    if (!this.#running) void this.#run();
+  }
+
+  /** The newest version as soon as it is a later one than `number`, or after `waitMs` whatever it is; null when there is none. */
+  async after(number: number, waitMs: number): Promise<Version | null> {
+    if ((this.#newest?.number ?? 0) <= number) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          this.#waiting.delete(done);
+          resolve();
+        };
+        const timer = setTimeout(done, waitMs);
+        this.#waiting.add(done);
+      });
+    }
+    return this.#newest;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#pace !== 'off') {
+      const waitMs = this.#nextPollIn();
+      if (waitMs > 0) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, waitMs);
+          this.#wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+        if (this.#nextPollIn() > 1) continue;
+      }
+      await this.#poll();
+    }
+    this.#running = false;
+  }
+
+  #nextPollIn(): number {
+    const polledAtMs = this.#polledAtMs;
+    if (this.#pace === 'off' || polledAtMs === null) return 0;
+    const nowMs = this.#clock.now();
+    const since = (everyMs: number): number => Math.min(everyMs, polledAtMs + everyMs - nowMs);
+    if (this.#pace === 'slow') return since(SLOW_EVERY_MS);
+    if (this.#failingSinceMs !== null || this.#newest === null) return since(RETRY_EVERY_MS);
+    const { playlist } = this.#newest;
+    const dueMs = nextReloadAt(playlist, this.#pipelineDelayMs);
+    // A hold never lasts longer than a window, however wrong the clock or the playlist may be.
+    if (polledAtMs < dueMs) return Math.min(dueMs - nowMs, since(playlist.windowMs + this.#pipelineDelayMs));
+    return since(pollAfter(nowMs - dueMs));
+  }
+
+  async #poll(): Promise<void> {
+    const polledBeforeMs = this.#polledAtMs;
+    const sentAtMs = this.#clock.now();
+    this.#polledAtMs = sentAtMs;
+    let text: string;
+    try {
+      const response = await this.#clock.fetch(this.url, REQUEST_MS_MAX);
+      // A camera may be announced before its first window is.
+      if (response.status === 404 || response.status === 403) {
+        this.#failingSinceMs = null;
+        return;
+      }
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      text = await response.text();
+      this.#failingSinceMs = null;
+    } catch {
+      this.#failingSinceMs ??= sentAtMs;
+      return;
+    }
+    this.#take(text, sentAtMs, polledBeforeMs);
+  }
+
+  #take(text: string, foundAtMs: number, polledBeforeMs: number | null): void {
+    const before = this.#newest;
+    if (text === before?.text) return;
+    const playlist = parseLivePlaylist(text);
+    // What ends earlier than what is known comes from a stale cache.
+    if (playlist === null || (before !== null && playlist.endMs < before.playlist.endMs)) return;
+    if (before !== null && polledBeforeMs !== null && this.#pace === 'live') {
+      const dueMs = nextReloadAt(before.playlist, this.#pipelineDelayMs);
+      const missedAtMs = polledBeforeMs >= dueMs ? polledBeforeMs : null;
+      this.#pipelineDelayMs = learnPipelineDelay(this.#pipelineDelayMs, { previous: before.playlist, playlist, foundAtMs, missedAtMs });
+    }
+    this.#newest = { number: (before?.number ?? 0) + 1, text, playlist };
+    for (const done of [...this.#waiting]) done();
+  }
+}

@@ -1,0 +1,189 @@
+// Plays a camera through hls.js, steered by the wall clock.
+
+import Hls from 'hls.js/light';
+import type { Clock } from './clock.ts';
+import { type Control, startControl, stalled, step, targetMs, windowReady } from './core/controller.ts';
+import type { PlaylistFeed } from './feed.ts';
+import { Motion } from './motion.ts';
+import type { Player } from './player.ts';
+import { playlistLoaderFor } from './playlist-loader.ts';
+
+/** After a jump of ours, waiting for the picture is no stall, and the next jump waits. */
+const SEEK_SETTLES_MS = 1_500;
+/** For this long after the first picture, a jump disturbs nobody. */
+const JOINING_MS = 1_500;
+/** How much more than a window before the playlist's end to begin. */
+const START_BEFORE_WINDOW_S = 0.5;
+/** A jump shorter than this is not worth it. */
+const SEEK_S_MIN = 0.15;
+/** Where a jump ends short of the end of what there is. */
+const SEEK_SHORT_OF_END_S = 0.1;
+/** A window that took longer to arrive tells of an outage, not of the pipeline. */
+const READY_AFTER_MS_MAX = 5_000;
+
+export class HlsPlayer implements Player {
+  readonly engine = 'hls.js';
+  readonly #video: HTMLVideoElement;
+  readonly #feed: PlaylistFeed;
+  readonly #clock: Clock;
+  readonly #motion: Motion;
+  readonly #hls: Hls;
+  #control: Control;
+  #stalls = 0;
+  #broken = false;
+  #parked = false;
+  #quietUntilMs = 0;
+  #cameAfter: number;
+
+  constructor(video: HTMLVideoElement, feed: PlaylistFeed, clock: Clock) {
+    this.#video = video;
+    this.#feed = feed;
+    this.#clock = clock;
+    this.#motion = new Motion(video, clock);
+    this.#control = startControl(clock.now());
+    this.#cameAfter = feed.newest?.number ?? 0;
+    const windowS = this.#windowMs() / 1000;
+    this.#hls = new Hls({
+      pLoader: playlistLoaderFor(feed),
+      lowLatencyMode: true,
+      // Only where to begin, from where a jump ahead stays within the buffer; from then on our controller steers, and hls.js's own is off.
+      liveSyncDuration: windowS + START_BEFORE_WINDOW_S,
+      liveMaxLatencyDuration: windowS + 6,
+      liveSyncOnStallIncrease: 0,
+      maxLiveSyncPlaybackRate: 1,
+      liveDurationInfinity: true,
+      maxBufferLength: 12,
+      backBufferLength: 6,
+      // Nothing to convert: segments go into the buffer as they are.
+      enableWorker: false,
+      fragLoadPolicy: {
+        default: {
+          maxTimeToFirstByteMs: 5_000,
+          maxLoadTimeMs: 10_000,
+          timeoutRetry: { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 },
+          errorRetry: { maxNumRetry: 3, retryDelayMs: 300, maxRetryDelayMs: 1_000 },
+        },
+      },
+    });
+    this.#hls.on(Hls.Events.ERROR, (_event, { fatal }) => {
+      this.#broken ||= fatal;
+    });
+    this.#hls.on(Hls.Events.FRAG_BUFFERED, (_event, { frag }) => {
+      if (frag.programDateTime !== null) this.#buffered(frag.programDateTime + frag.duration * 1000);
+    });
+    video.addEventListener('waiting', this.#onWaiting);
+    this.#hls.loadSource(feed.url);
+    this.#hls.attachMedia(video);
+    this.#motion.play();
+  }
+
+  get stalls(): number {
+    return this.#stalls;
+  }
+
+  delayMs(): number | null {
+    const playingMs = this.playingMs();
+    return playingMs === null ? null : this.#clock.now() - playingMs;
+  }
+
+  playingMs(): number | null {
+    return this.#hls.playingDate?.getTime() ?? null;
+  }
+
+  targetMs(): number {
+    return targetMs(this.#control, this.#windowMs());
+  }
+
+  moving(): boolean {
+    return this.#motion.movingForMs() !== null;
+  }
+
+  frozenSinceMs(): number | null {
+    return this.#motion.frozenSinceMs();
+  }
+
+  blocked(): boolean {
+    return this.#motion.blocked();
+  }
+
+  broken(): boolean {
+    return this.#broken;
+  }
+
+  resume(): void {
+    this.#parked = false;
+    this.#cameAfter = (this.#feed.newest?.number ?? 0) + 1;
+    this.#hls.startLoad(-1);
+    this.#motion.play();
+  }
+
+  park(): void {
+    this.#parked = true;
+    this.#hls.stopLoad();
+    this.#video.pause();
+  }
+
+  tick(): void {
+    this.#motion.look();
+    const delayMs = this.delayMs();
+    if (this.#parked || delayMs === null) return;
+    const nowMs = this.#clock.now();
+    const movingForMs = this.#motion.movingForMs();
+    const settled = nowMs > this.#quietUntilMs;
+    const [control, command] = step(this.#control, {
+      nowMs,
+      delayMs,
+      aheadMs: this.#aheadS() * 1000,
+      windowMs: this.#windowMs(),
+      joining: settled && (movingForMs === null || movingForMs < JOINING_MS),
+    });
+    this.#control = control;
+    if (this.#video.playbackRate !== command.rate) this.#video.playbackRate = command.rate;
+    if (command.seekMs !== 0 && settled) this.#seek(command.seekMs / 1000);
+  }
+
+  destroy(): void {
+    this.#video.removeEventListener('waiting', this.#onWaiting);
+    this.#hls.destroy();
+  }
+
+  #windowMs(): number {
+    return this.#feed.newest?.playlist.windowMs ?? 1000;
+  }
+
+  /** Buffered footage beyond what is shown, in seconds. */
+  #aheadS(): number {
+    const { buffered, currentTime } = this.#video;
+    for (let i = 0; i < buffered.length; i += 1) {
+      if (buffered.start(i) <= currentTime + 0.1 && currentTime < buffered.end(i)) return buffered.end(i) - currentTime;
+    }
+    return 0;
+  }
+
+  #seek(byS: number): void {
+    const { currentTime } = this.#video;
+    const endS = Math.max(currentTime + this.#aheadS(), this.#hls.latestLevelDetails?.edge ?? 0);
+    const toS = Math.min(currentTime + byS, endS - SEEK_SHORT_OF_END_S);
+    if (toS < currentTime + SEEK_S_MIN) return;
+    this.#quietUntilMs = this.#clock.now() + SEEK_SETTLES_MS;
+    this.#video.currentTime = toS;
+  }
+
+  #buffered(windowEndMs: number): void {
+    const newest = this.#feed.newest?.playlist;
+    if (newest === undefined || Math.abs(newest.endMs - windowEndMs) > newest.windowMs / 2) return;
+    // What was there before we came arrived before we looked.
+    if ((this.#feed.newest?.number ?? 0) <= this.#cameAfter) return;
+    const afterMs = this.#clock.now() - windowEndMs;
+    if (afterMs < READY_AFTER_MS_MAX) this.#control = windowReady(this.#control, afterMs);
+  }
+
+  readonly #onWaiting = (): void => {
+    const nowMs = this.#clock.now();
+    const movingForMs = this.#motion.movingForMs();
+    if (this.#parked || this.#video.seeking || nowMs < this.#quietUntilMs) return;
+    if (movingForMs === null || movingForMs < JOINING_MS) return;
+    this.#stalls += 1;
+    this.#control = stalled(this.#control, nowMs);
+  };
+}

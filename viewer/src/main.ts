@@ -1,0 +1,115 @@
+// The page: finds the cameras, puts each on the wall, keeps time.
+
+import Hls from 'hls.js/light';
+import { Clock } from './clock.ts';
+import { cameraIds } from './core/cameras.ts';
+import { CONTROL_EVERY_MS } from './core/controller.ts';
+import { clockText } from './core/text.ts';
+import { byId, setText } from './dom.ts';
+import { HlsPlayer } from './hls-player.ts';
+import { NativePlayer } from './native-player.ts';
+import { type CameraDiagnostics, type OpenPlayer, Tile } from './tile.ts';
+import { describePublishing, Wall } from './wall.ts';
+
+/** How often to look for new cameras. */
+const CAMERAS_EVERY_MS = 5_000;
+const REQUEST_MS_MAX = 5_000;
+/** Extra requests after opening that narrow down what time it is. */
+const PROBES_MAX = 12;
+/** Failures in a row before the page says so. */
+const FAILURES_BEFORE_NOTICE = 2;
+/** What is written on the page changes every so many ticks of the controller. */
+const TICKS_PER_RENDER = 3;
+
+/** `window.teiten`: what the page knows, for tests and for the curious. */
+export interface Diagnostics {
+  cameras(): CameraDiagnostics[];
+  /** The storage's clock minus this device's, as far as it is corrected for, and how much of it is uncertain. */
+  readonly clockOffsetMs: number;
+  readonly clockUncertaintyMs: number;
+}
+
+declare global {
+  interface Window {
+    teiten: Diagnostics;
+  }
+}
+
+const clock = new Clock();
+// `?engine=native` plays without hls.js, to try what phones do that cannot run it.
+const native = !Hls.isSupported() || new URLSearchParams(location.search).get('engine') === 'native';
+const open: OpenPlayer = (video, feed) => (native ? new NativePlayer(video, feed, clock) : new HlsPlayer(video, feed, clock));
+const wall = new Wall((name) => new Tile(name, new URL(`${name}/live.m3u8`, document.baseURI).href, clock, open));
+
+window.teiten = {
+  cameras: () => wall.tiles.map((tile) => tile.diagnostics()),
+  get clockOffsetMs() {
+    return clock.offsetMs;
+  },
+  get clockUncertaintyMs() {
+    return clock.uncertaintyMs;
+  },
+};
+
+describePublishing(location.hostname);
+void followCameras();
+let ticks = 0;
+setInterval(() => {
+  for (const tile of wall.tiles) tile.tick();
+  ticks += 1;
+  if (ticks % TICKS_PER_RENDER === 0 && !document.hidden) render();
+}, CONTROL_EVERY_MS);
+
+async function followCameras(): Promise<never> {
+  const url = new URL('cameras.json', document.baseURI).href;
+  let shown = '';
+  let failures = 0;
+  let probes = 0;
+  for (;;) {
+    if (!document.hidden) {
+      const names = await camerasNow(url, shown === '');
+      failures = names === null ? failures + 1 : 0;
+      byId('notice').hidden = failures < FAILURES_BEFORE_NOTICE;
+      if (names !== null && names.join() !== shown) {
+        shown = names.join();
+        wall.show(names);
+      } else if (names !== null && shown === '') {
+        wall.show([]);
+      }
+    }
+    // The same request tells the time, so it comes when it tells most.
+    const probeMs = failures === 0 && probes < PROBES_MAX ? clock.nextProbeIn() : null;
+    if (probeMs !== null) probes += 1;
+    const waitMs = probeMs ?? CAMERAS_EVERY_MS;
+    await new Promise<void>((resolve) => {
+      setTimeout(resolve, waitMs);
+    });
+  }
+}
+
+/** The cameras there are; null when that cannot be told now. Without a list there are none, if there `mayBeNone`. */
+async function camerasNow(url: string, mayBeNone: boolean): Promise<string[] | null> {
+  try {
+    const response = await clock.fetch(url, REQUEST_MS_MAX);
+    // The list is written with the first camera's first window.
+    if (response.status === 404 && mayBeNone) return [];
+    return response.ok ? cameraIds(await response.json()) : null;
+  } catch {
+    return null;
+  }
+}
+
+function render(): void {
+  const tiles = wall.tiles;
+  for (const tile of tiles) tile.render();
+  const live = tiles.filter((tile) => tile.state.kind === 'live').length;
+  const offline = tiles.filter((tile) => tile.state.kind === 'offline').length;
+  const others = tiles.length - live - offline;
+  const parts = [
+    live > 0 ? `${live} live` : '',
+    others > 0 ? `${others} not live` : '',
+    offline > 0 ? `${offline} offline` : '',
+  ];
+  setText(byId('summary'), parts.filter((part) => part !== '').join(' · '));
+  setText(byId('clock'), clockText(clock.now()));
+}

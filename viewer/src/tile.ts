@@ -1,0 +1,270 @@
+// One camera on the wall: its picture, its name, and what there is to say about it.
+
+import type { Clock } from './clock.ts';
+import { type CameraState, cameraState } from './core/state.ts';
+import { agoText, clockText, delayText, sinceText } from './core/text.ts';
+import { element, setText } from './dom.ts';
+import { PlaylistFeed } from './feed.ts';
+import type { Engine, Player } from './player.ts';
+
+/** How much of a tile is shown: `watched` plays, `aside` only keeps an eye on the camera, `hidden` does nothing. */
+export type Attention = 'watched' | 'aside' | 'hidden';
+
+/** Opens a player for a camera. */
+export type OpenPlayer = (video: HTMLVideoElement, feed: PlaylistFeed) => Player;
+
+/** A player whose picture stands still for this long, while there is footage to play, is replaced. */
+const HUNG_MS = 4_000;
+/** A replacement waits this long, and twice as long each time up to the limit. */
+const REOPEN_MS = 1_000;
+const REOPEN_MS_MAX = 16_000;
+/** Footage newer than this, and than its windows' length explains, should be playing. */
+const FRESH_MS = 4_000;
+
+/** One camera in `window.teiten.cameras()`. */
+export interface CameraDiagnostics {
+  readonly name: string;
+  /** Which player plays it; null while none is open. */
+  readonly engine: Engine | null;
+  readonly state: CameraState['kind'];
+  /** How long ago the picture on show was captured, by the calibrated clock. */
+  readonly delayMs: number | null;
+  /** The delay that the player steers for; null where it has no say. */
+  readonly targetMs: number | null;
+  /** When the picture on show was captured, Unix milliseconds. */
+  readonly playingDateMs: number | null;
+  readonly rate: number;
+  /** Playback ran out of footage this many times since the page was opened. */
+  readonly stalls: number;
+  readonly droppedFrames: number;
+  readonly shownFrames: number;
+  /** How long after its end a window is expected in the playlist. */
+  readonly pipelineDelayMs: number;
+  /** Players opened since the page was. */
+  readonly opened: number;
+}
+
+export class Tile {
+  readonly name: string;
+  readonly item: HTMLLIElement;
+  readonly button: HTMLButtonElement;
+  readonly video: HTMLVideoElement;
+  readonly #feed: PlaylistFeed;
+  readonly #clock: Clock;
+  readonly #open: OpenPlayer;
+  readonly #still = element('canvas', { class: 'still', 'aria-hidden': 'true' });
+  readonly #word = element('span', { class: 'word' });
+  readonly #delay = element('span', { class: 'delay' });
+  readonly #veilTitle = element('span', { class: 'veil-title' });
+  readonly #veilText = element('span', { class: 'veil-text' });
+  readonly #details = element('p', { class: 'details' });
+  #player: Player | null = null;
+  #attention: Attention = 'hidden';
+  #state: CameraState = { kind: 'joining' };
+  #opened = 0;
+  #reopenAtMs = 0;
+  #reopenMs = REOPEN_MS;
+  #stallsBefore = 0;
+  /** When there was no fresh footage to play the last time. */
+  #staleAtMs = 0;
+
+  constructor(name: string, playlistUrl: string, clock: Clock, open: OpenPlayer) {
+    this.name = name;
+    this.#clock = clock;
+    this.#open = open;
+    this.#feed = new PlaylistFeed(playlistUrl, clock);
+    this.video = element('video', { muted: true, playsinline: true, disableremoteplayback: true, tabindex: '-1', 'aria-hidden': 'true' });
+    // The attribute counts for the page's source only; autoplay needs the property.
+    this.video.muted = true;
+    this.button = element(
+      'button',
+      { class: 'screen', type: 'button' },
+      this.#still,
+      this.video,
+      element('span', { class: 'veil' }, this.#veilTitle, this.#veilText),
+      element(
+        'span',
+        { class: 'caption' },
+        element('span', { class: 'name' }, name),
+        element('span', { class: 'pill' }, element('span', { class: 'dot' }), this.#word, this.#delay),
+      ),
+    );
+    this.item = element('li', { class: 'tile', 'data-camera': name, 'data-state': 'joining' }, this.button, this.#details);
+    this.render();
+  }
+
+  get state(): CameraState {
+    return this.#state;
+  }
+
+  /** Width over height of the picture; null before there is one. */
+  get ratio(): number | null {
+    const { videoWidth, videoHeight } = this.video;
+    return videoWidth > 0 && videoHeight > 0 ? videoWidth / videoHeight : null;
+  }
+
+  setAttention(attention: Attention): void {
+    if (attention === this.#attention) return;
+    const before = this.#attention;
+    this.#attention = attention;
+    if (attention === 'watched') this.#player?.resume();
+    else if (before === 'watched') this.#player?.park();
+    this.#setPace();
+  }
+
+  /** A touch of the page: browsers that did not let the video play do so now. */
+  touched(): void {
+    if (this.#attention === 'watched' && this.#player?.blocked() === true) this.#player.resume();
+  }
+
+  /** Steers playback and minds the player. To be called every `CONTROL_EVERY_MS`. */
+  tick(): void {
+    if (this.#attention === 'hidden') return;
+    this.#state = cameraState(this.#facts());
+    if (this.#attention !== 'watched') return;
+    if (this.#player === null) {
+      if (this.#feed.newest?.playlist.footageEndMs != null && this.#clock.now() >= this.#reopenAtMs) this.#openPlayer();
+      return;
+    }
+    this.#player.tick();
+    if (this.#player.broken() || this.#hung(this.#player)) this.#closePlayer();
+    else if (this.#state.kind === 'live') this.#reopenMs = REOPEN_MS;
+  }
+
+  /** Brings what the tile says up to date. */
+  render(): void {
+    const nowMs = this.#clock.now();
+    const state = this.#state;
+    const delayMs = this.#player?.delayMs() ?? null;
+    const delay = delayMs !== null && (state.kind === 'live' || state.kind === 'late') ? delayText(delayMs) : '';
+    const words = wordsFor(state, nowMs);
+    this.item.dataset['state'] = state.kind;
+    setText(this.#word, words.word);
+    setText(this.#delay, delay);
+    setText(this.#veilTitle, words.title);
+    setText(this.#veilText, words.text);
+    const label = `${this.name}, ${words.title || words.word}${delay === '' ? '' : `, ${delay} behind capture`}`;
+    if (this.button.getAttribute('aria-label') !== label) this.button.setAttribute('aria-label', label);
+    setText(this.#details, this.#detailsText());
+  }
+
+  diagnostics(): CameraDiagnostics {
+    const player = this.#player;
+    const quality = this.video.getVideoPlaybackQuality?.();
+    return {
+      name: this.name,
+      engine: player?.engine ?? null,
+      state: this.#state.kind,
+      delayMs: player?.delayMs() ?? null,
+      targetMs: player?.targetMs() ?? null,
+      playingDateMs: player?.playingMs() ?? null,
+      rate: this.video.playbackRate,
+      stalls: this.#stallsBefore + (player?.stalls ?? 0),
+      droppedFrames: quality?.droppedVideoFrames ?? 0,
+      shownFrames: quality?.totalVideoFrames ?? 0,
+      pipelineDelayMs: this.#feed.pipelineDelayMs,
+      opened: this.#opened,
+    };
+  }
+
+  destroy(): void {
+    this.#feed.setPace('off');
+    this.#player?.destroy();
+    this.#player = null;
+    this.item.remove();
+  }
+
+  #facts(): Parameters<typeof cameraState>[0] {
+    const playlist = this.#feed.newest?.playlist ?? null;
+    const player = this.#attention === 'watched' ? this.#player : null;
+    return {
+      nowMs: this.#clock.now(),
+      footageEndMs: playlist?.footageEndMs ?? null,
+      windowMs: playlist?.windowMs ?? null,
+      endsInGap: playlist?.endsInGap ?? false,
+      failingSinceMs: this.#feed.failingSinceMs,
+      moving: player?.moving() ?? this.#attention !== 'watched',
+      frozenSinceMs: player?.frozenSinceMs() ?? null,
+      delayMs: player?.delayMs() ?? null,
+      targetMs: player?.targetMs() ?? null,
+      blocked: player?.blocked() ?? false,
+    };
+  }
+
+  #openPlayer(): void {
+    this.#opened += 1;
+    this.#player = this.#open(this.video, this.#feed);
+    this.#setPace();
+  }
+
+  /** A native player asks for the playlist itself. */
+  #setPace(): void {
+    if (this.#attention === 'hidden') this.#feed.setPace('off');
+    else this.#feed.setPace(this.#attention === 'aside' || this.#player?.engine === 'native' ? 'slow' : 'live');
+  }
+
+  #closePlayer(): void {
+    this.#keepPicture();
+    this.#stallsBefore += this.#player?.stalls ?? 0;
+    this.#player?.destroy();
+    this.#player = null;
+    this.#reopenAtMs = this.#clock.now() + this.#reopenMs;
+    this.#reopenMs = Math.min(REOPEN_MS_MAX, 2 * this.#reopenMs);
+  }
+
+  #hung(player: Player): boolean {
+    const nowMs = this.#clock.now();
+    const playlist = this.#feed.newest?.playlist;
+    const fresh = playlist?.footageEndMs != null && nowMs - playlist.footageEndMs < FRESH_MS + playlist.windowMs;
+    if (!fresh) this.#staleAtMs = nowMs;
+    const frozenSinceMs = player.frozenSinceMs();
+    if (frozenSinceMs === null || player.blocked()) return false;
+    return nowMs - Math.max(frozenSinceMs, this.#staleAtMs) > HUNG_MS;
+  }
+
+  /** Copies the picture behind the video, so that it stays when the player goes. */
+  #keepPicture(): void {
+    const { videoWidth, videoHeight } = this.video;
+    if (videoWidth === 0 || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    this.#still.width = videoWidth;
+    this.#still.height = videoHeight;
+    this.#still.getContext('2d')?.drawImage(this.video, 0, 0);
+  }
+
+  #detailsText(): string {
+    const capturedMs = this.#player?.playingMs() ?? null;
+    const { videoWidth, videoHeight } = this.video;
+    const parts = [
+      capturedMs === null ? '' : `Captured ${clockText(capturedMs)}`,
+      videoWidth === 0 ? '' : `${videoWidth} × ${videoHeight}`,
+    ];
+    return parts.filter((part) => part !== '').join('  ·  ');
+  }
+}
+
+interface Words {
+  /** On the pill in the corner. */
+  readonly word: string;
+  /** Over the picture. */
+  readonly title: string;
+  readonly text: string;
+}
+
+function wordsFor(state: CameraState, nowMs: number): Words {
+  switch (state.kind) {
+    case 'joining':
+      return { word: 'joining', title: '', text: '' };
+    case 'live':
+      return { word: 'live', title: '', text: '' };
+    case 'late':
+      return { word: 'late', title: '', text: '' };
+    case 'gap':
+      return { word: 'gap', title: '', text: '' };
+    case 'blocked':
+      return { word: 'paused', title: 'Tap to play', text: '' };
+    case 'unreachable':
+      return { word: 'no connection', title: 'No connection', text: 'Trying again' };
+    case 'offline':
+      return { word: 'offline', title: `Offline since ${sinceText(state.sinceMs, nowMs)}`, text: agoText(nowMs - state.sinceMs) };
+  }
+}
