@@ -1,0 +1,336 @@
+//! The agent's settings: one TOML file, or a [`Config`] built in code.
+//!
+//! Every value is a type that cannot be wrong, so a `Config` is valid however it was made. Reading a file
+//! finds all of its mistakes, not just the first ([`ConfigErrors`]). `teiten.toml.example`, beside this
+//! crate's manifest, shows every key with its default.
+
+mod read;
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use teiten_footage::CameraId;
+
+pub use read::{ConfigErrors, Mistake};
+
+/// What one agent does: one camera, one source of pictures, one broker, one spool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `camera`: the camera's name; required. It is in its topics and in all object keys.
+    pub camera: CameraId,
+    /// `[broker]`: where frames are published.
+    pub broker: Broker,
+    /// `[source]`: where pictures come from.
+    pub source: Source,
+    /// `[spool]`: where frames wait until they are stored.
+    pub spool: Spool,
+}
+
+impl Config {
+    /// `camera` with every other setting at its default: a pattern, a broker on this machine, a spool in
+    /// memory.
+    pub fn new(camera: CameraId) -> Self {
+        Self { camera, broker: Broker::default(), source: Source::default(), spool: Spool::default() }
+    }
+
+    /// Reads the text of a settings file; reports all mistakes together.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigErrors> {
+        read::config(text)
+    }
+}
+
+/// `[broker]`: the MQTT broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// `host`: a name or an address. Default `127.0.0.1`.
+    pub host: String,
+    /// `port`. Default 1883.
+    pub port: u16,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: 1883 }
+    }
+}
+
+impl fmt::Display for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// `[source]`: where pictures come from; `kind` says which.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// `kind = "pattern"`, the default: a test picture with a clock in it.
+    Pattern(Pattern),
+    /// `kind = "footage"`: JPEGs from files.
+    Footage(Footage),
+    /// `kind = "v4l2"`: a camera that Linux knows.
+    V4l2(V4l2),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Pattern(Pattern::default())
+    }
+}
+
+/// What the log says of a source.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pattern(pattern) => write!(f, "pattern {} at {}", pattern.size, pattern.rate),
+            Self::Footage(footage) => write!(f, "footage {} at {}", footage.path.display(), footage.rate),
+            Self::V4l2(v4l2) => write!(f, "{} {} at {}/s", v4l2.device.display(), v4l2.size, v4l2.rate),
+        }
+    }
+}
+
+/// A drawn test picture.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pattern {
+    /// `width` and `height`. Default 640 and 480.
+    pub size: PictureSize,
+    /// `rate`, in frames per second. Default 10.
+    pub rate: Rate,
+}
+
+/// Recorded JPEGs, played back as if they were captured now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Footage {
+    /// `path`: a directory whose `.jpg` and `.jpeg` files are played in the order of their names, or a file
+    /// of concatenated JPEGs (`.mjpeg`), which is held in memory. Required.
+    pub path: PathBuf,
+    /// `rate`, in frames per second. Default 10.
+    pub rate: Rate,
+    /// `repeat`: whether to start again after the last frame (default), or to end once all of them are
+    /// stored.
+    pub repeat: bool,
+}
+
+impl Footage {
+    /// The footage at `path`, with everything else at its default.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), rate: Rate::default(), repeat: true }
+    }
+}
+
+/// A Video4Linux camera that delivers MJPEG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct V4l2 {
+    /// `device`. Default `/dev/video0`.
+    pub device: PathBuf,
+    /// `width` and `height`: what the camera is asked for. Default 640 and 480.
+    pub size: PictureSize,
+    /// `rate`: what the camera is asked for, in whole frames per second, 1 to 120. Default 15.
+    pub rate: WholeRate,
+}
+
+impl Default for V4l2 {
+    fn default() -> Self {
+        Self {
+            device: PathBuf::from("/dev/video0"),
+            size: PictureSize::default(),
+            rate: WholeRate { per_second: 15 },
+        }
+    }
+}
+
+/// `[spool]`: where frames wait until they are stored; `kind` says which. A full spool drops its oldest
+/// frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spool {
+    /// `kind = "memory"`, the default: frames are gone when the agent ends.
+    Memory {
+        /// `mebibytes_max`. Default 64.
+        max: Mebibytes,
+    },
+    /// `kind = "directory"`: frames outlive the agent, even one that is killed.
+    Directory {
+        /// `path`: the spool is the directory `<path>/<camera>`, made if it is missing. Required.
+        path: PathBuf,
+        /// `mebibytes_max`. Default 1024.
+        max: Mebibytes,
+    },
+}
+
+impl Spool {
+    /// A spool in the directory `path`, with the default limit.
+    pub fn directory(path: impl Into<PathBuf>) -> Self {
+        Self::Directory { path: path.into(), max: Mebibytes::DIRECTORY_DEFAULT }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self::Memory { max: Mebibytes::MEMORY_DEFAULT }
+    }
+}
+
+/// What the log says of a spool.
+impl fmt::Display for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { max } => write!(f, "memory, {} MiB", max.0),
+            Self::Directory { path, max } => write!(f, "{}, {} MiB", path.display(), max.0),
+        }
+    }
+}
+
+/// Frames per second: 0.1 to 120.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    per_second: f64,
+}
+
+/// Whole frames per second: 1 to 120.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WholeRate {
+    per_second: u32,
+}
+
+/// The size of a picture, in pixels: even numbers, 320 to 3840 wide, 180 to 2160 high.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureSize {
+    width: u32,
+    height: u32,
+}
+
+/// The limit of a spool, in MiB: 16 to 1,048,576. (What is under way to the broker, up to 8 MiB, has to fit.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mebibytes(u64);
+
+/// A value outside of its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}")]
+pub struct RangeError {
+    expected: &'static str,
+}
+
+impl Rate {
+    pub(crate) const EXPECTED: &'static str = "a number of frames per second from 0.1 to 120";
+
+    /// `per_second` frames per second.
+    pub fn new(per_second: f64) -> Result<Self, RangeError> {
+        if (0.1..=120.0).contains(&per_second) {
+            Ok(Self { per_second })
+        } else {
+            Err(RangeError { expected: Self::EXPECTED })
+        }
+    }
+
+    /// The time from one frame to the next.
+    pub fn period(self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.per_second)
+    }
+}
+
+/// 10 frames per second.
+impl Default for Rate {
+    fn default() -> Self {
+        Self { per_second: 10.0 }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", self.per_second)
+    }
+}
+
+impl WholeRate {
+    pub(crate) const EXPECTED: &'static str = "a whole number of frames per second from 1 to 120";
+
+    /// `per_second` frames per second.
+    pub fn new(per_second: u32) -> Result<Self, RangeError> {
+        if (1..=120).contains(&per_second) {
+            Ok(Self { per_second })
+        } else {
+            Err(RangeError { expected: Self::EXPECTED })
+        }
+    }
+
+    /// Frames per second.
+    pub fn per_second(self) -> u32 {
+        self.per_second
+    }
+
+    /// The time from one frame to the next.
+    pub fn period(self) -> Duration {
+        Duration::from_secs(1) / self.per_second
+    }
+}
+
+impl fmt::Display for WholeRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.per_second)
+    }
+}
+
+impl PictureSize {
+    pub(crate) const EXPECTED_WIDTH: &'static str = "an even number of pixels from 320 to 3840";
+    pub(crate) const EXPECTED_HEIGHT: &'static str = "an even number of pixels from 180 to 2160";
+
+    pub(crate) fn width_fits(width: u32) -> bool {
+        (320..=3840).contains(&width) && width.is_multiple_of(2)
+    }
+
+    pub(crate) fn height_fits(height: u32) -> bool {
+        (180..=2160).contains(&height) && height.is_multiple_of(2)
+    }
+
+    /// `width` by `height` pixels.
+    pub fn new(width: u32, height: u32) -> Result<Self, RangeError> {
+        if !Self::width_fits(width) {
+            return Err(RangeError { expected: Self::EXPECTED_WIDTH });
+        }
+        if !Self::height_fits(height) {
+            return Err(RangeError { expected: Self::EXPECTED_HEIGHT });
+        }
+        Ok(Self { width, height })
+    }
+
+    /// The width, in pixels.
+    pub fn width(self) -> u32 {
+        self.width
+    }
+
+    /// The height, in pixels.
+    pub fn height(self) -> u32 {
+        self.height
+    }
+}
+
+/// 640x480.
+impl Default for PictureSize {
+    fn default() -> Self {
+        Self { width: 640, height: 480 }
+    }
+}
+
+impl fmt::Display for PictureSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl Mebibytes {
+    pub(crate) const EXPECTED: &'static str = "a whole number of MiB from 16 to 1048576";
+    pub(crate) const MEMORY_DEFAULT: Self = Self(64);
+    pub(crate) const DIRECTORY_DEFAULT: Self = Self(1024);
+
+    /// `mebibytes` MiB.
+    pub fn new(mebibytes: u64) -> Result<Self, RangeError> {
+        if (16..=1 << 20).contains(&mebibytes) {
+            Ok(Self(mebibytes))
+        } else {
+            Err(RangeError { expected: Self::EXPECTED })
+        }
+    }
+
+    /// The limit in bytes.
+    pub fn bytes(self) -> u64 {
+        self.0 << 20
+    }
+}

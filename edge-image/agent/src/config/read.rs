@@ -1,0 +1,377 @@
+//! Reads a settings file key by key, so that every mistake in it is found in one go.
+
+use std::{fmt, path::PathBuf};
+
+use teiten_footage::CameraId;
+use toml::{Table, Value};
+
+use super::{
+    Broker, Config, Footage, Mebibytes, Pattern, PictureSize, RangeError, Rate, Source, Spool, V4l2,
+    WholeRate,
+};
+
+/// One thing that is wrong in a settings file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The key, with its section: `source.rate`. Empty where the file is no TOML at all.
+    pub key: String,
+    /// What is wrong, and what is allowed.
+    pub why: String,
+}
+
+/// Everything that is wrong in a settings file, in the order of its sections; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors(Vec<Mistake>);
+
+impl ConfigErrors {
+    /// The mistakes.
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.0
+    }
+}
+
+/// One mistake a line.
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("the settings have a mistake:")?,
+            count => write!(f, "the settings have {count} mistakes:")?,
+        }
+        for Mistake { key, why } in &self.0 {
+            match key.as_str() {
+                "" => write!(f, "\n  {why}")?,
+                key => write!(f, "\n  {key}: {why}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The settings that `text` gives.
+pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
+    let table = text.parse::<Table>().map_err(|error| {
+        ConfigErrors(vec![Mistake { key: String::new(), why: format!("not TOML: {error}") }])
+    })?;
+    let mut mistakes = Vec::new();
+    let mut top = Section::new(String::new(), table, &mut mistakes);
+    let camera = top.required("camera", "a name of 1 to 63 lower-case letters, digits and hyphens", camera);
+    let (broker_table, source_table, spool_table) =
+        (top.section("broker"), top.section("source"), top.section("spool"));
+    top.finish();
+    let broker = broker_table.and_then(|table| broker(Section::new("broker".into(), table, &mut mistakes)));
+    let source = source_table.and_then(|table| source(Section::new("source".into(), table, &mut mistakes)));
+    let spool = spool_table.and_then(|table| spool(Section::new("spool".into(), table, &mut mistakes)));
+    match (camera, broker, source, spool) {
+        (Some(camera), Some(broker), Some(source), Some(spool)) if mistakes.is_empty() => {
+            Ok(Config { camera, broker, source, spool })
+        }
+        _ => Err(ConfigErrors(mistakes)),
+    }
+}
+
+fn broker(mut section: Section<'_>) -> Option<Broker> {
+    let default = Broker::default();
+    let host = section.or("host", default.host, "a host name or an address", |value| {
+        let host = value.as_str()?;
+        let usable = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
+        usable.then(|| host.to_owned())
+    });
+    let port = section.or("port", default.port, "a port number from 1 to 65535", |value| {
+        u16::try_from(value.as_integer()?).ok().filter(|port| *port != 0)
+    });
+    section.finish();
+    Some(Broker { host: host?, port: port? })
+}
+
+fn source(mut section: Section<'_>) -> Option<Source> {
+    let kind = section.or("kind", "pattern".to_owned(), "\"pattern\", \"footage\" or \"v4l2\"", |value| {
+        ["pattern", "footage", "v4l2"]
+            .contains(&value.as_str()?)
+            .then(|| value.as_str().map(str::to_owned))?
+    })?;
+    match kind.as_str() {
+        "footage" => {
+            let path = section.required("path", PATH, path);
+            let rate = section.or("rate", Rate::default(), Rate::EXPECTED, rate);
+            let repeat = section.or("repeat", true, "true or false", Value::as_bool);
+            section.finish();
+            Some(Source::Footage(Footage { path: path?, rate: rate?, repeat: repeat? }))
+        }
+        "v4l2" => {
+            let default = V4l2::default();
+            let device = section.or("device", default.device, "the path of a video device", path);
+            let size = section.size();
+            let rate = section.or("rate", default.rate, WholeRate::EXPECTED, |value| {
+                in_range(u32::try_from(value.as_integer()?).ok()?, WholeRate::new)
+            });
+            section.finish();
+            Some(Source::V4l2(V4l2 { device: device?, size: size?, rate: rate? }))
+        }
+        _pattern => {
+            let size = section.size();
+            let rate = section.or("rate", Rate::default(), Rate::EXPECTED, rate);
+            section.finish();
+            Some(Source::Pattern(Pattern { size: size?, rate: rate? }))
+        }
+    }
+}
+
+fn spool(mut section: Section<'_>) -> Option<Spool> {
+    let in_directory =
+        section.or("kind", false, "\"memory\" or \"directory\"", |value| match value.as_str()? {
+            "memory" => Some(false),
+            "directory" => Some(true),
+            _ => None,
+        })?;
+    let max = |section: &mut Section<'_>, default| {
+        section.or("mebibytes_max", default, Mebibytes::EXPECTED, |value| {
+            in_range(u64::try_from(value.as_integer()?).ok()?, Mebibytes::new)
+        })
+    };
+    if in_directory {
+        let path = section.required("path", PATH, path);
+        let max = max(&mut section, Mebibytes::DIRECTORY_DEFAULT);
+        section.finish();
+        Some(Spool::Directory { path: path?, max: max? })
+    } else {
+        let max = max(&mut section, Mebibytes::MEMORY_DEFAULT);
+        section.finish();
+        Some(Spool::Memory { max: max? })
+    }
+}
+
+const PATH: &str = "a path";
+
+fn camera(value: &Value) -> Option<CameraId> {
+    CameraId::new(value.as_str()?).ok()
+}
+
+fn path(value: &Value) -> Option<PathBuf> {
+    value.as_str().filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn rate(value: &Value) -> Option<Rate> {
+    let per_second = value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))?;
+    in_range(per_second, Rate::new)
+}
+
+fn in_range<V, T>(value: V, new: impl FnOnce(V) -> Result<T, RangeError>) -> Option<T> {
+    new(value).ok()
+}
+
+/// One section of the file: gives out its keys and remembers what was wrong.
+struct Section<'a> {
+    name: String,
+    table: Table,
+    known: Vec<&'static str>,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl<'a> Section<'a> {
+    fn new(name: String, table: Table, mistakes: &'a mut Vec<Mistake>) -> Self {
+        Self { name, table, known: Vec::new(), mistakes }
+    }
+
+    /// The value of `key`, which must be there; `None` (and a mistake) if it is not, or is not `expected`.
+    fn required<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        self.known.push(key);
+        let Some(value) = self.table.remove(key) else {
+            self.mistake(key, format!("missing, expected {expected}"));
+            return None;
+        };
+        self.parsed(key, &value, expected, parse)
+    }
+
+    /// The value of `key`, or `default`; `None` (and a mistake) if it is there and not `expected`.
+    fn or<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        expected: &str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        self.known.push(key);
+        match self.table.remove(key) {
+            Some(value) => self.parsed(key, &value, expected, parse),
+            None => Some(default),
+        }
+    }
+
+    fn parsed<T>(
+        &mut self,
+        key: &str,
+        value: &Value,
+        expected: &str,
+        parse: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let parsed = parse(value);
+        if parsed.is_none() {
+            let mut given = value.to_string();
+            if let Some((end, _)) = given.char_indices().nth(80) {
+                given.truncate(end);
+                given.push('…');
+            }
+            self.mistake(key, format!("{given} will not do, expected {expected}"));
+        }
+        parsed
+    }
+
+    /// `width` and `height`.
+    fn size(&mut self) -> Option<PictureSize> {
+        let default = PictureSize::default();
+        let pixels = |value: &Value| u32::try_from(value.as_integer()?).ok();
+        let width = self.or("width", default.width(), PictureSize::EXPECTED_WIDTH, |value| {
+            pixels(value).filter(|width| PictureSize::width_fits(*width))
+        });
+        let height = self.or("height", default.height(), PictureSize::EXPECTED_HEIGHT, |value| {
+            pixels(value).filter(|height| PictureSize::height_fits(*height))
+        });
+        PictureSize::new(width?, height?).ok()
+    }
+
+    /// The table `key`, empty if it is missing.
+    fn section(&mut self, key: &'static str) -> Option<Table> {
+        self.or(key, Table::new(), "a section", |value| value.as_table().cloned())
+    }
+
+    /// Reports the keys that nobody asked for.
+    fn finish(mut self) {
+        for key in std::mem::take(&mut self.table).keys() {
+            self.mistake(key, format!("no such key here, expected one of {}", self.known.join(", ")));
+        }
+    }
+
+    fn mistake(&mut self, key: &str, why: String) {
+        let key = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
+        self.mistakes.push(Mistake { key, why });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../teiten.toml.example");
+
+    fn front_door() -> Config {
+        Config::new(CameraId::new("front-door").unwrap())
+    }
+
+    fn mistakes(text: &str) -> Vec<String> {
+        let errors = config(text).unwrap_err();
+        errors.mistakes().iter().map(|mistake| mistake.key.clone()).collect()
+    }
+
+    /// The alternatives that the example shows as comments: runs of lines that start with `#[` or `#key`.
+    fn alternatives() -> Vec<String> {
+        let mut blocks = vec![String::new()];
+        for line in EXAMPLE.lines() {
+            match line
+                .strip_prefix('#')
+                .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_lowercase()))
+            {
+                Some(setting) => {
+                    if setting.starts_with('[') {
+                        blocks.push(String::new());
+                    }
+                    let block = blocks.last_mut().unwrap();
+                    block.push_str(setting);
+                    block.push('\n');
+                }
+                None => continue,
+            }
+        }
+        blocks.split_off(1)
+    }
+
+    #[test]
+    fn the_example_shows_every_default() {
+        assert_eq!(config(EXAMPLE), Ok(front_door()));
+        assert_eq!(config("camera = \"front-door\""), Ok(front_door()));
+    }
+
+    #[test]
+    fn the_alternatives_in_the_example_show_their_defaults() {
+        let read: Vec<Config> = alternatives()
+            .iter()
+            .map(|block| config(&format!("camera = \"front-door\"\n{block}")).unwrap())
+            .collect();
+        let source = |source| Config { source, ..front_door() };
+        assert_eq!(
+            read,
+            [
+                source(Source::Footage(Footage::new("/var/lib/teiten/footage"))),
+                source(Source::V4l2(V4l2::default())),
+                Config { spool: Spool::directory("/var/lib/teiten/spool"), ..front_door() },
+            ]
+        );
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_together() {
+        let errors = config(
+            r#"
+            camera = "Front Door"
+            colour = "green"
+            [broker]
+            host = ""
+            port = 70000
+            [source]
+            kind = "pattern"
+            width = 641
+            height = "tall"
+            rate = 0
+            path = "/tmp"
+            [spool]
+            kind = "directory"
+            mebibytes_max = 1
+            "#,
+        )
+        .unwrap_err();
+        assert_eq!(
+            errors.to_string(),
+            "the settings have 10 mistakes:\n  \
+             camera: \"Front Door\" will not do, expected a name of 1 to 63 lower-case letters, digits and hyphens\n  \
+             colour: no such key here, expected one of camera, broker, source, spool\n  \
+             broker.host: \"\" will not do, expected a host name or an address\n  \
+             broker.port: 70000 will not do, expected a port number from 1 to 65535\n  \
+             source.width: 641 will not do, expected an even number of pixels from 320 to 3840\n  \
+             source.height: \"tall\" will not do, expected an even number of pixels from 180 to 2160\n  \
+             source.rate: 0 will not do, expected a number of frames per second from 0.1 to 120\n  \
+             source.path: no such key here, expected one of kind, width, height, rate\n  \
+             spool.path: missing, expected a path\n  \
+             spool.mebibytes_max: 1 will not do, expected a whole number of MiB from 16 to 1048576"
+        );
+    }
+
+    #[test]
+    fn a_key_of_another_kind_of_source_is_refused() {
+        assert_eq!(mistakes("camera = \"a\"\n[source]\nkind = \"v4l2\"\nrepeat = true"), ["source.repeat"]);
+        assert_eq!(
+            mistakes("camera = \"a\"\n[source]\nkind = \"footage\"\nwidth = 640"),
+            ["source.path", "source.width"]
+        );
+        assert_eq!(mistakes("camera = \"a\"\n[source]\nkind = \"rtsp\""), ["source.kind"]);
+        assert_eq!(mistakes("camera = \"a\"\nsource = 1"), ["source"]);
+        assert_eq!(mistakes(""), ["camera"]);
+    }
+
+    #[test]
+    fn what_is_no_toml_is_one_mistake() {
+        assert_eq!(mistakes("camera = "), [""]);
+    }
+
+    #[test]
+    fn a_fractional_rate_is_for_sources_that_can_keep_it() {
+        let text = |kind: &str| format!("camera = \"a\"\n[source]\nkind = \"{kind}\"\nrate = 12.5");
+        assert!(
+            matches!(config(&text("pattern")), Ok(Config { source: Source::Pattern(p), .. }) if p.rate.period().as_millis() == 80)
+        );
+        assert_eq!(mistakes(&text("v4l2")), ["source.rate"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! The camera's agent as a program.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use teiten_agent::Config;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Captures pictures, keeps them until they are stored, and publishes them over MQTT.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The settings file; teiten.toml.example shows every key.
+    #[arg(long, global = true, default_value = "teiten.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks the settings file, lists all mistakes in it, and starts nothing.
+    Check,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let config = read(&arguments.config)?;
+    if let Some(Command::Check) = arguments.command {
+        println!(
+            "{}: camera {}, {}, broker {}",
+            arguments.config.display(),
+            config.camera,
+            config.source,
+            config.broker
+        );
+        return Ok(());
+    }
+    teiten_telemetry::init();
+    let shutdown = CancellationToken::new();
+    stop_on_signals(&shutdown)?;
+    teiten_agent::run(config, shutdown).await
+}
+
+fn read(path: &Path) -> anyhow::Result<Config> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the settings file {} cannot be read", path.display()))?;
+    Config::from_toml(&text).with_context(|| path.display().to_string())
+}
+
+/// SIGTERM and SIGINT stop the agent gracefully.
+fn stop_on_signals(shutdown: &CancellationToken) -> anyhow::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).context("signals cannot be handled")?;
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            shutdown.cancel();
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! Decides which frame is sent when, until the bridge says that it is stored (docs/formats.md, "Stored
+//! acknowledgement"). No I/O and no clock: the agent tells the outbox what happened, and asks it what to do.
+//!
+//! A frame goes one of two ways. A *live* one was captured while there was a connection, and is sent at once,
+//! as long as no more than [`UNSTORED_FRAMES_MAX`] such frames ([`UNSTORED_BYTES_MAX`] bytes) lack the broker's
+//! PUBACK. All others are the *backlog*: sent oldest first, behind the live ones, with as many frames and bytes
+//! at most sent and not yet stored. Live frames are not held to what is unstored, since the bridge keeps a
+//! window open for up to 6 s: at 15 frames a second, a window would have to wait for its own end.
+//!
+//! What is handed to the connection cannot be overtaken. So that a long backlog does not delay the live
+//! frames, it is handed over in small portions: only while fewer than [`PORTION_FRAMES`] frames
+//! ([`PORTION_BYTES`] bytes) of either kind lack their PUBACK.
+//!
+//! A frame is sent again, as part of the backlog,
+//! - when the connection ended before its PUBACK;
+//! - [`AFTER_HELLO`] after a bridge's hello, if it was sent before the hello and is still not stored;
+//! - when it is still not stored [`RESEND_FIRST`] after its PUBACK, and so on with doubled waits up to
+//!   [`RESEND_MAX`].
+//!
+//! The waits count from the PUBACK: without one, the frame is still on its way and sending it again would only
+//! make that longer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use teiten_footage::{
+    FrameId, Stored, Timestamp,
+    limits::{UNSTORED_BYTES_MAX, UNSTORED_FRAMES_MAX},
+};
+
+/// How long after a hello a frame that was sent before it may still be reported stored.
+pub(crate) const AFTER_HELLO: Duration = Duration::from_secs(3);
+/// How long after its PUBACK a frame is first sent again.
+pub(crate) const RESEND_FIRST: Duration = Duration::from_secs(15);
+/// The longest wait before a frame is sent again.
+pub(crate) const RESEND_MAX: Duration = Duration::from_secs(120);
+/// Backlog is handed over only while fewer frames than this lack their PUBACK.
+pub(crate) const PORTION_FRAMES: usize = 8;
+/// Backlog is handed over only while it makes no more bytes than this lack their PUBACK (one frame always may).
+pub(crate) const PORTION_BYTES: usize = 512 << 10;
+
+/// The most frames that ever lack their PUBACK.
+pub(crate) const UNACKED_MAX: usize = UNSTORED_FRAMES_MAX + PORTION_FRAMES;
+
+/// A frame as the outbox knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) id: FrameId,
+    pub(crate) captured: Timestamp,
+    pub(crate) bytes: usize,
+}
+
+/// Frames that are not stored yet, and what became of each.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    connected: bool,
+    items: BTreeMap<FrameId, Item>,
+    /// What is in [`State::Waiting`], oldest first.
+    waiting: BTreeSet<(Timestamp, FrameId)>,
+    /// What is in [`State::Acked`], by the time it is due.
+    due: BTreeSet<(Instant, FrameId)>,
+    /// What this connection was given and has no PUBACK of; some of it may be stored or dropped meanwhile.
+    flights: BTreeMap<FrameId, Flight>,
+    live_flights: Load,
+    backlog_flights: Load,
+    /// Backlog items that are under way or acked.
+    backlog_unstored: Load,
+}
+
+#[derive(Debug)]
+struct Item {
+    captured: Timestamp,
+    bytes: usize,
+    state: State,
+    /// How long after its next PUBACK it is due.
+    wait: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To be sent when its turn comes.
+    Waiting,
+    /// Given to the connection; a bridge said hello meanwhile.
+    UnderWay { way: Way, hello: Option<Instant> },
+    /// The broker has it; to be sent again when it is due.
+    Acked { way: Way, due: Instant },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Live,
+    Backlog,
+}
+
+#[derive(Debug)]
+struct Flight {
+    way: Way,
+    bytes: usize,
+}
+
+/// A number of frames and their bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Load {
+    frames: usize,
+    bytes: usize,
+}
+
+impl Load {
+    fn add(&mut self, bytes: usize) {
+        self.frames += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.frames -= 1;
+        self.bytes -= bytes;
+    }
+
+    fn has_room_for(self, bytes: usize) -> bool {
+        self.frames < UNSTORED_FRAMES_MAX && self.bytes + bytes <= UNSTORED_BYTES_MAX
+    }
+}
+
+impl Outbox {
+    /// A frame was captured. Whether it is to be sent right now; if not, it is backlog.
+    #[must_use]
+    pub(crate) fn captured(&mut self, entry: Entry) -> bool {
+        let send = self.connected && self.live_flights.has_room_for(entry.bytes);
+        self.add_waiting(entry);
+        if send {
+            self.depart(entry.id, Way::Live);
+        }
+        send
+    }
+
+    /// A frame of an earlier run was found.
+    pub(crate) fn found(&mut self, entry: Entry) {
+        self.add_waiting(entry);
+    }
+
+    /// The connection is ready for frames: it hears what is said of them from now on.
+    pub(crate) fn connected(&mut self) {
+        self.connected = true;
+    }
+
+    /// The connection is gone: what it has no PUBACK of waits again.
+    pub(crate) fn disconnected(&mut self) {
+        self.connected = false;
+        self.live_flights = Load::default();
+        self.backlog_flights = Load::default();
+        for id in std::mem::take(&mut self.flights).into_keys() {
+            if self.items.get(&id).is_some_and(|item| matches!(item.state, State::UnderWay { .. })) {
+                self.wait_again(id);
+            }
+        }
+    }
+
+    /// The frame of the backlog that is to be sent right now, if any.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<FrameId> {
+        self.collect_due(now);
+        let &(_, id) = self.waiting.first()?;
+        let bytes = self.items[&id].bytes;
+        let unacked = self.flights.len();
+        let unacked_bytes = self.live_flights.bytes + self.backlog_flights.bytes;
+        let portion_has_room =
+            unacked == 0 || (unacked < PORTION_FRAMES && unacked_bytes + bytes <= PORTION_BYTES);
+        if !self.connected || !portion_has_room || !self.backlog_unstored.has_room_for(bytes) {
+            return None;
+        }
+        self.depart(id, Way::Backlog);
+        Some(id)
+    }
+
+    /// When [`Outbox::next`] may give a frame that it does not give now, without anything else happening.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        self.due.first().filter(|_| self.connected).map(|&(due, _)| due)
+    }
+
+    /// The broker has the frame.
+    pub(crate) fn acked(&mut self, id: FrameId, now: Instant) {
+        let Some(flight) = self.flights.remove(&id) else { return };
+        self.flights_of(flight.way).remove(flight.bytes);
+        let Some(item) = self.items.get_mut(&id) else { return };
+        let State::UnderWay { way, hello } = item.state else { return };
+        let due = match hello {
+            Some(hello) => now.max(hello + AFTER_HELLO),
+            None => now + item.wait,
+        };
+        item.state = State::Acked { way, due };
+        self.due.insert((due, id));
+    }
+
+    /// A bridge said hello: what was sent before may have reached nobody.
+    pub(crate) fn hello(&mut self, now: Instant) {
+        for id in self.flights.keys() {
+            if let Some(Item { state: State::UnderWay { hello, .. }, wait, .. }) = self.items.get_mut(id) {
+                *hello = Some(now);
+                *wait = RESEND_FIRST;
+            }
+        }
+        for (due, id) in std::mem::take(&mut self.due) {
+            let due = due.min(now + AFTER_HELLO);
+            if let Some(item) = self.items.get_mut(&id)
+                && let State::Acked { way, .. } = item.state
+            {
+                item.state = State::Acked { way, due };
+                item.wait = RESEND_FIRST;
+                self.due.insert((due, id));
+            }
+        }
+    }
+
+    /// Frames are stored. Those of ours, which may be deleted now.
+    pub(crate) fn stored(&mut self, stored: &Stored) -> Vec<FrameId> {
+        let id = |sequence| FrameId { boot: stored.boot(), sequence };
+        let ids: Vec<FrameId> = stored
+            .ranges()
+            .iter()
+            .flat_map(|range| self.items.range(id(*range.start())..=id(*range.end())))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &ids {
+            self.forget(*id);
+        }
+        ids
+    }
+
+    /// The frame that [`Outbox::next`] gave cannot be sent, now or ever.
+    pub(crate) fn unreadable(&mut self, id: FrameId) {
+        self.forget(id);
+        if let Some(flight) = self.flights.remove(&id) {
+            self.flights_of(flight.way).remove(flight.bytes);
+        }
+    }
+
+    /// The frame is no more, stored or not.
+    pub(crate) fn forget(&mut self, id: FrameId) {
+        self.leave_state(id);
+        self.items.remove(&id);
+    }
+
+    /// How many frames are not stored.
+    pub(crate) fn unstored(&self) -> usize {
+        self.items.len()
+    }
+
+    /// How many frames were sent and are not stored.
+    pub(crate) fn sent(&self) -> usize {
+        self.items.len() - self.waiting.len()
+    }
+
+    fn add_waiting(&mut self, entry: Entry) {
+        let Entry { id, captured, bytes } = entry;
+        let item = Item { captured, bytes, state: State::Waiting, wait: RESEND_FIRST };
+        let before = self.items.insert(id, item);
+        debug_assert!(before.is_none(), "a frame's identity is used once");
+        self.waiting.insert((captured, id));
+    }
+
+    /// Moves what is due to the waiting frames.
+    fn collect_due(&mut self, now: Instant) {
+        while let Some(&(due, id)) = self.due.first()
+            && due <= now
+        {
+            self.wait_again(id);
+            if let Some(item) = self.items.get_mut(&id) {
+                item.wait = (item.wait * 2).min(RESEND_MAX);
+            }
+        }
+    }
+
+    fn wait_again(&mut self, id: FrameId) {
+        self.leave_state(id);
+        if let Some(item) = self.items.get_mut(&id) {
+            item.state = State::Waiting;
+            self.waiting.insert((item.captured, id));
+        }
+    }
+
+    /// A waiting frame is given to the connection.
+    fn depart(&mut self, id: FrameId, way: Way) {
+        self.leave_state(id);
+        let Some(item) = self.items.get_mut(&id) else { return };
+        let bytes = item.bytes;
+        item.state = State::UnderWay { way, hello: None };
+        self.flights.insert(id, Flight { way, bytes });
+        self.flights_of(way).add(bytes);
+        if way == Way::Backlog {
+            self.backlog_unstored.add(bytes);
+        }
+    }
+
+    /// Takes a frame out of whatever its state keeps it in. Its flight goes on: bytes that are under way are
+    /// so even if nobody needs them any more.
+    fn leave_state(&mut self, id: FrameId) {
+        let Some(item) = self.items.get(&id) else { return };
+        match item.state {
+            State::Waiting => {
+                self.waiting.remove(&(item.captured, id));
+            }
+            State::UnderWay { way, .. } => {
+                if way == Way::Backlog {
+                    self.backlog_unstored.remove(item.bytes);
+                }
+            }
+            State::Acked { way, due } => {
+                self.due.remove(&(due, id));
+                if way == Way::Backlog {
+                    self.backlog_unstored.remove(item.bytes);
+                }
+            }
+        }
+    }
+
+    fn flights_of(&mut self, way: Way) -> &mut Load {
+        match way {
+            Way::Live => &mut self.live_flights,
+            Way::Backlog => &mut self.backlog_flights,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

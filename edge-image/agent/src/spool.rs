@@ -1,0 +1,351 @@
+//! Keeps frames until they are stored, in memory or in a directory that outlives the process, up to a number
+//! of bytes; a full spool drops its oldest frames.
+//!
+//! In the directory a frame is one file, `<capture time in µs, 20 digits>-<frame id>.jpg`. It is written under
+//! another name first, so that a killed process leaves no half of a frame under this one. Nothing is synced:
+//! frames of the last seconds before a power cut may be gone, or be empty files, which are told apart and
+//! dropped when their turn comes.
+//!
+//! A directory that cannot be written any more (full, worn out, read-only) costs the frames their durability,
+//! not the live picture: they are kept in memory instead.
+
+mod shelf;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use bytes::Bytes;
+use teiten_footage::{CameraId, Frame, FrameId, Timestamp, limits::FRAME_BYTES_MAX};
+use tokio::fs;
+use tracing::{info, warn};
+
+use crate::{
+    config::{self, Mebibytes},
+    outbox::Entry,
+};
+use shelf::Shelf;
+
+/// Frames that are not stored yet.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    memory: Shelf<Bytes>,
+    directory: Option<Directory>,
+}
+
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    files: Shelf<PathBuf>,
+    writable: bool,
+}
+
+impl Spool {
+    /// The spool of `camera`, and the frames that an earlier run left in it.
+    pub(crate) async fn open(
+        settings: &config::Spool,
+        camera: &CameraId,
+    ) -> anyhow::Result<(Self, Vec<Entry>)> {
+        match settings {
+            config::Spool::Memory { max } => {
+                Ok((Self { memory: Shelf::new(max.bytes()), directory: None }, Vec::new()))
+            }
+            config::Spool::Directory { path, max } => {
+                let path = path.join(camera.as_str());
+                let (directory, found) = Directory::open(path.clone(), max.bytes())
+                    .await
+                    .with_context(|| format!("the spool directory {} cannot be used", path.display()))?;
+                let memory = Shelf::new(Mebibytes::MEMORY_DEFAULT.bytes().min(max.bytes()));
+                Ok((Self { memory, directory: Some(directory) }, found))
+            }
+        }
+    }
+
+    /// Whether frames outlive the process.
+    pub(crate) fn outlives_the_process(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.memory.bytes() + self.directory.as_ref().map_or(0, |directory| directory.files.bytes())
+    }
+
+    /// Keeps a frame. The frames that were dropped to make room for it.
+    pub(crate) async fn keep(&mut self, frame: &Frame) -> Vec<FrameId> {
+        if let Some(directory) = &mut self.directory {
+            match directory.write(frame).await {
+                Ok(dropped) => {
+                    if !directory.writable {
+                        info!("the spool directory can be written again");
+                        directory.writable = true;
+                    }
+                    return dropped;
+                }
+                Err(error) => {
+                    if directory.writable {
+                        let path = directory.path.display();
+                        warn!(%path, %error, "the spool directory cannot be written, frames are kept in memory: \
+                            free some space or replace the medium");
+                        directory.writable = false;
+                    }
+                }
+            }
+        }
+        let dropped = self.memory.put(frame.id, frame.captured, frame.jpeg.len(), frame.jpeg.clone());
+        dropped.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// The bytes of a frame; `None` if it is not there, or is damaged.
+    pub(crate) async fn read(&self, id: FrameId) -> Option<Bytes> {
+        if let Some(jpeg) = self.memory.get(id) {
+            return Some(jpeg.clone());
+        }
+        let jpeg = Bytes::from(fs::read(self.directory.as_ref()?.files.get(id)?).await.ok()?);
+        let frame = Frame::parse(jpeg).ok()??;
+        (frame.id == id).then_some(frame.jpeg)
+    }
+
+    /// Deletes frames.
+    pub(crate) async fn remove(&mut self, ids: &[FrameId]) {
+        let mut files = Vec::new();
+        for id in ids {
+            if self.memory.remove(*id).is_none()
+                && let Some(directory) = &mut self.directory
+            {
+                files.extend(directory.files.remove(*id));
+            }
+        }
+        delete(files).await;
+    }
+}
+
+impl Directory {
+    async fn open(path: PathBuf, bytes_max: u64) -> io::Result<(Self, Vec<Entry>)> {
+        fs::create_dir_all(&path).await?;
+        let mut directory = Self { path, files: Shelf::new(bytes_max), writable: true };
+        let mut found = std::collections::BTreeMap::new();
+        let mut foreign = 0u64;
+        let mut listing = fs::read_dir(&directory.path).await?;
+        while let Some(file) = listing.next_entry().await? {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(PART) {
+                // What a killed process was writing.
+                fs::remove_file(file.path()).await?;
+                continue;
+            }
+            let Some((captured, id)) = parse_name(&name) else {
+                foreign += 1;
+                continue;
+            };
+            let bytes = usize::try_from(file.metadata().await?.len()).unwrap_or(usize::MAX);
+            if !(1..=FRAME_BYTES_MAX).contains(&bytes) {
+                fs::remove_file(file.path()).await?;
+                continue;
+            }
+            found.insert(id, Entry { id, captured, bytes });
+            let dropped = directory.files.put(id, captured, bytes, file.path());
+            for (id, _) in &dropped {
+                found.remove(id);
+            }
+            delete(dropped.into_iter().map(|(_, path)| path).collect()).await;
+        }
+        if foreign > 0 {
+            let path = directory.path.display();
+            warn!(%path, files = foreign, "files in the spool directory are no frames and are left alone");
+        }
+        // A read-only directory lists well; better to hear of it at start than with the first frame.
+        let probe = directory.path.join(format!("probe{PART}"));
+        fs::write(&probe, []).await?;
+        fs::remove_file(&probe).await?;
+        Ok((directory, found.into_values().collect()))
+    }
+
+    async fn write(&mut self, frame: &Frame) -> io::Result<Vec<FrameId>> {
+        let path = self.path.join(file_name(frame.captured, frame.id));
+        let part = self.path.join(format!("frame{PART}"));
+        fs::write(&part, &frame.jpeg).await?;
+        fs::rename(&part, &path).await?;
+        let dropped = self.files.put(frame.id, frame.captured, frame.jpeg.len(), path);
+        let (ids, paths) = dropped.into_iter().unzip();
+        delete(paths).await;
+        Ok(ids)
+    }
+}
+
+/// The end of the name of a file that is being written.
+const PART: &str = ".part";
+
+fn file_name(captured: Timestamp, id: FrameId) -> String {
+    format!("{:020}-{id}.jpg", captured.unix_micros())
+}
+
+fn parse_name(name: &str) -> Option<(Timestamp, FrameId)> {
+    let (micros, id) = name.strip_suffix(".jpg")?.split_once('-')?;
+    let captured = Timestamp::from_unix_micros(micros.parse().ok()?);
+    let id = id.parse().ok()?;
+    (file_name(captured, id) == name).then_some((captured, id))
+}
+
+async fn delete(paths: Vec<PathBuf>) {
+    for path in &paths {
+        if let Err(error) = remove_if_there(path).await {
+            warn!(path = %path.display(), %error, "a spooled frame cannot be deleted, it will be sent again \
+                after the next start");
+        }
+    }
+}
+
+async fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use teiten_footage::BootId;
+
+    use super::*;
+
+    fn camera() -> CameraId {
+        CameraId::new("front-door").unwrap()
+    }
+
+    fn frame(sequence: u64) -> Frame {
+        let size = config::PictureSize::default();
+        let captured = Timestamp::Y2020 + std::time::Duration::from_secs(sequence);
+        let jpeg = crate::pattern::Painter::new(&camera(), size).jpeg(captured);
+        Frame::stamp(&jpeg, FrameId { boot: BootId(7), sequence }, captured).unwrap()
+    }
+
+    fn directory(path: &Path) -> config::Spool {
+        config::Spool::directory(path)
+    }
+
+    fn names(path: &Path) -> Vec<String> {
+        let files = std::fs::read_dir(path.join("front-door")).unwrap();
+        let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_kept_until_it_is_removed() {
+        let place = tempfile::tempdir().unwrap();
+        for settings in [config::Spool::default(), directory(place.path())] {
+            let (mut spool, found) = Spool::open(&settings, &camera()).await.unwrap();
+            assert_eq!(found, []);
+            let frames = [frame(0), frame(1)];
+            for frame in &frames {
+                assert_eq!(spool.keep(frame).await, []);
+            }
+            assert_eq!(spool.bytes(), frames.iter().map(|frame| frame.jpeg.len() as u64).sum::<u64>());
+            assert_eq!(spool.read(frames[0].id).await, Some(frames[0].jpeg.clone()));
+            spool.remove(&[frames[0].id, frames[1].id]).await;
+            assert_eq!((spool.read(frames[0].id).await, spool.bytes()), (None, 0));
+        }
+        assert_eq!(names(place.path()), [] as [&str; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_directory_gives_back_what_an_earlier_run_left() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        for sequence in 0..3 {
+            spool.keep(&frame(sequence)).await;
+        }
+        drop(spool);
+        assert_eq!(names(place.path())[0], "00001577836800000000-00000000000000070000000000000000.jpg");
+        std::fs::write(place.path().join("front-door/frame.part"), b"torn").unwrap();
+        std::fs::write(place.path().join("front-door/notes.txt"), b"mine").unwrap();
+
+        let (spool, mut found) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        found.sort_by_key(|entry| entry.captured);
+        let expected: Vec<Entry> = (0..3)
+            .map(|sequence| {
+                let Frame { id, captured, jpeg } = frame(sequence);
+                Entry { id, captured, bytes: jpeg.len() }
+            })
+            .collect();
+        assert_eq!(found, expected);
+        assert_eq!(spool.read(found[2].id).await, Some(frame(2).jpeg));
+        assert_eq!(names(place.path()).len(), 4, "the torn file is gone, the foreign one is not");
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_reads_as_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        for sequence in 0..3 {
+            spool.keep(&frame(sequence)).await;
+        }
+        let files = names(place.path());
+        let file = |index: usize| place.path().join("front-door").join(&files[index]);
+        std::fs::write(file(0), &frame(0).jpeg[..1000]).unwrap();
+        std::fs::write(file(1), &frame(2).jpeg).unwrap();
+        std::fs::write(file(2), b"").unwrap();
+        for sequence in 0..3 {
+            assert_eq!(spool.read(frame(sequence).id).await, None);
+        }
+        let (_, found) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        assert_eq!(found.len(), 2, "an empty file is no frame");
+    }
+
+    #[tokio::test]
+    async fn a_full_spool_drops_its_oldest_frames() {
+        let place = tempfile::tempdir().unwrap();
+        let max = Mebibytes::new(16).unwrap();
+        let mut large = frame(0).jpeg.to_vec();
+        // A comment of 60 kB behind SOI, again and again: a large picture that is cheap to make.
+        let comment = [[0xFF, 0xFE, 0xEA, 0x60].as_slice(), &[b' '; 0xEA60 - 2]].concat();
+        for _ in 0..15 {
+            large.splice(2..2, comment.iter().copied());
+        }
+        for settings in
+            [config::Spool::Memory { max }, config::Spool::Directory { path: place.path().to_owned(), max }]
+        {
+            let (mut spool, _) = Spool::open(&settings, &camera()).await.unwrap();
+            let mut dropped = Vec::new();
+            for sequence in 0..20 {
+                let Frame { id, captured, .. } = frame(sequence);
+                dropped.extend(spool.keep(&Frame::stamp(&large, id, captured).unwrap()).await);
+            }
+            assert!(!dropped.is_empty() && spool.bytes() <= max.bytes());
+            assert!(dropped.iter().map(|id| id.sequence).eq(0..dropped.len() as u64));
+            for id in &dropped {
+                assert_eq!(spool.read(*id).await, None);
+            }
+            if settings != (config::Spool::Memory { max }) {
+                assert_eq!(names(place.path()).len(), 20 - dropped.len());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_writable_directory_frames_are_kept_in_memory() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        // Even root cannot write into a directory that is not there.
+        std::fs::remove_dir_all(place.path().join("front-door")).unwrap();
+        spool.keep(&frame(0)).await;
+        assert_eq!(spool.read(frame(0).id).await, Some(frame(0).jpeg));
+        std::fs::create_dir(place.path().join("front-door")).unwrap();
+        spool.keep(&frame(1)).await;
+        assert_eq!(names(place.path()).len(), 1);
+        spool.remove(&[frame(0).id, frame(1).id]).await;
+        assert_eq!(spool.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_used_is_an_error_at_start() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("front-door"), b"in the way").unwrap();
+        let error = Spool::open(&directory(place.path()), &camera()).await.unwrap_err();
+        assert!(error.to_string().contains("front-door cannot be used"), "{error:#}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Makes frames of pictures: each gets a whole JPEG with tables, a capture time of its own and an identity.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use teiten_footage::{BootId, Frame, FrameId, Timestamp, jpeg, limits::FRAME_BYTES_MAX};
+use tracing::warn;
+
+/// A picture as a source gives it.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture {
+    /// The wall clock when it was captured.
+    pub(crate) captured: Timestamp,
+    /// A JPEG, perhaps without Huffman tables, torn or padded.
+    pub(crate) jpeg: Bytes,
+}
+
+/// Why a picture becomes no frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Rejected {
+    /// The capture buffer or the file was torn.
+    #[error("not a whole JPEG")]
+    NotAJpeg,
+    /// Nobody would take it.
+    #[error("larger than {FRAME_BYTES_MAX} bytes: choose a smaller picture")]
+    TooLarge,
+    /// The wall clock is not set yet (a Raspberry Pi has none of its own).
+    #[error("captured before the clock was set")]
+    ClockNotSet,
+}
+
+/// Within a run, a frame is at least this much later than the one before, whatever the clock does: less has no
+/// duration in 90 kHz ticks.
+const SPACING_MIN: Duration = Duration::from_millis(1);
+
+/// A clock that was set back by more than this was wrong before: a new run begins.
+const SET_BACK_MAX: Duration = Duration::from_secs(1);
+
+/// Stamps the pictures of one run.
+#[derive(Debug)]
+pub(crate) struct Stamper {
+    boot: BootId,
+    sequence: u64,
+    last: Option<Timestamp>,
+}
+
+impl Stamper {
+    /// Starts a run.
+    pub(crate) fn new() -> Self {
+        Self { boot: BootId(rand::random()), sequence: 0, last: None }
+    }
+
+    /// The frame that `picture` becomes.
+    pub(crate) fn stamp(&mut self, picture: &Picture) -> Result<Frame, Rejected> {
+        if picture.captured < Timestamp::Y2020 {
+            return Err(Rejected::ClockNotSet);
+        }
+        let jpeg = jpeg::with_standard_huffman_tables(&picture.jpeg);
+        if self.last.is_some_and(|last| last.since(picture.captured) > SET_BACK_MAX) {
+            warn!("the clock was set back: a new run begins");
+            *self = Self::new();
+        }
+        let earliest = self.last.map_or(picture.captured, |last| last + SPACING_MIN);
+        let captured = picture.captured.max(earliest);
+        let id = FrameId { boot: self.boot, sequence: self.sequence };
+        let frame = Frame::stamp(&jpeg, id, captured).map_err(|_| Rejected::NotAJpeg)?;
+        if frame.jpeg.len() > FRAME_BYTES_MAX {
+            return Err(Rejected::TooLarge);
+        }
+        self.sequence += 1;
+        self.last = Some(captured);
+        Ok(frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use teiten_footage::CameraId;
+
+    use super::*;
+    use crate::{config::PictureSize, pattern::Painter};
+
+    const NOON: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
+
+    fn jpeg() -> Vec<u8> {
+        Painter::new(&CameraId::new("a").unwrap(), PictureSize::default()).jpeg(NOON)
+    }
+
+    fn picture(captured: Timestamp) -> Picture {
+        Picture { captured, jpeg: jpeg().into() }
+    }
+
+    fn captured(stamper: &mut Stamper, time: Timestamp) -> (u64, Timestamp) {
+        let frame = stamper.stamp(&picture(time)).unwrap();
+        assert_eq!(Frame::parse(frame.jpeg.clone()), Ok(Some(frame.clone())));
+        (frame.id.sequence, frame.captured)
+    }
+
+    #[test]
+    fn sequence_numbers_count_and_capture_times_never_repeat() {
+        let mut stamper = Stamper::new();
+        let ms = Duration::from_millis;
+        assert_eq!(captured(&mut stamper, NOON), (0, NOON));
+        assert_eq!(captured(&mut stamper, NOON), (1, NOON + ms(1)));
+        assert_eq!(captured(&mut stamper, NOON - ms(500)), (2, NOON + ms(2)));
+        assert_eq!(captured(&mut stamper, NOON + ms(100)), (3, NOON + ms(100)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_far_begins_a_new_run() {
+        let mut stamper = Stamper::new();
+        let before = stamper.stamp(&picture(NOON)).unwrap();
+        let hour_back = NOON - Duration::from_secs(3600);
+        let after = stamper.stamp(&picture(hour_back)).unwrap();
+        assert_eq!((after.captured, after.id.sequence), (hour_back, 0));
+        assert_ne!(after.id.boot, before.id.boot);
+    }
+
+    #[test]
+    fn what_cannot_be_a_frame_takes_no_number() {
+        let mut stamper = Stamper::new();
+        let whole = jpeg();
+        let mut stamp =
+            |captured, jpeg: &[u8]| stamper.stamp(&Picture { captured, jpeg: Bytes::copy_from_slice(jpeg) });
+        assert_eq!(stamp(NOON, &whole[..whole.len() / 2]), Err(Rejected::NotAJpeg));
+        assert_eq!(stamp(NOON, b""), Err(Rejected::NotAJpeg));
+        assert_eq!(stamp(Timestamp::default(), &whole), Err(Rejected::ClockNotSet));
+        let comment = [[0xFF, 0xFE, 0xFF, 0xFF].as_slice(), &[b' '; 0xFFFF - 2]].concat();
+        let large = [&whole[..2], &comment.repeat(16), &whole[2..]].concat();
+        assert_eq!(stamp(NOON, &large), Err(Rejected::TooLarge));
+        assert_eq!(stamp(NOON, &whole).unwrap().id.sequence, 0);
+    }
+
+    #[test]
+    fn padding_is_left_off_and_missing_huffman_tables_are_added() {
+        let whole = jpeg();
+        let padded = [whole.as_slice(), &[0; 5000]].concat();
+        let frame = Stamper::new().stamp(&Picture { captured: NOON, jpeg: padded.into() }).unwrap();
+        assert_eq!(jpeg::whole(&frame.jpeg), Some(&frame.jpeg[..]));
+
+        let bare = without_huffman_tables(&whole);
+        assert!(!jpeg::has_huffman_tables(&bare));
+        let frame = Stamper::new().stamp(&Picture { captured: NOON, jpeg: bare.into() }).unwrap();
+        assert!(jpeg::has_huffman_tables(&frame.jpeg));
+        // The image crate's encoder uses the standard's tables, so the picture is the very same.
+        assert_eq!(image::load_from_memory(&frame.jpeg).unwrap(), image::load_from_memory(&whole).unwrap());
+    }
+
+    /// `jpeg` as a UVC camera would send it.
+    fn without_huffman_tables(jpeg: &[u8]) -> Vec<u8> {
+        let mut bare = jpeg[..2].to_vec();
+        let mut at = 2;
+        while jpeg[at + 1] != 0xDA {
+            let end = at + 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+            if jpeg[at + 1] != 0xC4 {
+                bare.extend_from_slice(&jpeg[at..end]);
+            }
+            at = end;
+        }
+        bare.extend_from_slice(&jpeg[at..]);
+        bare
+    }
+}
