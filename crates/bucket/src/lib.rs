@@ -2,10 +2,20 @@
 //! key, delete. [`S3Bucket`] speaks to anything S3-compatible, [`MemoryBucket`] is for tests; both pass
 //! [`conformance`].
 
+pub mod conformance;
+
+mod config;
+mod memory;
+mod s3;
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use config::{Credentials, S3Args, S3Config, S3ConfigError};
+pub use memory::MemoryBucket;
+pub use s3::S3Bucket;
 
 /// An entity tag, compared byte for byte, without the quotes.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -1,0 +1,218 @@
+//! A bucket of an S3-compatible store: AWS, MinIO, Ceph, and whatever passes the conformance suite.
+//!
+//! What differs between stores, and what is done about it:
+//! - `If-Match` is sent without quotes. All stores take that form; Ceph's gateway takes no other.
+//! - A lost race is 412 (precondition failed) or, on AWS, 409 (two conditional writes met). If-Match on an
+//!   absent object is 412 or 404.
+//! - A conditional put is tried once. If the answer to a first attempt were lost, a second one would meet
+//!   the object that the first one wrote and report `Refused` for a put that has happened.
+
+use async_trait::async_trait;
+use aws_sdk_s3::{
+    Client,
+    config::{Builder as ConfigBuilder, http::HttpResponse, retry::RetryConfig},
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::put_object::builders::PutObjectFluentBuilder,
+    primitives::ByteStream,
+};
+use bytes::Bytes;
+
+use crate::{
+    Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
+    config::{ATTEMPT_TIMEOUT, S3Config},
+};
+
+/// The most objects of one page of a listing: S3's own limit.
+const PAGE_OBJECTS_MAX: usize = 1000;
+
+/// A bucket of an S3-compatible store.
+#[derive(Debug, Clone)]
+pub struct S3Bucket {
+    client: Client,
+    name: String,
+}
+
+impl S3Bucket {
+    /// The bucket `name` of the store that `config` describes.
+    pub fn new(config: &S3Config, name: &str) -> Self {
+        Self { client: config.client().clone(), name: name.to_owned() }
+    }
+
+    /// A put of `bytes` with headers, without its condition.
+    fn put_request(&self, key: &str, bytes: Bytes, headers: Headers) -> PutObjectFluentBuilder {
+        let mut request = self.client.put_object().bucket(&self.name).key(key).body(ByteStream::from(bytes));
+        if !headers.content_type.is_empty() {
+            request = request.content_type(headers.content_type);
+        }
+        if !headers.cache_control.is_empty() {
+            request = request.cache_control(headers.cache_control);
+        }
+        request
+    }
+
+    /// The tag of an answer. Without it no compare-and-swap can work, so its lack is an error at once.
+    fn tag(&self, operation: &'static str, key: &str, tag: Option<&str>) -> Result<ETag, BucketError> {
+        tag.map(ETag::new).ok_or_else(|| self.refused(operation, key, "it sent no ETag".to_owned()))
+    }
+
+    fn error<E>(&self, operation: &'static str, key: &str, error: &SdkError<E, HttpResponse>) -> BucketError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let Some(answer) = Answer::of(error) else {
+            let why = DisplayErrorContext(error).to_string();
+            // A request that could not even be built will not be built the next time either.
+            return match error {
+                SdkError::ConstructionFailure(_) => self.refused(operation, key, why),
+                _ => self.unavailable(operation, key, why),
+            };
+        };
+        let why = format!("{} {}: {}", answer.status, answer.code, answer.message);
+        if answer.is_retryable() {
+            self.unavailable(operation, key, why)
+        } else {
+            self.refused(operation, key, why)
+        }
+    }
+
+    fn unavailable(&self, operation: &'static str, key: &str, why: String) -> BucketError {
+        BucketError::Unavailable { bucket: self.name.clone(), operation, key: key.to_owned(), why }
+    }
+
+    fn refused(&self, operation: &'static str, key: &str, why: String) -> BucketError {
+        BucketError::Refused { bucket: self.name.clone(), operation, key: key.to_owned(), why }
+    }
+}
+
+/// What the store answered, where it answered.
+struct Answer<'a> {
+    status: u16,
+    code: &'a str,
+    message: &'a str,
+}
+
+impl<'a> Answer<'a> {
+    fn of<E: ProvideErrorMetadata>(error: &'a SdkError<E, HttpResponse>) -> Option<Self> {
+        let SdkError::ServiceError(context) = error else { return None };
+        let error = context.err();
+        Some(Self {
+            status: context.raw().status().as_u16(),
+            code: error.code().unwrap_or("without a code"),
+            message: error.message().unwrap_or("without a message"),
+        })
+    }
+
+    fn is_retryable(&self) -> bool {
+        // RequestTimeout is a 400: the store gave up waiting for the body.
+        self.status >= 500 || matches!(self.status, 408 | 429) || self.code == "RequestTimeout"
+    }
+
+    fn is_absent_object(&self) -> bool {
+        self.status == 404 && self.code != "NoSuchBucket"
+    }
+
+    /// Whether a conditional put was told that its condition does not hold.
+    fn is_refusal(&self) -> bool {
+        matches!(self.status, 409 | 412) || self.is_absent_object()
+    }
+}
+
+#[async_trait]
+impl Bucket for S3Bucket {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        let output = match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(output) => output,
+            Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(self.error("get", key, &error)),
+        };
+        let etag = self.tag("get", key, output.e_tag())?;
+        let body = tokio::time::timeout(ATTEMPT_TIMEOUT, output.body.collect()).await;
+        match body {
+            Ok(Ok(body)) => Ok(Some(Object { bytes: body.into_bytes(), etag })),
+            Ok(Err(error)) => Err(self.unavailable("get", key, DisplayErrorContext(error).to_string())),
+            Err(_elapsed) => Err(self.unavailable("get", key, "the body took too long".to_owned())),
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        let request = self.put_request(key, bytes, headers);
+        let request = match &condition {
+            Condition::Always => request,
+            Condition::IfAbsent => request.if_none_match("*"),
+            Condition::IfMatch(etag) => request.if_match(etag.as_str()),
+        };
+        let result = if let Condition::Always = condition {
+            request.send().await
+        } else {
+            let once = ConfigBuilder::new().retry_config(RetryConfig::disabled());
+            request.customize().config_override(once).send().await
+        };
+        match result {
+            Ok(output) => self.tag("put", key, output.e_tag()).map(Put::Stored),
+            Err(error) => {
+                let conditional = !matches!(condition, Condition::Always);
+                if conditional && Answer::of(&error).is_some_and(|answer| answer.is_refusal()) {
+                    return Ok(Put::Refused);
+                }
+                Err(self.error("put", key, &error))
+            }
+        }
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        let mut listed = Vec::new();
+        let mut next_page: Option<String> = None;
+        while listed.len() < count_max {
+            let page_max = (count_max - listed.len()).min(PAGE_OBJECTS_MAX);
+            let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+            let request = request.max_keys(i32::try_from(page_max).unwrap_or(i32::MAX));
+            let request = match next_page.take() {
+                Some(token) => request.continuation_token(token),
+                None if after.is_empty() => request,
+                None => request.start_after(after),
+            };
+            let page = request.send().await.map_err(|error| self.error("list", prefix, &error))?;
+            listed.extend(page.contents().iter().filter_map(|object| {
+                Some(Listed {
+                    key: object.key()?.to_owned(),
+                    size_bytes: object.size().and_then(|size| u64::try_from(size).ok())?,
+                    modified_unix_millis: object.last_modified().and_then(unix_millis)?,
+                })
+            }));
+            match page.next_continuation_token {
+                Some(token) if page.is_truncated == Some(true) => next_page = Some(token),
+                _ => break,
+            }
+        }
+        Ok(listed)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        match self.client.delete_object().bucket(&self.name).key(key).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => Ok(()),
+            Err(error) => Err(self.error("delete", key, &error)),
+        }
+    }
+}
+
+fn unix_millis(time: &aws_sdk_s3::primitives::DateTime) -> Option<u64> {
+    time.to_millis().ok().and_then(|millis| u64::try_from(millis).ok())
+}

@@ -1,0 +1,79 @@
+//! `teiten-s3`: an S3 server over a folder, for one machine.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use teiten_s3::{Credentials, MEDIA_BUCKET, Server, Store};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Serves the buckets `frames` (private) and `media` (readable by anyone) from a folder.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Folder to keep objects in; created if need be.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+
+    /// Address to serve S3 on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    listen: String,
+
+    /// Address to serve the objects of `media` on, at the root of the origin.
+    #[arg(long, value_name = "ADDRESS")]
+    public: Option<String>,
+
+    /// Access key that clients sign with.
+    #[arg(long, env = "AWS_ACCESS_KEY_ID", value_name = "KEY", default_value = "teiten")]
+    access_key: String,
+
+    /// Secret key that clients sign with.
+    #[arg(
+        long,
+        env = "AWS_SECRET_ACCESS_KEY",
+        value_name = "KEY",
+        default_value = "teiten-secret",
+        hide_env_values = true
+    )]
+    secret_key: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    teiten_telemetry::init();
+    let args = Args::parse();
+    let store = Store::open(&args.dir).context("cannot open the store")?;
+    let credentials = Credentials { access_key: args.access_key, secret_key: args.secret_key };
+    let server = Server::new(store, credentials);
+    let shutdown = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(shutdown.clone())?);
+
+    let listener = listen(&args.listen).await?;
+    println!("S3 at http://{}", listener.local_addr()?);
+    let s3 = server.serve(listener, shutdown.clone());
+    let Some(address) = args.public else { return Ok(s3.await?) };
+    let listener = listen(&address).await?;
+    println!("{MEDIA_BUCKET} at http://{}", listener.local_addr()?);
+    tokio::try_join!(s3, server.serve_public(listener, MEDIA_BUCKET, shutdown))?;
+    Ok(())
+}
+
+async fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Cancels `shutdown` on SIGINT or SIGTERM.
+fn cancel_on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _received = interrupt.recv() => {}
+            _received = terminate.recv() => {}
+        }
+        shutdown.cancel();
+    })
+}
