@@ -1,7 +1,20 @@
 //! One HTTP handler for event functions, on Knative (HTTP on `$PORT`) and on AWS Lambda alike.
+//!
+//! A function is a [`Function`]: an event in, perhaps an event out. Everything else is here: which forms an event
+//! comes in ([`router`] tells), what the answer says, concurrency, logs, and an orderly end.
+
+mod answer;
+mod handle;
+mod incoming;
+mod lambda;
+mod serve;
+mod sink;
 
 use async_trait::async_trait;
 use teiten_footage::Event;
+
+pub use handle::{BODY_BYTES_MAX, router};
+pub use serve::{DRAIN_MAX, run, serve};
 
 /// What a function does with an event.
 #[async_trait]

@@ -1,0 +1,61 @@
+//! Answers: a status, and either events or one line that names what went wrong.
+
+use axum::{body::Body, response::Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use teiten_footage::Event;
+
+/// How long a sender should wait with what may work later, in seconds. Senders have their own, growing pauses.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// 204: all is done, and there is nothing to say.
+pub(crate) fn done() -> Response {
+    with_status(StatusCode::NO_CONTENT, Body::empty())
+}
+
+/// 200 with an event in binary mode, as Knative wants replies.
+pub(crate) fn binary(reply: &Event) -> Response {
+    let (headers, body) = reply.to_cloud_event().to_binary();
+    let mut response = with_status(StatusCode::OK, Body::from(body));
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name).expect("attribute names are valid in headers");
+        let value = HeaderValue::try_from(value).expect("attributes are encoded for headers");
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// 200 with events that a reader of bodies understands: one in structured mode (HTTP Protocol Binding §3.2),
+/// several in batched mode (§3.3); 204 without any.
+pub(crate) fn structured(replies: &[Event]) -> Response {
+    let (content_type, body) = match replies {
+        [] => return done(),
+        [reply] => ("application/cloudevents+json", reply.to_cloud_event().to_structured()),
+        replies => {
+            let each: Vec<Vec<u8>> =
+                replies.iter().map(|reply| reply.to_cloud_event().to_structured()).collect();
+            ("application/cloudevents-batch+json", [&b"["[..], &each.join(&b','), b"]"].concat())
+        }
+    };
+    let mut response = with_status(StatusCode::OK, Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// A failure, as one line of text.
+pub(crate) fn failed(status: StatusCode, why: &str) -> Response {
+    let mut line = why.replace(['\r', '\n'], " ");
+    line.push('\n');
+    let mut response = with_status(status, Body::from(line));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
+    response
+}
+
+fn with_status(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,219 @@
+//! From a request to its answer.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    response::Response,
+    routing::{get, post},
+};
+use http::StatusCode;
+use teiten_footage::Event;
+use tracing::{error, field::display, info, warn};
+
+use crate::{
+    Failure, Function, answer,
+    incoming::{self, Incoming},
+    sink::Sink,
+};
+
+/// The largest request body: a notification of a thousand objects fits.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// The one handler of a function, for every path:
+///
+/// | `POST` of | is answered with |
+/// |---|---|
+/// | a CloudEvent (binary or structured mode) | 204, or 200 and the reply event in binary mode |
+/// | an object store's notification (MinIO, AWS S3, Ceph, EventBridge) | 204, or 200 and the replies, see below |
+/// | what is neither, or malformed | 400 |
+/// | an event of unknown type, or one that can never be handled | 422 |
+/// | some other media type | 415 |
+/// | more than [`BODY_BYTES_MAX`] | 413 |
+/// | what may work later ([`Failure::Transient`]) | 503 with Retry-After |
+/// | what makes the function panic | 500 |
+///
+/// and `GET /healthz` with 200. Failures are told in one line of text. None of the statuses for what can never
+/// work is one that Knative repeats (404, 408, 409, 429).
+///
+/// **Notifications** can tell of many objects. Each is handled, whatever became of the others, and objects
+/// that nothing follows from are passed over. If any failed that may work later, the answer is 503 and the
+/// whole notification comes again, which does no harm to what was done already. If the rest failed for good,
+/// that is logged and the answer is 2xx: a store knows no refusal, and would repeat a notification that was
+/// answered 4xx forever, with all the later ones behind it (MinIO's queue does). Replies are in the answer's
+/// body, as one structured CloudEvent or a batch; [`run`](crate::run) posts them to `K_SINK` if there is one.
+pub fn router<F: Function>(function: Arc<F>) -> Router {
+    with_sink(function, None)
+}
+
+/// The same, with replies to notifications posted to `sink`.
+pub(crate) fn with_sink<F: Function>(function: Arc<F>, sink: Option<Sink>) -> Router {
+    let host = Arc::new(Host { function, sink });
+    Router::new()
+        .route("/healthz", get(StatusCode::OK))
+        .fallback_service(post(handle::<F>).with_state(host))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// A function, and where its replies to notifications go.
+struct Host<F> {
+    function: Arc<F>,
+    sink: Option<Sink>,
+}
+
+async fn handle<F: Function>(State(host): State<Arc<Host<F>>>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
+        Err(rejection) => {
+            let status = rejection.status();
+            warn!(
+                function = F::NAME,
+                status = status.as_u16(),
+                why = rejection.body_text(),
+                "request not read"
+            );
+            return answer::failed(status, &rejection.body_text());
+        }
+    };
+    match incoming::parse(&headers, &body) {
+        Ok(Incoming::Event { id, event, bare }) => host.event(&id, event, bare).await,
+        Ok(Incoming::Notification { events, others }) => {
+            for other in others {
+                info!(function = F::NAME, why = %other, "object passed over");
+            }
+            host.notification(events).await
+        }
+        Err(rejection) => {
+            let status = rejection.status();
+            warn!(function = F::NAME, status = status.as_u16(), why = %rejection, "request refused");
+            answer::failed(status, &rejection.to_string())
+        }
+    }
+}
+
+impl<F: Function> Host<F> {
+    async fn event(&self, id: &str, event: Event, bare: bool) -> Response {
+        match self.attempt(id, event).await {
+            Outcome::Done(None) => answer::done(),
+            Outcome::Done(Some(reply)) if bare => answer::structured(&[reply]),
+            Outcome::Done(Some(reply)) => answer::binary(&reply),
+            Outcome::Permanent(why) => answer::failed(StatusCode::UNPROCESSABLE_ENTITY, &why),
+            Outcome::Transient(why) => answer::failed(StatusCode::SERVICE_UNAVAILABLE, &why),
+            Outcome::Panicked => {
+                answer::failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{id}: panicked"))
+            }
+        }
+    }
+
+    async fn notification(&self, events: Vec<Event>) -> Response {
+        let mut replies = Vec::new();
+        let mut repeat = Vec::new();
+        for event in events {
+            let id = event.to_cloud_event().id;
+            match self.attempt(&id, event).await {
+                Outcome::Done(reply) => replies.extend(reply),
+                Outcome::Permanent(_) => {}
+                Outcome::Transient(why) => repeat.push(why),
+                Outcome::Panicked => repeat.push(format!("{id}: panicked")),
+            }
+        }
+        if let Some(sink) = &self.sink {
+            for reply in replies.drain(..) {
+                if let Err(error) = sink.send(&reply).await {
+                    warn!(function = F::NAME, why = format!("{error:#}"), "reply not sent");
+                    repeat.push(format!("{error:#}"));
+                }
+            }
+        }
+        if repeat.is_empty() {
+            answer::structured(&replies)
+        } else {
+            answer::failed(StatusCode::SERVICE_UNAVAILABLE, &repeat.join("; "))
+        }
+    }
+
+    /// Hands an event to the function, in a task of its own: it is then seen through even where the sender loses
+    /// patience and closes the connection, and when it is sent again there is little left to do.
+    async fn attempt(&self, id: &str, event: Event) -> Outcome {
+        let begun = Instant::now();
+        let (camera, window, key) = describe(&event);
+        let function = Arc::clone(&self.function);
+        let task = tokio::spawn(async move { function.handle(event).await });
+        let outcome = match task.await {
+            Ok(Ok(reply)) => Outcome::Done(reply),
+            Ok(Err(Failure::Permanent(error))) => Outcome::Permanent(format!("{error:#}")),
+            Ok(Err(Failure::Transient(error))) => Outcome::Transient(format!("{error:#}")),
+            // Nobody else has the handle of the task, so it was not cancelled.
+            Err(_panic) => Outcome::Panicked,
+        };
+        let (window, key) = (display(window), key.map(display));
+        let millis = begun.elapsed().as_millis() as u64;
+        let function = F::NAME;
+        match &outcome {
+            Outcome::Done(reply) => {
+                let outcome = if reply.is_some() { "replied" } else { "done" };
+                info!(function, event = id, camera, window, key, millis, outcome, "event handled");
+            }
+            Outcome::Permanent(why) => {
+                error!(
+                    function,
+                    event = id,
+                    camera,
+                    window,
+                    key,
+                    millis,
+                    outcome = "refused",
+                    why,
+                    "event failed for good"
+                );
+            }
+            Outcome::Transient(why) => {
+                warn!(
+                    function,
+                    event = id,
+                    camera,
+                    window,
+                    key,
+                    millis,
+                    outcome = "unavailable",
+                    why,
+                    "event failed, may work later"
+                );
+            }
+            Outcome::Panicked => {
+                error!(
+                    function,
+                    event = id,
+                    camera,
+                    window,
+                    key,
+                    millis,
+                    outcome = "panicked",
+                    "event made the function panic"
+                );
+            }
+        }
+        outcome
+    }
+}
+
+/// What became of an event.
+enum Outcome {
+    Done(Option<Event>),
+    Permanent(String),
+    Transient(String),
+    Panicked,
+}
+
+/// Camera, window and object of an event, for its log line.
+fn describe(event: &Event) -> (String, String, Option<String>) {
+    let (window, key) = match event {
+        Event::BatchStored { key, .. } => (key.window, Some(key.to_string())),
+        Event::SegmentStored { key, .. } => (key.window, Some(key.to_string())),
+        Event::WindowMissed { window, .. } => (*window, None),
+    };
+    (event.camera().to_string(), window.to_string(), key)
+}

@@ -1,0 +1,115 @@
+//! What a request brings: a CloudEvent (HTTP Protocol Binding, binary or structured mode), or the notification
+//! of an object store about any number of objects.
+
+use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use teiten_footage::{
+    CloudEvent, Event,
+    cloudevent::CloudEventError,
+    event::EventError,
+    notification::{self, NotificationError},
+};
+
+/// The body of a request, understood.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Incoming {
+    /// One CloudEvent.
+    Event {
+        /// Its id, as the sender has it.
+        id: String,
+        /// What it says.
+        event: Event,
+        /// Whether it came as bare JSON, without HTTP headers that say what it is: from a caller that reads bodies
+        /// only.
+        bare: bool,
+    },
+    /// A storage's notification.
+    Notification {
+        /// What follows from the objects that were written.
+        events: Vec<Event>,
+        /// Objects that nothing follows from: init sections, playlists, someone else's.
+        others: Vec<EventError>,
+    },
+}
+
+/// Why a request is refused without asking the function.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(crate) enum Rejection {
+    /// 400.
+    #[error(transparent)]
+    CloudEvent(CloudEventError),
+    /// 400.
+    #[error(transparent)]
+    Malformed(EventError),
+    /// 400.
+    #[error("neither a CloudEvent nor the notification of an object store: {0}")]
+    Neither(NotificationError),
+    /// 415.
+    #[error("{0:?} is neither JSON nor a CloudEvent")]
+    MediaType(String),
+    /// 415.
+    #[error(transparent)]
+    Format(CloudEventError),
+    /// 422.
+    #[error(transparent)]
+    UnknownType(EventError),
+}
+
+impl Rejection {
+    /// The status that tells it. None of these is ever 404, 408, 409 or 429, which Knative repeats.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::CloudEvent(_) | Self::Malformed(_) | Self::Neither(_) => StatusCode::BAD_REQUEST,
+            Self::MediaType(_) | Self::Format(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnknownType(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
+/// Reads a request.
+pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Incoming, Rejection> {
+    // A header that is no text cannot be one of CloudEvents'.
+    let text = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    match CloudEvent::from_http(text, body) {
+        Ok(envelope) => parse_event(&envelope, false),
+        Err(CloudEventError::NotACloudEvent) => parse_json(headers, body),
+        Err(error @ CloudEventError::UnsupportedFormat { .. }) => Err(Rejection::Format(error)),
+        Err(error) => Err(Rejection::CloudEvent(error)),
+    }
+}
+
+fn parse_event(envelope: &CloudEvent, bare: bool) -> Result<Incoming, Rejection> {
+    match Event::try_from(envelope) {
+        Ok(event) => Ok(Incoming::Event { id: envelope.id.clone(), event, bare }),
+        Err(error @ EventError::UnknownType { .. }) => Err(Rejection::UnknownType(error)),
+        Err(error) => Err(Rejection::Malformed(error)),
+    }
+}
+
+/// JSON whose headers say no more than that.
+fn parse_json(headers: &HeaderMap, body: &[u8]) -> Result<Incoming, Rejection> {
+    let content_type = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if let Some(given) = content_type
+        && !given.to_ascii_lowercase().contains("json")
+    {
+        return Err(Rejection::MediaType(given.chars().take(80).collect()));
+    }
+    let objects = match notification::parse(body) {
+        Ok(objects) => objects,
+        Err(no_notification) => {
+            // AWS Lambda passes on the JSON that it is invoked with, and no headers.
+            let structured = [("content-type", "application/cloudevents+json")];
+            return match CloudEvent::from_http(structured, body) {
+                Ok(envelope) => parse_event(&envelope, true),
+                Err(_) => Err(Rejection::Neither(no_notification)),
+            };
+        }
+    };
+    let (mut events, mut others) = (Vec::new(), Vec::new());
+    for object in &objects {
+        match Event::from_object_created(object) {
+            Ok(event) => events.push(event),
+            Err(error) => others.push(error),
+        }
+    }
+    Ok(Incoming::Notification { events, others })
+}

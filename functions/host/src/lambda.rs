@@ -1,0 +1,35 @@
+//! The same router behind the AWS Lambda Runtime API.
+//!
+//! API Gateway, function URLs and load balancers give and take HTTP: they see the router's status. Everything
+//! else that invokes a function (S3, EventBridge, a direct call) gives bare JSON, gets bare JSON, and sees no
+//! status: to such a caller, whatever is not an error is success. So what is to come again has to be an
+//! invocation error, upon which Lambda repeats an asynchronous invocation, and in the end hands it to the
+//! function's dead-letter queue.
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+};
+use http::Response;
+use lambda_http::{Request, RequestExt, request::RequestContext, service_fn};
+use tower::ServiceExt;
+
+/// The longest message of a failed invocation.
+const ERROR_BYTES_MAX: usize = 64 << 10;
+
+/// Asks for invocations and answers them, forever.
+pub(crate) async fn run(router: Router) -> anyhow::Result<()> {
+    let service = service_fn(move |request: Request| answer(router.clone(), request));
+    lambda_http::run(service).await.map_err(anyhow::Error::from_boxed)
+}
+
+async fn answer(router: Router, request: Request) -> Result<Response<Body>, String> {
+    let sees_no_status = matches!(request.request_context_ref(), Some(RequestContext::PassThrough));
+    let Ok(response) = router.oneshot(request.map(Body::new)).await;
+    if sees_no_status && response.status().is_server_error() {
+        let status = response.status();
+        let why = to_bytes(response.into_body(), ERROR_BYTES_MAX).await.unwrap_or_default();
+        return Err(format!("{status}: {}", String::from_utf8_lossy(&why).trim_end()));
+    }
+    Ok(response)
+}

@@ -1,0 +1,254 @@
+//! `run` as a program: behind a stand-in for the AWS Lambda Runtime API, and on `$PORT` with `$K_SINK`.
+
+use std::{
+    net::SocketAddr,
+    process::Stdio,
+    sync::{Arc, Mutex},
+};
+
+use crate::support::{Scripted, batch, batch_key, notification, segment};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use teiten_footage::CloudEvent;
+use tokio::{
+    net::TcpListener,
+    process::{Child, Command},
+    sync::mpsc,
+};
+
+/// In a process of its own, this test is the function's program.
+const PROGRAM: &str = "TEITEN_TEST_PROGRAM";
+
+#[tokio::test]
+async fn the_program_runs_where_it_is_asked_to() {
+    if std::env::var_os(PROGRAM).is_some()
+        && let Err(error) = teiten_host::run(Scripted::default()).await
+    {
+        eprintln!("{error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn program(environment: &[(&str, String)]) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "programs::the_program_runs_where_it_is_asked_to", "--nocapture"])
+        .env(PROGRAM, "1")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    address
+}
+
+/// The Runtime API: hands out invocations and takes what becomes of them.
+struct RuntimeApi {
+    invocations: tokio::sync::Mutex<mpsc::UnboundedReceiver<Value>>,
+    results: mpsc::UnboundedSender<(String, Value)>,
+}
+
+async fn next(State(api): State<Arc<RuntimeApi>>) -> impl IntoResponse {
+    let invocation = api.invocations.lock().await.recv().await.expect("the test is still there");
+    let headers = [
+        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"),
+        ("lambda-runtime-deadline-ms", "4102444800000"),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:123456789012:function:scripted"),
+    ];
+    (headers, invocation.to_string())
+}
+
+async fn result(
+    State(api): State<Arc<RuntimeApi>>,
+    Path((_id, kind)): Path<(String, String)>,
+    body: Bytes,
+) -> StatusCode {
+    api.results.send((kind, serde_json::from_slice(&body).unwrap())).unwrap();
+    StatusCode::ACCEPTED
+}
+
+/// What a function that Lambda runs makes of `invocations`, one after another: whether it is a `response` or an
+/// `error`, and its JSON.
+async fn invoke(invocations: Vec<Value>) -> Vec<(String, Value)> {
+    let (queue, receiver) = mpsc::unbounded_channel();
+    let (results, mut outcomes) = mpsc::unbounded_channel();
+    let count = invocations.len();
+    invocations.into_iter().for_each(|invocation| queue.send(invocation).unwrap());
+    let api = RuntimeApi { invocations: tokio::sync::Mutex::new(receiver), results };
+    let router = Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/{kind}", post(result))
+        .with_state(Arc::new(api));
+    let address = serve(router).await;
+    let mut function = program(&[
+        ("AWS_LAMBDA_RUNTIME_API", address.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", "scripted".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+    ]);
+    let mut all = Vec::new();
+    while all.len() < count {
+        all.push(outcomes.recv().await.unwrap());
+    }
+    function.kill().await.unwrap();
+    all
+}
+
+fn s3(camera: &str) -> Value {
+    serde_json::from_str(&notification(&[&batch_key(camera)])).unwrap()
+}
+
+/// What API Gateway (payload format 2.0) makes of a POST of an event in binary mode.
+fn api_gateway(camera: &str) -> Value {
+    let (headers, body) = batch(camera).to_cloud_event().to_binary();
+    let headers: serde_json::Map<String, Value> =
+        headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": headers,
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "api-id",
+            "domainName": "id.execute-api.eu-central-1.amazonaws.com",
+            "domainPrefix": "id",
+            "http": { "method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "agent" },
+            "requestId": "id",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "12/Mar/2020:19:03:58 +0000",
+            "timeEpoch": 1_583_348_638_390_u64,
+        },
+        "body": String::from_utf8(body).unwrap(),
+        "isBase64Encoded": false,
+    })
+}
+
+#[tokio::test]
+async fn lambda_takes_bare_notifications_and_answers_with_the_event() {
+    let structured = serde_json::from_slice::<Value>(&batch("a").to_cloud_event().to_structured()).unwrap();
+    let event_bridge = json!({
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "111122223333",
+        "time": "2026-11-23T04:05:02Z",
+        "region": "eu-central-1",
+        "resources": ["arn:aws:s3:::frames"],
+        "detail": { "version": "0", "bucket": { "name": "frames" }, "object": { "key": batch_key("a"), "size": 5 } },
+    });
+    let outcomes = invoke(vec![s3("a"), event_bridge, structured, s3("quiet"), s3("corrupt")]).await;
+    let reply = serde_json::from_slice::<Value>(&segment("a").to_cloud_event().to_structured()).unwrap();
+    let response = |body: Value| ("response".to_owned(), body);
+    assert_eq!(outcomes[0], response(reply.clone()));
+    assert_eq!(outcomes[1], response(reply.clone()));
+    assert_eq!(outcomes[2], response(reply));
+    assert_eq!(outcomes[3], response(Value::Null));
+    assert_eq!(outcomes[4], response(Value::Null));
+}
+
+#[tokio::test]
+async fn lambda_is_told_of_what_may_work_later_so_that_it_comes_again() {
+    let outcomes = invoke(vec![s3("unavailable"), s3("panics"), s3("quiet")]).await;
+    for ((kind, body), named) in outcomes.iter().zip(["the store is unavailable", "panics/"]) {
+        assert_eq!(kind, "error");
+        assert!(body["errorMessage"].as_str().unwrap().contains(named), "{body}");
+    }
+    assert_eq!(outcomes[2].0, "response");
+}
+
+#[tokio::test]
+async fn lambda_answers_http_with_http() {
+    let outcomes = invoke(vec![api_gateway("a"), api_gateway("unavailable"), api_gateway("corrupt")]).await;
+    assert!(outcomes.iter().all(|(kind, _)| kind == "response"));
+    let [replied, unavailable, corrupt] = [&outcomes[0].1, &outcomes[1].1, &outcomes[2].1];
+    assert_eq!(replied["statusCode"], 200);
+    assert_eq!(replied["headers"]["ce-type"], "teiten.segment.stored");
+    assert_eq!(replied["isBase64Encoded"], false);
+    let data: Value = serde_json::from_str(replied["body"].as_str().unwrap()).unwrap();
+    assert_eq!(data, segment("a").to_cloud_event().data);
+    assert_eq!(unavailable["statusCode"], 503);
+    assert_eq!(unavailable["headers"]["retry-after"], "1");
+    assert_eq!(corrupt["statusCode"], 422);
+    assert_eq!(corrupt["body"], "no frame of corrupt can be decoded\n");
+}
+
+/// Keeps the events that are posted to it, and refuses the first one.
+#[derive(Default)]
+struct Events {
+    refused: bool,
+    taken: Vec<CloudEvent>,
+}
+
+async fn take(State(events): State<Arc<Mutex<Events>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let mut events = events.lock().unwrap();
+    if !events.refused {
+        events.refused = true;
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let text = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    events.taken.push(CloudEvent::from_http(text, &body).unwrap());
+    StatusCode::ACCEPTED
+}
+
+/// Sends until something listens.
+async fn when_ready(request: reqwest::RequestBuilder) -> reqwest::Response {
+    loop {
+        match request.try_clone().unwrap().send().await {
+            Ok(response) => return response,
+            Err(error) if error.is_connect() => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_a_port_replies_to_notifications_go_to_the_sink_and_sigterm_ends_it() {
+    let events = Arc::new(Mutex::new(Events::default()));
+    let sink = serve(Router::new().route("/sink", post(take)).with_state(Arc::clone(&events))).await;
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let mut function = program(&[("PORT", port.to_string()), ("K_SINK", format!("http://{sink}/sink"))]);
+    let url = format!("http://127.0.0.1:{port}");
+    let client = reqwest::Client::new();
+    let healthy = when_ready(client.get(format!("{url}/healthz"))).await;
+    assert_eq!(healthy.status(), 200);
+
+    let notification = client.post(&url).body(notification(&[&batch_key("a"), &batch_key("b")]));
+    let notification = notification.header("content-type", "application/json");
+    let refused = notification.try_clone().unwrap().send().await.unwrap();
+    assert_eq!(refused.status(), 503, "a reply was not taken, so all comes again");
+    let taken = notification.send().await.unwrap();
+    assert_eq!(taken.status(), 204);
+    let subjects: Vec<_> =
+        events.lock().unwrap().taken.iter().map(|event| event.subject.clone().unwrap()).collect();
+    assert_eq!(subjects, ["b", "a", "b"]);
+
+    // Nobody has waited for the child yet, so the id is still its own.
+    let id = function.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    assert!(function.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_port_or_sink_that_cannot_be_is_an_error_at_start() {
+    for environment in [[("PORT", "http")], [("K_SINK", "nowhere")]] {
+        let environment = environment.map(|(name, value)| (name, value.to_owned()));
+        assert!(!program(&environment).wait().await.unwrap().success(), "{environment:?}");
+    }
+}

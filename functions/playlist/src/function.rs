@@ -1,0 +1,281 @@
+//! The shell around [`advance`]: read, decide, write by compare-and-swap, and from the start again if someone
+//! else was quicker.
+//!
+//! An event only says that it is time to look. What is listed follows from the bucket, so events may be lost,
+//! repeated and come in any order: the next one makes up for it. Several instances can work on one camera; within
+//! one, a camera's events take turns, which spares the store the collisions.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put};
+use teiten_footage::{CameraId, Event, SegmentKey, Timestamp, Window, key};
+use teiten_host::{Failure, Function};
+use tracing::{debug, info, warn};
+
+use crate::{
+    advance::{Footage, LIVE_AGE_MAX, Settings, Step, advance},
+    cameras,
+    live::{Content, LivePlaylist},
+};
+
+/// How often one event may find that someone else wrote in between, before it is sent again.
+pub(crate) const COLLISIONS_MAX: usize = 32;
+
+/// The most segments that are looked at in one listing: those of [`LIVE_AGE_MAX`], ten times over.
+const LISTED_MAX: usize = 1000;
+
+/// The most cameras that something is remembered of between events.
+const CAMERAS_MAX: usize = 4096;
+
+/// The most missed windows that are remembered of one camera.
+const MISSED_MAX: usize = 64;
+
+const HEADERS: Headers = Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
+
+type Clock = dyn Fn() -> Timestamp + Send + Sync;
+
+/// Keeps `<camera>/live.m3u8` of every camera, and `cameras.json`.
+pub struct Playlist {
+    media: Arc<dyn Bucket>,
+    clock: Box<Clock>,
+    settings: Settings,
+    cameras: Mutex<HashMap<CameraId, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+/// What is remembered of a camera between events. All of it only saves time: it may be forgotten.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The end of the last window that the playlist was seen to list. It never lists an earlier one again.
+    listed_until: Timestamp,
+    /// Windows that the bridge said were missed, and which wait for the windows before them.
+    missed: BTreeSet<Window>,
+    /// Whether the camera is known to be in `cameras.json`.
+    enlisted: bool,
+}
+
+/// Why an event could not be worked in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShellError {
+    /// The store failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// Others wrote all the time.
+    #[error("{key}: others wrote it each time, {COLLISIONS_MAX} times")]
+    Contended { key: String },
+    /// The object is not what this function writes.
+    #[error("{key} was not written by Teiten, or was changed ({why}): delete it, and a new one is begun")]
+    Foreign { key: String, why: String },
+}
+
+impl From<ShellError> for Failure {
+    fn from(error: ShellError) -> Self {
+        match error {
+            // Even a store that refuses is no fault of the event: someone mends its set-up, and it comes again.
+            ShellError::Bucket(_) | ShellError::Contended { .. } => Self::Transient(error.into()),
+            ShellError::Foreign { .. } => Self::Permanent(error.into()),
+        }
+    }
+}
+
+impl Playlist {
+    /// Keeps the playlists in `media`.
+    pub fn new(media: Arc<dyn Bucket>, settings: Settings) -> Self {
+        Self::with_clock(media, settings, teiten_telemetry::now)
+    }
+
+    /// The same with another clock than the wall clock.
+    pub fn with_clock(
+        media: Arc<dyn Bucket>,
+        settings: Settings,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        Self { media, clock: Box::new(clock), settings, cameras: Mutex::default() }
+    }
+
+    fn memory(&self, camera: &CameraId) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        if cameras.len() >= CAMERAS_MAX && !cameras.contains_key(camera) {
+            cameras.retain(|_, memory| Arc::strong_count(memory) > 1);
+        }
+        cameras.entry(camera.clone()).or_default().clone()
+    }
+
+    /// Works in that `segment` is stored, or that `window` was missed.
+    async fn update(&self, camera: &CameraId, cause: Cause<'_>) -> Result<(), ShellError> {
+        let memory = self.memory(camera);
+        let mut memory = memory.lock().await;
+        if cause.window().end() <= memory.listed_until {
+            debug!(%camera, window = %cause.window(), "window is listed already, or too late to be");
+            return Ok(());
+        }
+        if let Cause::Missed(window) = cause
+            && memory.missed.len() < MISSED_MAX
+        {
+            memory.missed.insert(window);
+        }
+        for _ in 0..COLLISIONS_MAX {
+            if self.attempt(camera, cause, &mut memory).await? {
+                if !memory.enlisted && memory.listed_until > Timestamp::default() {
+                    cameras::enlist(&*self.media, camera).await?;
+                    memory.enlisted = true;
+                }
+                return Ok(());
+            }
+        }
+        Err(ShellError::Contended { key: key::live_playlist_key(camera) })
+    }
+
+    /// Reads, decides, writes. Whether that is the end of it: if not, someone else wrote in between.
+    async fn attempt(
+        &self,
+        camera: &CameraId,
+        cause: Cause<'_>,
+        memory: &mut Memory,
+    ) -> Result<bool, ShellError> {
+        let now = (self.clock)();
+        let from = memory.listed_until.max(now - LIVE_AGE_MAX);
+        // What is known only ever grows, so it does not matter which of the two is read first.
+        let (current, footage) = tokio::join!(self.read(camera), self.footage(camera, from, cause, now));
+        let (current, footage) = (current?, footage?);
+        if let Some((current, _)) = &current {
+            memory.remember(current);
+        }
+        let playlist = current.as_ref().map(|(playlist, _)| playlist);
+        let Some((step, next)) = advance(playlist, &footage, &memory.missed, now, self.settings) else {
+            return Ok(true);
+        };
+        let condition =
+            current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
+        let text = Bytes::from(next.to_string());
+        match self.media.put(&key::live_playlist_key(camera), text, HEADERS, condition).await? {
+            Put::Refused => Ok(false),
+            Put::Stored(_) => {
+                report(step, playlist, &next);
+                memory.remember(&next);
+                Ok(true)
+            }
+        }
+    }
+
+    async fn read(&self, camera: &CameraId) -> Result<Option<(LivePlaylist, ETag)>, ShellError> {
+        let key = key::live_playlist_key(camera);
+        let Some(object) = self.media.get(&key).await? else { return Ok(None) };
+        let foreign = |why: String| ShellError::Foreign { key: key.clone(), why };
+        let text = std::str::from_utf8(&object.bytes).map_err(|error| foreign(error.to_string()))?;
+        let playlist = LivePlaylist::parse(camera, text).map_err(|error| foreign(error.to_string()))?;
+        Ok(Some((playlist, object.etag)))
+    }
+
+    /// The camera's segments from the window that holds `from` on.
+    async fn footage(
+        &self,
+        camera: &CameraId,
+        from: Timestamp,
+        cause: Cause<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<Footage>, ShellError> {
+        let after = key::segments_from(camera, Window::containing(from, cause.window().length()));
+        let listing = self.media.list_after(&key::segments_prefix(camera), &after, LISTED_MAX).await?;
+        // What is no segment is someone else's and of no concern.
+        let mut footage: Vec<Footage> = listing
+            .into_iter()
+            .filter_map(|object| {
+                let key = object.key.parse().ok()?;
+                Some(Footage { key, modified_unix_millis: object.modified_unix_millis })
+            })
+            .collect();
+        // Stores are allowed to list an object some time after it was written.
+        if let Cause::Stored(key) = cause
+            && !footage.iter().any(|item| item.key == *key)
+        {
+            footage.push(Footage { key: key.clone(), modified_unix_millis: now.unix_millis() });
+        }
+        Ok(footage)
+    }
+}
+
+/// What an event says.
+#[derive(Debug, Clone, Copy)]
+enum Cause<'a> {
+    Stored(&'a SegmentKey),
+    Missed(Window),
+}
+
+impl Cause<'_> {
+    fn window(self) -> Window {
+        match self {
+            Self::Stored(key) => key.window,
+            Self::Missed(window) => window,
+        }
+    }
+}
+
+impl Memory {
+    fn remember(&mut self, playlist: &LivePlaylist) {
+        self.listed_until = self.listed_until.max(playlist.next().start());
+        self.missed.retain(|window| window.end() > self.listed_until);
+    }
+}
+
+/// Says what is worth knowing about a new version that is published.
+fn report(step: Step, before: Option<&LivePlaylist>, after: &LivePlaylist) {
+    let camera = after.camera();
+    let listed_until = before.map(|before| before.next().start());
+    let last = before.and_then(|before| before.entries().last()).map(|(window, _)| window);
+    match step {
+        Step::Created => info!(%camera, window = %after.first(), "live playlist begun"),
+        Step::Jumped => {
+            info!(%camera, after = last.map(tracing::field::display), window = %after.first(), "footage is back, live playlist jumps");
+        }
+        Step::Replaced => {
+            warn!(%camera, after = last.map(tracing::field::display), window = %after.first(), "window length has changed, live playlist begun anew");
+        }
+        Step::Extended => {}
+    }
+    for (window, entry) in after.entries() {
+        if entry.content == Content::Gap && listed_until.is_some_and(|end| window.start() >= end) {
+            warn!(%camera, %window, "no footage of this window, listed as a gap");
+        }
+    }
+}
+
+#[async_trait]
+impl Function for Playlist {
+    const NAME: &'static str = "playlist";
+
+    async fn handle(&self, event: Event) -> Result<Option<Event>, Failure> {
+        match &event {
+            Event::SegmentStored { bucket, key } => {
+                if bucket != self.media.name() {
+                    let why = format!(
+                        "segment {key} is in bucket {bucket:?}, playlists are in {:?}",
+                        self.media.name()
+                    );
+                    return Err(Failure::Permanent(anyhow::Error::msg(why)));
+                }
+                self.update(&key.camera, Cause::Stored(key)).await?;
+            }
+            Event::WindowMissed { camera, window } => self.update(camera, Cause::Missed(*window)).await?,
+            Event::BatchStored { key, .. } => {
+                let why = format!("batch {key} is not for playlists: they take segments and missed windows");
+                return Err(Failure::Permanent(anyhow::Error::msg(why)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl fmt::Debug for Playlist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Playlist")
+            .field("media", &self.media)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

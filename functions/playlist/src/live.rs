@@ -1,0 +1,196 @@
+//! The live playlist as a value, and as the text that players read (draft-pantos-hls-rfc8216bis §4).
+//!
+//! A line of a playlist follows from a window: its media sequence number, its date, its duration and its name.
+//! So the value holds the first window and, for each window from there on, only what a window does not tell.
+
+use std::{fmt, time::Duration};
+
+use teiten_footage::{CameraId, ContentHash, SegmentKey, Timestamp, Window, WindowLength, key};
+
+/// A playlist is never shortened below this many target durations (§6.2.2).
+const TARGET_DURATIONS_MIN: u64 = 3;
+
+/// What a playlist lists for one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The init section that applies. A gap has that of the segment before it, so that it is still known when
+    /// that segment is dropped.
+    pub init: ContentHash,
+    /// Whether EXT-X-DISCONTINUITY stands before it: its init section is not that of the entry before.
+    pub discontinuity: bool,
+    /// A segment, or none.
+    pub content: Content,
+}
+
+/// What there is to play of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// The segment with these frames ([`SegmentKey::frames`]).
+    Segment(ContentHash),
+    /// Nothing (EXT-X-GAP, §4.4.4.7), for good.
+    Gap,
+}
+
+/// One version of a camera's `live.m3u8`. It lists consecutive windows, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LivePlaylist {
+    camera: CameraId,
+    first: Window,
+    discontinuity_sequence: u64,
+    entries: Vec<Entry>,
+}
+
+impl LivePlaylist {
+    /// The playlist that lists just this segment.
+    pub fn starting_with(segment: &SegmentKey) -> Self {
+        let content = Content::Segment(segment.frames);
+        let entry = Entry { init: segment.init, discontinuity: false, content };
+        Self {
+            camera: segment.camera.clone(),
+            first: segment.window,
+            discontinuity_sequence: 0,
+            entries: vec![entry],
+        }
+    }
+
+    /// A playlist of these parts; `None` without an entry.
+    pub(crate) fn from_parts(
+        camera: CameraId,
+        first: Window,
+        discontinuity_sequence: u64,
+        entries: Vec<Entry>,
+    ) -> Option<Self> {
+        (!entries.is_empty()).then_some(Self { camera, first, discontinuity_sequence, entries })
+    }
+
+    /// Whose playlist it is.
+    pub fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// The first window listed.
+    pub fn first(&self) -> Window {
+        self.first
+    }
+
+    /// The first window after those listed.
+    pub fn next(&self) -> Window {
+        self.first.plus(self.entries.len() as u64)
+    }
+
+    /// What is listed, in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (Window, &Entry)> {
+        self.entries.iter().enumerate().map(|(index, entry)| (self.first.plus(index as u64), entry))
+    }
+
+    /// How many windows are listed.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Never: there is at least one window.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many of the last entries are gaps.
+    pub fn gaps_at_end(&self) -> u64 {
+        self.entries.iter().rev().take_while(|entry| entry.content == Content::Gap).count() as u64
+    }
+
+    /// Lists the segment of the next window.
+    pub(crate) fn push_segment(&mut self, segment: &SegmentKey) {
+        debug_assert_eq!(segment.window, self.next());
+        let discontinuity = segment.init != self.last_init();
+        let content = Content::Segment(segment.frames);
+        self.entries.push(Entry { init: segment.init, discontinuity, content });
+    }
+
+    /// Lists the next window as a gap.
+    pub(crate) fn push_gap(&mut self) {
+        let init = self.last_init();
+        self.entries.push(Entry { init, discontinuity: false, content: Content::Gap });
+    }
+
+    /// Drops the first `count` entries; what they said of discontinuities goes on to count (§6.2.2).
+    pub(crate) fn drop_front(&mut self, count: usize) {
+        self.first = self.first.plus(count as u64);
+        let dropped = self.entries.drain(..count);
+        self.discontinuity_sequence += dropped.filter(|entry| entry.discontinuity).count() as u64;
+    }
+
+    /// Goes on where `previous` ended some windows ago: as if all of `previous` were dropped, and what is
+    /// listed here were appended to it. There is no discontinuity if the init section is the same: media time
+    /// is the wall clock's, so it needs no marking that some of it is not listed.
+    pub(crate) fn succeed(&mut self, previous: &Self) {
+        let passed = previous.entries.iter().filter(|entry| entry.discontinuity).count() as u64;
+        self.discontinuity_sequence += previous.discontinuity_sequence + passed;
+        self.entries[0].discontinuity = self.entries[0].init != previous.last_init();
+    }
+
+    fn last_init(&self) -> ContentHash {
+        self.entries[self.entries.len() - 1].init
+    }
+}
+
+/// EXT-X-TARGETDURATION of a stream, in seconds (§4.4.3.1): no segment is longer, however it is rounded.
+pub fn target_duration_seconds(length: WindowLength) -> u64 {
+    u64::from(length.millis().div_ceil(1000))
+}
+
+/// The fewest windows that a playlist may be shortened to (§6.2.2).
+pub fn windows_min(length: WindowLength) -> usize {
+    let shortest = Duration::from_secs(TARGET_DURATIONS_MIN * target_duration_seconds(length));
+    windows_in(shortest, length)
+}
+
+/// How many windows it takes to cover `duration`.
+pub(crate) fn windows_in(duration: Duration, length: WindowLength) -> usize {
+    duration.as_millis().div_ceil(u128::from(length.millis())) as usize
+}
+
+/// The playlist's text. All tags that could be left out where they say nothing stay in, so that every version
+/// has the same form.
+impl fmt::Display for LivePlaylist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.first.length();
+        writeln!(f, "#EXTM3U")?;
+        // 8 is the first version with EXT-X-GAP (§8).
+        writeln!(f, "#EXT-X-VERSION:8")?;
+        writeln!(f, "#EXT-X-TARGETDURATION:{}", target_duration_seconds(length))?;
+        writeln!(f, "#EXT-X-MEDIA-SEQUENCE:{}", self.first.media_sequence().unwrap_or_default())?;
+        writeln!(f, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence)?;
+        writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+        for (index, (window, entry)) in self.entries().enumerate() {
+            if entry.discontinuity {
+                writeln!(f, "#EXT-X-DISCONTINUITY")?;
+            }
+            if index == 0 || entry.discontinuity {
+                writeln!(f, "#EXT-X-MAP:URI=\"init-{}.mp4\"", entry.init)?;
+            }
+            writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", date(window.start()))?;
+            if entry.content == Content::Gap {
+                writeln!(f, "#EXT-X-GAP")?;
+            }
+            writeln!(f, "#EXTINF:{}.{:03},", length.millis() / 1000, length.millis() % 1000)?;
+            writeln!(f, "{}", uri(&self.camera, window, entry))?;
+        }
+        Ok(())
+    }
+}
+
+/// ISO 8601 in UTC to the millisecond (§4.4.4.6), as windows start at whole milliseconds.
+pub(crate) fn date(time: Timestamp) -> String {
+    let micros = time.to_string();
+    format!("{}Z", &micros[..micros.len() - "000Z".len()])
+}
+
+/// What stands on an entry's URI line, relative to the playlist.
+pub(crate) fn uri(camera: &CameraId, window: Window, entry: &Entry) -> String {
+    match entry.content {
+        Content::Segment(frames) => {
+            SegmentKey { camera: camera.clone(), window, init: entry.init, frames }.relative()
+        }
+        Content::Gap => key::gap_relative(window),
+    }
+}
