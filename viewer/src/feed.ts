@@ -2,7 +2,7 @@
 
 import type { Clock } from './clock.ts';
 import { type LivePlaylist, parseLivePlaylist } from './core/playlist.ts';
-import { learnPipelineDelay, nextReloadAt, PIPELINE_DELAY_MS_START, pollAfter } from './core/reload.ts';
+import { learn, nextReloadAt, type Pipeline, PIPELINE_START, pollAfter } from './core/reload.ts';
 
 /** How closely to follow: `live` asks just when news is due; `slow` suffices to tell whether the camera is there. */
 export type Pace = 'live' | 'slow' | 'off';
@@ -26,7 +26,7 @@ export class PlaylistFeed {
   #running = false;
   #newest: Version | null = null;
   #failingSinceMs: number | null = null;
-  #pipelineDelayMs = PIPELINE_DELAY_MS_START;
+  #pipeline: Pipeline = PIPELINE_START;
   #polledAtMs: number | null = null;
   #wake: () => void = () => {};
   readonly #waiting = new Set<() => void>();
@@ -45,8 +45,9 @@ export class PlaylistFeed {
     return this.#failingSinceMs;
   }
 
+  /** How long after its end a window is expected in the playlist. */
   get pipelineDelayMs(): number {
-    return this.#pipelineDelayMs;
+    return this.#pipeline.delayMs;
   }
 
   setPace(pace: Pace): void {
@@ -100,9 +101,9 @@ export class PlaylistFeed {
     if (this.#pace === 'slow') return since(SLOW_EVERY_MS);
     if (this.#failingSinceMs !== null || this.#newest === null) return since(RETRY_EVERY_MS);
     const { playlist } = this.#newest;
-    const dueMs = nextReloadAt(playlist, this.#pipelineDelayMs);
+    const dueMs = nextReloadAt(playlist, this.#pipeline);
     // A hold never lasts longer than a window, however wrong the clock or the playlist may be.
-    if (polledAtMs < dueMs) return Math.min(dueMs - nowMs, since(playlist.windowMs + this.#pipelineDelayMs));
+    if (polledAtMs < dueMs) return Math.min(dueMs - nowMs, since(playlist.windowMs + this.#pipeline.delayMs));
     return since(pollAfter(nowMs - dueMs));
   }
 
@@ -135,9 +136,9 @@ export class PlaylistFeed {
     // What ends earlier than what is known comes from a stale cache.
     if (playlist === null || (before !== null && playlist.endMs < before.playlist.endMs)) return;
     if (before !== null && polledBeforeMs !== null && this.#pace === 'live') {
-      const dueMs = nextReloadAt(before.playlist, this.#pipelineDelayMs);
+      const dueMs = nextReloadAt(before.playlist, this.#pipeline);
       const missedAtMs = polledBeforeMs >= dueMs ? polledBeforeMs : null;
-      this.#pipelineDelayMs = learnPipelineDelay(this.#pipelineDelayMs, { previous: before.playlist, playlist, foundAtMs, missedAtMs });
+      this.#pipeline = learn(this.#pipeline, { previous: before.playlist, playlist, foundAtMs, missedAtMs });
     }
     this.#newest = { number: (before?.number ?? 0) + 1, text, playlist };
     for (const done of [...this.#waiting]) done();

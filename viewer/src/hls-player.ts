@@ -12,8 +12,8 @@ import { playlistLoaderFor } from './playlist-loader.ts';
 const SEEK_SETTLES_MS = 1_500;
 /** For this long after the first picture, a jump disturbs nobody. */
 const JOINING_MS = 1_500;
-/** How much more than a window before the playlist's end to begin. */
-const START_BEFORE_WINDOW_S = 0.5;
+/** A playlist is at least this old when it is read. */
+const PLAYLIST_AGE_MS_MIN = 250;
 /** A jump shorter than this is not worth it. */
 const SEEK_S_MIN = 0.15;
 /** Where a jump ends short of the end of what there is. */
@@ -47,8 +47,8 @@ export class HlsPlayer implements Player {
       pLoader: playlistLoaderFor(feed),
       lowLatencyMode: true,
       // Only where to begin, from where a jump ahead stays within the buffer; from then on our controller steers, and hls.js's own is off.
-      liveSyncDuration: windowS + START_BEFORE_WINDOW_S,
-      liveMaxLatencyDuration: windowS + 6,
+      liveSyncDuration: this.#startS(),
+      liveMaxLatencyDuration: 2 * windowS + 8,
       liveSyncOnStallIncrease: 0,
       maxLiveSyncPlaybackRate: 1,
       liveDurationInfinity: true,
@@ -113,6 +113,7 @@ export class HlsPlayer implements Player {
   resume(): void {
     this.#parked = false;
     this.#cameAfter = (this.#feed.newest?.number ?? 0) + 1;
+    this.#hls.config.liveSyncDuration = this.#startS();
     this.#hls.startLoad(-1);
     this.#motion.play();
   }
@@ -149,6 +150,11 @@ export class HlsPlayer implements Player {
 
   #windowMs(): number {
     return this.#feed.newest?.playlist.windowMs ?? 1000;
+  }
+
+  /** How long before the playlist's end to begin: never closer than the target, or playback would run dry at once. */
+  #startS(): number {
+    return (this.targetMs() - PLAYLIST_AGE_MS_MIN) / 1000;
   }
 
   /** Buffered footage beyond what is shown, in seconds. */

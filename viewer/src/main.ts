@@ -11,8 +11,9 @@ import { NativePlayer } from './native-player.ts';
 import { type CameraDiagnostics, type OpenPlayer, Tile } from './tile.ts';
 import { describePublishing, Wall } from './wall.ts';
 
-/** How often to look for new cameras. */
+/** How often to look for new cameras, and how often while there is none. */
 const CAMERAS_EVERY_MS = 5_000;
+const FIRST_CAMERA_EVERY_MS = 1_000;
 const REQUEST_MS_MAX = 5_000;
 /** Extra requests after opening that narrow down what time it is. */
 const PROBES_MAX = 12;
@@ -80,7 +81,7 @@ async function followCameras(): Promise<never> {
     // The same request tells the time, so it comes when it tells most.
     const probeMs = failures === 0 && probes < PROBES_MAX ? clock.nextProbeIn() : null;
     if (probeMs !== null) probes += 1;
-    const waitMs = probeMs ?? CAMERAS_EVERY_MS;
+    const waitMs = probeMs ?? (shown === '' ? FIRST_CAMERA_EVERY_MS : CAMERAS_EVERY_MS);
     await new Promise<void>((resolve) => {
       setTimeout(resolve, waitMs);
     });
@@ -91,8 +92,8 @@ async function followCameras(): Promise<never> {
 async function camerasNow(url: string, mayBeNone: boolean): Promise<string[] | null> {
   try {
     const response = await clock.fetch(url, REQUEST_MS_MAX);
-    // The list is written with the first camera's first window.
-    if (response.status === 404 && mayBeNone) return [];
+    // The list is written with the first camera's first window. Storage that may not be listed says 403 for what is not there.
+    if ((response.status === 404 || response.status === 403) && mayBeNone) return [];
     return response.ok ? cameraIds(await response.json()) : null;
   } catch {
     return null;

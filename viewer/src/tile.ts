@@ -135,7 +135,7 @@ export class Tile {
   render(): void {
     const nowMs = this.#clock.now();
     const state = this.#state;
-    const delayMs = this.#player?.delayMs() ?? null;
+    const delayMs = this.#attention === 'watched' ? (this.#player?.delayMs() ?? null) : null;
     const delay = delayMs !== null && (state.kind === 'live' || state.kind === 'late') ? delayText(delayMs) : '';
     const words = wordsFor(state, nowMs);
     this.item.dataset['state'] = state.kind;

@@ -52,7 +52,7 @@ test('the target is a window and the time until it is ready, with a margin', () 
 
 test('the first window observed counts at once', () => {
   const control = windowReady(startControl(START_MS), 900);
-  assert.equal(targetMs(control, 1000), 1000 + 900 + 3 * 60 + 200);
+  assert.equal(targetMs(control, 1000), 1000 + 900 + 4 * 60 + 200);
 });
 
 test('on the target, playback runs at its natural rate', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LivePlaylist } from '../src/core/playlist.ts';
-import { learnPipelineDelay, nextReloadAt, PIPELINE_DELAY_MS_START, pollAfter } from '../src/core/reload.ts';
+import { learn, nextReloadAt, PIPELINE_START, pollAfter } from '../src/core/reload.ts';
 
 function upTo(sequence: number, windowMs = 1000): LivePlaylist {
   const endMs = sequence * windowMs;
@@ -13,14 +13,14 @@ function upTo(sequence: number, windowMs = 1000): LivePlaylist {
  * and of the last half of the windows the requests for each and how late news was found.
  */
 function follow(windows: number, arrivals: (k: number) => number): { delayMs: number; polls: number; latenessMs: number } {
-  let delayMs = PIPELINE_DELAY_MS_START;
+  let pipeline = PIPELINE_START;
   let polls = 0;
   let latenessMs = 0;
   for (let k = 1; k <= windows; k += 1) {
     const previous = upTo(k - 1);
     const playlist = upTo(k);
     const arrivedAtMs = playlist.endMs + arrivals(k);
-    const dueMs = nextReloadAt(previous, delayMs);
+    const dueMs = nextReloadAt(previous, pipeline);
     let atMs = dueMs;
     let missedAtMs: number | null = null;
     if (k > windows / 2) polls += 1;
@@ -30,14 +30,14 @@ function follow(windows: number, arrivals: (k: number) => number): { delayMs: nu
       if (k > windows / 2) polls += 1;
     }
     if (k > windows / 2) latenessMs += atMs - arrivedAtMs;
-    delayMs = learnPipelineDelay(delayMs, { previous, playlist, foundAtMs: atMs, missedAtMs });
+    pipeline = learn(pipeline, { previous, playlist, foundAtMs: atMs, missedAtMs });
   }
-  return { delayMs, polls: polls / (windows / 2), latenessMs: latenessMs / (windows / 2) };
+  return { delayMs: pipeline.delayMs, polls: polls / (windows / 2), latenessMs: latenessMs / (windows / 2) };
 }
 
 test('the next playlist is due when the next window is over and through the pipeline', () => {
-  assert.equal(nextReloadAt(upTo(7), 200), 8_200);
-  assert.equal(nextReloadAt(upTo(7, 500), 200), 4_200);
+  assert.equal(nextReloadAt(upTo(7), PIPELINE_START), 8_200);
+  assert.equal(nextReloadAt(upTo(7, 500), PIPELINE_START), 4_200);
 });
 
 test('the prediction finds a steady pipeline, fast or slow, with few requests and little delay', () => {
@@ -58,13 +58,18 @@ test('the prediction follows a jittering pipeline', () => {
 });
 
 test('a pipeline that gets slower and faster again is followed', () => {
-  const { delayMs } = follow(600, (k) => (k < 100 ? 300 : k < 200 ? 900 : 300));
+  const { delayMs } = follow(140, (k) => (k < 60 ? 300 : k < 100 ? 900 : 300));
   assert.ok(Math.abs(delayMs - 300) < 60, `predicted ${delayMs}`);
+});
+
+test('one late window does not make the next ones late', () => {
+  const { delayMs } = follow(40, (k) => (k === 39 ? 2_500 : 300));
+  assert.ok(delayMs < 390, `predicted ${delayMs}`);
 });
 
 test('an outage teaches nothing', () => {
   const arrival = { previous: upTo(3), playlist: upTo(90), foundAtMs: 90_500, missedAtMs: 90_400 };
-  assert.equal(learnPipelineDelay(300, arrival), 300);
+  assert.equal(learn(PIPELINE_START, arrival), PIPELINE_START);
 });
 
 test('polling is eager at first and patient later', () => {

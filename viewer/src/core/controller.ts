@@ -26,9 +26,8 @@ const MARGIN_MS = 200;
 /** Bounds of the target's distance from one window's length. */
 const READY_MS_MIN = 500;
 const READY_MS_MAX = 4_000;
-/** Assumed until the first window was observed, and how much that first observation is doubted. */
-const READY_MS_START = 350;
-const READY_DEVIATION_MS_START = 60;
+/** Assumed until the first window was observed. */
+const READY_MS_START = 290;
 
 const STALL_STEP_MS = 250;
 const STALL_MS_MAX = 3_000;
@@ -53,8 +52,7 @@ export function startControl(nowMs: number): Control {
 
 /** A window was buffered `afterMs` after its end. */
 export function windowReady(control: Control, afterMs: number): Control {
-  const ready = control.ready === null ? { meanMs: afterMs, deviationMs: READY_DEVIATION_MS_START } : observe(control.ready, afterMs);
-  return { ...control, ready };
+  return { ...control, ready: observe(control.ready, afterMs) };
 }
 
 /** Playback ran out of footage. */
@@ -64,7 +62,7 @@ export function stalled(control: Control, nowMs: number): Control {
 
 /** How far behind capture to play. A window can be shown when it is over and ready, so no less than that. */
 export function targetMs(control: Control, windowMs: number): number {
-  const ready = control.ready ?? { meanMs: READY_MS_START, deviationMs: READY_DEVIATION_MS_START };
+  const ready = control.ready ?? observe(null, READY_MS_START);
   const readyMs = Math.max(READY_MS_MIN, Math.min(READY_MS_MAX, rarelyExceeded(ready) + MARGIN_MS));
   return windowMs + readyMs + control.stallMs;
 }
