@@ -114,7 +114,7 @@ export class Wall {
 
   #followAddress(): void {
     const before = this.#focused;
-    const named = decodeURIComponent(location.hash.slice(1));
+    const named = location.hash.slice(1);
     this.#focused = this.#tiles.has(named) ? named : null;
     document.body.dataset['view'] = this.#tiles.size === 0 ? 'empty' : this.#focused === null ? 'wall' : 'one';
     for (const [name, tile] of this.#tiles) tile.item.classList.toggle('enlarged', name === this.#focused);
