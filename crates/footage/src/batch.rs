@@ -52,8 +52,9 @@ impl Batch {
         }
         // Frames of one identity are one frame. Should they differ all the same, then the greatest stays, so
         // that the order in which they came never shows.
-        let rank = |frame: &Frame| (frame.captured, frame.jpeg.clone());
-        frames.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| rank(b).cmp(&rank(a))));
+        frames.sort_unstable_by(|a, b| {
+            a.id.cmp(&b.id).then_with(|| (b.captured, &b.jpeg).cmp(&(a.captured, &a.jpeg)))
+        });
         frames.dedup_by_key(|frame| frame.id);
         frames.sort_unstable_by_key(|frame| (frame.captured, frame.id));
         let held = frames.partition_point(|frame| frame.captured < window.start());
@@ -136,7 +137,7 @@ pub enum RejectedWhy {
     Unstamped,
     /// A frame captured after the window.
     TooLate,
-    /// A JPEG larger than [`FRAME_BYTES_MAX`].
+    /// A JPEG larger than [`FRAME_BYTES_MAX`], its stamp included.
     TooLarge,
     /// Everything behind the first [`WINDOW_FRAMES_MAX`] JPEGs.
     TooMany,
@@ -187,10 +188,14 @@ pub fn parse(window: Window, bytes: &Bytes) -> Parsed {
     if stamps.iter().all(Option::is_none) {
         let boot = BootId(ContentHash::of(bytes).to_u64());
         let apart = window.length().duration() / jpegs.len().max(1) as u32;
-        for (sequence, at) in (0..).zip(&jpegs) {
-            let id = FrameId { boot, sequence };
-            let captured = window.start() + apart * sequence as u32;
-            frames.push(Frame { id, captured, jpeg: stamp::write_whole(&bytes[at.clone()], id, captured) });
+        for (i, at) in (0_u32..).zip(jpegs) {
+            let (id, captured) = (FrameId { boot, sequence: i.into() }, window.start() + apart * i);
+            let jpeg = stamp::write_whole(&bytes[at.clone()], id, captured);
+            if jpeg.len() > FRAME_BYTES_MAX {
+                rejected.push(Rejected::new(at, RejectedWhy::TooLarge));
+            } else {
+                frames.push(Frame { id, captured, jpeg });
+            }
         }
     } else {
         for (at, stamp) in jpegs.into_iter().zip(stamps) {
@@ -202,8 +207,8 @@ pub fn parse(window: Window, bytes: &Bytes) -> Parsed {
                 Some((id, captured)) => frames.push(Frame { id, captured, jpeg: bytes.slice(at) }),
             }
         }
-        rejected.sort_unstable_by_key(|rejected| rejected.offset);
     }
+    rejected.sort_unstable_by_key(|rejected| rejected.offset);
     Parsed { batch: Batch::new(window, frames).ok(), rejected }
 }
 

@@ -1,7 +1,7 @@
 //! The outside of a JPEG (ISO/IEC 10918-1 Annex B): where one starts and ends, which segments it has. Nothing
 //! here decodes a picture.
 //!
-//! Every function takes time linear in its input, whatever the bytes are: see [`walk`] for why.
+//! Every function takes time linear in its input, whatever the bytes are: see `walk` for why.
 
 mod huffman;
 mod source;

@@ -123,6 +123,16 @@ fn a_frame_that_is_too_large_is_left_out() {
 }
 
 #[test]
+fn a_picture_that_its_stamp_makes_too_large_is_left_out() {
+    let mut large = [&TINY[..6], &vec![1; FRAME_BYTES_MAX - TINY.len()], &TINY[6..]].concat();
+    assert_eq!(large.len(), FRAME_BYTES_MAX);
+    large.extend_from_slice(BASELINE);
+    let Parsed { batch, rejected: found } = parsed(&large);
+    assert_eq!(sequences(&batch.unwrap()), [1]);
+    assert_eq!(found, [rejected(0, FRAME_BYTES_MAX, RejectedWhy::TooLarge)]);
+}
+
+#[test]
 fn frames_beyond_what_a_window_may_have_are_left_out_in_one() {
     let jpeg = |sequence| Frame::stamp(TINY, id(1, sequence), window().start()).unwrap().jpeg;
     let n = jpeg(0).len();
@@ -174,7 +184,7 @@ proptest! {
     fn the_order_and_repetition_of_merges_does_not_matter(a in frames(), b in frames(), c in frames()) {
         let all = batch(a.iter().chain(&b).chain(&c).cloned());
         let [a, b, c] = [a, b, c].map(batch);
-        prop_assert_eq!(a.clone().merge(a.clone()), a.clone());
+        prop_assert_eq!(&a.clone().merge(a.clone()), &a);
         prop_assert_eq!(a.clone().merge(b.clone()), b.clone().merge(a.clone()));
         let left = a.clone().merge(b.clone()).merge(c.clone());
         prop_assert_eq!(&left, &a.merge(b.merge(c)));

@@ -32,7 +32,7 @@ fn a_stamp_is_these_bytes_behind_the_soi() {
         b"\xA4\x20\0\x02\0\0\0\x21\0\0\0\x80",
         b"\0\0\0\0",
         b"2026:11:23 04:05:01\0",
-        b"+00:00\0\0000042\0\0",
+        b"+00:00\0\x00000042\0\0",
         b"00000000000000a70000000000000011\0\0",
     ];
     let stamped = write(BASELINE, ID, captured()).unwrap();
