@@ -1,0 +1,2 @@
+//! Replaced by the comparison.
+fn main() {}

@@ -1,0 +1,161 @@
+//! The function around [`encode()`]: reads the batch that an event names, stores init section and segment, and
+//! answers with the event that a segment is stored. A step done twice stores the same objects under the same
+//! keys, so it does not matter how often an event comes.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use anyhow::{Context, anyhow};
+use async_trait::async_trait;
+use teiten_bucket::{Bucket, BucketError, Condition, Headers};
+use teiten_footage::{
+    Batch, BatchKey, Event, InitKey,
+    batch::{self, Parsed},
+    key::BatchFormat,
+    limits::BATCH_BYTES_MAX,
+};
+use teiten_host::{Failure, Function};
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+use crate::{
+    encode::{Encoded, encode},
+    settings::Settings,
+};
+
+/// The names of init sections that are remembered as stored, so that they are not offered again: a few for each
+/// camera that one instance may serve.
+const INITS_MAX: usize = 4096;
+
+/// What players read is named by what it holds, so it never changes.
+const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable" };
+
+/// Encodes stored batches.
+#[derive(Debug)]
+pub struct Encode {
+    frames: Arc<dyn Bucket>,
+    media: Arc<dyn Bucket>,
+    settings: Settings,
+    /// One batch a core, from reading it on: more would only take memory and make all of them late.
+    slots: Semaphore,
+    inits: Mutex<HashSet<InitKey>>,
+}
+
+impl Encode {
+    /// A function that reads batches from `frames` and writes to `media`.
+    pub fn new(frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, settings: Settings) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { frames, media, settings, slots: Semaphore::new(cores), inits: Mutex::default() }
+    }
+
+    async fn encode(&self, key: &BatchKey) -> Result<Encoded, Failure> {
+        let batch = self.read(key).await?;
+        let settings = self.settings;
+        match tokio::task::spawn_blocking(move || encode(&batch, &settings)).await {
+            Ok(Ok(encoded)) => Ok(encoded),
+            // Nothing but the batch decides whether it can be encoded.
+            Ok(Err(error)) => Err(Failure::Permanent(error.into())),
+            Err(error) if error.is_panic() => {
+                Err(Failure::Permanent(anyhow!("the encoder panicked: {error}")))
+            }
+            Err(error) => Err(Failure::Transient(anyhow!("the function is shutting down: {error}"))),
+        }
+    }
+
+    async fn read(&self, key: &BatchKey) -> Result<Batch, Failure> {
+        let name = key.to_string();
+        let object = self.frames.get(&name).await.map_err(failure)?;
+        let bytes = object.ok_or_else(|| permanent("there is no such batch (any more)"))?.bytes;
+        if bytes.len() > BATCH_BYTES_MAX {
+            return Err(Failure::Permanent(anyhow!(
+                "the batch has {} bytes, more than {BATCH_BYTES_MAX}",
+                bytes.len()
+            )));
+        }
+        let Parsed { batch, rejected } = batch::parse(key.window, &bytes);
+        for part in rejected {
+            warn!(
+                camera = %key.camera, key = name, offset = part.offset, length_bytes = part.length, why = %part.why,
+                "part of a batch left out"
+            );
+        }
+        batch.ok_or_else(|| permanent("there is no frame in the batch"))
+    }
+
+    /// Stores the init section, unless that is known to be done.
+    async fn store_init(&self, key: InitKey, encoded: &Encoded) -> Result<(), Failure> {
+        if self.inits().contains(&key) {
+            return Ok(());
+        }
+        let init = encoded.init.clone();
+        self.media.put(&key.to_string(), init, HEADERS, Condition::IfAbsent).await.map_err(failure)?;
+        let mut inits = self.inits();
+        if inits.len() == INITS_MAX {
+            inits.clear();
+        }
+        inits.insert(key);
+        Ok(())
+    }
+
+    fn inits(&self) -> std::sync::MutexGuard<'_, HashSet<InitKey>> {
+        // No statement that holds the lock can leave the set half changed.
+        self.inits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Function for Encode {
+    const NAME: &'static str = "encode";
+
+    async fn handle(&self, event: Event) -> Result<Option<Event>, Failure> {
+        let Event::BatchStored { bucket, key, frames: _ } = event else {
+            return Err(permanent("not an event that a batch is stored"));
+        };
+        if key.format != BatchFormat::Mjpeg {
+            return Err(permanent("only batches of JPEGs are encoded"));
+        }
+        if bucket != self.frames.name() {
+            return Err(Failure::Permanent(anyhow!(
+                "the batch is in bucket {bucket:?}; this function reads {:?}",
+                self.frames.name()
+            )));
+        }
+        let _slot =
+            self.slots.acquire().await.context("slots are never closed").map_err(Failure::Transient)?;
+        let encoded = self.encode(&key).await.map_err(|error| in_batch(error, &key))?;
+        for dropped in &encoded.dropped {
+            warn!(camera = %key.camera, window = %key.window, frame = %dropped.id, why = %dropped.why, "frame dropped");
+        }
+
+        let segment = encoded.segment_key(key.camera.clone());
+        self.store_init(segment.init_key(), &encoded).await?;
+        let name = segment.to_string();
+        // What is refused is there already: the same frames of the same window, encoded earlier or elsewhere.
+        let bytes = encoded.segment.clone();
+        self.media.put(&name, bytes, HEADERS, Condition::IfAbsent).await.map_err(failure)?;
+        info!(
+            camera = %key.camera, window = %key.window, key = name, frames_total = encoded.frames_count,
+            dropped_total = encoded.dropped.len(), size_bytes = encoded.segment.len(), "segment stored"
+        );
+        Ok(Some(Event::SegmentStored { bucket: self.media.name().to_owned(), key: segment }))
+    }
+}
+
+fn permanent(why: &'static str) -> Failure {
+    Failure::Permanent(anyhow!(why))
+}
+
+/// Says which batch could not be encoded.
+fn in_batch(failure: Failure, key: &BatchKey) -> Failure {
+    match failure {
+        Failure::Permanent(error) => Failure::Permanent(error.context(key.to_string())),
+        Failure::Transient(error) => Failure::Transient(error.context(key.to_string())),
+    }
+}
+
+fn failure(error: BucketError) -> Failure {
+    if error.is_retryable() { Failure::Transient(error.into()) } else { Failure::Permanent(error.into()) }
+}

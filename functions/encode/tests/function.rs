@@ -1,0 +1,192 @@
+//! The function, from a batch in a bucket to the event that its segment is stored.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use support::*;
+use teiten_bucket::{Bucket, Condition, MemoryBucket};
+use teiten_encode::{Encode, Settings};
+use teiten_footage::{
+    Batch, BatchKey, CameraId, Event, SegmentKey, key::BatchFormat, limits::BATCH_BYTES_MAX,
+};
+use teiten_host::{Failure, Function};
+
+struct Buckets {
+    frames: Arc<MemoryBucket>,
+    media: Arc<MemoryBucket>,
+}
+
+impl Buckets {
+    fn new() -> Self {
+        Self { frames: Arc::new(MemoryBucket::new("frames")), media: Arc::new(MemoryBucket::new("media")) }
+    }
+
+    fn function(&self) -> Encode {
+        Encode::new(self.frames.clone(), self.media.clone(), Settings::default())
+    }
+
+    async fn store(&self, bytes: Bytes) -> Event {
+        let key = key();
+        self.frames.put(&key.to_string(), bytes, Default::default(), Condition::Always).await.unwrap();
+        Event::BatchStored { bucket: "frames".to_owned(), key, frames: None }
+    }
+
+    async fn media(&self, key: &str) -> Bytes {
+        self.media.get(key).await.unwrap().unwrap().bytes
+    }
+
+    async fn media_keys(&self) -> Vec<String> {
+        self.media.list_after("", "", 100).await.unwrap().into_iter().map(|listed| listed.key).collect()
+    }
+}
+
+fn key() -> BatchKey {
+    BatchKey { camera: CameraId::new("front-door").unwrap(), window: window(), format: BatchFormat::Mjpeg }
+}
+
+/// A batch as the bridge stores it: its frames carry their stamps.
+fn stamped(count: usize) -> Batch {
+    let frames = batch(window(), count).frames().to_vec();
+    let stamp = |frame: &teiten_footage::Frame| {
+        teiten_footage::Frame::stamp(&frame.jpeg, frame.id, frame.captured).unwrap()
+    };
+    Batch::new(window(), frames.iter().map(stamp)).unwrap()
+}
+
+async fn segment(function: &Encode, event: Event) -> SegmentKey {
+    match function.handle(event).await.unwrap() {
+        Some(Event::SegmentStored { bucket, key }) if bucket == "media" => key,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn permanent(function: &Encode, event: Event) -> String {
+    match function.handle(event).await {
+        Err(Failure::Permanent(error)) => format!("{error:#}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_stored_batch_becomes_a_stored_segment() {
+    let buckets = Buckets::new();
+    let batch = stamped(5);
+    let event = buckets.store(batch.to_bytes()).await;
+    let key = segment(&buckets.function(), event).await;
+    let expected = encoded(&batch);
+    assert_eq!(key, expected.segment_key(key.camera.clone()));
+    assert_eq!(buckets.media_keys().await, [key.to_string(), key.init_key().to_string()]);
+    for (name, bytes) in [(key.to_string(), expected.segment), (key.init_key().to_string(), expected.init)] {
+        assert_eq!(buckets.media(&name).await, bytes);
+        let headers = buckets.media.headers(&name).unwrap();
+        assert_eq!(headers.content_type, "video/mp4");
+        assert_eq!(headers.cache_control, "max-age=31536000, immutable");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_comes_again_changes_nothing_and_is_answered_alike() {
+    let buckets = Buckets::new();
+    let event = buckets.store(stamped(3).to_bytes()).await;
+    let function = buckets.function();
+    let first = segment(&function, event.clone()).await;
+    let etag = buckets.media.get(&first.to_string()).await.unwrap().unwrap().etag;
+    // The same instance, and another.
+    assert_eq!(segment(&function, event.clone()).await, first);
+    assert_eq!(segment(&buckets.function(), event).await, first);
+    assert_eq!(buckets.media_keys().await.len(), 2);
+    assert_eq!(buckets.media.get(&first.to_string()).await.unwrap().unwrap().etag, etag);
+}
+
+#[tokio::test]
+async fn late_frames_make_another_segment_with_the_same_init_section() {
+    let buckets = Buckets::new();
+    let function = buckets.function();
+    let batch = stamped(5);
+    let event = buckets.store(Batch::new(window(), batch.frames()[..3].to_vec()).unwrap().to_bytes()).await;
+    let first = segment(&function, event).await;
+    let event = buckets.store(batch.to_bytes()).await;
+    let second = segment(&function, event).await;
+    assert_eq!(second.init, first.init);
+    assert_ne!(second.frames, first.frames);
+    assert_eq!(buckets.media_keys().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_torn_frame_costs_only_itself() {
+    let buckets = Buckets::new();
+    let batch = stamped(3);
+    let mut bytes = batch.to_bytes().to_vec();
+    let second = batch.frames()[0].jpeg.len();
+    let middle = second + batch.frames()[1].jpeg.len() / 2;
+    bytes[middle..middle + 50].fill(0xff);
+    let event = buckets.store(bytes.into()).await;
+    let key = segment(&buckets.function(), event).await;
+    let whole = [batch.frames()[0].clone(), batch.frames()[2].clone()];
+    assert_eq!(key.frames, Batch::new(window(), whole).unwrap().frames_hash());
+}
+
+#[tokio::test]
+async fn what_can_never_be_encoded_is_refused_for_good_and_says_why() {
+    let buckets = Buckets::new();
+    let function = buckets.function();
+    let missing = Event::BatchStored { bucket: "frames".to_owned(), key: key(), frames: None };
+    assert!(permanent(&function, missing.clone()).await.ends_with("there is no such batch (any more)"));
+
+    let Event::BatchStored { key, .. } = &missing else { unreachable!() };
+    let elsewhere = Event::BatchStored { bucket: "other".to_owned(), key: key.clone(), frames: None };
+    assert!(permanent(&function, elsewhere).await.contains("\"other\""));
+    let h264 = BatchKey { format: BatchFormat::H264, ..key.clone() };
+    let h264 = Event::BatchStored { bucket: "frames".to_owned(), key: h264, frames: None };
+    assert!(permanent(&function, h264).await.contains("JPEG"));
+    let missed = Event::WindowMissed { camera: key.camera.clone(), window: window() };
+    assert!(permanent(&function, missed).await.contains("batch is stored"));
+
+    for (bytes, why) in [
+        (Bytes::from_static(b"no picture"), "there is no frame in the batch"),
+        (vec![0; BATCH_BYTES_MAX + 1].into(), "more than 67108864"),
+    ] {
+        let event = buckets.store(bytes).await;
+        let error = permanent(&function, event).await;
+        assert!(error.starts_with("front-door/2026-11-23/04/") && error.contains(why), "{error}");
+    }
+
+    let whole = stamped(1).to_bytes();
+    let middle = whole.len() / 2;
+    // A whole JPEG on the outside, with a piece of its picture missing.
+    let corrupt = [&whole[..middle], &whole[whole.len() - 40..]].concat();
+    let event = buckets.store(corrupt.into()).await;
+    let error = permanent(&function, event).await;
+    assert!(
+        error.contains("none of the 1 frames of window 20261123T040501.000Z-1000 can be decoded"),
+        "{error}"
+    );
+    assert!(buckets.media_keys().await.is_empty());
+}
+
+#[tokio::test]
+async fn many_events_at_once_are_all_answered() {
+    let buckets = Buckets::new();
+    let function = Arc::new(buckets.function());
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0..16_u64 {
+        let window = window().plus(i);
+        let batch = batch(window, 2);
+        let stamp = |frame: &teiten_footage::Frame| {
+            teiten_footage::Frame::stamp(&frame.jpeg, frame.id, frame.captured).unwrap()
+        };
+        let bytes = Batch::new(window, batch.frames().iter().map(stamp)).unwrap().to_bytes();
+        let key = BatchKey { window, ..key() };
+        buckets.frames.put(&key.to_string(), bytes, Default::default(), Condition::Always).await.unwrap();
+        let function = Arc::clone(&function);
+        let event = Event::BatchStored { bucket: "frames".to_owned(), key, frames: None };
+        tasks.spawn(async move { segment(&function, event).await });
+    }
+    let keys = tasks.join_all().await;
+    assert_eq!(keys.len(), 16);
+    // One init section for all.
+    assert_eq!(buckets.media_keys().await.len(), 17);
+}
