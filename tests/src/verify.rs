@@ -47,7 +47,7 @@ pub async fn batches(frames: &dyn Bucket, camera: &CameraId) -> anyhow::Result<B
     for key in list_all(frames, &format!("{camera}/")).await? {
         let parsed_key: BatchKey = key.parse()?;
         let object = frames.get(&key).await?.with_context(|| format!("{key} is gone"))?;
-        let parsed = Batch::parse(parsed_key.window, &object.bytes);
+        let parsed = teiten_footage::batch::parse(parsed_key.window, &object.bytes);
         ensure!(parsed.rejected.is_empty(), "{key}: {:?}", parsed.rejected);
         batches.insert(parsed_key.window, parsed.batch.with_context(|| format!("{key} is empty"))?);
     }
@@ -168,7 +168,7 @@ fn sample_starts(segment: &Bytes) -> anyhow::Result<Vec<Ticks>> {
             let [traf] = moof.traf.as_slice() else { bail!("expected one track fragment") };
             let mut at = traf.tfdt.as_ref().context("no tfdt")?.base_media_decode_time;
             let mut starts = vec![Ticks(at)];
-            for entry in traf.trun.iter().flat_map(|run| &run.entries) {
+            for entry in traf.trun.iter().flat_map(|run| &run.samples) {
                 at += u64::from(entry.duration.context("a sample without a duration")?);
                 starts.push(Ticks(at));
             }

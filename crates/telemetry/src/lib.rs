@@ -1,6 +1,6 @@
 //! What every process needs at its edges: logging, the wall clock, the signal to stop.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use teiten_footage::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,13 +10,15 @@ use tracing_subscriber::{EnvFilter, prelude::*};
 /// Starts logging to standard error: `RUST_LOG` chooses what (default `info`), `TEITEN_LOG=json` how.
 /// Only the first call of a process has an effect.
 pub fn init() {
-    init_with("info,rumqttd=warn");
+    init_with("info");
 }
 
 /// As [`init`], with another default for `RUST_LOG`.
 pub fn init_with(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     let json = std::env::var("TEITEN_LOG").is_ok_and(|format| format == "json");
     // A second call is a test's or the dev stack's: the first one's set-up stays.

@@ -2,13 +2,18 @@
 //! by more than that loses some without a word. Nothing depends on it: cameras send again what the bridge has
 //! not stored.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use anyhow::Context as _;
 use rumqttd::{Broker, Config, ConnectionSettings, RouterConfig, ServerSettings};
 use teiten_footage::limits;
+use tokio::net::TcpStream;
 
-/// Starts the broker on threads of its own, which last as long as the process.
-pub(crate) fn start(listen: SocketAddr) -> anyhow::Result<()> {
+/// How long the broker may take to listen.
+const START_MAX: Duration = Duration::from_secs(5);
+
+/// Starts the broker on threads of its own, which last as long as the process, and waits until it listens.
+pub(crate) async fn start(listen: SocketAddr) -> anyhow::Result<()> {
     let settings = ServerSettings {
         name: "mqtt".to_owned(),
         listen,
@@ -41,5 +46,10 @@ pub(crate) fn start(listen: SocketAddr) -> anyhow::Result<()> {
             tracing::error!(%error, "the embedded MQTT broker stopped");
         }
     })?;
-    Ok(())
+    let listening = async {
+        while TcpStream::connect(listen).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(START_MAX, listening).await.context("the embedded MQTT broker does not listen")
 }

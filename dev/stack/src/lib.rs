@@ -77,7 +77,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let media: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&s3_config, key::MEDIA_BUCKET));
     viewer::upload(&options.viewer, &*media).await?;
 
-    broker::start(mqtt)?;
+    broker::start(mqtt).await?;
     let mut functions = Stage::new();
     let encode = teiten_encode::Encode::new(
         Arc::clone(&frames),

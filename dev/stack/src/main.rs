@@ -7,8 +7,9 @@ use teiten_dev::Options;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // The status line says that all is well; the log says what is not.
-    teiten_telemetry::init_with("warn");
+    // The status line says that all is well; the log says what is not. The embedded broker calls every client
+    // that leaves an error.
+    teiten_telemetry::init_with("warn,rumqttd=off");
     let options = Options::parse();
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use teiten_bucket::{Bucket, S3Bucket};
 use teiten_footage::{
-    Batch, BatchKey, CameraId, SegmentKey, Timestamp, WindowLength, key::BatchFormat, key::live_playlist_key,
+    BatchKey, CameraId, SegmentKey, Timestamp, WindowLength, key::BatchFormat, key::live_playlist_key,
 };
 use teiten_tests::{
     pipeline::{camera, s3_config},
@@ -124,7 +124,7 @@ async fn to_playlist(
         }
         let batch_key = BatchKey { camera: key.camera, window: key.window, format: BatchFormat::Mjpeg };
         let object = frames.get(&batch_key.to_string()).await?.context("a listed window has no batch")?;
-        let batch = Batch::parse(key.window, &object.bytes).batch.context("an empty batch")?;
+        let batch = teiten_footage::batch::parse(key.window, &object.bytes).batch.context("an empty batch")?;
         delays.push(seen.since(batch.frames()[0].captured));
     }
     Ok(delays)
