@@ -1,0 +1,284 @@
+//! Events that come shuffled, repeated, dropped and at once, to several instances on a store that fails at times:
+//! no two versions of a playlist may ever break the rules, and nothing that was stored in time may be missing.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use teiten_footage::{CameraId, Event, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_host::{Failure, Function};
+use teiten_playlist::Playlist;
+
+use crate::{
+    checker::Segment,
+    world::{World, segment, stored, window},
+};
+
+const CAMERA: &str = "front-door";
+
+/// What happens to one window.
+#[derive(Debug, Clone)]
+enum Fate {
+    /// There is footage of it.
+    Stored {
+        /// How long after its end the segment is stored, and then how long until its event arrives.
+        after: Duration,
+        event_after: Duration,
+        /// How often the event arrives.
+        events: usize,
+        /// Late frames make another segment, this much later.
+        remade_after: Option<Duration>,
+        /// The camera's picture has another size from here on.
+        new_init: bool,
+    },
+    /// There is none, and the bridge says so or not.
+    Missing { told: bool },
+}
+
+#[derive(Debug, Clone)]
+struct Scenario {
+    length: WindowLength,
+    fates: Vec<Fate>,
+    instances: usize,
+    /// How many events are handled at once.
+    at_once: usize,
+    /// The share of the store's operations that fail.
+    failing: f64,
+    seed: u64,
+}
+
+fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
+    range.prop_map(Duration::from_millis)
+}
+
+/// `delay_millis` bounds how late segments and events are; `new_init` is how likely the init section changes.
+fn stored_fate(delay_millis: u64, new_init: f64) -> impl Strategy<Value = Fate> {
+    (
+        millis(0..delay_millis),
+        millis(0..delay_millis),
+        prop_oneof![1 => Just(0_usize), 4 => Just(1), 1 => 2..4_usize],
+        proptest::option::weighted(0.1, millis(0..delay_millis)),
+        proptest::bool::weighted(new_init),
+    )
+        .prop_map(|(after, event_after, events, remade_after, new_init)| Fate::Stored {
+            after,
+            event_after,
+            events,
+            remade_after,
+            new_init,
+        })
+}
+
+/// A run of windows of which all are stored, then some that are not.
+fn stretch(delay_millis: u64, missing_max: usize) -> impl Strategy<Value = Vec<Fate>> {
+    let stored = proptest::collection::vec(stored_fate(delay_millis, 0.05), 1..20);
+    let missing =
+        proptest::collection::vec(any::<bool>().prop_map(|told| Fate::Missing { told }), 0..=missing_max);
+    (stored, missing).prop_map(|(stored, missing)| [stored, missing].concat())
+}
+
+fn scenario(delay_millis: u64, missing_max: usize) -> impl Strategy<Value = Scenario> {
+    let length = prop_oneof![Just(500), Just(1000), Just(1500), Just(2000), Just(6000)];
+    (
+        length.prop_map(|millis| WindowLength::from_millis(millis).unwrap()),
+        proptest::collection::vec(stretch(delay_millis, missing_max), 1..6),
+        1..4_usize,
+        1..6_usize,
+        prop_oneof![Just(0.0), Just(0.05)],
+        any::<u64>(),
+    )
+        .prop_map(|(length, fates, instances, at_once, failing, seed)| Scenario {
+            length,
+            fates: fates.concat(),
+            instances,
+            at_once,
+            failing,
+            seed,
+        })
+}
+
+/// What happens at some time.
+#[derive(Debug, Clone)]
+enum Happening {
+    Stored(SegmentKey),
+    Event(Event),
+}
+
+/// All that happens, in the order of time.
+struct Course {
+    happenings: BTreeMap<Timestamp, VecDeque<Happening>>,
+}
+
+impl Course {
+    fn of(scenario: &Scenario) -> Self {
+        let mut course = Self { happenings: BTreeMap::new() };
+        let mut init = 0;
+        for (fate, index) in scenario.fates.iter().zip(0..) {
+            let window = window(scenario.length, index);
+            match fate {
+                Fate::Missing { told: false } => {}
+                Fate::Missing { told: true } => {
+                    let camera = CameraId::new(CAMERA).unwrap();
+                    let at = window.end() + Duration::from_secs(2);
+                    course.add(at, Happening::Event(Event::WindowMissed { camera, window }));
+                }
+                Fate::Stored { after, event_after, events, remade_after, new_init } => {
+                    init += u32::from(*new_init);
+                    let mut remake = |frames: &str, at: Timestamp| {
+                        let key = segment(CAMERA, window, &init.to_string(), frames);
+                        course.add(at, Happening::Stored(key.clone()));
+                        for repeat in 1..=*events {
+                            course.add(at + *event_after * repeat as u32, Happening::Event(stored(&key)));
+                        }
+                    };
+                    remake("first", window.end() + *after);
+                    if let Some(remade_after) = remade_after {
+                        remake("remade", window.end() + *after + *remade_after);
+                    }
+                }
+            }
+        }
+        course
+    }
+
+    fn add(&mut self, at: Timestamp, happening: Happening) {
+        self.happenings.entry(at).or_default().push_back(happening);
+    }
+
+    fn pop(&mut self) -> Option<(Timestamp, Happening)> {
+        let mut entry = self.happenings.first_entry()?;
+        let at = *entry.key();
+        let happening = entry.get_mut().pop_front();
+        if entry.get().is_empty() {
+            entry.remove();
+        }
+        Some((at, happening?))
+    }
+
+    /// The next events, up to `most`, of the same half second and with nothing between them; and when the last
+    /// of them arrives.
+    fn pop_events(&mut self, most: usize) -> (Timestamp, Vec<Event>) {
+        let until = self.happenings.keys().next().map(|first| *first + Duration::from_millis(500));
+        let (mut at, mut events) = (Timestamp::default(), Vec::new());
+        while events.len() < most
+            && let Some((time, queue)) = self.happenings.iter().next()
+            && Some(*time) <= until
+            && let Some(Happening::Event(_)) = queue.front()
+            && let Some((time, Happening::Event(event))) = self.pop()
+        {
+            at = time;
+            events.push(event);
+        }
+        (at, events)
+    }
+}
+
+/// The scenario, but that no two segments in a row have all their events dropped.
+fn with_every_other_event(mut scenario: Scenario) -> Scenario {
+    let mut dropped = false;
+    for fate in &mut scenario.fates {
+        if let Fate::Stored { events, .. } = fate {
+            *events = if dropped { (*events).max(1) } else { *events };
+            dropped = *events == 0;
+        }
+    }
+    scenario
+}
+
+/// Lets a scenario happen; failed events come again. Gives the world as it then is.
+async fn play(scenario: &Scenario) -> World {
+    let world = World::troubled(window(scenario.length, 0).start(), scenario.seed, scenario.failing);
+    let mut dice = StdRng::seed_from_u64(scenario.seed);
+    let mut instances: Vec<Playlist> = (0..scenario.instances).map(|_| world.playlist()).collect();
+    let mut course = Course::of(scenario);
+    loop {
+        let (at, events) = course.pop_events(scenario.at_once);
+        if events.is_empty() {
+            match course.pop() {
+                Some((_, Happening::Stored(key))) => world.store(&key).await,
+                _ => return world,
+            };
+            continue;
+        }
+        world.set_clock(at);
+        if dice.random_bool(0.02) {
+            instances[0] = world.playlist();
+        }
+        let chosen: Vec<&Playlist> =
+            events.iter().map(|_| &instances[dice.random_range(0..instances.len())]).collect();
+        let handled =
+            join_all(chosen.iter().zip(&events).map(|(instance, event)| instance.handle(event.clone())));
+        for (result, event) in handled.await.into_iter().zip(events) {
+            match result {
+                Ok(reply) => assert_eq!(reply, None),
+                Err(Failure::Transient(_)) => {
+                    course.add(at + Duration::from_secs(1), Happening::Event(event))
+                }
+                Err(Failure::Permanent(error)) => panic!("{error:#}"),
+            }
+        }
+    }
+}
+
+fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+fn playlist_key() -> String {
+    key::live_playlist_key(&CameraId::new(CAMERA).unwrap())
+}
+
+/// Every segment that was ever listed, by media sequence number.
+fn listed(world: &World) -> BTreeMap<u64, Segment> {
+    let versions = world.bucket.versions(&playlist_key());
+    versions
+        .iter()
+        .flat_map(|version| version.numbered().map(|(number, segment)| (number, segment.clone())))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_no_version_breaks_the_rules(scenario in scenario(20_000, 40)) {
+        // The bucket checks every version; asking for them fails if one was wrong.
+        let world = run(play(&scenario));
+        world.bucket.versions(&playlist_key());
+    }
+
+    #[test]
+    fn whatever_is_stored_in_time_is_listed_in_the_end(scenario in scenario(1900, 3)) {
+        // All is stored and told before the grace of its window is over, if it is told at all; and never is so
+        // little told that footage ceases to be live before anyone looks.
+        let world = run(async {
+            let scenario = &with_every_other_event(scenario.clone());
+            let world = play(scenario).await;
+            let last = scenario.fates.iter().rposition(|fate| matches!(fate, Fate::Stored { .. })).unwrap();
+            // Events may all have been lost but this one, which comes when every grace is over.
+            let last = window(scenario.length, last as u64);
+            let event = stored(&segment(CAMERA, last, "0", "again"));
+            world.set_clock(last.end() + Duration::from_secs(5));
+            world.store(&segment(CAMERA, last, "0", "again")).await;
+            let instance = world.playlist();
+            while instance.handle(event.clone()).await.is_err() {}
+            world
+        });
+        let listed = listed(&world);
+        let begun = *listed.keys().next().unwrap();
+        for (fate, index) in scenario.fates.iter().zip(0..) {
+            let number = Window::media_sequence(window(scenario.length, index)).unwrap();
+            let is_gap = listed.get(&number).map(|segment| segment.gap);
+            match fate {
+                Fate::Stored { .. } if number >= begun => prop_assert_eq!(is_gap, Some(false), "window {}", index),
+                // A gap that would stand at the front is left out.
+                Fate::Missing { .. } => prop_assert!(is_gap.unwrap_or(true), "window {}", index),
+                Fate::Stored { .. } => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! A referee of live playlists: what draft-pantos-hls-rfc8216bis demands of one version (§4.4, §6.2.1) and of two
+//! versions that follow each other (§6.2.2), as far as Teiten's playlists go. It reads playlists by itself and shares
+//! nothing with what writes them.
+
+/// One version of a playlist, as a player reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) target_duration_seconds: u64,
+    pub(crate) media_sequence: u64,
+    pub(crate) discontinuity_sequence: u64,
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// One segment, with what applies to it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Segment {
+    pub(crate) uri: String,
+    pub(crate) map: String,
+    pub(crate) duration_millis: u64,
+    pub(crate) date_unix_millis: u64,
+    pub(crate) gap: bool,
+    pub(crate) discontinuity: bool,
+}
+
+const GAPS_IN_A_ROW_MAX: usize = 3;
+
+macro_rules! demand {
+    ($condition:expr, $($what:tt)+) => {
+        if !$condition {
+            return Err(format!($($what)+));
+        }
+    };
+}
+
+impl Version {
+    /// Reads a playlist, and checks what one version has to fulfil by itself.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let mut lines = text.lines();
+        demand!(lines.next() == Some("#EXTM3U"), "no #EXTM3U");
+        demand!(text.ends_with('\n'), "the last line is not ended");
+        let (mut version, mut target, mut sequence, mut discontinuities) = (None, None, None, None);
+        let (mut map, mut duration, mut date) = (None, None, None);
+        let (mut gap, mut discontinuity, mut independent) = (false, false, false);
+        let mut segments = Vec::new();
+        for line in lines {
+            let (tag, value) = line.split_once(':').unwrap_or((line, ""));
+            match tag {
+                "#EXT-X-VERSION" => once(&mut version, integer(value)?)?,
+                "#EXT-X-TARGETDURATION" => once(&mut target, integer(value)?)?,
+                "#EXT-X-MEDIA-SEQUENCE" | "#EXT-X-DISCONTINUITY-SEQUENCE" => {
+                    demand!(segments.is_empty() && !discontinuity, "{tag} after a segment or discontinuity");
+                    let which = if tag.contains("MEDIA") { &mut sequence } else { &mut discontinuities };
+                    once(which, integer(value)?)?;
+                }
+                "#EXT-X-INDEPENDENT-SEGMENTS" => independent = true,
+                "#EXT-X-MAP" => {
+                    let uri = value.strip_prefix("URI=\"").and_then(|rest| rest.strip_suffix('"'));
+                    map = Some(uri.ok_or("EXT-X-MAP without URI")?.to_owned());
+                }
+                "#EXT-X-PROGRAM-DATE-TIME" => date = Some(unix_millis(value)?),
+                "#EXT-X-DISCONTINUITY" => discontinuity = true,
+                "#EXT-X-GAP" => gap = true,
+                "#EXTINF" => duration = Some(millis(value.strip_suffix(',').ok_or("EXTINF without comma")?)?),
+                uri if !uri.is_empty() && !uri.starts_with('#') => segments.push(Segment {
+                    uri: line.to_owned(),
+                    map: map.clone().ok_or("a segment before EXT-X-MAP")?,
+                    duration_millis: duration.take().ok_or("a segment without EXTINF")?,
+                    date_unix_millis: date.take().ok_or("a segment without a date")?,
+                    gap: std::mem::take(&mut gap),
+                    discontinuity: std::mem::take(&mut discontinuity),
+                }),
+                _ => return Err(format!("{line:?} has no place in a live playlist")),
+            }
+        }
+        demand!(independent, "no EXT-X-INDEPENDENT-SEGMENTS");
+        demand!(
+            duration.is_none() && date.is_none() && !gap && !discontinuity,
+            "tags after the last segment"
+        );
+        demand!(version >= Some(8) || !segments.iter().any(|s: &Segment| s.gap), "EXT-X-GAP needs version 8");
+        let version = Self {
+            target_duration_seconds: target.ok_or("no EXT-X-TARGETDURATION")?,
+            media_sequence: sequence.ok_or("no EXT-X-MEDIA-SEQUENCE")?,
+            discontinuity_sequence: discontinuities.ok_or("no EXT-X-DISCONTINUITY-SEQUENCE")?,
+            segments,
+        };
+        version.check()?;
+        Ok(version)
+    }
+
+    /// The media sequence number after the last segment's.
+    pub(crate) fn end(&self) -> u64 {
+        self.media_sequence + self.segments.len() as u64
+    }
+
+    /// Segments with their media sequence numbers.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u64, &Segment)> {
+        (self.media_sequence..).zip(&self.segments)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        demand!(!self.segments.is_empty(), "no segment");
+        for segment in &self.segments {
+            let rounded = (segment.duration_millis + 500) / 1000;
+            demand!(rounded <= self.target_duration_seconds, "{} is longer than the target", segment.uri);
+        }
+        for pair in self.segments.windows(2) {
+            let [one, next] = pair else { unreachable!("windows of two") };
+            let joined = one.date_unix_millis + one.duration_millis == next.date_unix_millis;
+            demand!(joined, "{} does not follow {} in time", next.uri, one.uri);
+            let changed = one.map != next.map;
+            demand!(changed == next.discontinuity, "{}: discontinuity and map disagree", next.uri);
+        }
+        let gaps = self.segments.split(|segment| !segment.gap).map(<[Segment]>::len).max();
+        demand!(gaps <= Some(GAPS_IN_A_ROW_MAX), "more than {GAPS_IN_A_ROW_MAX} gaps in a row");
+        Ok(())
+    }
+
+    /// Checks that a player which has seen `self` can go on with `next`.
+    pub(crate) fn check_successor(&self, next: &Self) -> Result<(), String> {
+        demand!(next.target_duration_seconds == self.target_duration_seconds, "the target duration changed");
+        demand!(next.media_sequence >= self.media_sequence, "the media sequence number went back");
+        demand!(next.end() >= self.end(), "segments were removed from the end");
+        for ((number, old), old_discontinuities) in self.numbered().zip(self.discontinuity_numbers()) {
+            let same =
+                next.numbered().zip(next.discontinuity_numbers()).find(|((other, _), _)| *other == number);
+            if let Some(((_, new), new_discontinuities)) = same {
+                demand!(old == new, "segment {number} changed: {old:?} became {new:?}");
+                demand!(
+                    old_discontinuities == new_discontinuities,
+                    "the discontinuity sequence number of segment {number} changed"
+                );
+            }
+        }
+        let last = self.segments.last().ok_or("no segment")?;
+        let first = next.segments.first().ok_or("no segment")?;
+        let passed = next.media_sequence.saturating_sub(self.end());
+        if next.media_sequence >= self.end() {
+            // Between the two, segments can have come and gone unseen, and discontinuities with them.
+            let number_of_last = self.discontinuity_numbers().last().ok_or("no segment")?;
+            let number_of_first = next.discontinuity_numbers().next().ok_or("no segment")?;
+            let changed = u64::from(last.map != first.map);
+            let told = number_of_first >= number_of_last + changed;
+            demand!(told, "the map changes over a jump, and the discontinuity sequence number does not tell");
+            let exact = passed > 0 || number_of_first == number_of_last + changed;
+            demand!(exact, "the discontinuity sequence number grows without a discontinuity");
+            let elapsed = last.duration_millis * (passed + 1);
+            demand!(last.date_unix_millis + elapsed == first.date_unix_millis, "numbers and dates disagree");
+        }
+        if next.media_sequence > self.media_sequence {
+            let left: u64 = next.segments.iter().map(|segment| segment.duration_millis).sum();
+            demand!(left >= 3000 * self.target_duration_seconds, "only {left} ms are left after a removal");
+        }
+        Ok(())
+    }
+
+    /// The discontinuity sequence number of each segment (§4.4.3.3).
+    fn discontinuity_numbers(&self) -> impl Iterator<Item = u64> {
+        self.segments.iter().scan(self.discontinuity_sequence, |number, segment| {
+            *number += u64::from(segment.discontinuity);
+            Some(*number)
+        })
+    }
+}
+
+fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
+    demand!(place.is_none(), "a tag is there twice");
+    *place = Some(value);
+    Ok(())
+}
+
+fn integer(text: &str) -> Result<u64, String> {
+    demand!(text.bytes().all(|byte| byte.is_ascii_digit()), "{text:?} is no decimal integer");
+    text.parse().map_err(|_| format!("{text:?} is no decimal integer"))
+}
+
+/// `1.500` in milliseconds.
+fn millis(seconds: &str) -> Result<u64, String> {
+    let (whole, fraction) = seconds.split_once('.').ok_or("no decimal point")?;
+    demand!(fraction.len() == 3, "{seconds:?} is not to the millisecond");
+    Ok(integer(whole)? * 1000 + integer(fraction)?)
+}
+
+/// `2026-11-23T04:05:01.000Z` in milliseconds since the Unix epoch.
+fn unix_millis(date: &str) -> Result<u64, String> {
+    let field =
+        |range| date.get(range).ok_or("a short date").and_then(|text| integer(text).map_err(|_| "no number"));
+    let separators = [4, 7, 10, 13, 16, 19, 23].map(|index| date.as_bytes().get(index).copied());
+    demand!(separators == *b"--T::.Z".map(Some).as_slice() && date.len() == 24, "{date:?} is no date");
+    let (year, month, day) = (field(0..4)?, field(5..7)?, field(8..10)?);
+    // Days from the civil calendar, in years that begin in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468;
+    let seconds = days * 86_400 + field(11..13)? * 3600 + field(14..16)? * 60 + field(17..19)?;
+    Ok(seconds * 1000 + field(20..23)?)
+}
+
+const GOOD: &str = "#EXTM3U
+#EXT-X-VERSION:8
+#EXT-X-TARGETDURATION:1
+#EXT-X-MEDIA-SEQUENCE:7
+#EXT-X-DISCONTINUITY-SEQUENCE:2
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MAP:URI=\"a.mp4\"
+#EXT-X-PROGRAM-DATE-TIME:2024-02-29T23:59:59.000Z
+#EXTINF:1.000,
+7.m4s
+#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:00:00.000Z
+#EXT-X-GAP
+#EXTINF:1.000,
+8.gap
+#EXT-X-DISCONTINUITY
+#EXT-X-MAP:URI=\"b.mp4\"
+#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:00:01.000Z
+#EXTINF:1.000,
+9.m4s
+#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:00:02.000Z
+#EXTINF:1.000,
+10.m4s
+";
+
+#[test]
+fn the_checker_reads_what_a_player_reads() {
+    let version = Version::read(GOOD).unwrap();
+    assert_eq!(version.end(), 11);
+    assert_eq!(version.segments[0].date_unix_millis, 1_709_251_199_000);
+    assert_eq!(
+        version.segments.iter().map(|segment| segment.gap).collect::<Vec<_>>(),
+        [false, true, false, false]
+    );
+    assert_eq!(version.discontinuity_numbers().collect::<Vec<_>>(), [2, 2, 3, 3]);
+    assert_eq!(version.segments[2].map, "b.mp4");
+}
+
+#[test]
+fn the_checker_refuses_versions_that_are_wrong_by_themselves() {
+    for (from, to) in [
+        ("EXTINF:1.000,\n9", "EXTINF:1.500,\n9"),
+        ("03-01T00:00:02.000Z", "03-01T00:00:03.000Z"),
+        ("#EXT-X-DISCONTINUITY\n", ""),
+        ("VERSION:8", "VERSION:7"),
+        ("9.m4s", "9.m4s\n#EXT-X-ENDLIST"),
+        ("#EXT-X-MAP:URI=\"a.mp4\"\n", ""),
+    ] {
+        assert!(Version::read(&GOOD.replacen(from, to, 1)).is_err(), "{from} -> {to}");
+    }
+}
+
+#[test]
+fn the_checker_refuses_successors_that_a_player_cannot_follow() {
+    let good = Version::read(GOOD).unwrap();
+    let edited = |edit: &dyn Fn(&mut Version)| {
+        let mut version = good.clone();
+        edit(&mut version);
+        good.check_successor(&version)
+    };
+    let drop_front = |version: &mut Version, count: usize| {
+        version.media_sequence += count as u64;
+        version.segments.drain(..count);
+    };
+    assert_eq!(edited(&|_| {}), Ok(()));
+    assert_eq!(edited(&|version| drop_front(version, 1)), Ok(()));
+    assert!(edited(&|version| drop_front(version, 2)).is_err(), "too little is left");
+    assert!(edited(&|version| version.media_sequence += 1).is_err());
+    assert!(edited(&|version| version.media_sequence -= 1).is_err());
+    assert!(edited(&|version| version.target_duration_seconds = 2).is_err());
+    assert!(edited(&|version| version.discontinuity_sequence += 1).is_err());
+    assert!(edited(&|version| version.segments[3].uri.push('x')).is_err());
+    assert!(edited(&|version| version.segments.truncate(3)).is_err());
+    let jump = |version: &mut Version| {
+        version.media_sequence = 20;
+        version.discontinuity_sequence = 3;
+        version.segments.drain(..1);
+        version.segments.iter_mut().for_each(|segment| {
+            segment.date_unix_millis += 12_000;
+            segment.map = "b.mp4".to_owned();
+            segment.discontinuity = false;
+        });
+    };
+    assert_eq!(edited(&jump), Ok(()));
+    let jumped = |edit: &dyn Fn(&mut Version)| {
+        edited(&|version| {
+            jump(version);
+            edit(version);
+        })
+    };
+    assert!(jumped(&|version| version.discontinuity_sequence = 2).is_err());
+    assert!(jumped(&|version| version.discontinuity_sequence = 4).is_ok());
+    assert!(
+        jumped(&|version| version.segments.iter_mut().for_each(|segment| segment.map.push('x'))).is_err()
+    );
+    assert!(jumped(&|version| version.media_sequence = 21).is_err());
+    assert!(jumped(&|version| version.segments.truncate(2)).is_err());
+}

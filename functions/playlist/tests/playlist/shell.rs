@@ -1,0 +1,182 @@
+//! What the function writes, reads and refuses.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use teiten_bucket::{Bucket, Condition, Headers};
+use teiten_footage::{BatchKey, CameraId, Event, Window, WindowLength, key, key::BatchFormat};
+use teiten_host::{Failure, Function};
+use teiten_playlist::Playlist;
+
+use crate::world::{World, segment, window};
+
+const SECOND: WindowLength = WindowLength::DEFAULT;
+
+fn second(index: u64) -> Window {
+    window(SECOND, index)
+}
+
+/// Stores the segment of a camera's window, one second later, and hands the event over.
+async fn stored(world: &World, playlist: &Playlist, camera: &str, window: Window) {
+    world.set_clock(window.end());
+    let event = world.store(&segment(camera, window, "init", "frames")).await;
+    assert!(playlist.handle(event).await.unwrap().is_none());
+}
+
+async fn text(world: &World, key: &str) -> String {
+    let object = world.bucket.inner.get(key).await.unwrap().unwrap();
+    String::from_utf8(object.bytes.to_vec()).unwrap()
+}
+
+async fn put(world: &World, key: &str, text: &'static str) {
+    let put = world.bucket.inner.put(
+        key,
+        Bytes::from_static(text.as_bytes()),
+        Headers::default(),
+        Condition::Always,
+    );
+    put.await.unwrap();
+}
+
+fn permanent(result: Result<Option<Event>, Failure>) -> String {
+    match result {
+        Err(Failure::Permanent(error)) => format!("{error:#}"),
+        other => panic!("expected a permanent failure, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_camera_gets_a_playlist_and_is_named_in_the_list_of_cameras() {
+    let world = World::at(second(0).end());
+    let playlist = world.playlist();
+    for camera in ["front-door", "back-yard"] {
+        stored(&world, &playlist, camera, second(0)).await;
+        stored(&world, &playlist, camera, second(1)).await;
+        let versions = world.bucket.versions(&format!("{camera}/live.m3u8"));
+        assert_eq!(versions.iter().map(|version| version.segments.len()).collect::<Vec<_>>(), [1, 2]);
+    }
+    assert_eq!(text(&world, key::CAMERAS_KEY).await, r#"{"cameras":["back-yard","front-door"]}"#);
+    let headers = |key: &str| {
+        let headers = world.bucket.inner.headers(key).unwrap();
+        (headers.content_type, headers.cache_control)
+    };
+    assert_eq!(headers("front-door/live.m3u8"), ("application/vnd.apple.mpegurl", "no-cache"));
+    assert_eq!(headers(key::CAMERAS_KEY), ("application/json", "no-cache"));
+}
+
+#[tokio::test]
+async fn cameras_that_appear_at_once_are_all_on_the_list() {
+    let world = World::troubled(second(0).end(), 1, 0.0);
+    let cameras: Vec<String> = (0..8).map(|number| format!("camera-{number}")).collect();
+    let mut events = Vec::new();
+    for camera in &cameras {
+        events.push(world.store(&segment(camera, second(0), "init", "frames")).await);
+    }
+    let instances: Vec<Playlist> = cameras.iter().map(|_| world.playlist()).collect();
+    let handled =
+        join_all(instances.iter().zip(events).map(|(instance, event)| instance.handle(event))).await;
+    assert!(handled.iter().all(Result::is_ok), "{handled:?}");
+    let list: serde_json::Value = serde_json::from_str(&text(&world, key::CAMERAS_KEY).await).unwrap();
+    assert_eq!(list, serde_json::json!({ "cameras": cameras }));
+}
+
+#[tokio::test]
+async fn a_segment_costs_one_read_one_listing_and_one_write_and_a_repeated_event_nothing() {
+    let world = World::at(second(0).end());
+    let playlist = world.playlist();
+    stored(&world, &playlist, "front-door", second(0)).await;
+    let before = world.bucket.operations();
+    stored(&world, &playlist, "front-door", second(1)).await;
+    assert_eq!(world.bucket.operations() - before, 3);
+    stored(&world, &playlist, "front-door", second(1)).await;
+    stored(&world, &playlist, "front-door", second(0)).await;
+    assert_eq!(world.bucket.operations() - before, 3);
+}
+
+#[tokio::test]
+async fn what_another_instance_listed_is_not_written_again() {
+    let world = World::at(second(0).end());
+    stored(&world, &world.playlist(), "front-door", second(0)).await;
+    stored(&world, &world.playlist(), "front-door", second(0)).await;
+    assert_eq!(world.bucket.versions("front-door/live.m3u8").len(), 1);
+}
+
+#[tokio::test]
+async fn missed_windows_become_gaps_in_whichever_order_they_are_told() {
+    let world = World::at(second(0).end());
+    let playlist = world.playlist();
+    stored(&world, &playlist, "front-door", second(0)).await;
+    world.advance_clock(Duration::from_secs(2));
+    for index in [3, 1, 2] {
+        let camera = CameraId::new("front-door").unwrap();
+        playlist.handle(Event::WindowMissed { camera, window: second(index) }).await.unwrap();
+    }
+    let versions = world.bucket.versions("front-door/live.m3u8");
+    let gaps: Vec<bool> = versions.last().unwrap().segments.iter().map(|segment| segment.gap).collect();
+    assert_eq!(gaps, [false, true, true, true]);
+}
+
+#[tokio::test]
+async fn other_objects_among_the_segments_are_passed_over() {
+    let world = World::at(second(0).end());
+    for name in ["notes.txt", "20261123T120001.000Z-1000.m4s", "20261123T120001.000Z"] {
+        put(&world, &format!("front-door/2026-11-23/12/{name}"), "").await;
+    }
+    let playlist = world.playlist();
+    stored(&world, &playlist, "front-door", second(0)).await;
+    stored(&world, &playlist, "front-door", second(1)).await;
+    assert_eq!(world.bucket.versions("front-door/live.m3u8").last().unwrap().segments.len(), 2);
+}
+
+#[tokio::test]
+async fn a_playlist_of_another_window_length_is_replaced_once_it_is_silent() {
+    let world = World::at(second(0).end());
+    let playlist = world.playlist();
+    stored(&world, &playlist, "front-door", second(0)).await;
+    let half = WindowLength::from_millis(500).unwrap();
+    for index in 4..40 {
+        stored(&world, &playlist, "front-door", window(half, index)).await;
+    }
+    let text = text(&world, "front-door/live.m3u8").await;
+    assert!(text.contains("#EXTINF:0.500,") && !text.contains("#EXTINF:1.000,"), "{text}");
+    assert_eq!(text.matches("#EXTINF").count(), 24);
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ours_is_left_alone_and_named() {
+    let world = World::at(second(0).end());
+    put(&world, "front-door/live.m3u8", "#EXTM3U\nmovie.ts\n").await;
+    let event = world.store(&segment("front-door", second(0), "init", "frames")).await;
+    let why = permanent(world.playlist().handle(event).await);
+    assert!(why.contains("front-door/live.m3u8") && why.contains("line 2"), "{why}");
+    assert_eq!(text(&world, "front-door/live.m3u8").await, "#EXTM3U\nmovie.ts\n");
+
+    put(&world, key::CAMERAS_KEY, "[]").await;
+    let event = world.store(&segment("back-yard", second(0), "init", "frames")).await;
+    let why = permanent(world.playlist().handle(event).await);
+    assert!(why.contains(key::CAMERAS_KEY), "{why}");
+    assert_eq!(world.bucket.versions("back-yard/live.m3u8").len(), 1, "the playlist is there all the same");
+}
+
+#[tokio::test]
+async fn events_that_are_not_for_this_function_are_refused_for_good() {
+    let world = World::at(second(0).end());
+    let playlist = world.playlist();
+    let key = segment("front-door", second(0), "init", "frames");
+    let elsewhere = Event::SegmentStored { bucket: "elsewhere".to_owned(), key };
+    assert!(permanent(playlist.handle(elsewhere).await).contains("elsewhere"));
+    let camera = CameraId::new("front-door").unwrap();
+    let key = BatchKey { camera, window: second(0), format: BatchFormat::Mjpeg };
+    let batch = Event::BatchStored { bucket: "frames".to_owned(), key, frames: None };
+    assert!(permanent(playlist.handle(batch).await).contains(".mjpeg"));
+    assert_eq!(world.bucket.operations(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_tried_again_with_the_same_event() {
+    let world = World::troubled(second(0).end(), 0, 1.0);
+    let event = world.store(&segment("front-door", second(0), "init", "frames")).await;
+    let failure = world.playlist().handle(event).await.unwrap_err();
+    assert!(matches!(failure, Failure::Transient(_)), "{failure}");
+}

@@ -1,0 +1,224 @@
+//! A bucket that watches what is published, a clock to set, and footage.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_footage::{CameraId, ContentHash, Event, SegmentKey, Timestamp, Window, WindowLength};
+use teiten_playlist::{Playlist, Settings};
+
+use crate::checker::Version;
+
+/// Everything around the function.
+pub(crate) struct World {
+    pub(crate) bucket: Arc<Watched>,
+    clock: Arc<AtomicU64>,
+}
+
+impl World {
+    /// A world at `now` in which nothing fails.
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self::troubled(now, 0, 0.0)
+    }
+
+    /// A world in which operations of the bucket interleave as `seed` says, and this share of them fails.
+    pub(crate) fn troubled(now: Timestamp, seed: u64, failing: f64) -> Self {
+        let bucket = Watched {
+            inner: MemoryBucket::new("media"),
+            dice: Mutex::new(StdRng::seed_from_u64(seed)),
+            failing,
+            versions: Mutex::default(),
+            operations: AtomicUsize::new(0),
+        };
+        Self { bucket: Arc::new(bucket), clock: Arc::new(AtomicU64::new(now.unix_micros())) }
+    }
+
+    /// An instance of the function, which knows nothing yet.
+    pub(crate) fn playlist(&self) -> Playlist {
+        let clock = Arc::clone(&self.clock);
+        Playlist::with_clock(Arc::clone(&self.bucket) as Arc<dyn Bucket>, Settings::default(), move || {
+            Timestamp::from_unix_micros(clock.load(Ordering::SeqCst))
+        })
+    }
+
+    pub(crate) fn set_clock(&self, now: Timestamp) {
+        self.clock.store(now.unix_micros(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn advance_clock(&self, by: Duration) {
+        self.clock.fetch_add(by.as_micros() as u64, Ordering::SeqCst);
+    }
+
+    /// Stores a segment and its init section, and tells the event of it.
+    pub(crate) async fn store(&self, key: &SegmentKey) -> Event {
+        for object in [key.init_key().to_string(), key.to_string()] {
+            let put = self.bucket.inner.put(
+                &object,
+                Bytes::from_static(b"media"),
+                Headers::default(),
+                Condition::Always,
+            );
+            put.await.unwrap();
+        }
+        stored(key)
+    }
+}
+
+/// `teiten.segment.stored`.
+pub(crate) fn stored(key: &SegmentKey) -> Event {
+    Event::SegmentStored { bucket: "media".to_owned(), key: key.clone() }
+}
+
+/// The windows of a stream, counted from noon of some day.
+pub(crate) fn window(length: WindowLength, index: u64) -> Window {
+    let noon = "20261123T120000.000Z-1000".parse::<Window>().unwrap().start();
+    Window::containing(noon, length).plus(index)
+}
+
+/// A segment of that stream.
+pub(crate) fn segment(camera: &str, window: Window, init: &str, frames: &str) -> SegmentKey {
+    let camera = CameraId::new(camera).unwrap();
+    let (init, frames) = (ContentHash::of(init.as_bytes()), ContentHash::of(frames.as_bytes()));
+    SegmentKey { camera, window, init, frames }
+}
+
+/// A bucket in memory that checks every version of a live playlist as it is published.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) inner: MemoryBucket,
+    dice: Mutex<StdRng>,
+    failing: f64,
+    versions: Mutex<Vec<Published>>,
+    operations: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Published {
+    key: String,
+    version: Result<Version, String>,
+}
+
+impl Watched {
+    /// All versions of a playlist that ever were to be read, in order.
+    ///
+    /// # Panics
+    /// If one of them is wrong, or could not follow the one before.
+    pub(crate) fn versions(&self, key: &str) -> Vec<Version> {
+        let versions = self.versions.lock().unwrap();
+        let versions = versions.iter().filter(|published| published.key == key);
+        versions
+            .map(|published| published.version.clone().unwrap_or_else(|wrong| panic!("{wrong}")))
+            .collect()
+    }
+
+    /// How many operations there were.
+    pub(crate) fn operations(&self) -> usize {
+        self.operations.load(Ordering::SeqCst)
+    }
+
+    /// Lets others go first, or fails.
+    async fn step(&self, operation: &'static str, key: &str) -> Result<(), BucketError> {
+        let (others, fails) = {
+            let mut dice = self.dice.lock().unwrap();
+            (dice.random_range(0..3), dice.random_bool(self.failing))
+        };
+        for _ in 0..others {
+            tokio::task::yield_now().await;
+        }
+        if fails {
+            let (bucket, key) = ("media".to_owned(), key.to_owned());
+            return Err(BucketError::Unavailable {
+                bucket,
+                operation,
+                key,
+                why: "the dice fell so".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes a version that is to be read from now on.
+    async fn publish(&self, key: &str, bytes: &[u8]) {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let version = self.referee(key, text).await.map_err(|wrong| format!("{wrong}, in\n{text}"));
+        self.versions.lock().unwrap().push(Published { key: key.to_owned(), version });
+    }
+
+    async fn referee(&self, key: &str, text: &str) -> Result<Version, String> {
+        let version = Version::read(text)?;
+        let folder = key.strip_suffix("live.m3u8").ok_or("no live playlist")?;
+        for segment in version.segments.iter().filter(|segment| !segment.gap) {
+            for uri in [&segment.map, &segment.uri] {
+                let object = self.inner.get(&format!("{folder}{uri}")).await.unwrap();
+                object.ok_or(format!("{uri} is listed and does not exist"))?;
+            }
+        }
+        let before = {
+            let versions = self.versions.lock().unwrap();
+            versions
+                .iter()
+                .rev()
+                .find(|published| published.key == key)
+                .map(|published| published.version.clone())
+        };
+        if let Some(Ok(before)) = before {
+            before.check_successor(&version)?;
+        }
+        Ok(version)
+    }
+}
+
+#[async_trait]
+impl Bucket for Watched {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        self.operations.fetch_add(1, Ordering::SeqCst);
+        self.step("get", key).await?;
+        self.inner.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        self.operations.fetch_add(1, Ordering::SeqCst);
+        self.step("put", key).await?;
+        // On one thread nothing comes between the two: a bucket in memory never waits.
+        let put = self.inner.put(key, bytes.clone(), headers, condition).await?;
+        if matches!(put, Put::Stored(_)) && key.ends_with("/live.m3u8") {
+            self.publish(key, &bytes).await;
+        }
+        // An answer that is lost on its way.
+        self.step("put", key).await?;
+        Ok(put)
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        self.operations.fetch_add(1, Ordering::SeqCst);
+        self.step("list", prefix).await?;
+        self.inner.list_after(prefix, after, count_max).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.inner.delete(key).await
+    }
+}
