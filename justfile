@@ -29,6 +29,7 @@ demo *ARGS: _build-tools viewer
 # Every test: units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end.
 test: _test-tools viewer
     cd viewer && npm test --silent
+    cd tests/browser && npm test --silent
     cargo build --workspace --bins
     cargo test --workspace --exclude teiten-tests
     # In real time and with processes that are killed: one after another.
@@ -51,12 +52,15 @@ conformance URL: _build-tools
     cargo run --quiet -p teiten-bucket --bin teiten-conformance -- {{ URL }}
 
 # Builds the viewer's page into viewer/dist.
-viewer:
-    @scripts/need node
-    cd viewer && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; } && npm run --silent build
+viewer: (_npm-install "viewer")
+    @cd viewer && npm run --silent build
 
 _build-tools:
     @scripts/need rust cc cmake nasm
 
-_test-tools: _build-tools
-    @scripts/need node ffmpeg mosquitto mosquitto-clients chromium
+_test-tools: _build-tools (_npm-install "tests/browser")
+    @scripts/need ffmpeg mosquitto mosquitto-clients chromium
+
+_npm-install FOLDER:
+    @scripts/need node
+    @cd {{ FOLDER }} && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; }
