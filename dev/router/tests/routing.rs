@@ -1,4 +1,5 @@
 //! The router between real HTTP servers.
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +20,13 @@ use teiten_router::{RetryPolicy, Router, Trigger};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
+/// An answer to an event: the status, and a reply event or none.
+type Answer = (StatusCode, Option<CloudEvent>);
+
 /// Answers each event with the next of its answers, the last one for ever, and tells the test what came.
 #[derive(Clone)]
 struct Subscriber {
-    answers: Arc<Mutex<Vec<(StatusCode, Option<CloudEvent>)>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
     seen: mpsc::UnboundedSender<CloudEvent>,
 }
 
@@ -47,9 +51,7 @@ async fn answer(State(subscriber): State<Subscriber>, headers: HeaderMap, body: 
     response.body(Body::from(body)).unwrap()
 }
 
-async fn subscriber(
-    answers: &[(StatusCode, Option<CloudEvent>)],
-) -> (String, mpsc::UnboundedReceiver<CloudEvent>) {
+async fn subscriber(answers: &[Answer]) -> (String, mpsc::UnboundedReceiver<CloudEvent>) {
     let (seen, events) = mpsc::unbounded_channel();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
