@@ -9,7 +9,7 @@ use teiten_footage::{
 };
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -104,7 +104,7 @@ enum Noted {
 
 impl Bridge {
     async fn serve(&mut self, shutdown: &CancellationToken) {
-        let mut log_counters = interval(COUNTERS_LOGGED_EVERY);
+        let mut log_counters = interval_at(Instant::now() + COUNTERS_LOGGED_EVERY, COUNTERS_LOGGED_EVERY);
         log_counters.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = self.windows.next_deadline();
@@ -139,6 +139,9 @@ impl Bridge {
         if timeout(DRAIN_MAX, self.deliveries.finish()).await.is_err() {
             // Their frames were not said to be stored, so their cameras send them to the next bridge.
             tracing::error!(batches = self.deliveries.under_way(), "stopped with batches under way");
+        }
+        while let Ok(Released { camera, bytes }) = self.released.try_recv() {
+            self.windows.release(&camera, bytes);
         }
         self.log_counters();
     }

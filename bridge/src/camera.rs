@@ -82,6 +82,10 @@ impl Camera {
         self.bytes
     }
 
+    pub(crate) fn heard(&self) -> Timestamp {
+        self.heard
+    }
+
     /// Whether nothing would be lost by forgetting this camera.
     pub(crate) fn is_idle(&self) -> bool {
         self.open.is_empty() && self.live.is_none() && self.batches_out == 0
@@ -274,11 +278,6 @@ impl Camera {
             }
             self.walk();
         }
-    }
-
-    /// When a frame was admitted last.
-    pub(crate) fn heard(&self) -> Timestamp {
-        self.heard
     }
 }
 

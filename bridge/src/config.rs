@@ -1,13 +1,25 @@
 //! What a bridge is told at its start.
 
-use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    net::{Ipv6Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+};
 
 use clap::Parser;
 use reqwest::Url;
 use teiten_bucket::{Bucket, S3Args, S3Bucket, S3ConfigError};
-use teiten_footage::WindowLength;
+use teiten_footage::{WindowLength, limits::UNSTORED_BYTES_MAX};
 
 use crate::windows::Limits;
+
+const BUFFER_MIB_MIN: i64 = 64;
+const BUFFER_MIB_MAX: i64 = 65_536;
+
+// A camera must be able to have everything in the buffer that its agent sends before it waits.
+const _: () =
+    assert!(Limits::with_total((BUFFER_MIB_MIN as usize) << 20).camera_bytes_max >= 2 * UNSTORED_BYTES_MAX);
 
 /// Everything that a bridge needs.
 #[derive(Debug, Clone)]
@@ -59,7 +71,7 @@ pub struct Args {
         long,
         env = "TEITEN_BUFFER_MIB",
         default_value_t = 512,
-        value_parser = clap::value_parser!(u32).range(64..=65_536)
+        value_parser = clap::value_parser!(u32).range(BUFFER_MIB_MIN..=BUFFER_MIB_MAX)
     )]
     pub buffer_mib: u32,
 
@@ -101,16 +113,14 @@ impl FromStr for HostPort {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (host, port) = text.rsplit_once(':').ok_or(HostPortError)?;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let well_formed = match bracketed {
-            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']),
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or(HostPortError)?;
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match address {
+            Some(address) => address.parse::<Ipv6Addr>().map_err(|_| HostPortError)?.to_string(),
+            None if host.is_empty() || host.contains([':', '/', '[', ']', ' ']) => return Err(HostPortError),
+            None => host.to_owned(),
         };
-        let port = port.parse().ok().filter(|port| *port != 0);
-        match port {
-            Some(port) if well_formed => Ok(Self { host: host.to_owned(), port }),
-            _ => Err(HostPortError),
-        }
+        Ok(Self { host, port })
     }
 }
 
@@ -175,7 +185,8 @@ mod tests {
     fn a_broker_is_a_host_and_a_port() {
         let parsed: HostPort = "broker.local:1883".parse().unwrap();
         assert_eq!((&*parsed.host, parsed.port), ("broker.local", 1883));
-        assert_eq!("[::1]:1883".parse::<HostPort>().unwrap().host, "::1");
+        let parsed: HostPort = "[::1]:1883".parse().unwrap();
+        assert_eq!((&*parsed.host, &*parsed.to_string()), ("::1", "[::1]:1883"));
         for text in
             ["", "broker", "broker:", ":1883", "broker:0", "broker:65536", "::1:1883", "[x]:1", "tcp://a:1"]
         {

@@ -50,7 +50,7 @@ const CAMERA_EVENTS_MAX: usize = 256;
 const EVENTS_MAX: usize = 16_384;
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(10);
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Memory of a batch that is free again.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The bridge as a program: arguments from the command line or the environment, SIGTERM or SIGINT drains.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, error::ErrorKind};
 use teiten_bridge::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
-    let config = Args::parse().into_config()?;
+    let config = Args::parse()
+        .into_config()
+        .unwrap_or_else(|mistake| Args::command().error(ErrorKind::ValueValidation, mistake).exit());
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone())?);
     teiten_bridge::run(config, shutdown).await

@@ -70,12 +70,18 @@ impl Bench {
         described
     }
 
-    /// Lets time pass until `now`, with a timer that is always on time; each entry says when it happened.
+    /// Lets time pass until `now`, with a timer that is always on time and a store that is at once; each
+    /// entry says when it happened.
     fn pass_until(&mut self, now: f64) -> Vec<String> {
         let mut all = Vec::new();
         while let Some(deadline) = self.windows.next_deadline().filter(|deadline| *deadline <= at(now)) {
             let seconds = deadline.since(start()).as_secs_f64();
             let actions = self.windows.on_timer(deadline);
+            for action in &actions {
+                if let Action::Store { camera, batch } = action {
+                    self.windows.release(camera, batch_bytes(batch));
+                }
+            }
             all.extend(describe(&actions).into_iter().map(|text| format!("{seconds}: {text}")));
         }
         all
