@@ -1,7 +1,7 @@
 // Judges what was measured.
 
-/** Of the frames that were due, so many may be dropped: the machine may be busy with other things. */
-const DROPPED_SHARE_MAX = 0.02;
+/** Of the frames shown, so many may be dropped: Chromium draws without a GPU here, and the machine may be busy with other things. */
+const DROPPED_SHARE_MAX = 0.1;
 const DROPPED_MAX = 3;
 /** Playback may run faster or slower than time by this much while the delay is steered. */
 const ADVANCE_MIN = 0.9;
