@@ -36,6 +36,7 @@ pub(crate) async fn answer<B>(service: &S3Service, door: &Door, request: Request
 where
     Body: From<B>,
 {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = match admit(door, request) {
         ControlFlow::Break(response) => response,
         ControlFlow::Continue(request) => {
@@ -46,6 +47,7 @@ where
             })
         }
     };
+    tracing::debug!(%method, path = uri.path(), status = response.status().as_u16(), "answered");
     let now_unix_millis = teiten_telemetry::now().unix_millis();
     add_headers(response.headers_mut(), now_unix_millis);
     response

@@ -167,6 +167,10 @@ impl Walk<'_> {
 
     /// Whether any object in the folder belongs in the listing.
     fn holds_any(&self, path: &Path, base: &str) -> io::Result<bool> {
+        if base >= self.query.from.as_str() {
+            return holds_any_object(path);
+        }
+        // The start is in this folder: only what comes after it counts.
         let mut any = false;
         let below = Walk { query: &Query { by_folder: false, ..self.query.clone() } };
         let _stopped = below.folder(path, base, &mut |_key, path| {
@@ -175,6 +179,27 @@ impl Walk<'_> {
         })?;
         Ok(any)
     }
+}
+
+/// Whether there is any object in the folder at `path` or below it: the first one in the disk's order will do.
+fn holds_any_object(path: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let holds = match naming::parse(&entry.file_name()) {
+            Some(Entry::Object(_)) => object_file::open(&entry.path())?.is_some(),
+            Some(Entry::Folder(_)) => holds_any_object(&entry.path())?,
+            None => false,
+        };
+        if holds {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -5,11 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use teiten_s3::{Credentials, MEDIA_BUCKET, Server, Store};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpListener;
 
 /// Serves the buckets `frames` (private) and `media` (readable by anyone) from a folder.
 #[derive(Debug, Parser)]
@@ -43,13 +39,13 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    teiten_telemetry::init();
+    // The protocol library logs every refused request as an error; for a server they are answers.
+    teiten_telemetry::init_with("info,s3s=off");
     let args = Args::parse();
     let store = Store::open(&args.dir).context("cannot open the store")?;
     let credentials = Credentials { access_key: args.access_key, secret_key: args.secret_key };
     let server = Server::new(store, credentials);
-    let shutdown = CancellationToken::new();
-    tokio::spawn(cancel_on_signal(shutdown.clone())?);
+    let shutdown = teiten_telemetry::shutdown_on_signal()?;
 
     let listener = listen(&args.listen).await?;
     println!("S3 at http://{}", listener.local_addr()?);
@@ -63,17 +59,4 @@ async fn main() -> Result<()> {
 
 async fn listen(address: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Cancels `shutdown` on SIGINT or SIGTERM.
-fn cancel_on_signal(shutdown: CancellationToken) -> Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _received = interrupt.recv() => {}
-            _received = terminate.recv() => {}
-        }
-        shutdown.cancel();
-    })
 }

@@ -67,15 +67,23 @@ pub(crate) fn parse(name: &OsStr) -> Option<Entry> {
         Some(encoded) => (encoded, true),
         None => (name, false),
     };
+    let segment = if is_plain(encoded) { encoded.to_owned() } else { decode(encoded)? };
+    let is_object = segment.contains('.') != marked;
+    Some(if is_object { Entry::Object(segment) } else { Entry::Folder(segment) })
+}
+
+/// Whether a segment and its name are the same: so it is for nearly all, and listings read many.
+fn is_plain(encoded: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~=+".contains(&byte);
+    !encoded.is_empty() && !encoded.starts_with('.') && encoded.bytes().all(is_plain)
+}
+
+fn decode(encoded: &str) -> Option<String> {
     let segment = match encoded {
         EMPTY => String::new(),
         _ => percent_decode_str(encoded).decode_utf8().ok()?.into_owned(),
     };
-    if segment.contains('/') || encode(&segment) != encoded {
-        return None;
-    }
-    let is_object = segment.contains('.') != marked;
-    Some(if is_object { Entry::Object(segment) } else { Entry::Folder(segment) })
+    (!segment.contains('/') && encode(&segment) == encoded).then_some(segment)
 }
 
 fn name_of(segment: &str, plain: bool) -> Result<String, SegmentTooLong> {
