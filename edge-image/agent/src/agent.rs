@@ -37,7 +37,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let span = info_span!("agent", camera = %config.camera);
     async move {
         let (mut agent, mut pictures) = Agent::start(&config).await?;
-        info!(source = %config.source, broker = %config.broker, spool = %config.spool, found = agent.outbox.unstored(), "started");
+        let Config { source, broker, spool, .. } = &config;
+        info!(%source, %broker, %spool, found = agent.outbox.unstored(), "started");
         agent.work(&mut pictures, &shutdown).await;
         drop(pictures);
         agent.stop().await;
@@ -118,7 +119,7 @@ impl Agent {
         self.sends_backlog = !self.spool.outlives_the_process();
         let drained = async {
             while if self.sends_backlog { self.outbox.unstored() } else { self.outbox.sent() } > 0 {
-                let due = self.outbox.wake_at();
+                let due = self.outbox.wake_at().filter(|_| self.sends_backlog);
                 tokio::select! {
                     signal = self.link.next() => self.hear(signal).await,
                     () = until(due) => {}

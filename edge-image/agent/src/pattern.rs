@@ -99,7 +99,7 @@ impl Painter {
             &mut self.canvas,
             &date,
             left,
-            top - (font::HEIGHT + 4) * unit * 3 / 2,
+            top - (font::HEIGHT + 6) * unit * 3 / 2,
             unit * 3 / 2,
             self.accent,
         );

@@ -102,14 +102,9 @@ mod tests {
     /// Golden: players and tests in other languages read this.
     #[test]
     fn the_cells_are_as_documented() {
-        let time = Timestamp::from_unix_millis(0b1000_0000_0000_0000_0000_0000_0000_0000_0000_0000_0101);
+        let time = Timestamp::from_unix_micros(1_795_406_701_234_567);
         let cells: String = cells(time).iter().map(|white| if *white { '1' } else { '0' }).collect();
-        assert_eq!(
-            cells,
-            "10\
-                           00001000000000000000000000000000000000000101\
-                           11"
-        );
+        assert_eq!(cells, ["10", "00011010001000000110100101000010001010110010", "11"].concat());
         assert_eq!((cell_size(640), cell_size(320), cell_size(1920)), (16, 8, 48));
         assert_eq!(cell_corner(640, 480, 0), (16, 432));
         assert_eq!(cell_corner(640, 480, 47), (384, 448));

@@ -1,0 +1,112 @@
+//! The agent as a program: its arguments, its signals, and `kill -9`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output},
+};
+
+use crate::common::*;
+use teiten_footage::{
+    FrameId,
+    topic::{OFFLINE, ONLINE},
+};
+
+fn program(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_teiten-agent"));
+    command.arg("--config").arg(config);
+    command
+}
+
+/// A settings file for a pattern and a spool in `directory`.
+fn settings(directory: &Path, port: u16) -> PathBuf {
+    let path = directory.join("teiten.toml");
+    let text = format!(
+        "camera = \"front-door\"\n[broker]\nport = {port}\n[source]\nrate = 20\n\
+         [spool]\nkind = \"directory\"\npath = {:?}\n",
+        directory.join("spool")
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// The frames in the spool.
+fn spooled(directory: &Path) -> Vec<FrameId> {
+    let files = std::fs::read_dir(directory.join("spool/front-door")).unwrap();
+    files
+        .filter_map(|file| {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            name.strip_suffix(".jpg")?.split_once('-')?.1.parse().ok()
+        })
+        .collect()
+}
+
+async fn stop(mut process: Child) {
+    assert!(Command::new("kill").arg("-TERM").arg(process.id().to_string()).status().unwrap().success());
+    let status = soon(tokio::task::spawn_blocking(move || process.wait())).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_in_the_directory_outlive_kill_9() {
+    let broker = Mosquitto::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let settings = settings(place.path(), broker.port);
+
+    let mut bridge = Bridge::start(broker.port, false);
+    let mut process = program(&settings).spawn().unwrap();
+    bridge.status(ONLINE).await;
+    bridge.frames(10).await;
+    process.kill().unwrap();
+    process.wait().unwrap();
+    bridge.status(OFFLINE).await;
+    drop(bridge);
+    let left = spooled(place.path());
+    assert!(left.len() >= 10);
+
+    let mut bridge = Bridge::start(broker.port, true);
+    let process = program(&settings).spawn().unwrap();
+    let mut frames = Vec::new();
+    while !left.iter().all(|id| ids(&frames).contains(id)) {
+        frames.push(bridge.frame().await);
+    }
+    stop(process).await;
+    bridge.status(OFFLINE).await;
+    assert_consistent(&frames);
+    assert_eq!(spooled(place.path()), []);
+}
+
+fn check(settings: &str) -> Output {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), settings).unwrap();
+    program(file.path()).arg("check").output().unwrap()
+}
+
+#[test]
+fn check_lists_all_mistakes_at_once() {
+    let output = check(
+        "camera = \"Front Door\"\n[source]\nkind = \"v4l2\"\nrate = 0.5\nquality = 9\n[spool]\nkind = \"tape\"",
+    );
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    for key in ["camera:", "source.rate:", "source.quality:", "spool.kind:"] {
+        assert!(text.contains(key), "{text}");
+    }
+}
+
+#[test]
+fn check_starts_nothing_when_all_is_well() {
+    let output = check("camera = \"front-door\"");
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with("camera front-door, pattern 640x480 at 10/s, broker 127.0.0.1:1883\n"), "{text}");
+}
+
+#[test]
+fn bad_settings_stop_the_program_before_it_starts() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "camera = 7\nbroker = 8").unwrap();
+    let output = program(file.path()).output().unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("camera:") && text.contains("broker:"), "{text}");
+}
