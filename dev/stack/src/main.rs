@@ -8,8 +8,8 @@ use teiten_dev::Options;
 #[tokio::main]
 async fn main() -> ExitCode {
     // The status line says that all is well; the log says what is not. The embedded broker calls every client
-    // that leaves an error.
-    teiten_telemetry::init_with("warn,rumqttd=off");
+    // that leaves an error, and the S3 protocol layer every request that is refused.
+    teiten_telemetry::init_with("warn,rumqttd=off,s3s=off");
     let options = Options::parse();
     match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
