@@ -16,9 +16,8 @@ pub fn init() {
 /// As [`init`], with another default for `RUST_LOG`.
 pub fn init_with(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     let json = std::env::var("TEITEN_LOG").is_ok_and(|format| format == "json");
     // A second call is a test's or the dev stack's: the first one's set-up stays.
