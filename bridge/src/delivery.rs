@@ -21,6 +21,7 @@ use teiten_footage::{
     Batch, BootId, CameraId, Event, FrameId, Stored, Topic, Window,
     key::{BatchFormat, BatchKey},
 };
+use teiten_telemetry::Backoff;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -28,7 +29,6 @@ use tokio_util::{
 };
 
 use crate::{
-    backoff::Backoff,
     counters::Counters,
     log_limit::LogLimit,
     mqtt::Publisher,

@@ -4,7 +4,6 @@
 //! [`intake`] makes frames of payloads, [`windows`] decides which frames make a batch and when (both are
 //! values with time as an argument); storing, emitting and acknowledging happen in tasks around them.
 
-mod backoff;
 mod bridge;
 mod camera;
 pub mod config;

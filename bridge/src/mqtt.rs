@@ -18,10 +18,11 @@ use teiten_footage::{
     limits::MQTT_PACKET_BYTES_MAX,
     topic::{ALL_FRAMES, ALL_STATUS},
 };
+use teiten_telemetry::Backoff;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{backoff::Backoff, config::HostPort, counters::Counters};
+use crate::{config::HostPort, counters::Counters};
 
 /// The largest packet that is read at all. A larger one ends the connection, at every camera's cost; so what
 /// is merely too large for a frame is read and rejected, at its own camera's cost.

@@ -1,4 +1,6 @@
-//! What every process needs at its edges: logging, the wall clock, the signal to stop.
+//! What every process needs at its edges: logging, the wall clock, the signal to stop, pauses between retries.
+
+mod backoff;
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,6 +8,8 @@ use teiten_footage::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, prelude::*};
+
+pub use backoff::Backoff;
 
 /// Starts logging to standard error: `RUST_LOG` chooses what (default `info`), `TEITEN_LOG=json` how.
 /// Only the first call of a process has an effect.

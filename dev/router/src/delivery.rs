@@ -1,13 +1,13 @@
 //! Deliveries: one task for each event and trigger, which ends with the event delivered or a dead letter.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use rand::Rng;
 use reqwest::StatusCode;
 use teiten_footage::CloudEvent;
+use teiten_telemetry::Backoff;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{DEAD_LETTERS_MAX, DeadLetter, Delivered, QUEUE_MAX, RetryPolicy, Router, Shared};
+use crate::{DEAD_LETTERS_MAX, DeadLetter, Delivered, QUEUE_MAX, Router, Shared};
 
 /// A trigger's queue has no room.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,7 @@ impl Router {
         let target = &self.shared.triggers[index];
         let subscriber = &target.trigger.subscriber;
         let mut retries = 0;
+        let mut backoff = Backoff::new(self.shared.policy.backoff, self.shared.policy.backoff_max);
         let why = loop {
             let attempt = {
                 let _slot = target.slots.acquire().await.expect("the semaphore is never closed");
@@ -72,7 +73,7 @@ impl Router {
                 Attempt::Again(why) if retries == self.shared.policy.retries_max => break why,
                 Attempt::Again(why) => {
                     tracing::debug!(id = event.id, subscriber, why, retries, "delivery will be repeated");
-                    tokio::time::sleep(pause(&self.shared.policy, retries)).await;
+                    tokio::time::sleep(backoff.wait()).await;
                     retries += 1;
                 }
             }
@@ -134,10 +135,4 @@ fn is_repeated(status: StatusCode) -> bool {
                 | StatusCode::CONFLICT
                 | StatusCode::TOO_MANY_REQUESTS
         )
-}
-
-/// The pause before retry number `retries` (from 0): exponential, between half and the whole of the step.
-fn pause(policy: &RetryPolicy, retries: u32) -> Duration {
-    let step = policy.backoff.saturating_mul(2_u32.saturating_pow(retries)).min(policy.backoff_max);
-    step.mul_f64(rand::rng().random_range(0.5..=1.0))
 }

@@ -5,7 +5,6 @@
 //! sent again, over the link to the broker; once the bridge says that it is stored, the spool lets it go.
 
 mod agent;
-mod backoff;
 pub mod config;
 mod link;
 mod outbox;

@@ -21,6 +21,7 @@ use teiten_footage::{
     limits::MQTT_PACKET_BYTES_MAX,
     topic::{OFFLINE, ONLINE},
 };
+use teiten_telemetry::Backoff;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout, timeout_at},
@@ -28,7 +29,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, debug, info, warn};
 
-use crate::{backoff::Backoff, config::Broker, outbox::UNACKED_MAX};
+use crate::{config::Broker, outbox::UNACKED_MAX};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 

@@ -14,13 +14,14 @@ use bytes::Bytes;
 use rscam::ResolutionInfo;
 use rustix::time::{ClockId, clock_gettime};
 use teiten_footage::Timestamp;
+use teiten_telemetry::Backoff;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
 };
 use tracing::{info, warn};
 
-use crate::{backoff::Backoff, config::V4l2, stamper::Picture};
+use crate::{config::V4l2, stamper::Picture};
 
 /// A camera that gives nothing for this long (or for three of its frames) has stalled.
 const STALLED: Duration = Duration::from_secs(10);

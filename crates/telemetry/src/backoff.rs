@@ -7,32 +7,33 @@ use rand::Rng;
 /// Exponential back-off with jitter: each wait is between half and all of twice the one before, up to a
 /// maximum, so that many who failed together do not come back together.
 #[derive(Debug, Clone)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     max: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    pub(crate) const fn new(first: Duration, max: Duration) -> Self {
+    /// Waits of about `first`, then twice that, and so on up to `max`.
+    pub const fn new(first: Duration, max: Duration) -> Self {
         Self { first, max, next: first }
     }
 
     /// How long to wait now.
-    pub(crate) fn wait(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(self.max);
         wait.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
     /// Goes straight to the longest wait: a quick retry cannot help.
-    pub(crate) fn wait_longest(&mut self) -> Duration {
+    pub fn wait_longest(&mut self) -> Duration {
         self.next = self.max;
         self.wait()
     }
 
     /// It worked: the next failure starts anew.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = self.first;
     }
 }
