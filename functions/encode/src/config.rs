@@ -29,7 +29,7 @@ pub struct Config {
 /// How to encode.
 #[derive(Debug, Args)]
 pub struct Encoding {
-    /// Quantisation parameter, 12 (finest) to 51 (coarsest).
+    /// Quantisation parameter, 24 (finest) to 51 (coarsest).
     #[arg(long, env = "TEITEN_QP", default_value_t = Qp::DEFAULT, global = true)]
     pub qp: Qp,
 

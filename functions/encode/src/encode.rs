@@ -12,7 +12,7 @@ use crate::{
     h264::{self, Encoder, EncoderError, nal},
     jpeg::{Decoder, FrameError},
     picture::{Picture, Size},
-    settings::Settings,
+    settings::{Qp, Settings},
     timing,
 };
 
@@ -30,6 +30,8 @@ pub struct Encoded {
     pub frames: ContentHash,
     /// How many frames are in the segment.
     pub frames_count: usize,
+    /// The settings' QP, or a coarser one where a picture was too noisy for the encoder.
+    pub qp: Qp,
     /// The frames that are not.
     pub dropped: Vec<Dropped>,
 }
@@ -70,7 +72,7 @@ pub enum EncodeError {
         /// The window.
         window: Window,
     },
-    /// The encoder failed.
+    /// The encoder failed, at the coarsest QP too.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
 }
@@ -89,8 +91,19 @@ impl Encoded {
 }
 
 /// Encodes a batch. Frames that cannot be decoded are left out and named; if frames differ in size, they take
-/// that of the last one that can be decoded.
+/// that of the last one that can be decoded. Where the encoder has no room for pictures of nothing but noise,
+/// they are encoded more coarsely.
 pub fn encode(batch: &Batch, settings: &Settings) -> Result<Encoded, EncodeError> {
+    let mut settings = *settings;
+    loop {
+        match (encode_at(batch, &settings), settings.qp.coarser()) {
+            (Err(EncodeError::Encoder(_)), Some(qp)) => settings.qp = qp,
+            (result, _) => return result,
+        }
+    }
+}
+
+fn encode_at(batch: &Batch, settings: &Settings) -> Result<Encoded, EncodeError> {
     let (window, frames) = (batch.window(), batch.frames());
     if frames.len() > WINDOW_FRAMES_MAX {
         return Err(EncodeError::TooManyFrames { window, count: frames.len() });
@@ -108,7 +121,7 @@ pub fn encode(batch: &Batch, settings: &Settings) -> Result<Encoded, EncodeError
             add(frame, decoded.map(|()| &picture))?;
         }
     }
-    segment.finish(window, sequence, source.size)
+    segment.finish(window, sequence, source.size, settings.qp)
 }
 
 /// Decodes the frames on a thread of their own, one picture ahead of `add`.
@@ -214,7 +227,7 @@ impl Segment {
         Ok(())
     }
 
-    fn finish(self, window: Window, sequence: u64, size: Size) -> Result<Encoded, EncodeError> {
+    fn finish(self, window: Window, sequence: u64, size: Size, qp: Qp) -> Result<Encoded, EncodeError> {
         let Self { encoder: _, stream, sizes, frames, dropped } = self;
         let captured: Vec<_> = frames.iter().map(|frame| frame.captured).collect();
         let frames_count = frames.len();
@@ -232,6 +245,6 @@ impl Segment {
             .map(|(duration_ticks, size_bytes)| Sample { duration_ticks, size_bytes })
             .collect();
         let segment = fmp4::segment(window.start().ticks(), sequence, &samples, &stream);
-        Ok(Encoded { window, init, segment, frames: shown.frames_hash(), frames_count, dropped })
+        Ok(Encoded { window, init, segment, frames: shown.frames_hash(), frames_count, qp, dropped })
     }
 }

@@ -129,6 +129,9 @@ impl Function for Encode {
         for dropped in &encoded.dropped {
             warn!(camera = %key.camera, window = %key.window, frame = %dropped.id, why = %dropped.why, "frame dropped");
         }
+        if encoded.qp != self.settings.qp {
+            warn!(camera = %key.camera, window = %key.window, qp = %encoded.qp, "too noisy for the QP that is set");
+        }
 
         let segment = encoded.segment_key(key.camera.clone());
         self.store_init(segment.init_key(), &encoded).await?;

@@ -5,7 +5,7 @@ mod support;
 
 use bytes::Bytes;
 use support::*;
-use teiten_encode::{EncodeError, Settings, encode, jpeg::FrameError};
+use teiten_encode::{EncodeError, Qp, Settings, encode, jpeg::FrameError};
 use teiten_footage::Batch;
 use turbojpeg::Subsamp;
 
@@ -206,4 +206,36 @@ fn colours_are_signalled_as_a_jpeg_has_them() {
     let media = Media::of(&encoded(&batch(window(), 3)));
     let entries = ["profile", "pix_fmt", "color_range", "color_space", "color_transfer", "color_primaries"];
     assert_eq!(media.stream(&entries), ["Main", "yuvj420p", "pc", "bt470bg", "smpte170m", "bt470bg"]);
+}
+
+/// Black and white noise in all planes, the most that a picture can hold; every other one is the inverse of the
+/// one before, so that prediction does not help.
+#[test]
+fn the_noisiest_pictures_are_encoded_more_coarsely() {
+    let (width, height) = (640, 480);
+    let mut image = draw(width, height, Subsamp::Sub2x2, 0);
+    let mut noise = 1_u64;
+    for sample in &mut image.pixels {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        *sample = if noise >> 63 == 0 { 0 } else { 255 };
+    }
+    let frames = (0..4).map(|i| {
+        image.pixels.iter_mut().for_each(|sample| *sample = 255 - *sample);
+        let mut compressor = turbojpeg::Compressor::new().unwrap();
+        compressor.set_quality(100).unwrap();
+        frame(window(), i, i * 200, compressor.compress_yuv_to_vec(image.as_deref()).unwrap().into())
+    });
+    let settings = Settings { qp: Qp::MIN, ..Settings::default() };
+    let encoded = encode(&Batch::new(window(), frames).unwrap(), &settings).unwrap();
+    assert_eq!(encoded.qp, Qp::new(30).unwrap());
+    assert_eq!(Media::of(&encoded).pictures().len(), 4 * width * height * 3 / 2);
+}
+
+#[test]
+fn the_largest_and_the_smallest_pictures_can_be_encoded() {
+    for (width, height) in [(4096, 2304), (16, 16), (16, 4096), (17, 500)] {
+        let frames = (0..2).map(|i| frame(window(), i, i * 300, jpeg(width, height, Subsamp::Sub2x2, 0)));
+        let encoded = encoded(&Batch::new(window(), frames).unwrap());
+        assert_eq!(Media::of(&encoded).pictures().len(), 2 * (width & !1) * height * 3 / 2);
+    }
 }

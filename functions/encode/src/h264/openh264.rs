@@ -81,13 +81,9 @@ fn configure(parameters: &mut SEncParamExt, size: Size, qp: Qp) {
     parameters.iPicWidth = width;
     parameters.iPicHeight = height;
     parameters.fMaxFrameRate = f32::from(FRAME_RATE);
-    // Every picture at one QP, and none skipped: a surveillance camera's picture must not get worse when
-    // something happens in it. In this mode the bit rates below have to be there and have no effect.
-    parameters.iRCMode = wels::RC_QUALITY_MODE;
-    parameters.iMinQp = c_int::from(qp.get());
-    parameters.iMaxQp = c_int::from(qp.get());
-    parameters.iTargetBitrate = 10_000_000;
-    parameters.iMaxBitrate = 0;
+    // Every picture at one QP (the layer's, below), and none skipped: a surveillance camera's picture must not
+    // get worse when something happens in it.
+    parameters.iRCMode = wels::RC_OFF_MODE;
     parameters.bEnableFrameSkip = false;
     // One IDR picture, the first, and one reference, the picture before.
     parameters.uiIntraPeriod = 0;
@@ -101,14 +97,13 @@ fn configure(parameters: &mut SEncParamExt, size: Size, qp: Qp) {
     parameters.iMultipleThreadIdc = 1;
     parameters.bEnableDenoise = false;
     parameters.bEnableAdaptiveQuant = false;
+    // It would freeze what moves little, which may be what the camera is there for.
     parameters.bEnableBackgroundDetection = false;
 
     let layer = &mut parameters.sSpatialLayers[0];
     layer.iVideoWidth = width;
     layer.iVideoHeight = height;
     layer.fFrameRate = f32::from(FRAME_RATE);
-    layer.iSpatialBitrate = parameters.iTargetBitrate;
-    layer.iMaxSpatialBitrate = 0;
     layer.iDLayerQp = c_int::from(qp.get());
     layer.uiProfileIdc = wels::PRO_MAIN;
     layer.sSliceArgument.uiSliceMode = wels::SM_SINGLE_SLICE;
