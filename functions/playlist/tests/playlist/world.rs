@@ -43,8 +43,13 @@ impl World {
 
     /// An instance of the function, which knows nothing yet.
     pub(crate) fn playlist(&self) -> Playlist {
+        self.playlist_with(Settings::default())
+    }
+
+    /// The same with other settings.
+    pub(crate) fn playlist_with(&self, settings: Settings) -> Playlist {
         let clock = Arc::clone(&self.clock);
-        Playlist::with_clock(Arc::clone(&self.bucket) as Arc<dyn Bucket>, Settings::default(), move || {
+        Playlist::with_clock(Arc::clone(&self.bucket) as Arc<dyn Bucket>, settings, move || {
             Timestamp::from_unix_micros(clock.load(Ordering::SeqCst))
         })
     }
