@@ -22,9 +22,9 @@ demo *ARGS: _build-tools viewer
           echo "Going on with synthetic cameras alone." >&2
         fi ;;
     esac
-    echo "Building (a few minutes the first time)" >&2
-    cargo build --release --quiet -p teiten-dev
-    exec target/release/teiten-dev "${args[@]}"
+    echo "Building (some minutes the first time)" >&2
+    cargo build --quiet --workspace --bins
+    exec target/debug/teiten-dev "${args[@]}"
 
 # Every test: units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end.
 test: _test-tools viewer
