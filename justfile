@@ -44,8 +44,9 @@ check: _build-tools viewer
 
 # Measurements, with ratios taken in the same run.
 bench: _test-tools viewer
-    cargo bench -p teiten-encode
-    cargo run --release -p teiten-tests --bin delay
+    cargo build --release --workspace --bins
+    scripts/footage >/dev/null && cargo bench -p teiten-encode
+    target/release/delay
 
 # The object store's conformance suite against any S3 endpoint: ./just conformance http://KEY:SECRET@HOST:PORT/BUCKET
 conformance URL: _build-tools
