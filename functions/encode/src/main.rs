@@ -1,6 +1,6 @@
 //! `teiten-encode`: serves the function, or encodes one file.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use clap::Parser;
 use teiten_bucket::S3Bucket;
@@ -9,6 +9,8 @@ use teiten_encode::{
     config::{Command, Config},
     file,
 };
+use teiten_footage::Window;
+use tracing::{info, warn};
 
 fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
@@ -27,17 +29,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     teiten_host::run(Encode::new(frames, media, config.encoding.settings())).await
 }
 
-fn encode_file(
-    config: &Config,
-    input: &std::path::Path,
-    output: &std::path::Path,
-    window: Option<teiten_footage::Window>,
-) -> anyhow::Result<()> {
+fn encode_file(config: &Config, input: &Path, output: &Path, window: Option<Window>) -> anyhow::Result<()> {
     let encoded = file::encode_file(input, output, window, &config.encoding.settings())?;
     for dropped in &encoded.dropped {
-        tracing::warn!(frame = %dropped.id, why = %dropped.why, "frame dropped");
+        warn!(frame = %dropped.id, why = %dropped.why, "frame dropped");
     }
-    tracing::info!(
+    info!(
         window = %encoded.window, frames_total = encoded.frames_count, size_bytes = encoded.segment.len(),
         "segment written"
     );

@@ -58,11 +58,12 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// Makes room for `rows` of `stride` samples; what was there before is kept where it fits, unspecified.
+    /// Makes room for `rows` of `stride` samples, of which nothing can be said.
     pub fn reserve(&mut self, stride: usize, rows: usize) {
         self.stride = stride;
         if self.samples.len() < stride * rows {
-            self.samples.resize(stride * rows, 0);
+            // The allocator's zeros, which cost nothing until they are overwritten.
+            self.samples = vec![0; stride * rows];
         }
     }
 
