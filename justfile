@@ -30,10 +30,11 @@ demo *ARGS: _build-tools viewer
 test: _test-tools viewer
     cd viewer && npm test --silent
     cd tests/browser && npm test --silent
-    cargo build --workspace --bins
+    # The programs first, with the features that the tests are built with: the end-to-end tests start them.
+    cargo build --workspace --all-targets
     cargo test --workspace --exclude teiten-tests
     # In real time and with processes that are killed: one after another.
-    cargo test -p teiten-tests -- --test-threads=1
+    cargo test --workspace --test footage_end_to_end --test faults --test watching -- --test-threads=1 --nocapture
 
 # Format, lints with warnings denied, dependencies' licences and sources.
 check: _build-tools viewer
