@@ -149,6 +149,12 @@ impl Pipeline {
         Arc::new(S3Bucket::new(&self.s3, "media"))
     }
 
+    /// The last lines of what each part wrote, to be read when a test fails.
+    pub fn logs(&self) -> String {
+        let parts = [&self.mosquitto, &self.store, &self.router, &self.encode, &self.playlist, &self.bridge];
+        parts.map(|part| format!("--- {}\n{}\n", part.name(), part.log_tail())).concat()
+    }
+
     /// The router's dead letters, as JSON.
     pub async fn dead_letters(&self) -> anyhow::Result<Vec<serde_json::Value>> {
         let url = format!("http://127.0.0.1:{}/dead-letters", self.router_port);

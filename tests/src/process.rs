@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -15,6 +16,8 @@ pub struct Process {
     name: String,
     command: Box<dyn Fn() -> Command + Send>,
     log: PathBuf,
+    /// Bytes that earlier runs wrote.
+    log_before: u64,
     child: Option<Child>,
 }
 
@@ -27,7 +30,8 @@ impl Process {
     ) -> anyhow::Result<Self> {
         fs::create_dir_all(logs)?;
         let log = logs.join(format!("{name}.log"));
-        let mut process = Self { name: name.to_owned(), command: Box::new(command), log, child: None };
+        let mut process =
+            Self { name: name.to_owned(), command: Box::new(command), log, log_before: 0, child: None };
         process.restart()?;
         Ok(process)
     }
@@ -41,6 +45,7 @@ impl Process {
     pub fn restart(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "{} is running already", self.name);
         let log = File::options().create(true).append(true).open(&self.log)?;
+        self.log_before = log.metadata()?.len();
         let child = (self.command)()
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -88,6 +93,20 @@ impl Process {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Awaits that the present run has written `words`: only then is it sure to heed a signal, for example.
+    pub async fn has_said(&self, words: &str, wait_max: Duration) -> anyhow::Result<()> {
+        let what = format!("{} says \"{words}\"", self.name);
+        eventually(&what, wait_max, async || {
+            let mut log = File::open(&self.log)?;
+            log.seek(SeekFrom::Start(self.log_before))?;
+            let mut text = Vec::new();
+            log.read_to_end(&mut text)?;
+            Ok(String::from_utf8_lossy(&text).contains(words).then_some(()))
+        })
+        .await
+        .with_context(|| self.log_tail())
+    }
+
     /// The last lines that it wrote.
     pub fn log_tail(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
@@ -133,9 +152,18 @@ pub async fn listening(what: &str, port: u16) -> anyhow::Result<()> {
     .await
 }
 
-/// A port that was free just now.
+/// A port that is free, and below those that the kernel gives to clients: while a killed server is away, no
+/// connection of somebody else can take its port.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+    let first_ephemeral: u16 = range.split_whitespace().next().context("an empty port range")?.parse()?;
+    for _ in 0..1000 {
+        let port = rand::random_range(10_000..first_ephemeral.max(10_001));
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port from 10000 to {first_ephemeral}")
 }
 
 /// A program of this workspace, built by `cargo build --workspace --bins`.
