@@ -43,6 +43,10 @@ check: _build-tools viewer
     cd viewer && npm run --silent check
     scripts/cargo-deny check licenses bans sources
 
+# The camera's agent for aarch64, static: target/agent/teiten-agent
+agent: _build-tools
+    scripts/agent
+
 # Measurements, with ratios taken in the same run.
 bench: _test-tools viewer
     cargo build --release --workspace --bins
