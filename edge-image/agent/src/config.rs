@@ -190,6 +190,10 @@ pub struct WholeRate {
     per_second: u32,
 }
 
+/// JPEG quality, as the encoders of the Independent JPEG Group count it: 1 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quality(u8);
+
 /// The size of a picture, in pixels: even numbers, 320 to 3840 wide, 180 to 2160 high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PictureSize {
@@ -265,6 +269,31 @@ impl WholeRate {
 impl fmt::Display for WholeRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.per_second)
+    }
+}
+
+impl Quality {
+    pub(crate) const EXPECTED: &'static str = "a whole number from 1 to 100";
+
+    /// Quality `percent`.
+    pub fn new(percent: u8) -> Result<Self, RangeError> {
+        if (1..=100).contains(&percent) {
+            Ok(Self(percent))
+        } else {
+            Err(RangeError { expected: Self::EXPECTED })
+        }
+    }
+
+    /// 1 (coarse) to 100 (fine).
+    pub fn percent(self) -> u8 {
+        self.0
+    }
+}
+
+/// 80: artefacts are hard to see.
+impl Default for Quality {
+    fn default() -> Self {
+        Self(80)
     }
 }
 

@@ -11,9 +11,8 @@ use teiten_footage::{CameraId, Timestamp};
 
 pub use clock::{CELLS, CELLS_PER_ROW, CONTRAST_MIN, TIME_BITS, cell_corner, cell_size, read_clock};
 
-use crate::config::PictureSize;
+use crate::config::{PictureSize, Quality};
 
-const QUALITY: u8 = 80;
 const WHITE: Rgb<u8> = Rgb([235, 235, 235]);
 const BLACK: Rgb<u8> = Rgb([16, 16, 16]);
 
@@ -22,6 +21,7 @@ pub struct Painter {
     background: RgbImage,
     canvas: RgbImage,
     accent: Rgb<u8>,
+    quality: Quality,
 }
 
 impl Painter {
@@ -38,7 +38,12 @@ impl Painter {
         // A long name gets smaller letters.
         let dot = (unit * 3 / 2).min((size.width() - 4 * unit) / across.max(1)).max(1);
         draw_text(&mut background, camera.as_str(), 8 * unit, 8 * unit, dot, accent);
-        Self { canvas: background.clone(), background, accent }
+        Self { canvas: background.clone(), background, accent, quality: Quality::default() }
+    }
+
+    /// Sets the quality of its JPEGs.
+    pub fn set_quality(&mut self, quality: Quality) {
+        self.quality = quality;
     }
 
     /// The picture at `time`.
@@ -53,7 +58,7 @@ impl Painter {
     /// The picture at `time` as a JPEG, without a stamp.
     pub fn jpeg(&mut self, time: Timestamp) -> Vec<u8> {
         let mut jpeg = Vec::with_capacity(64 << 10);
-        let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
+        let encoder = JpegEncoder::new_with_quality(&mut jpeg, self.quality.percent());
         self.draw(time)
             .write_with_encoder(encoder)
             .expect("a picture within JPEG's sizes is encoded to memory without error");

@@ -8,10 +8,10 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use teiten_footage::jpeg::{self, Piece};
-use tokio::{fs, sync::mpsc};
+use tokio::fs;
 use tracing::{info, warn};
 
-use super::Ticker;
+use super::{Health, Outlet, Ticker};
 use crate::{config::Rate, stamper::Picture};
 
 /// The largest `.mjpeg` file: it is held in memory.
@@ -75,8 +75,9 @@ async fn file(path: &Path) -> io::Result<Vec<Still>> {
 }
 
 /// Gives one picture at each tick: once, or (`repeat`) again and again.
-pub(super) async fn play(Reel(mut stills): Reel, rate: Rate, repeat: bool, pictures: mpsc::Sender<Picture>) {
+pub(super) async fn play(Reel(mut stills): Reel, rate: Rate, repeat: bool, outlet: Outlet) {
     let mut ticker = Ticker::new(rate.period());
+    outlet.health.send_replace(Health::Flowing);
     let mut at = 0;
     while let Some(still) = stills.get(at) {
         let jpeg = match still {
@@ -85,8 +86,9 @@ pub(super) async fn play(Reel(mut stills): Reel, rate: Rate, repeat: bool, pictu
         };
         match jpeg {
             Ok(jpeg) => {
-                let captured = ticker.tick().await;
-                if pictures.send(Picture { captured, jpeg }).await.is_err() {
+                let rate = outlet.demand.borrow().rate(rate);
+                let captured = ticker.tick(rate.period()).await;
+                if outlet.pictures.send(Picture { captured, jpeg }).await.is_err() {
                     return;
                 }
                 at += 1;
@@ -108,7 +110,7 @@ mod tests {
     use teiten_footage::CameraId;
 
     use super::*;
-    use crate::{config::PictureSize, pattern::Painter};
+    use crate::{config::PictureSize, pattern::Painter, source::tests::outlet};
 
     fn jpegs(count: u64) -> Vec<Vec<u8>> {
         let mut painter = Painter::new(&CameraId::new("a").unwrap(), PictureSize::default());
@@ -117,8 +119,8 @@ mod tests {
 
     async fn played(path: &Path, repeat: bool, count: usize) -> Vec<Bytes> {
         let reel = Reel::open(path).await.unwrap();
-        let (sender, mut receiver) = mpsc::channel(1);
-        let task = tokio::spawn(play(reel, Rate::new(120.0).unwrap(), repeat, sender));
+        let (outlet, mut receiver) = outlet();
+        let task = tokio::spawn(play(reel, Rate::new(120.0).unwrap(), repeat, outlet));
         let mut jpegs = Vec::new();
         while jpegs.len() < count
             && let Some(picture) = receiver.recv().await
@@ -151,8 +153,8 @@ mod tests {
         }
         let reel = Reel::open(place.path()).await.unwrap();
         std::fs::remove_file(place.path().join("3.jpg")).unwrap();
-        let (sender, mut receiver) = mpsc::channel(10);
-        play(reel, Rate::new(120.0).unwrap(), false, sender).await;
+        let (outlet, mut receiver) = outlet();
+        play(reel, Rate::new(120.0).unwrap(), false, outlet).await;
         assert_eq!(receiver.recv().await.unwrap().jpeg, jpegs[0]);
         assert_eq!(receiver.recv().await.unwrap().jpeg, jpegs[1]);
         assert!(receiver.recv().await.is_none());

@@ -8,7 +8,7 @@
 //! Supervision, times and messages are tested without a camera, behind [`Device`]. The few lines that call
 //! rscam are not: they need a device.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, mem::replace, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rscam::ResolutionInfo;
@@ -21,6 +21,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+use super::{Health, Loss, Outlet};
 use crate::{config::V4l2, stamper::Picture};
 
 /// A camera that gives nothing for this long (or for three of its frames) has stalled.
@@ -33,10 +34,10 @@ const STEADY: Duration = Duration::from_secs(10);
 const BUFFERS: u32 = 4;
 
 /// Captures until nobody takes the pictures any more.
-pub(super) async fn play(settings: V4l2, pictures: mpsc::Sender<Picture>) {
+pub(super) async fn play(settings: V4l2, outlet: Outlet) {
     let stalled = STALLED.max(settings.rate.period() * 3);
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-    supervise(Arc::new(move || open(&settings)), stalled, backoff, pictures).await;
+    supervise(Arc::new(move || open(&settings)), stalled, backoff, outlet).await;
 }
 
 /// An opened, streaming device.
@@ -68,13 +69,20 @@ enum Trouble {
     Unexpected,
 }
 
+impl Trouble {
+    fn loss(&self) -> Loss {
+        match self {
+            Self::Missing { .. } => Loss::Missing,
+            Self::InUse { .. } => Loss::InUse,
+            Self::Refused { .. } => Loss::Refused,
+            Self::Stalled { .. } => Loss::Stalled,
+            Self::Forbidden { .. } | Self::Failed { .. } | Self::Unexpected => Loss::Failed,
+        }
+    }
+}
+
 /// Keeps a device open, and passes on what it captures.
-async fn supervise(
-    open: Arc<Open>,
-    stalled: Duration,
-    mut backoff: Backoff,
-    pictures: mpsc::Sender<Picture>,
-) {
+async fn supervise(open: Arc<Open>, stalled: Duration, mut backoff: Backoff, outlet: Outlet) {
     let mut known: Option<Trouble> = None;
     loop {
         let mut captured = start(Arc::clone(&open));
@@ -87,7 +95,10 @@ async fn supervise(
                         info!("the camera gives pictures again");
                         backoff.reset();
                     }
-                    if pictures.send(picture).await.is_err() {
+                    outlet
+                        .health
+                        .send_if_modified(|health| replace(health, Health::Flowing) != Health::Flowing);
+                    if outlet.pictures.send(picture).await.is_err() {
                         return;
                     }
                 }
@@ -96,6 +107,8 @@ async fn supervise(
                 Err(_) => break Trouble::Stalled { after: stalled },
             }
         };
+        outlet.health.send_replace(Health::Failing { why: trouble.to_string() });
+        outlet.losses.add(trouble.loss());
         if known.as_ref() != Some(&trouble) {
             warn!(%trouble, "the camera gives no pictures, it is tried again");
             known = Some(trouble);
@@ -204,6 +217,7 @@ mod tests {
     use std::{collections::VecDeque, sync::Mutex};
 
     use super::*;
+    use crate::source::tests::outlet;
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
 
@@ -269,10 +283,10 @@ mod tests {
             let script = scripts.lock().unwrap().pop_front().unwrap_or(Ok(Vec::new()))?;
             Ok(Box::new(Scripted(script.into())))
         });
-        let (sender, mut receiver) = mpsc::channel(1);
+        let (outlet, mut receiver) = outlet();
         let wait = Duration::from_millis(10);
         let backoff = Backoff::new(wait, wait);
-        let supervisor = tokio::spawn(supervise(open, Duration::from_millis(200), backoff, sender));
+        let supervisor = tokio::spawn(supervise(open, Duration::from_millis(200), backoff, outlet));
         let mut given = Vec::new();
         while given.len() < expected.len() {
             given.push(receiver.recv().await.unwrap().jpeg[0]);

@@ -1,0 +1,99 @@
+//! How a source is doing: its state, and what became of the pictures that became none.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The state of a source, as it changes ([`super::Pictures::health`]).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Health {
+    /// Nothing has come yet, and nothing has failed.
+    #[default]
+    Starting,
+    /// Pictures come.
+    Flowing,
+    /// There are none, and it is known why; the device is tried again.
+    Failing {
+        /// What is wrong, and what to do.
+        why: String,
+    },
+}
+
+/// Why there was no picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// A picture was left out because fewer are wanted than the device gives.
+    Skipped,
+    /// A buffer held no whole picture.
+    Torn,
+    /// The encoder refused a picture.
+    Unencodable,
+    /// The device gave nothing for too long.
+    Stalled,
+    /// The device is not there, or went away.
+    Missing,
+    /// The device is in use by another program.
+    InUse,
+    /// The device refuses the settings.
+    Refused,
+    /// The device failed in another way.
+    Failed,
+}
+
+impl Loss {
+    /// All of them, in the order of their declaration.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Skipped,
+        Self::Torn,
+        Self::Unencodable,
+        Self::Stalled,
+        Self::Missing,
+        Self::InUse,
+        Self::Refused,
+        Self::Failed,
+    ];
+
+    /// Its name in telemetry.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Torn => "torn",
+            Self::Unencodable => "unencodable",
+            Self::Stalled => "stalled",
+            Self::Missing => "missing",
+            Self::InUse => "in_use",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How often each [`Loss`] happened since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Losses([AtomicU64; Loss::ALL.len()]);
+
+impl Losses {
+    /// Counts one more.
+    pub(crate) fn add(&self, loss: Loss) {
+        self.0[loss as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many of them there were.
+    pub(crate) fn of(&self, loss: Loss) -> u64 {
+        self.0[loss as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_loss_is_counted_by_itself() {
+        let losses = Losses::default();
+        for (times, loss) in (1..).zip(Loss::ALL) {
+            (0..times).for_each(|_| losses.add(loss));
+        }
+        for (times, loss) in (1..).zip(Loss::ALL) {
+            assert_eq!(losses.of(loss), times, "{}", loss.name());
+        }
+    }
+}
