@@ -6,7 +6,7 @@
 mod huffman;
 mod source;
 
-use std::{borrow::Cow, ops::Range};
+use std::{ops::Range, sync::LazyLock};
 
 use source::Source;
 
@@ -68,20 +68,10 @@ pub fn has_huffman_tables(jpeg: &[u8]) -> bool {
     header(jpeg).any(|segment| segment.code == DHT)
 }
 
-/// `jpeg` with the Huffman tables of Annex K.3 before its first scan, or as it is if it has tables (or no
-/// scan).
-pub fn with_standard_huffman_tables(jpeg: &[u8]) -> Cow<'_, [u8]> {
-    let mut scan = None;
-    for segment in header(jpeg) {
-        match segment.code {
-            DHT => return Cow::Borrowed(jpeg),
-            SOS => scan = Some(segment.start),
-            _ => {}
-        }
-    }
-    let Some(scan) = scan else { return Cow::Borrowed(jpeg) };
-    let tables = huffman::standard_segment();
-    Cow::Owned([&jpeg[..scan], &tables, &jpeg[scan..]].concat())
+/// One DHT segment with the tables that frames without any mean (Annex K.3).
+pub(crate) fn standard_huffman_tables() -> &'static [u8] {
+    static SEGMENT: LazyLock<Vec<u8>> = LazyLock::new(huffman::standard_segment);
+    &SEGMENT
 }
 
 /// Width and height in pixels, from the frame header (SOFn, B.2.2). `None` if there is none before the first
@@ -109,6 +99,13 @@ pub(crate) struct Segment<'a> {
     pub(crate) end: usize,
     /// What follows its length.
     pub(crate) payload: &'a [u8],
+}
+
+impl Segment<'_> {
+    /// Whether it is a scan header, behind which the coded picture starts.
+    pub(crate) fn is_scan(&self) -> bool {
+        self.code == SOS
+    }
 }
 
 /// The segments from the start of `jpeg` to its first scan header (SOS), the last one. They end earlier where

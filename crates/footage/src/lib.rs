@@ -21,6 +21,7 @@ pub mod stamp;
 pub mod stored;
 pub mod time;
 pub mod topic;
+pub mod unstamped;
 pub mod window;
 
 pub use batch::Batch;
@@ -33,4 +34,5 @@ pub use key::{BatchKey, InitKey, SegmentKey};
 pub use stored::Stored;
 pub use time::{Ticks, Timestamp};
 pub use topic::Topic;
+pub use unstamped::Unstamped;
 pub use window::{Window, WindowLength};

@@ -12,7 +12,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 
-use crate::{frame::FrameId, jpeg, time::Timestamp};
+use crate::{frame::FrameId, jpeg, time::Timestamp, unstamped::Unstamped};
 
 /// Why something cannot be stamped, or asked for its stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ const PREFIX: [u8; 102] = [
 ];
 
 /// The stamp's segment, marker included.
-const SEGMENT_BYTES: usize = 172;
+pub(crate) const SEGMENT_BYTES: usize = 172;
 
 /// `jpeg` with its stamp right after the SOI, in place of any EXIF that it has. Padding behind the EOI is
 /// left off.
@@ -68,12 +68,16 @@ pub fn write(jpeg: &[u8], id: FrameId, captured: Timestamp) -> Result<Bytes, Sta
 
 /// [`write`] into what is known to be one whole JPEG.
 pub(crate) fn write_whole(jpeg: &[u8], id: FrameId, captured: Timestamp) -> Bytes {
-    let mut stamped = Vec::with_capacity(jpeg.len() + SEGMENT_BYTES);
-    stamped.extend_from_slice(&jpeg[..2]);
-    stamped.extend_from_slice(&PREFIX);
+    Unstamped::copy(jpeg, &[]).stamp(id, captured).jpeg
+}
+
+/// The stamp's segment.
+pub(crate) fn put(segment: &mut [u8; SEGMENT_BYTES], id: FrameId, captured: Timestamp) {
+    let (prefix, mut values) = segment.split_at_mut(PREFIX.len());
+    prefix.copy_from_slice(&PREFIX);
     let c = captured.civil();
     write!(
-        stamped,
+        values,
         "{:04}:{:02}:{:02} {:02}:{:02}:{:02}\0+00:00\0\0{:06}\0\0{id}\0\0",
         c.year(),
         c.month(),
@@ -83,14 +87,7 @@ pub(crate) fn write_whole(jpeg: &[u8], id: FrameId, captured: Timestamp) -> Byte
         c.second(),
         captured.unix_micros() % 1_000_000
     )
-    .expect("writing to a Vec cannot fail");
-    let mut copied = 2;
-    for segment in jpeg::header(jpeg).filter(is_exif) {
-        stamped.extend_from_slice(&jpeg[copied..segment.start]);
-        copied = segment.end;
-    }
-    stamped.extend_from_slice(&jpeg[copied..]);
-    stamped.into()
+    .expect("the values of a stamp have one length");
 }
 
 /// The identity and capture time in a JPEG's stamp; `None` if it has none of ours.
@@ -113,7 +110,7 @@ pub(crate) fn read_whole(jpeg: &[u8]) -> Option<(FrameId, Timestamp)> {
     })
 }
 
-fn is_exif(segment: &jpeg::Segment<'_>) -> bool {
+pub(crate) fn is_exif(segment: &jpeg::Segment<'_>) -> bool {
     segment.code == jpeg::APP1 && segment.payload.starts_with(EXIF)
 }
 

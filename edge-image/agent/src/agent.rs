@@ -143,7 +143,7 @@ impl Agent {
 
     /// Makes a frame of a picture, keeps it, and sends it if it can be sent at once.
     async fn take(&mut self, picture: Picture) {
-        let frame = match self.stamper.stamp(&picture) {
+        let frame = match self.stamper.stamp(picture) {
             Ok(frame) => frame,
             Err(rejected) => {
                 self.counts.rejected += 1;

@@ -1,26 +1,22 @@
-//! Makes frames of pictures: each gets a whole JPEG with tables, a capture time of its own and an identity.
+//! Makes frames of pictures: each gets a capture time of its own and an identity.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use teiten_footage::{BootId, Frame, FrameId, Timestamp, jpeg, limits::FRAME_BYTES_MAX};
+use teiten_footage::{BootId, Frame, FrameId, Timestamp, Unstamped, limits::FRAME_BYTES_MAX};
 use tracing::warn;
 
 /// A picture as a source gives it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Picture {
     /// The wall clock when it was captured.
     pub(crate) captured: Timestamp,
-    /// A JPEG, perhaps without Huffman tables, torn or padded.
-    pub(crate) jpeg: Bytes,
+    /// The whole JPEG.
+    pub(crate) jpeg: Unstamped,
 }
 
 /// Why a picture becomes no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejected {
-    /// The capture buffer or the file was torn.
-    #[error("not a whole JPEG")]
-    NotAJpeg,
     /// Nobody would take it.
     #[error("larger than {FRAME_BYTES_MAX} bytes: choose a smaller picture")]
     TooLarge,
@@ -51,11 +47,10 @@ impl Stamper {
     }
 
     /// The frame that `picture` becomes.
-    pub(crate) fn stamp(&mut self, picture: &Picture) -> Result<Frame, Rejected> {
+    pub(crate) fn stamp(&mut self, picture: Picture) -> Result<Frame, Rejected> {
         if picture.captured < Timestamp::Y2020 {
             return Err(Rejected::ClockNotSet);
         }
-        let jpeg = jpeg::with_standard_huffman_tables(&picture.jpeg);
         if self.last.is_some_and(|last| last.since(picture.captured) > SET_BACK_MAX) {
             warn!("the clock was set back: a new run begins");
             *self = Self::new();
@@ -63,7 +58,7 @@ impl Stamper {
         let earliest = self.last.map_or(picture.captured, |last| last + SPACING_MIN);
         let captured = picture.captured.max(earliest);
         let id = FrameId { boot: self.boot, sequence: self.sequence };
-        let frame = Frame::stamp(&jpeg, id, captured).map_err(|_| Rejected::NotAJpeg)?;
+        let frame = picture.jpeg.stamp(id, captured);
         if frame.jpeg.len() > FRAME_BYTES_MAX {
             return Err(Rejected::TooLarge);
         }
@@ -75,7 +70,7 @@ impl Stamper {
 
 #[cfg(test)]
 mod tests {
-    use teiten_footage::CameraId;
+    use teiten_footage::{CameraId, jpeg};
 
     use super::*;
     use crate::{config::PictureSize, pattern::Painter};
@@ -87,11 +82,11 @@ mod tests {
     }
 
     fn picture(captured: Timestamp) -> Picture {
-        Picture { captured, jpeg: jpeg().into() }
+        Picture { captured, jpeg: Unstamped::new(&jpeg()).unwrap() }
     }
 
     fn captured(stamper: &mut Stamper, time: Timestamp) -> (u64, Timestamp) {
-        let frame = stamper.stamp(&picture(time)).unwrap();
+        let frame = stamper.stamp(picture(time)).unwrap();
         assert_eq!(Frame::parse(frame.jpeg.clone()), Ok(Some(frame.clone())));
         (frame.id.sequence, frame.captured)
     }
@@ -109,9 +104,9 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_far_begins_a_new_run() {
         let mut stamper = Stamper::new();
-        let before = stamper.stamp(&picture(NOON)).unwrap();
+        let before = stamper.stamp(picture(NOON)).unwrap();
         let hour_back = NOON - Duration::from_secs(3600);
-        let after = stamper.stamp(&picture(hour_back)).unwrap();
+        let after = stamper.stamp(picture(hour_back)).unwrap();
         assert_eq!((after.captured, after.id.sequence), (hour_back, 0));
         assert_ne!(after.id.boot, before.id.boot);
     }
@@ -121,9 +116,7 @@ mod tests {
         let mut stamper = Stamper::new();
         let whole = jpeg();
         let mut stamp =
-            |captured, jpeg: &[u8]| stamper.stamp(&Picture { captured, jpeg: Bytes::copy_from_slice(jpeg) });
-        assert_eq!(stamp(NOON, &whole[..whole.len() / 2]), Err(Rejected::NotAJpeg));
-        assert_eq!(stamp(NOON, b""), Err(Rejected::NotAJpeg));
+            |captured, jpeg: &[u8]| stamper.stamp(Picture { captured, jpeg: Unstamped::new(jpeg).unwrap() });
         assert_eq!(stamp(Timestamp::default(), &whole), Err(Rejected::ClockNotSet));
         let comment = [[0xFF, 0xFE, 0xFF, 0xFF].as_slice(), &[b' '; 0xFFFF - 2]].concat();
         let large = [&whole[..2], &comment.repeat(16), &whole[2..]].concat();
@@ -132,16 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_left_off_and_missing_huffman_tables_are_added() {
+    fn a_picture_without_huffman_tables_decodes_with_those_that_it_gets() {
         let whole = jpeg();
-        let padded = [whole.as_slice(), &[0; 5000]].concat();
-        let frame = Stamper::new().stamp(&Picture { captured: NOON, jpeg: padded.into() }).unwrap();
-        assert_eq!(jpeg::whole(&frame.jpeg), Some(&frame.jpeg[..]));
-
         let bare = without_huffman_tables(&whole);
         assert!(!jpeg::has_huffman_tables(&bare));
-        let frame = Stamper::new().stamp(&Picture { captured: NOON, jpeg: bare.into() }).unwrap();
-        assert!(jpeg::has_huffman_tables(&frame.jpeg));
+        let jpeg = Unstamped::new(&bare).unwrap();
+        let frame = Stamper::new().stamp(Picture { captured: NOON, jpeg }).unwrap();
         // The image crate's encoder uses the standard's tables, so the picture is the very same.
         assert_eq!(image::load_from_memory(&frame.jpeg).unwrap(), image::load_from_memory(&whole).unwrap());
     }

@@ -1,6 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
+use crate::Unstamped;
 
 const BASELINE: &[u8] = include_bytes!("../../tests/data/baseline.jpg");
 const PROGRESSIVE: &[u8] = include_bytes!("../../tests/data/progressive.jpg");
@@ -105,15 +106,8 @@ fn the_standard_tables_are_those_that_encoders_write() {
     assert!(!has_huffman_tables(&stripped));
     let scan = position(&stripped, &[0xFF, SOS]);
     let expected = [&stripped[..scan], tables, &stripped[scan..]].concat();
-    assert_eq!(with_standard_huffman_tables(&stripped), expected);
+    assert_eq!(Unstamped::new(&stripped).unwrap().jpeg(), expected);
     assert_eq!(whole(&expected), Some(&expected[..]));
-}
-
-#[test]
-fn a_picture_with_tables_is_left_alone_and_so_is_what_is_none() {
-    for bytes in [BASELINE, PROGRESSIVE, CAMERA, b"", b"\xFF\xD8", b"\xFF\xD8\xFF\xD9", b"junk"] {
-        assert!(matches!(with_standard_huffman_tables(bytes), Cow::Borrowed(same) if same == bytes));
-    }
 }
 
 #[test]
@@ -245,7 +239,10 @@ proptest! {
     #[test]
     fn no_bytes_make_anything_panic(bytes in prop_oneof![jpeg_like(), vec(any::<u8>(), 0..2000)]) {
         let _ = dimensions(&bytes);
-        let with_tables = with_standard_huffman_tables(&bytes);
-        prop_assert_eq!(whole(&with_tables).is_some(), whole(&bytes).is_some());
+        let unstamped = Unstamped::new(&bytes);
+        prop_assert_eq!(unstamped.is_ok(), whole(&bytes).is_some());
+        if let Ok(unstamped) = unstamped {
+            prop_assert_eq!(whole(unstamped.jpeg()), Some(unstamped.jpeg()));
+        }
     }
 }

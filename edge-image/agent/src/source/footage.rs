@@ -1,13 +1,16 @@
 //! Recorded JPEGs, played at a steady rate as if they were captured now.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
-use teiten_footage::jpeg::{self, Piece};
+use teiten_footage::{
+    Unstamped,
+    jpeg::{self, Piece},
+};
 use tokio::fs;
 use tracing::{info, warn};
 
@@ -25,6 +28,26 @@ pub(super) struct Reel(Vec<Still>);
 enum Still {
     File(PathBuf),
     Bytes(Bytes),
+}
+
+impl Still {
+    async fn picture(&self) -> io::Result<Unstamped> {
+        let unstamped = match self {
+            Self::Bytes(jpeg) => Unstamped::new(jpeg),
+            Self::File(path) => Unstamped::new(&fs::read(path).await?),
+        };
+        unstamped.map_err(io::Error::other)
+    }
+}
+
+/// Where it is from.
+impl fmt::Display for Still {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Bytes(jpeg) => write!(f, "one of {} bytes", jpeg.len()),
+        }
+    }
 }
 
 impl Reel {
@@ -80,11 +103,7 @@ pub(super) async fn play(Reel(mut stills): Reel, rate: Rate, repeat: bool, outle
     outlet.health.send_replace(Health::Flowing);
     let mut at = 0;
     while let Some(still) = stills.get(at) {
-        let jpeg = match still {
-            Still::Bytes(jpeg) => Ok(jpeg.clone()),
-            Still::File(path) => fs::read(path).await.map(Bytes::from).map_err(|error| (path, error)),
-        };
-        match jpeg {
+        match still.picture().await {
             Ok(jpeg) => {
                 let rate = outlet.demand.borrow().rate(rate);
                 let captured = ticker.tick(rate.period()).await;
@@ -93,8 +112,8 @@ pub(super) async fn play(Reel(mut stills): Reel, rate: Rate, repeat: bool, outle
                 }
                 at += 1;
             }
-            Err((path, error)) => {
-                warn!(path = %path.display(), %error, "a file of the footage cannot be read, left out");
+            Err(error) => {
+                warn!(%still, %error, "a picture of the footage cannot be played, left out");
                 stills.remove(at);
             }
         }
@@ -125,7 +144,7 @@ mod tests {
         while jpegs.len() < count
             && let Some(picture) = receiver.recv().await
         {
-            jpegs.push(picture.jpeg);
+            jpegs.push(Bytes::copy_from_slice(picture.jpeg.jpeg()));
         }
         drop(receiver);
         task.await.unwrap();
@@ -145,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_vanished_is_left_out() {
+    async fn a_file_that_vanished_or_is_torn_is_left_out() {
         let place = tempfile::tempdir().unwrap();
         let jpegs = jpegs(3);
         for (name, jpeg) in ["1.jpg", "2.jpg", "3.jpg"].iter().zip(&jpegs) {
@@ -153,10 +172,10 @@ mod tests {
         }
         let reel = Reel::open(place.path()).await.unwrap();
         std::fs::remove_file(place.path().join("3.jpg")).unwrap();
+        std::fs::write(place.path().join("2.jpg"), &jpegs[1][..jpegs[1].len() / 2]).unwrap();
         let (outlet, mut receiver) = outlet();
         play(reel, Rate::new(120.0).unwrap(), false, outlet).await;
-        assert_eq!(receiver.recv().await.unwrap().jpeg, jpegs[0]);
-        assert_eq!(receiver.recv().await.unwrap().jpeg, jpegs[1]);
+        assert_eq!(receiver.recv().await.unwrap().jpeg.jpeg(), jpegs[0]);
         assert!(receiver.recv().await.is_none());
     }
 

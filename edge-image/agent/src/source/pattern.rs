@@ -1,6 +1,6 @@
 //! The test picture, drawn at a steady rate.
 
-use teiten_footage::CameraId;
+use teiten_footage::{CameraId, Unstamped};
 use tokio::task::spawn_blocking;
 use tracing::error;
 
@@ -24,7 +24,8 @@ pub(super) async fn play(camera: CameraId, settings: config::Pattern, outlet: Ou
         painter.set_quality(quality);
         // A few milliseconds of work: not for the threads that serve the network.
         let drawn = spawn_blocking(move || {
-            let jpeg = painter.jpeg(captured);
+            let jpeg =
+                Unstamped::new(&painter.jpeg(captured)).expect("what the encoder gives is a whole JPEG");
             (painter, jpeg)
         });
         let jpeg;
@@ -35,7 +36,7 @@ pub(super) async fn play(camera: CameraId, settings: config::Pattern, outlet: Ou
                 return;
             }
         };
-        if outlet.pictures.send(Picture { captured, jpeg: jpeg.into() }).await.is_err() {
+        if outlet.pictures.send(Picture { captured, jpeg }).await.is_err() {
             return;
         }
     }
@@ -60,15 +61,15 @@ mod tests {
         let settings = Source::Pattern(config::Pattern { rate, ..config::Pattern::default() });
         let mut pictures = Pictures::start(&camera, &settings).await.unwrap();
         let fine = pictures.next().await.unwrap().jpeg;
-        assert_eq!(jpeg::dimensions(&fine), Some((640, 480)));
+        assert_eq!(jpeg::dimensions(fine.jpeg()), Some((640, 480)));
         assert_eq!(*pictures.health().borrow(), Health::Flowing);
 
         pictures.demand().send_modify(|demand| demand.quality = Some(Quality::new(10).unwrap()));
-        while pictures.next().await.unwrap().jpeg.len() > fine.len() / 2 {}
+        while pictures.next().await.unwrap().jpeg.jpeg().len() > fine.jpeg().len() / 2 {}
 
         let size = PictureSize::new(320, 240).unwrap();
         pictures.demand().send_modify(|demand| *demand = Demand { size: Some(size), ..Demand::default() });
-        while jpeg::dimensions(&pictures.next().await.unwrap().jpeg) != Some((320, 240)) {}
+        while jpeg::dimensions(pictures.next().await.unwrap().jpeg.jpeg()) != Some((320, 240)) {}
 
         pictures.demand().send_modify(|demand| demand.rate_max = Some(Rate::new(5.0).unwrap()));
         let mut last = pictures.next().await.unwrap().captured;

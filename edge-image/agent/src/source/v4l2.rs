@@ -10,10 +10,9 @@
 
 use std::{io, mem::replace, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use rscam::ResolutionInfo;
 use rustix::time::{ClockId, clock_gettime};
-use teiten_footage::Timestamp;
+use teiten_footage::{Timestamp, Unstamped};
 use teiten_telemetry::Backoff;
 use tokio::{
     sync::mpsc,
@@ -148,7 +147,7 @@ impl Device for Camera {
         let frame = self.0.capture()?;
         let captured =
             wall_time(Duration::from_micros(frame.get_timestamp()), monotonic_now(), teiten_telemetry::now());
-        Ok(Picture { captured, jpeg: Bytes::copy_from_slice(&frame) })
+        Ok(Picture { captured, jpeg: Unstamped::new(&frame).map_err(io::Error::other)? })
     }
 }
 
@@ -216,8 +215,10 @@ fn wall_time(stamp: Duration, monotonic_now: Duration, wall_now: Timestamp) -> T
 mod tests {
     use std::{collections::VecDeque, sync::Mutex};
 
+    use teiten_footage::CameraId;
+
     use super::*;
-    use crate::source::tests::outlet;
+    use crate::{config::PictureSize, pattern::Painter, source::tests::outlet};
 
     const NOW: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
 
@@ -266,8 +267,11 @@ mod tests {
         }
     }
 
-    fn picture(byte: u8) -> io::Result<Picture> {
-        Ok(Picture { captured: NOW, jpeg: Bytes::from(vec![byte]) })
+    /// A picture that is told by the millisecond when it was captured.
+    fn picture(number: u64) -> io::Result<Picture> {
+        let jpeg = Painter::new(&CameraId::new("a").unwrap(), PictureSize::default()).jpeg(NOW);
+        let captured = Timestamp::from_unix_millis(number);
+        Ok(Picture { captured, jpeg: Unstamped::new(&jpeg).unwrap() })
     }
 
     fn unplugged() -> io::Result<Picture> {
@@ -276,8 +280,8 @@ mod tests {
 
     type Script = Result<Vec<io::Result<Picture>>, Trouble>;
 
-    /// The first bytes of the pictures that come of devices opened one after another.
-    async fn supervised(scripts: Vec<Script>, expected: &[u8]) {
+    /// The numbers of the pictures that come of devices opened one after another.
+    async fn supervised(scripts: Vec<Script>, expected: &[u64]) {
         let scripts = Mutex::new(VecDeque::from(scripts));
         let open: Arc<Open> = Arc::new(move || {
             let script = scripts.lock().unwrap().pop_front().unwrap_or(Ok(Vec::new()))?;
@@ -289,7 +293,7 @@ mod tests {
         let supervisor = tokio::spawn(supervise(open, Duration::from_millis(200), backoff, outlet));
         let mut given = Vec::new();
         while given.len() < expected.len() {
-            given.push(receiver.recv().await.unwrap().jpeg[0]);
+            given.push(receiver.recv().await.unwrap().captured.unix_millis());
         }
         assert_eq!(given, expected);
         supervisor.abort();
