@@ -73,7 +73,7 @@ impl Timestamp {
 
     /// The time that RFC 3339 text names, with any offset, rounded down to the microsecond; `None` before the
     /// Unix epoch and after [`Timestamp::MAX`].
-    pub(crate) fn from_rfc3339(text: &str) -> Option<Self> {
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
         let timestamp: jiff::Timestamp = text.parse().ok()?;
         let micros = u64::try_from(timestamp.as_microsecond()).ok()?;
         (micros <= Self::MAX.0).then_some(Self(micros))

@@ -13,14 +13,18 @@ pub enum Topic {
     Video(CameraId),
     /// `teiten/<camera>/status`: retained, `online` or (as last will) `offline`.
     Status(CameraId),
-    /// `teiten/<camera>/telemetry`: JSON.
+    /// `teiten/<camera>/telemetry`: JSON, how the camera is, QoS 0.
     Telemetry(CameraId),
-    /// `teiten/<camera>/event`: JSON, motion seen by a sensor.
+    /// `teiten/<camera>/event`: JSON, what a sensor saw, QoS 1 ([`crate::SensorEvent`]).
     Event(CameraId),
-    /// `teiten/<camera>/control`: JSON, to the camera.
+    /// `teiten/<camera>/control`: JSON, to the camera, QoS 1.
     Control(CameraId),
+    /// `teiten/<camera>/control-reply`: JSON, what became of a control message, QoS 1.
+    ControlReply(CameraId),
     /// `teiten/<camera>/preview`: about one JPEG a second, QoS 0.
     Preview(CameraId),
+    /// `teiten/<camera>/snapshot`: a JPEG that was asked for, QoS 1.
+    Snapshot(CameraId),
     /// `teiten/<camera>/stored`: which frames are stored, bridge to camera, QoS 0 ([`crate::Stored`]).
     Stored(CameraId),
     /// `teiten-bridge/hello`: a bridge has subscribed, QoS 0.
@@ -54,7 +58,9 @@ impl Topic {
             Self::Telemetry(camera) => (camera, "telemetry"),
             Self::Event(camera) => (camera, "event"),
             Self::Control(camera) => (camera, "control"),
+            Self::ControlReply(camera) => (camera, "control-reply"),
             Self::Preview(camera) => (camera, "preview"),
+            Self::Snapshot(camera) => (camera, "snapshot"),
             Self::Stored(camera) => (camera, "stored"),
             Self::Hello => return None,
         })
@@ -87,7 +93,9 @@ impl FromStr for Topic {
                 "telemetry" => Self::Telemetry(camera),
                 "event" => Self::Event(camera),
                 "control" => Self::Control(camera),
+                "control-reply" => Self::ControlReply(camera),
                 "preview" => Self::Preview(camera),
+                "snapshot" => Self::Snapshot(camera),
                 "stored" => Self::Stored(camera),
                 _ => return None,
             })
@@ -102,7 +110,18 @@ mod tests {
 
     #[test]
     fn topics_parse_back_and_foreign_ones_do_not() {
-        for leaf in ["frame", "video", "status", "telemetry", "event", "control", "preview", "stored"] {
+        for leaf in [
+            "frame",
+            "video",
+            "status",
+            "telemetry",
+            "event",
+            "control",
+            "control-reply",
+            "preview",
+            "snapshot",
+            "stored",
+        ] {
             let text = format!("teiten/front-door/{leaf}");
             assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
         }
