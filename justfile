@@ -27,14 +27,14 @@ demo *ARGS: _build-tools viewer
     exec target/debug/teiten-dev "${args[@]}"
 
 # Every test: units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end.
-test: _test-tools viewer
+test: _test-tools agent viewer
     cd viewer && npm test --silent
     cd tests/browser && npm test --silent
     # The programs first, with the features that the tests are built with: the end-to-end tests start them.
     cargo build --workspace --all-targets
     cargo test --workspace --exclude teiten-tests
     # In real time and with processes that are killed: one after another.
-    cargo test --workspace --test footage_end_to_end --test faults --test watching -- --test-threads=1 --nocapture
+    cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest -- --test-threads=1 --nocapture
 
 # Format, lints with warnings denied, dependencies' licences and sources.
 check: _build-tools viewer
@@ -66,6 +66,7 @@ _build-tools:
 
 _test-tools: _build-tools (_npm-install "tests/browser")
     @scripts/need ffmpeg mosquitto mosquitto-clients chromium
+    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler
 
 _npm-install FOLDER:
     @scripts/need node

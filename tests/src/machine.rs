@@ -1,0 +1,201 @@
+//! Emulated computers (QEMU): booted, watched through their serial console, and never left behind.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    debian,
+    process::{Process, eventually},
+};
+
+/// Which computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Board {
+    /// QEMU's own: two cores, boots fast, knows the time.
+    Virt,
+    /// A Raspberry Pi 3A+: 512 MiB, an SD card, no clock.
+    Pi3aPlus,
+}
+
+/// What a computer is started with.
+#[derive(Debug)]
+pub struct Hardware<'a> {
+    /// Which computer.
+    pub board: Board,
+    /// The kernel to start.
+    pub kernel: &'a Path,
+    /// The initramfs to start it with.
+    pub initramfs: &'a Path,
+    /// The kernel's command line, but for the console.
+    pub command_line: &'a str,
+    /// The image of the SD card in it. Its size must be a power of two.
+    pub card: Option<&'a Path>,
+    /// Ports of the computer that are ports of 127.0.0.1 here: (here, there).
+    pub ports: &'a [(u16, u16)],
+}
+
+/// A running computer. From inside it, 10.0.2.2 is the 127.0.0.1 of the host.
+pub struct Machine {
+    qemu: Process,
+    console: UnixStream,
+    monitor: UnixStream,
+    console_log: PathBuf,
+}
+
+impl Machine {
+    /// Switches it on; what its console says is in `<folder>/<name>.console`.
+    pub async fn start(name: &str, folder: &Path, hardware: &Hardware<'_>) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let file = |kind: &str| folder.join(format!("{name}.{kind}"));
+        let [console_log, console, monitor] =
+            [file("console"), file("console-socket"), file("monitor-socket")];
+        // A socket of an earlier start.
+        for socket in [&console, &monitor] {
+            let _none_before = fs::remove_file(socket);
+        }
+        let arguments = arguments(hardware, folder, &console_log, &console, &monitor)?;
+        let qemu = Process::start(name, folder, move || {
+            // Ends with this process, even if that is killed.
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]).args(&arguments);
+            command
+        })?;
+        let connected = async |path: &Path| {
+            eventually("QEMU opens its sockets", Duration::from_secs(20), async || {
+                Ok(UnixStream::connect(path).ok())
+            })
+            .await
+            .with_context(|| qemu.log_tail())
+        };
+        let (console, monitor) = (connected(&console).await?, connected(&monitor).await?);
+        drain(&console)?;
+        drain(&monitor)?;
+        Ok(Self { qemu, console, monitor, console_log })
+    }
+
+    /// All that the console has said.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.console_log).unwrap_or_default()).replace('\r', "")
+    }
+
+    /// Awaits a line on the console, from its beginning on, that contains `text`, and returns it.
+    pub async fn says(&self, text: &str, wait_max: Duration) -> anyhow::Result<String> {
+        self.says_after(0, text, wait_max).await
+    }
+
+    /// As [`Machine::says`], but leaves out the first `seen` bytes of [`Machine::console`].
+    pub async fn says_after(&self, seen: usize, text: &str, wait_max: Duration) -> anyhow::Result<String> {
+        eventually(&format!("the console says {text:?}"), wait_max, async || {
+            let console = self.console();
+            let mut lines = console.get(seen..).unwrap_or_default().split_inclusive('\n');
+            let line = lines.find(|line| line.ends_with('\n') && line.contains(text));
+            Ok(line.map(|line| line.trim_end().to_owned()))
+        })
+        .await
+        .with_context(|| format!("the console:\n{}\nQEMU:\n{}", self.console(), self.qemu.log_tail()))
+    }
+
+    /// Types `line` on the console.
+    pub fn types(&mut self, line: &str) -> anyhow::Result<()> {
+        Ok(writeln!(self.console, "{line}")?)
+    }
+
+    /// Pulls the network cable, or plugs it in again.
+    pub fn cable(&mut self, plugged_in: bool) -> anyhow::Result<()> {
+        let state = if plugged_in { "on" } else { "off" };
+        Ok(writeln!(self.monitor, "set_link n0 {state}")?)
+    }
+
+    /// Awaits that it has switched itself off, or has restarted (which ends QEMU too).
+    pub async fn off(&mut self, wait_max: Duration) -> anyhow::Result<()> {
+        self.qemu.ended(wait_max).await.with_context(|| self.console())?;
+        Ok(())
+    }
+
+    /// Pulls its plug.
+    pub fn cut_power(&mut self) -> anyhow::Result<()> {
+        self.qemu.kill()
+    }
+}
+
+/// Reads what QEMU writes there until it ends: it stands still while nobody does.
+fn drain(socket: &UnixStream) -> anyhow::Result<()> {
+    let mut socket = socket.try_clone()?;
+    std::thread::spawn(move || io::copy(&mut socket, &mut io::sink()));
+    Ok(())
+}
+
+fn arguments(
+    hardware: &Hardware<'_>,
+    folder: &Path,
+    console_log: &Path,
+    console: &Path,
+    monitor: &Path,
+) -> anyhow::Result<Vec<String>> {
+    let mut arguments: Vec<String> = Vec::new();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
+    let forwards: String = hardware
+        .ports
+        .iter()
+        .map(|(here, there)| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}"))
+        .collect();
+    add(&["-no-reboot", "-display", "none"]);
+    add(&["-kernel", text(hardware.kernel)?, "-initrd", text(hardware.initramfs)?]);
+    add(&["-netdev", &format!("user,id=n0{forwards}")]);
+    add(&["-monitor", &format!("unix:{},server=on,wait=off", text(monitor)?)]);
+    add(&[
+        "-chardev",
+        &format!(
+            "socket,id=console,path={},server=on,wait=off,logfile={}",
+            text(console)?,
+            text(console_log)?
+        ),
+    ]);
+    let console_tty = match hardware.board {
+        Board::Virt => {
+            add(&["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);
+            add(&["-device", "virtio-net-device,netdev=n0", "-serial", "chardev:console"]);
+            "ttyAMA0"
+        }
+        Board::Pi3aPlus => {
+            add(&["-M", "raspi3ap", "-dtb", text(&pi_device_tree(folder)?)?]);
+            add(&["-device", "usb-net,netdev=n0", "-serial", "null", "-serial", "chardev:console"]);
+            "ttyS1,115200"
+        }
+    };
+    add(&["-append", &format!("console={console_tty} {}", hardware.command_line)]);
+    if let Some(card) = hardware.card {
+        add(&["-drive", &format!("if=sd,format=raw,file={}", text(card)?)]);
+    }
+    Ok(arguments)
+}
+
+/// The Pi's device tree, without the power domains that QEMU's Pi does not have: the kernel's driver for them
+/// would bring it down.
+fn pi_device_tree(folder: &Path) -> anyhow::Result<PathBuf> {
+    let original = debian::device_tree("bcm2837-rpi-3-a-plus")?;
+    let changed = folder.join("pi.dtb");
+    fs::copy(original, &changed)?;
+    for (kind, property, value) in [
+        ("s", "compatible", ["brcm,bcm2835-pm-wdt"].as_slice()),
+        ("x", "reg", &["7e100000", "114"]),
+        ("s", "reg-names", &["pm"]),
+    ] {
+        let mut fdtput = Command::new("fdtput");
+        fdtput.args(["-t", kind]).arg(&changed).args(["/soc/watchdog@7e100000", property]).args(value);
+        debian::succeed(&mut fdtput)?;
+    }
+    Ok(changed)
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("a path that is no text")
+}

@@ -1,0 +1,55 @@
+//! Mosquitto, and its own subscriber.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use crate::process::{Process, free_port, listening};
+
+/// A broker without persistence: a killed one has forgotten everything.
+pub struct Mosquitto {
+    /// Its process.
+    pub process: Process,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Mosquitto {
+    /// Starts a broker that takes everyone, and awaits that it listens.
+    pub async fn start(folder: &Path) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let config = folder.join("mosquitto.conf");
+        let settings = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n");
+        fs::write(&config, settings)?;
+        let process = Process::start("mosquitto", folder, move || {
+            // Debian keeps it out of an ordinary user's PATH.
+            let path = Path::new("/usr/sbin/mosquitto");
+            let mut command = Command::new(if path.is_file() { path } else { Path::new("mosquitto") });
+            command.arg("-c").arg(&config);
+            command
+        })?;
+        listening("Mosquitto", port).await?;
+        Ok(Self { process, port })
+    }
+
+    /// Awaits `count` messages to topics that `filter` matches, and returns their payloads.
+    pub async fn messages(
+        &self,
+        filter: &str,
+        count: usize,
+        wait_max: Duration,
+    ) -> anyhow::Result<Vec<Vec<u8>>> {
+        let subscriber = tokio::process::Command::new("mosquitto_sub")
+            .args(["-p", &self.port.to_string(), "-t", filter, "-F", "%x"])
+            .args(["-C", &count.to_string(), "-W", &wait_max.as_secs().to_string()])
+            .output()
+            .await?;
+        let payloads: Vec<Vec<u8>> =
+            String::from_utf8(subscriber.stdout)?.lines().filter_map(from_hex).collect();
+        anyhow::ensure!(payloads.len() == count, "{} of {count} messages to {filter}", payloads.len());
+        Ok(payloads)
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let pair = |at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(pair).collect()
+}
