@@ -3,10 +3,12 @@
 use std::{future::pending, sync::Arc, time::Duration};
 
 use rand::Rng;
+use rumqttc::Transport;
 use teiten_footage::{
     BootId, CameraId, Timestamp, Topic,
     topic::{OFFLINE, ONLINE},
 };
+use teiten_mqtt::TlsFiles;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
@@ -51,7 +53,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let store = Store::new(config.frames, counters.clone());
     let sink = Sink::new(config.sink.url().clone())?;
     let shared = Shared::new(store, sink, publisher.clone(), counters.clone(), boot, released_in);
-    let broker = Broker { address: config.mqtt, client_id: format!("bridge-{boot}") };
+    let transport = config.mqtt_tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
+    let broker = Broker { address: config.mqtt, transport, client_id: format!("bridge-{boot}") };
     let connection = AbortOnDropHandle::new(tokio::spawn(mqtt::run(
         broker,
         publisher.clone(),

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
     str::FromStr,
     sync::Arc,
 };
@@ -11,6 +12,7 @@ use clap::Parser;
 use reqwest::Url;
 use teiten_bucket::{Bucket, S3Args, S3Bucket, S3ConfigError};
 use teiten_footage::{WindowLength, limits::UNSTORED_BYTES_MAX};
+use teiten_mqtt::{Identity, TlsFiles};
 
 use crate::windows::Limits;
 
@@ -26,6 +28,8 @@ const _: () =
 pub struct Config {
     /// The MQTT broker.
     pub mqtt: HostPort,
+    /// TLS to the broker, if it is spoken.
+    pub mqtt_tls: Option<TlsFiles>,
     /// How long a window is: the same for every part of an installation.
     pub window: WindowLength,
     /// Where batches go.
@@ -45,7 +49,7 @@ impl Config {
         sink: impl AsRef<str>,
     ) -> Result<Self, SinkUrlError> {
         let sink = sink.as_ref().parse()?;
-        Ok(Self { mqtt: mqtt.into(), window, frames, sink, limits: Limits::default() })
+        Ok(Self { mqtt: mqtt.into(), mqtt_tls: None, window, frames, sink, limits: Limits::default() })
     }
 }
 
@@ -57,6 +61,18 @@ pub struct Args {
     /// The MQTT broker.
     #[arg(long, env = "TEITEN_MQTT", value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
     pub mqtt: HostPort,
+
+    /// Speak TLS to the broker: a PEM file with the authority that has signed its certificate.
+    #[arg(long, env = "TEITEN_MQTT_CA", value_name = "FILE")]
+    pub mqtt_ca: Option<PathBuf>,
+
+    /// The bridge's own certificate for the broker, a PEM file.
+    #[arg(long, env = "TEITEN_MQTT_CERTIFICATE", value_name = "FILE", requires_all = ["mqtt_ca", "mqtt_key"])]
+    pub mqtt_certificate: Option<PathBuf>,
+
+    /// The private key of that certificate, a PEM file.
+    #[arg(long, env = "TEITEN_MQTT_KEY", value_name = "FILE", requires_all = ["mqtt_ca", "mqtt_certificate"])]
+    pub mqtt_key: Option<PathBuf>,
 
     /// How long a window is: 500ms to 6s, a divisor of a minute; the same for every part.
     #[arg(long, env = "TEITEN_WINDOW", default_value_t = WindowLength::DEFAULT)]
@@ -84,8 +100,11 @@ impl Args {
     /// The configuration that these arguments ask for.
     pub fn into_config(self) -> Result<Config, S3ConfigError> {
         let frames = S3Bucket::new(&self.s3.config()?, &self.s3.frames_bucket);
+        let identity = self.mqtt_certificate.zip(self.mqtt_key);
+        let identity = identity.map(|(certificate, key)| Identity { certificate, key });
         Ok(Config {
             mqtt: self.mqtt,
+            mqtt_tls: self.mqtt_ca.map(|ca| TlsFiles { ca, identity }),
             window: self.window,
             frames: Arc::new(frames),
             sink: self.sink,

@@ -2,8 +2,6 @@
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use teiten_bridge::Args;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -11,19 +9,5 @@ async fn main() -> anyhow::Result<()> {
     let config = Args::parse()
         .into_config()
         .unwrap_or_else(|mistake| Args::command().error(ErrorKind::ValueValidation, mistake).exit());
-    let shutdown = CancellationToken::new();
-    tokio::spawn(cancel_on_signal(shutdown.clone())?);
-    teiten_bridge::run(config, shutdown).await
-}
-
-fn cancel_on_signal(shutdown: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        shutdown.cancel();
-    })
+    teiten_bridge::run(config, teiten_telemetry::shutdown_on_signal()?).await
 }

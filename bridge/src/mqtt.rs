@@ -11,13 +11,14 @@ use std::{
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter,
-    SubscribeReasonCode,
+    SubscribeReasonCode, Transport,
 };
 use teiten_footage::{
     Topic,
     limits::MQTT_PACKET_BYTES_MAX,
     topic::{ALL_FRAMES, ALL_STATUS},
 };
+use teiten_mqtt::Explained;
 use teiten_telemetry::Backoff;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -69,9 +70,10 @@ impl Publisher {
 }
 
 /// The broker's address and our name there.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Broker {
     pub(crate) address: HostPort,
+    pub(crate) transport: Transport,
     /// Unique to this process: of two clients with one name, each would disconnect the other for ever.
     pub(crate) client_id: String,
 }
@@ -82,6 +84,7 @@ impl Broker {
         options
             .set_clean_session(true)
             .set_keep_alive(KEEP_ALIVE)
+            .set_transport(self.transport.clone())
             .set_max_packet_size(INCOMING_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
         // A new event loop for each connection: a used one would publish again what it had pending.
         let (client, mut eventloop) = AsyncClient::new(options, OUTGOING_MAX);
@@ -155,7 +158,7 @@ async fn session(
             }
             Ok(Event::Outgoing(Outgoing::Disconnect)) => return "disconnected".to_owned(),
             Ok(_) => {}
-            Err(error) => return error.to_string(),
+            Err(error) => return Explained(&error).to_string(),
         }
     }
 }

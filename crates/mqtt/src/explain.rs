@@ -71,7 +71,9 @@ fn tls_remedy(error: &rustls::Error) -> Option<&'static str> {
             Alert::CertificateRevoked => Some("this client's certificate was revoked: make a new one"),
             _ => None,
         },
-        rustls::Error::InvalidMessage(_) => Some("this does not sound like TLS: is it the broker's TLS port?"),
+        rustls::Error::InvalidMessage(_) => {
+            Some("this does not sound like TLS: is it the broker's TLS port?")
+        }
         _ => None,
     }
 }

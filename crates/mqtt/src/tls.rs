@@ -109,9 +109,7 @@ impl fmt::Display for TlsFiles {
 fn authority(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {
-        store
-            .add(certificate)
-            .map_err(|why| TlsError::Authority { path: path.to_owned(), why })?;
+        store.add(certificate).map_err(|why| TlsError::Authority { path: path.to_owned(), why })?;
     }
     Ok(store)
 }
@@ -119,8 +117,10 @@ fn authority(path: &Path) -> Result<RootCertStore, TlsError> {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "certificate";
     let unreadable = |why| TlsError::File { path: path.to_owned(), what, why };
-    let certificates: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)?;
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(unreadable)?
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
     if certificates.is_empty() {
         return Err(TlsError::Empty { path: path.to_owned(), what });
     }

@@ -24,7 +24,7 @@ pub(crate) fn configurations(options: &Options, mqtt: SocketAddr) -> anyhow::Res
         let name = free_name(device, &cameras)?;
         cameras.push((name, Source::V4l2(V4l2 { device: device.clone(), ..V4l2::default() })));
     }
-    let broker = Broker { host: mqtt.ip().to_string(), port: mqtt.port() };
+    let broker = Broker::plain(mqtt.ip().to_string(), mqtt.port());
     Ok(cameras
         .into_iter()
         .map(|(camera, source)| Config { broker: broker.clone(), source, ..Config::new(camera) })

@@ -84,7 +84,7 @@ impl Agent {
             stamper: Stamper::new(),
             spool,
             outbox,
-            link: Link::new(config.camera.clone(), config.broker.clone()),
+            link: Link::new(config.camera.clone(), config.broker.clone())?,
             sends_backlog: true,
             counts: Counts::default(),
         };

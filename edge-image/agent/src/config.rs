@@ -6,9 +6,14 @@
 
 mod read;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use teiten_footage::CameraId;
+use teiten_mqtt::{Identity, TlsFiles};
 
 pub use read::{ConfigErrors, Mistake};
 
@@ -32,9 +37,23 @@ impl Config {
         Self { camera, broker: Broker::default(), source: Source::default(), spool: Spool::default() }
     }
 
-    /// Reads the text of a settings file; reports all mistakes together.
+    /// Reads the text of a settings file; reports all mistakes together. The names of certificates are taken
+    /// as they are.
     pub fn from_toml(text: &str) -> Result<Self, ConfigErrors> {
         read::config(text)
+    }
+
+    /// The same with the names of certificates taken from `folder` on, where the settings file is: the files of
+    /// one camera can then be carried together wherever it likes.
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        if let Some(TlsFiles { ca, identity }) = &mut self.broker.tls {
+            *ca = folder.join(&*ca);
+            if let Some(Identity { certificate, key }) = identity {
+                *certificate = folder.join(&*certificate);
+                *key = folder.join(&*key);
+            }
+        }
+        self
     }
 }
 
@@ -43,19 +62,33 @@ impl Config {
 pub struct Broker {
     /// `host`: a name or an address. Default `127.0.0.1`.
     pub host: String,
-    /// `port`. Default 1883.
+    /// `port`. Default 1883, with TLS 8883.
     pub port: u16,
+    /// `ca`, and `certificate` with `key`: PEM files. With a `ca`, TLS is spoken, and without one it is not.
+    /// Default: none.
+    pub tls: Option<TlsFiles>,
+}
+
+impl Broker {
+    pub(crate) const PORT: u16 = 1883;
+    pub(crate) const TLS_PORT: u16 = 8883;
+
+    /// The broker at `host` and `port`, without TLS.
+    pub fn plain(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, tls: None }
+    }
 }
 
 impl Default for Broker {
     fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: 1883 }
+        Self::plain("127.0.0.1", Self::PORT)
     }
 }
 
 impl fmt::Display for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        write!(f, "{}:{}", self.host, self.port)?;
+        self.tls.as_ref().map_or(Ok(()), |tls| write!(f, " by {tls}"))
     }
 }
 

@@ -14,13 +14,14 @@ use std::{
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
-    QoS, SubscribeFilter, SubscribeReasonCode,
+    QoS, SubscribeFilter, SubscribeReasonCode, Transport,
 };
 use teiten_footage::{
     CameraId, FrameId, Stored, Topic,
     limits::MQTT_PACKET_BYTES_MAX,
     topic::{OFFLINE, ONLINE},
 };
+use teiten_mqtt::{Explained, TlsError, TlsFiles};
 use teiten_telemetry::Backoff;
 use tokio::{
     sync::mpsc,
@@ -71,6 +72,7 @@ pub(crate) enum Signal {
 pub(crate) struct Link {
     camera: CameraId,
     broker: Broker,
+    transport: Transport,
     backoff: Backoff,
     state: State,
     /// Whether the present trouble is in the log.
@@ -84,14 +86,19 @@ enum State {
 
 impl Link {
     /// A link that connects as soon as [`Link::next`] is waited for.
-    pub(crate) fn new(camera: CameraId, broker: Broker) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If the broker's certificates cannot be used.
+    pub(crate) fn new(camera: CameraId, broker: Broker) -> Result<Self, TlsError> {
+        let transport = broker.tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
+        Ok(Self {
             camera,
             broker,
+            transport,
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             state: State::Waiting { until: Instant::now() },
             trouble_known: false,
-        }
+        })
     }
 
     /// The next signal. Cancel-safe.
@@ -100,7 +107,11 @@ impl Link {
             match &mut self.state {
                 State::Waiting { until } => {
                     sleep_until(*until).await;
-                    self.state = State::Open(Box::new(Connection::open(&self.camera, &self.broker)));
+                    self.state = State::Open(Box::new(Connection::open(
+                        &self.camera,
+                        &self.broker,
+                        self.transport.clone(),
+                    )));
                 }
                 State::Open(connection) => match connection.next().await {
                     Ok(signal) => {
@@ -157,7 +168,7 @@ impl Link {
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error(transparent)]
+    #[error("{}", Explained(.0))]
     Connection(Box<ConnectionError>),
     #[error("nothing heard for {} s", SILENCE_MAX.as_secs())]
     Silent,
@@ -193,7 +204,7 @@ struct Topics {
 }
 
 impl Connection {
-    fn open(camera: &CameraId, broker: &Broker) -> Self {
+    fn open(camera: &CameraId, broker: &Broker, transport: Transport) -> Self {
         let topics = Topics {
             frame: Topic::Frame(camera.clone()).to_string(),
             status: Topic::Status(camera.clone()).to_string(),
@@ -208,6 +219,7 @@ impl Connection {
             .set_keep_alive(KEEP_ALIVE)
             .set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX)
             .set_inflight(1024)
+            .set_transport(transport)
             .set_last_will(LastWill::new(&topics.status, OFFLINE, QoS::AtLeastOnce, true));
         let (client, mut event_loop) = AsyncClient::new(options, QUEUE_MESSAGES);
         event_loop.network_options.set_tcp_nodelay(true);

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use teiten_agent::Config;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// Captures pictures, keeps them until they are stored, and publishes them over MQTT.
 #[derive(Parser)]
@@ -30,6 +28,9 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let config = read(&arguments.config)?;
     if let Some(Command::Check) = arguments.command {
+        if let Some(tls) = &config.broker.tls {
+            tls.transport().context("broker")?;
+        }
         println!(
             "{}: camera {}, {}, broker {}",
             arguments.config.display(),
@@ -40,26 +41,12 @@ async fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     teiten_telemetry::init();
-    let shutdown = CancellationToken::new();
-    stop_on_signals(&shutdown)?;
-    teiten_agent::run(config, shutdown).await
+    teiten_agent::run(config, teiten_telemetry::shutdown_on_signal()?).await
 }
 
 fn read(path: &Path) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("the settings file {} cannot be read", path.display()))?;
-    Config::from_toml(&text).with_context(|| path.display().to_string())
-}
-
-/// SIGTERM and SIGINT stop the agent gracefully.
-fn stop_on_signals(shutdown: &CancellationToken) -> anyhow::Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind).context("signals cannot be handled")?;
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            signals.recv().await;
-            shutdown.cancel();
-        });
-    }
-    Ok(())
+    let config = Config::from_toml(&text).with_context(|| path.display().to_string())?;
+    Ok(config.in_folder(path.parent().unwrap_or(Path::new(""))))
 }

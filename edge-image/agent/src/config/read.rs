@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use teiten_footage::CameraId;
+use teiten_mqtt::{Identity, TlsFiles};
 use toml::{Table, Value};
 
 use super::{
@@ -76,11 +77,35 @@ fn broker(mut section: Section<'_>) -> Option<Broker> {
         let usable = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
         usable.then(|| host.to_owned())
     });
-    let port = section.or("port", default.port, "a port number from 1 to 65535", |value| {
+    let tls = tls(&mut section);
+    let with_tls = tls.as_ref().is_some_and(Option::is_some);
+    let default = if with_tls { Broker::TLS_PORT } else { Broker::PORT };
+    let port = section.or("port", default, "a port number from 1 to 65535", |value| {
         u16::try_from(value.as_integer()?).ok().filter(|port| *port != 0)
     });
     section.finish();
-    Some(Broker { host: host?, port: port? })
+    Some(Broker { host: host?, port: port?, tls: tls? })
+}
+
+/// `ca`, and `certificate` with `key`.
+fn tls(section: &mut Section<'_>) -> Option<Option<TlsFiles>> {
+    const FILE: &str = "the name of a PEM file";
+    let mut file = |key| section.or(key, None, FILE, |value| path(value).map(Some));
+    let (ca, certificate, key) = (file("ca"), file("certificate"), file("key"));
+    let (ca, certificate, key) = (ca?, certificate?, key?);
+    let together = "set certificate and key together, with ca, or leave them out together";
+    let lacking = match (&ca, &certificate, &key) {
+        (None, None, None) | (Some(_), None, None) | (Some(_), Some(_), Some(_)) => None,
+        (_, None, Some(_)) => Some("certificate"),
+        (_, Some(_), None) => Some("key"),
+        (None, Some(_), Some(_)) => Some("ca"),
+    };
+    if let Some(lacking) = lacking {
+        section.mistake(lacking, format!("missing, {together}"));
+        return None;
+    }
+    let identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
+    Some(ca.map(|ca| TlsFiles { ca, identity }))
 }
 
 fn source(mut section: Section<'_>) -> Option<Source> {
@@ -305,11 +330,42 @@ mod tests {
         assert_eq!(
             read,
             [
+                Config {
+                    broker: Broker {
+                        host: "broker.example.org".to_owned(),
+                        port: 8883,
+                        tls: Some(TlsFiles {
+                            ca: "ca.pem".into(),
+                            identity: Some(Identity {
+                                certificate: "certificate.pem".into(),
+                                key: "key.pem".into(),
+                            }),
+                        }),
+                    },
+                    ..front_door()
+                },
                 source(Source::Footage(Footage::new("/var/lib/teiten/footage"))),
                 source(Source::V4l2(V4l2::default())),
                 Config { spool: Spool::directory("/var/lib/teiten/spool"), ..front_door() },
             ]
         );
+    }
+
+    #[test]
+    fn certificates_lie_beside_the_settings_and_move_the_port() {
+        let text = "camera = \"a\"\n[broker]\nca = \"ca.pem\"\ncertificate = \"c.pem\"\nkey = \"/k.pem\"";
+        let broker = config(text).unwrap().in_folder(std::path::Path::new("/card")).broker;
+        assert_eq!(broker.port, 8883);
+        let identity = Identity { certificate: "/card/c.pem".into(), key: "/k.pem".into() };
+        assert_eq!(broker.tls, Some(TlsFiles { ca: "/card/ca.pem".into(), identity: Some(identity) }));
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_or_its_authority_is_a_mistake() {
+        let text = |lines: &str| format!("camera = \"a\"\n[broker]\n{lines}");
+        assert_eq!(mistakes(&text("ca = \"ca.pem\"\ncertificate = \"c.pem\"")), ["broker.key"]);
+        assert_eq!(mistakes(&text("key = \"k.pem\"")), ["broker.certificate"]);
+        assert_eq!(mistakes(&text("certificate = \"c.pem\"\nkey = \"k.pem\"")), ["broker.ca"]);
     }
 
     #[test]

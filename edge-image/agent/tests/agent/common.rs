@@ -240,7 +240,7 @@ impl Agent {
 }
 
 pub(crate) fn config(port: u16) -> Config {
-    Config { broker: Broker { host: "127.0.0.1".to_owned(), port }, ..Config::new(camera()) }
+    Config { broker: Broker::plain("127.0.0.1", port), ..Config::new(camera()) }
 }
 
 /// Footage whose pictures show 1, 2, 3, … ms after 1970 ([`shown`]), in a directory.
