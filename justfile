@@ -57,6 +57,10 @@ bench: _test-tools viewer
 conformance URL: _build-tools
     cargo run --quiet -p teiten-bucket --bin teiten-conformance -- {{ URL }}
 
+# Makes a camera's certificate and ready settings in cameras/: ./just camera add NAME [--help]
+camera *ARGS: _build-tools
+    cargo run --quiet -p teiten-owner -- camera {{ ARGS }}
+
 # Builds the viewer's page into viewer/dist.
 viewer: (_npm-install "viewer")
     @cd viewer && npm run --silent build
@@ -65,7 +69,7 @@ _build-tools:
     @scripts/need rust cc cmake nasm
 
 _test-tools: _build-tools (_npm-install "tests/browser")
-    @scripts/need ffmpeg mosquitto mosquitto-clients chromium
+    @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl
     @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler
 
 _npm-install FOLDER:

@@ -1,0 +1,212 @@
+//! The owner's certificate authority and what it signs: the broker's server certificate, the client
+//! certificates of the bridge and of each camera (X.509 v3, RFC 5280; ECDSA P-256; PEM, RFC 7468).
+//!
+//! Every certificate is valid from 2020 on. A Raspberry Pi has no clock of its own: it may have to check the
+//! broker's certificate with a time that is older than the certificate, and 2020 is the earliest time that any
+//! part of Teiten believes.
+
+use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
+};
+use teiten_footage::{CameraId, Timestamp};
+
+/// The common name of the bridge's client certificate. It has a dot, so no camera can have it.
+pub const BRIDGE: &str = "bridge.teiten";
+
+/// The authority's own name in the certificates it signs.
+const AUTHORITY: &str = "Teiten cameras";
+
+const YEAR: Duration = Duration::from_secs(31_556_952);
+/// Longer than any camera hangs: a new authority means visiting each of them.
+const AUTHORITY_LIFETIME: Duration = YEAR.saturating_mul(30);
+/// A camera under a roof has to be reached with a ladder.
+const LIFETIME: Duration = YEAR.saturating_mul(10);
+
+/// A certificate and its private key, as PEM.
+#[derive(Clone)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key, PKCS #8.
+    pub key: String,
+}
+
+/// Without the key.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+/// How a camera reaches its broker: a DNS name or an IP address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerHost(Host);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Host {
+    Name(String),
+    Address(IpAddr),
+}
+
+/// What is no [`BrokerHost`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither a host name nor an IP address (without a port)")]
+pub struct BrokerHostError(String);
+
+impl FromStr for BrokerHost {
+    type Err = BrokerHostError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(address) = text.trim_start_matches('[').trim_end_matches(']').parse() {
+            return Ok(Self(Host::Address(address)));
+        }
+        let label = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        // A last label of digits alone is a mistyped address (RFC 3696 §2).
+        let numeric =
+            text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+        if text.len() <= 253 && text.split('.').all(label) && !numeric {
+            Ok(Self(Host::Name(text.to_ascii_lowercase())))
+        } else {
+            Err(BrokerHostError(text.chars().take(80).collect()))
+        }
+    }
+}
+
+/// As a settings file has it: an IPv6 address in square brackets.
+impl fmt::Display for BrokerHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Host::Name(name) => f.write_str(name),
+            Host::Address(IpAddr::V4(address)) => address.fmt(f),
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+/// The owner's certificate authority.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new authority with a new key. What [`Identity`] holds is all of it.
+    pub fn create(now: Timestamp) -> Result<Identity, rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let mut params = authority(now);
+        params.serial_number = Some(serial());
+        let certificate = params.self_signed(&key)?.pem();
+        Ok(Identity { certificate, key: key.serialize_pem() })
+    }
+
+    /// The authority whose private key is `key` (PEM).
+    pub fn from_key(key: &str) -> Result<Self, rcgen::Error> {
+        // Only its name and key go into what it signs, so its own certificate need not be read.
+        Ok(Self { issuer: Issuer::new(authority(Timestamp::Y2020), KeyPair::from_pem(key)?) })
+    }
+
+    /// The broker's server certificate, good for each of `hosts`.
+    pub fn broker(&self, hosts: &[BrokerHost], now: Timestamp) -> Result<Identity, rcgen::Error> {
+        let mut params = leaf("broker.teiten", ExtendedKeyUsagePurpose::ServerAuth, now);
+        for host in hosts {
+            params.subject_alt_names.push(match &host.0 {
+                Host::Name(name) => SanType::DnsName(name.as_str().try_into()?),
+                Host::Address(address) => SanType::IpAddress(*address),
+            });
+        }
+        self.sign(params)
+    }
+
+    /// The bridge's client certificate.
+    pub fn bridge(&self, now: Timestamp) -> Result<Identity, rcgen::Error> {
+        self.client(BRIDGE, now)
+    }
+
+    /// A camera's client certificate: its common name is the camera's.
+    pub fn camera(&self, camera: &CameraId, now: Timestamp) -> Result<Identity, rcgen::Error> {
+        self.client(camera.as_str(), now)
+    }
+
+    fn client(&self, name: &str, now: Timestamp) -> Result<Identity, rcgen::Error> {
+        let mut params = leaf(name, ExtendedKeyUsagePurpose::ClientAuth, now);
+        params.subject_alt_names.push(SanType::DnsName(name.try_into()?));
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Result<Identity, rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(Identity { certificate, key: key.serialize_pem() })
+    }
+}
+
+fn authority(now: Timestamp) -> CertificateParams {
+    let mut params = named(AUTHORITY, AUTHORITY_LIFETIME, now);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn leaf(name: &str, usage: ExtendedKeyUsagePurpose, now: Timestamp) -> CertificateParams {
+    let mut params = named(name, LIFETIME, now);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![usage];
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(serial());
+    params
+}
+
+fn named(name: &str, lifetime: Duration, now: Timestamp) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    let since_1970 = Duration::from_secs(now.unix_micros() / 1_000_000);
+    params.not_after = date_time_ymd(1970, 1, 1) + since_1970 + lifetime;
+    params
+}
+
+/// Positive, at most 20 octets and unforeseeable (RFC 5280 §4.1.2.2).
+fn serial() -> SerialNumber {
+    let mut bytes: [u8; 16] = rand::random();
+    bytes[0] = bytes[0] & 0x7F | 0x40;
+    SerialNumber::from(bytes.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_a_name_or_an_address() {
+        for (given, shown) in [
+            ("192.168.1.10", "192.168.1.10"),
+            ("MQTT.home", "mqtt.home"),
+            ("broker", "broker"),
+            ("fd00::1", "[fd00::1]"),
+            ("[fd00::1]", "[fd00::1]"),
+        ] {
+            assert_eq!(given.parse::<BrokerHost>().map(|host| host.to_string()), Ok(shown.to_owned()));
+        }
+        for wrong in
+            ["", "a b", "host:8883", "192.168.1.300", "192.168.1", "-a", "a..b", "mqtt://a", "*.home"]
+        {
+            assert!(wrong.parse::<BrokerHost>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn debug_output_has_no_private_key() {
+        let identity = Authority::create(Timestamp::Y2020).unwrap();
+        assert!(identity.key.contains("PRIVATE KEY") && !format!("{identity:?}").contains("PRIVATE KEY"));
+    }
+}

@@ -1,0 +1,200 @@
+//! The owner's folder, kept outside of version control: the authority, the certificates of broker and bridge,
+//! and for each camera the folder of files that goes onto its card.
+//!
+//! ```text
+//! cameras/owner.toml                                    what was last told: broker, Wi-Fi
+//! cameras/ca.teiten/{ca.pem,key.pem}                    the authority
+//! cameras/broker.teiten/{ca,certificate,key}.pem        for the broker
+//! cameras/bridge.teiten/{ca,certificate,key}.pem        for the bridge
+//! cameras/NAME/{teiten.toml,ca.pem,certificate.pem,key.pem}   for the card of NAME
+//! ```
+//!
+//! A camera's name has no dot, so the names cannot meet.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{ErrorKind, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
+use teiten_footage::{CameraId, Timestamp};
+
+use crate::{
+    authority::{Authority, BrokerHost, Identity},
+    settings::{self, Wifi},
+};
+
+/// The port of MQTT over TLS, as registered.
+pub const TLS_PORT: u16 = 8883;
+
+/// The files of a camera's card, in the order in which they are useful to look at.
+pub const CARD_FILES: [&str; 4] = ["teiten.toml", "ca.pem", "certificate.pem", "key.pem"];
+
+/// What is the same for all cameras of an owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    /// The broker's names and addresses, in the order in which they were told. Its certificate is good for all
+    /// of them; cameras use the first.
+    pub broker: Vec<String>,
+    /// The broker's port.
+    pub port: u16,
+    /// The wireless network; none for cameras on a cable.
+    pub wifi: Option<Wifi>,
+}
+
+/// The owner's folder.
+pub struct Cameras {
+    folder: PathBuf,
+}
+
+/// What adding a camera did beside it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The folder of files for its card.
+    pub folder: PathBuf,
+    /// Whether the broker has a new certificate, which must be installed.
+    pub broker_renewed: bool,
+}
+
+impl Cameras {
+    /// The owner's folder at `folder`, which need not be there yet.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// What was last told; `None` before the first camera.
+    pub fn home(&self) -> anyhow::Result<Option<Home>> {
+        let path = self.folder.join("owner.toml");
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.with_context(|| format!("{} cannot be read", path.display()))?,
+        };
+        toml::from_str(&text).map(Some).with_context(|| path.display().to_string())
+    }
+
+    /// The folder of files for the card of `camera`.
+    pub fn card(&self, camera: &CameraId) -> PathBuf {
+        self.folder.join(camera.as_str())
+    }
+
+    /// Makes what is missing, and the folder of `camera`. One that is there is refused, or with `renew` gets a
+    /// new certificate; its settings stay as they are.
+    pub fn add(&self, camera: &CameraId, home: &Home, renew: bool, now: Timestamp) -> anyhow::Result<Added> {
+        let card = self.card(camera);
+        let exists = card.exists();
+        ensure!(
+            renew || !exists,
+            "the camera {camera} is there already, in {}. Take another name, or give it a new certificate with \
+             --renew (its settings stay as they are)",
+            card.display()
+        );
+        ensure!(exists || !renew, "there is no camera {camera} in {} to renew", self.folder.display());
+        let hosts = home
+            .broker
+            .iter()
+            .map(|host| host.parse::<BrokerHost>())
+            .collect::<Result<Vec<_>, _>>()
+            .context("the broker")?;
+        let Some(host) = hosts.first() else { bail!("the broker's name or address is missing") };
+        let text = settings::ready(camera, host, home.port, home.wifi.as_ref());
+        teiten_agent::Config::from_toml(&text).context("a camera would not accept this")?;
+
+        make_folder(&self.folder)?;
+        let authority = self.authority(now)?;
+        let broker_renewed = self.broker(&authority, home, &hosts, now)?;
+        self.keep("bridge.teiten", || authority.bridge(now))?;
+        let identity = authority.camera(camera, now)?;
+        if exists {
+            self.write_identity(&card, &identity)?;
+        } else {
+            // All or nothing: a folder that is there is complete.
+            let unfinished = self.folder.join(format!("{camera}.unfinished"));
+            make_folder(&unfinished)?;
+            write(&unfinished.join("teiten.toml"), &text)?;
+            self.write_identity(&unfinished, &identity)?;
+            fs::rename(&unfinished, &card).with_context(|| format!("{} cannot be made", card.display()))?;
+        }
+        write(&self.folder.join("owner.toml"), &toml::to_string(home)?)?;
+        Ok(Added { folder: card, broker_renewed })
+    }
+
+    fn authority(&self, now: Timestamp) -> anyhow::Result<Authority> {
+        let folder = self.folder.join("ca.teiten");
+        let key = folder.join("key.pem");
+        if !key.exists() {
+            ensure!(
+                !self.folder.join("owner.toml").exists(),
+                "{} is gone, and every camera trusts it alone: put it back from a copy",
+                key.display()
+            );
+            let Identity { certificate, key: private } = Authority::create(now)?;
+            make_folder(&folder)?;
+            write(&folder.join("ca.pem"), &certificate)?;
+            write(&key, &private)?;
+        }
+        Authority::from_key(&read(&key)?).with_context(|| format!("{} is no private key", key.display()))
+    }
+
+    /// The broker's certificate, made if it is missing or not good for all hosts.
+    fn broker(
+        &self,
+        authority: &Authority,
+        home: &Home,
+        hosts: &[BrokerHost],
+        now: Timestamp,
+    ) -> anyhow::Result<bool> {
+        let told = self.home()?.map(|home| home.broker).unwrap_or_default();
+        let folder = self.folder.join("broker.teiten");
+        if folder.join("certificate.pem").exists() && home.broker.iter().all(|host| told.contains(host)) {
+            return Ok(false);
+        }
+        make_folder(&folder)?;
+        self.write_identity(&folder, &authority.broker(hosts, now)?)?;
+        Ok(true)
+    }
+
+    fn keep(&self, name: &str, make: impl FnOnce() -> Result<Identity, rcgen::Error>) -> anyhow::Result<()> {
+        let folder = self.folder.join(name);
+        if folder.join("certificate.pem").exists() {
+            return Ok(());
+        }
+        make_folder(&folder)?;
+        self.write_identity(&folder, &make()?)
+    }
+
+    /// The key first, the certificate last: where there is a certificate, the rest is there too.
+    fn write_identity(&self, folder: &Path, identity: &Identity) -> anyhow::Result<()> {
+        write(&folder.join("ca.pem"), &read(&self.folder.join("ca.teiten/ca.pem"))?)?;
+        write(&folder.join("key.pem"), &identity.key)?;
+        write(&folder.join("certificate.pem"), &identity.certificate)
+    }
+}
+
+fn make_folder(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("{} cannot be made", path.display()))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// Replaces a file as a whole; only its owner can read it.
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let result = (|| {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    })();
+    result.with_context(|| format!("{} cannot be written", path.display()))
+}

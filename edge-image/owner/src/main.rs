@@ -1,0 +1,137 @@
+//! The owner's desk as a program.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, ensure};
+use clap::{Args, Parser, Subcommand};
+use teiten_footage::CameraId;
+use teiten_owner::{
+    Wifi,
+    authority::BrokerHost,
+    cameras::{Cameras, Home, TLS_PORT},
+};
+
+/// Makes cameras' certificates and settings, and writes cards.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Your folder: the authority's key is in it. Keep a copy of it in a safe place.
+    #[arg(long, global = true, env = "TEITEN_CAMERAS", default_value = "cameras")]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Cameras: their certificates and settings.
+    #[command(subcommand)]
+    Camera(Camera),
+}
+
+#[derive(Subcommand)]
+enum Camera {
+    /// Makes a camera's certificate and its ready settings. What is not given is as it was for the last camera,
+    /// or asked.
+    Add(Add),
+}
+
+#[derive(Args)]
+struct Add {
+    /// The camera's name: 1 to 63 lower-case letters, digits and hyphens.
+    name: CameraId,
+    /// A name or address of your MQTT broker; the first is the one that the camera uses. May be given again.
+    #[arg(long)]
+    broker: Vec<BrokerHost>,
+    /// The broker's port for TLS.
+    #[arg(long)]
+    port: Option<u16>,
+    /// The wireless network's name; empty for a camera on a cable.
+    #[arg(long)]
+    wifi: Option<String>,
+    /// The wireless network's password.
+    #[arg(long, requires = "wifi", env = "TEITEN_WIFI_PASSWORD", hide_env_values = true)]
+    wifi_password: Option<String>,
+    /// The country that the camera is in, as two letters (DE, US, …): its rules for Wi-Fi hold.
+    #[arg(long, requires = "wifi")]
+    country: Option<String>,
+    /// Gives a camera that is there a new certificate.
+    #[arg(long)]
+    renew: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Arguments { folder, command } = Arguments::parse();
+    let cameras = Cameras::at(folder);
+    match command {
+        Command::Camera(Camera::Add(arguments)) => add(&cameras, &arguments),
+    }
+}
+
+fn add(cameras: &Cameras, arguments: &Add) -> anyhow::Result<()> {
+    let home = home(arguments, cameras.home()?)?;
+    let added = cameras.add(&arguments.name, &home, arguments.renew, teiten_telemetry::now())?;
+    println!("{} is ready for its card: ./just flash DEVICE {}", added.folder.display(), arguments.name);
+    println!("Its settings are in teiten.toml there; the key in key.pem is the camera's identity.");
+    if added.broker_renewed {
+        let broker = added.folder.with_file_name("broker.teiten");
+        println!("The broker has a new certificate for {}:", home.broker.join(", "));
+        println!("give it the files of {} and ask clients for a certificate.", broker.display());
+    }
+    Ok(())
+}
+
+/// What the arguments say, else what was last told, else what the owner answers.
+fn home(arguments: &Add, last: Option<Home>) -> anyhow::Result<Home> {
+    let mut home = match last {
+        Some(home) => home,
+        None => Home {
+            broker: match arguments.broker.is_empty() {
+                true => vec![ask("Your MQTT broker's name or address", "--broker")?],
+                false => Vec::new(),
+            },
+            port: TLS_PORT,
+            wifi: match arguments.wifi {
+                None => {
+                    wifi(ask("Wi-Fi network (empty: the camera is on a cable)", "--wifi \"\"")?, arguments)?
+                }
+                Some(_) => None,
+            },
+        },
+    };
+    for host in arguments.broker.iter().rev() {
+        home.broker.retain(|known| *known != host.to_string());
+        home.broker.insert(0, host.to_string());
+    }
+    home.port = arguments.port.unwrap_or(home.port);
+    if let Some(network) = &arguments.wifi {
+        home.wifi = wifi(network.clone(), arguments)?;
+    }
+    Ok(home)
+}
+
+fn wifi(network: String, arguments: &Add) -> anyhow::Result<Option<Wifi>> {
+    if network.is_empty() {
+        return Ok(None);
+    }
+    let given =
+        |value: &Option<String>, question, flag| value.clone().map_or_else(|| ask(question, flag), Ok);
+    Ok(Some(Wifi {
+        network,
+        password: given(&arguments.wifi_password, "Its password (shown as you type)", "--wifi-password")?,
+        country: given(&arguments.country, "Country, as two letters", "--country")?.to_ascii_uppercase(),
+    }))
+}
+
+/// Asks on the terminal; without one, `flag` is what is missing.
+fn ask(question: &str, flag: &str) -> anyhow::Result<String> {
+    ensure!(io::stdin().is_terminal(), "missing: {flag}");
+    eprint!("{question}: ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
+    Ok(answer.trim().to_owned())
+}

@@ -1,0 +1,211 @@
+//! A camera that was added, as its agent and a real broker see it.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use teiten_footage::{CameraId, Timestamp};
+use teiten_owner::cameras::{CARD_FILES, Cameras, Home};
+
+const NOW: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
+
+fn camera(name: &str) -> CameraId {
+    CameraId::new(name).unwrap()
+}
+
+fn home(broker: &[&str]) -> Home {
+    Home { broker: broker.iter().map(|host| (*host).to_owned()).collect(), port: 8883, wifi: None }
+}
+
+fn openssl(arguments: &[&str], folder: &Path) -> String {
+    let output = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn an_agent_accepts_the_ready_settings() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path().join("cameras"));
+    let added = cameras.add(&camera("yard"), &home(&["192.168.1.10"]), false, NOW).unwrap();
+    let text = fs::read_to_string(added.folder.join("teiten.toml")).unwrap();
+    let config = teiten_agent::Config::from_toml(&text).unwrap().in_folder(&added.folder);
+    assert_eq!((config.camera.as_str(), config.broker.host.as_str()), ("yard", "192.168.1.10"));
+    let tls = config.broker.tls.unwrap();
+    let identity = tls.identity.unwrap();
+    for file in [tls.ca, identity.certificate, identity.key] {
+        assert!(file.is_file(), "{}", file.display());
+    }
+}
+
+#[test]
+fn only_the_owner_can_read_what_is_made() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path().join("cameras"));
+    let added = cameras.add(&camera("yard"), &home(&["mqtt.home"]), false, NOW).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&added.folder), 0o700);
+    for file in CARD_FILES {
+        assert_eq!(mode(&added.folder.join(file)), 0o600, "{file}");
+    }
+    assert_eq!(fs::read_dir(&added.folder).unwrap().count(), CARD_FILES.len());
+    assert_eq!(mode(&place.path().join("cameras/ca.teiten/key.pem")), 0o600);
+}
+
+#[test]
+fn certificates_are_good_for_a_clock_of_2020_and_for_ten_years() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    let added = cameras.add(&camera("yard"), &home(&["mqtt.home", "192.168.1.10"]), false, NOW).unwrap();
+    let shown = openssl(
+        &["x509", "-in", "certificate.pem", "-noout", "-subject", "-startdate", "-enddate"],
+        &added.folder,
+    );
+    for expected in ["CN = yard", "Jan  1 00:00:00 2020 GMT", " 2036 GMT"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
+    openssl(
+        &["verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", "ca.pem", "certificate.pem"],
+        &added.folder,
+    );
+    let broker = place.path().join("broker.teiten");
+    for host in [["-verify_hostname", "mqtt.home"], ["-verify_ip", "192.168.1.10"]] {
+        let purpose = ["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem"];
+        openssl(&[&purpose[..], &host, &["certificate.pem"]].concat(), &broker);
+    }
+}
+
+#[test]
+fn a_name_that_is_there_is_refused_until_it_is_renewed_and_keeps_its_settings() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    let (yard, home) = (camera("yard"), home(&["mqtt.home"]));
+    assert!(cameras.add(&yard, &home, true, NOW).unwrap_err().to_string().contains("no camera yard"));
+    let added = cameras.add(&yard, &home, false, NOW).unwrap();
+    let refused = cameras.add(&yard, &home, false, NOW).unwrap_err().to_string();
+    assert!(refused.contains("--renew"), "{refused}");
+
+    let settings = added.folder.join("teiten.toml");
+    let edited = fs::read_to_string(&settings).unwrap() + "# mine\n";
+    fs::write(&settings, &edited).unwrap();
+    let before = fs::read_to_string(added.folder.join("certificate.pem")).unwrap();
+    cameras.add(&yard, &home, true, NOW).unwrap();
+    assert_ne!(fs::read_to_string(added.folder.join("certificate.pem")).unwrap(), before);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), edited);
+}
+
+#[test]
+fn the_brokers_certificate_is_renewed_when_it_has_a_new_name_only() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    let add = |name: &str, hosts: &[&str]| {
+        cameras.add(&camera(name), &home(hosts), false, NOW).unwrap().broker_renewed
+    };
+    assert!(add("a", &["mqtt.home"]));
+    assert!(!add("b", &["mqtt.home"]));
+    assert!(add("c", &["192.168.1.10", "mqtt.home"]));
+    assert!(!add("d", &["mqtt.home", "192.168.1.10"]));
+}
+
+#[test]
+fn a_lost_authority_is_not_replaced_silently() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    cameras.add(&camera("a"), &home(&["mqtt.home"]), false, NOW).unwrap();
+    fs::remove_file(place.path().join("ca.teiten/key.pem")).unwrap();
+    let error = cameras.add(&camera("b"), &home(&["mqtt.home"]), false, NOW).unwrap_err();
+    assert!(error.to_string().contains("put it back"), "{error}");
+}
+
+#[test]
+fn a_broker_that_asks_for_certificates_takes_the_camera_and_knows_its_name() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path().join("cameras"));
+    let added = cameras.add(&camera("yard"), &home(&["127.0.0.1"]), false, NOW).unwrap();
+    let stranger = Cameras::at(place.path().join("others"));
+    let stranger = stranger.add(&camera("yard"), &home(&["127.0.0.1"]), false, NOW).unwrap();
+    let broker = Mosquitto::start(place.path(), &place.path().join("cameras/broker.teiten"));
+
+    let own = broker.publish(&added.folder, &added.folder, "teiten/yard/frame");
+    assert!(own.status.success(), "{}", String::from_utf8_lossy(&own.stderr));
+    assert!(broker.log_says("u'yard'"), "{}", broker.log());
+    let foreign = broker.publish(&added.folder, &stranger.folder, "teiten/yard/frame");
+    assert!(!foreign.status.success());
+}
+
+/// A broker that takes nobody without a certificate of the owner's authority.
+struct Mosquitto {
+    process: Child,
+    port: u16,
+    log: std::path::PathBuf,
+}
+
+impl Mosquitto {
+    fn start(place: &Path, files: &Path) -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let (settings, log) = (place.join("mosquitto.conf"), place.join("mosquitto.log"));
+        let text = format!(
+            "user root\nlistener {port} 127.0.0.1\ncafile {files}/ca.pem\ncertfile {files}/certificate.pem\n\
+             keyfile {files}/key.pem\nrequire_certificate true\nuse_identity_as_username true\n",
+            files = files.display()
+        );
+        fs::write(&settings, text).unwrap();
+        // Debian puts it where only root's PATH leads.
+        let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+        let process = Command::new("mosquitto")
+            .arg("-v")
+            .arg("-c")
+            .arg(&settings)
+            .env("PATH", path)
+            .stderr(fs::File::create(&log).unwrap())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let broker = Self { process, port, log };
+        broker.eventually(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+        broker
+    }
+
+    fn publish(&self, authority: &Path, identity: &Path, topic: &str) -> Output {
+        Command::new("mosquitto_pub")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-m", "x"])
+            .arg("--cafile")
+            .arg(authority.join("ca.pem"))
+            .arg("--cert")
+            .arg(identity.join("certificate.pem"))
+            .arg("--key")
+            .arg(identity.join("key.pem"))
+            .output()
+            .unwrap()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn log_says(&self, text: &str) -> bool {
+        self.eventually(|| self.log().contains(text))
+    }
+
+    fn eventually(&self, condition: impl Fn() -> bool) -> bool {
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) {
+            if condition() {
+                return true;
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        false
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _gone = self.process.kill().and_then(|()| self.process.wait());
+    }
+}
