@@ -61,6 +61,11 @@ conformance URL: _build-tools
 camera *ARGS: _build-tools
     cargo run --quiet -p teiten-owner -- camera {{ ARGS }}
 
+# Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME [--image FILE] [--force] [--yes]
+flash *ARGS: _build-tools
+    @scripts/need mtools
+    cargo run --quiet -p teiten-owner -- flash {{ ARGS }}
+
 # Builds the viewer's page into viewer/dist.
 viewer: (_npm-install "viewer")
     @cd viewer && npm run --silent build
@@ -69,7 +74,7 @@ _build-tools:
     @scripts/need rust cc cmake nasm
 
 _test-tools: _build-tools (_npm-install "tests/browser")
-    @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl
+    @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools
     @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler
 
 _npm-install FOLDER:

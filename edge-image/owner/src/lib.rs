@@ -3,6 +3,7 @@
 
 pub mod authority;
 pub mod cameras;
+pub mod flash;
 mod settings;
 
 pub use settings::Wifi;

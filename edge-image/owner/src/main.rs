@@ -1,17 +1,20 @@
 //! The owner's desk as a program.
 
 use std::{
+    fs,
     io::{self, IsTerminal as _, Write as _},
+    os::unix::fs::FileTypeExt as _,
     path::PathBuf,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use teiten_footage::CameraId;
 use teiten_owner::{
     Wifi,
     authority::BrokerHost,
-    cameras::{Cameras, Home, TLS_PORT},
+    cameras::{CARD_FILES, Cameras, Home, TLS_PORT},
+    flash::{Objection, System, prepare, verdict, write},
 };
 
 /// Makes cameras' certificates and settings, and writes cards.
@@ -30,6 +33,25 @@ enum Command {
     /// Cameras: their certificates and settings.
     #[command(subcommand)]
     Camera(Camera),
+    /// Writes an image and a camera's settings onto a card, and reads it back.
+    Flash(Flash),
+}
+
+#[derive(Args)]
+struct Flash {
+    /// The card: a whole disk such as /dev/sdb or /dev/mmcblk0, or a file.
+    device: PathBuf,
+    /// The camera, made by `camera add`.
+    name: CameraId,
+    /// The image to write.
+    #[arg(long, default_value = "artifacts/image/teiten.img")]
+    image: PathBuf,
+    /// Writes even to a disk that is mounted, in use or not removable.
+    #[arg(long)]
+    force: bool,
+    /// Does not ask.
+    #[arg(long)]
+    yes: bool,
 }
 
 #[derive(Subcommand)]
@@ -68,6 +90,7 @@ fn main() -> anyhow::Result<()> {
     let cameras = Cameras::at(folder);
     match command {
         Command::Camera(Camera::Add(arguments)) => add(&cameras, &arguments),
+        Command::Flash(arguments) => flash(&cameras, &arguments),
     }
 }
 
@@ -81,6 +104,47 @@ fn add(cameras: &Cameras, arguments: &Add) -> anyhow::Result<()> {
         println!("The broker has a new certificate for {}:", home.broker.join(", "));
         println!("give it the files of {} and ask clients for a certificate.", broker.display());
     }
+    Ok(())
+}
+
+fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
+    let Flash { device, name, image, force, yes } = arguments;
+    let card = cameras.card(name);
+    ensure!(card.is_dir(), "there is no camera {name} yet: ./just camera add {name}");
+    let device = fs::canonicalize(device).with_context(|| format!("{} is not there", device.display()))?;
+    let kind = fs::metadata(&device)?.file_type();
+    ensure!(kind.is_file() || kind.is_block_device(), "{} is neither a disk nor a file", device.display());
+    let bytes = fs::metadata(image).with_context(|| format!("the image {}", image.display()))?.len();
+    if kind.is_block_device() {
+        let disk = device.file_name().context("a device without a name")?.to_string_lossy();
+        let facts = System::default().disk(&disk)?;
+        if let Err(objections) = verdict(&facts, bytes, *force) {
+            for objection in &objections {
+                eprintln!("{}: {objection}", device.display());
+            }
+            let forced = objections.iter().all(Objection::can_be_forced);
+            bail!("nothing was written{}", if forced { " (--force writes all the same)" } else { "" });
+        }
+        let gigabytes = facts.bytes.unwrap_or_default() as f64 / 1e9;
+        println!("{}: {}, {gigabytes:.1} GB. Everything on it will be lost.", device.display(), facts.model);
+        let sure = *yes
+            || ask(&format!("Write {} with the settings of {name}? [y/N]", image.display()), "--yes")?
+                .eq_ignore_ascii_case("y");
+        ensure!(sure, "nothing was written");
+    }
+    let files: Vec<PathBuf> = CARD_FILES.iter().map(|file| card.join(file)).collect();
+    // The settings have a key in them: the folder is for this user alone, and gone afterwards.
+    let folder = tempfile::tempdir()?;
+    let prepared = prepare(image, &files, folder.path())?;
+    write(&prepared, &device, *force, |done| {
+        eprint!(
+            "\r{} {:3} %",
+            if done <= bytes { "writing" } else { "reading back" },
+            done * 50 / bytes.max(1)
+        );
+    })?;
+    eprintln!();
+    println!("{} is the card of {name}: put it into the Raspberry Pi.", device.display());
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! A camera that was added, as its agent and a real broker see it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener, TcpStream},

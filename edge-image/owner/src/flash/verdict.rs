@@ -1,0 +1,137 @@
+//! May this device be overwritten? A decision over facts.
+
+use std::fmt;
+
+use super::Facts;
+
+/// A reason not to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// A partition, not the disk: a card boots from its partition table.
+    Partition {
+        /// The disk that it is on.
+        disk: String,
+    },
+    /// The image is larger.
+    TooSmall {
+        /// The image's bytes.
+        needed: u64,
+    },
+    /// Its file systems are in use.
+    Mounted {
+        /// Where.
+        at: Vec<String>,
+    },
+    /// It is swapped to.
+    Swap {
+        /// The disk or partition.
+        name: String,
+    },
+    /// LVM, RAID or encryption is on top of it.
+    Held {
+        /// Which devices.
+        by: Vec<String>,
+    },
+    /// A disk that stays in its computer.
+    NotRemovable,
+}
+
+impl Objection {
+    /// Whether `--force` overrules it. What could not work anyway, or would write under a running system, it
+    /// does not.
+    pub fn can_be_forced(&self) -> bool {
+        !matches!(self, Self::Partition { .. } | Self::TooSmall { .. })
+    }
+}
+
+/// What is wrong, and what to do.
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partition { disk } => write!(f, "it is a partition: give the whole disk, {disk}"),
+            Self::TooSmall { needed } => write!(f, "it is too small: the image has {needed} bytes"),
+            Self::Mounted { at } => write!(f, "it is mounted at {}: unmount it", at.join(", ")),
+            Self::Swap { name } => write!(f, "{name} is swap space: is this the right disk?"),
+            Self::Held { by } => write!(f, "it is in use by {}: is this the right disk?", by.join(", ")),
+            Self::NotRemovable => f.write_str("it is not removable: is this the right disk?"),
+        }
+    }
+}
+
+/// Everything that speaks against writing `image_bytes` to the device of `facts`, unless `force` overrules it.
+pub fn verdict(facts: &Facts, image_bytes: u64, force: bool) -> Result<(), Vec<Objection>> {
+    let mut objections = Vec::new();
+    if let Some(disk) = &facts.partition_of {
+        objections.push(Objection::Partition { disk: disk.clone() });
+    }
+    if facts.bytes.is_some_and(|bytes| bytes < image_bytes) {
+        objections.push(Objection::TooSmall { needed: image_bytes });
+    }
+    if !facts.mounted_at.is_empty() {
+        objections.push(Objection::Mounted { at: facts.mounted_at.clone() });
+    }
+    objections.extend(facts.swap.iter().map(|name| Objection::Swap { name: name.clone() }));
+    if !facts.holders.is_empty() {
+        objections.push(Objection::Held { by: facts.holders.clone() });
+    }
+    if !facts.removable {
+        objections.push(Objection::NotRemovable);
+    }
+    objections.retain(|objection| !(force && objection.can_be_forced()));
+    if objections.is_empty() { Ok(()) } else { Err(objections) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card() -> Facts {
+        Facts {
+            name: "sdb".into(),
+            model: "Reader".into(),
+            bytes: Some(8 << 30),
+            partition_of: None,
+            mounted_at: Vec::new(),
+            swap: Vec::new(),
+            holders: Vec::new(),
+            removable: true,
+        }
+    }
+
+    #[test]
+    fn a_removable_disk_that_nobody_uses_may_be_written() {
+        assert_eq!(verdict(&card(), 1 << 28, false), Ok(()));
+    }
+
+    #[test]
+    fn a_disk_in_use_is_refused_unless_forced() {
+        for facts in [
+            Facts { mounted_at: vec!["/media/card".into()], ..card() },
+            Facts { swap: vec!["sdb2".into()], ..card() },
+            Facts { holders: vec!["dm-0".into()], ..card() },
+            Facts { removable: false, ..card() },
+        ] {
+            assert_eq!(verdict(&facts, 1 << 28, false).unwrap_err().len(), 1, "{facts:?}");
+            assert_eq!(verdict(&facts, 1 << 28, true), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_partition_or_a_small_card_is_refused_even_if_forced() {
+        let partition = Facts { partition_of: Some("/dev/sdb".into()), ..card() };
+        assert!(verdict(&partition, 1 << 28, true).unwrap_err()[0].to_string().contains("/dev/sdb"));
+        assert!(verdict(&card(), 9 << 30, true).is_err());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let system_disk = Facts {
+            mounted_at: vec!["/".into(), "/boot/efi".into()],
+            swap: vec!["sda2".into()],
+            holders: vec!["dm-0".into()],
+            removable: false,
+            ..card()
+        };
+        assert_eq!(verdict(&system_disk, 1, false).unwrap_err().len(), 4);
+    }
+}
