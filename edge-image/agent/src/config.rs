@@ -5,6 +5,7 @@
 //! crate's manifest, shows every key with its default.
 
 mod read;
+mod v4l2;
 
 use std::{
     fmt,
@@ -16,6 +17,7 @@ use teiten_footage::CameraId;
 use teiten_mqtt::{Identity, TlsFiles};
 
 pub use read::{ConfigErrors, Mistake};
+pub use v4l2::{ControlValue, PixelFormat, V4l2};
 
 /// What one agent does: one camera, one source of pictures, one broker, one spool.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +117,7 @@ impl fmt::Display for Source {
         match self {
             Self::Pattern(pattern) => write!(f, "pattern {} at {}", pattern.size, pattern.rate),
             Self::Footage(footage) => write!(f, "footage {} at {}", footage.path.display(), footage.rate),
-            Self::V4l2(v4l2) => write!(f, "{} {} at {}/s", v4l2.device.display(), v4l2.size, v4l2.rate),
+            Self::V4l2(v4l2) => v4l2.fmt(f),
         }
     }
 }
@@ -146,27 +148,6 @@ impl Footage {
     /// The footage at `path`, with everything else at its default.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), rate: Rate::default(), repeat: true }
-    }
-}
-
-/// A Video4Linux camera that delivers MJPEG.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct V4l2 {
-    /// `device`. Default `/dev/video0`.
-    pub device: PathBuf,
-    /// `width` and `height`: what the camera is asked for. Default 640 and 480.
-    pub size: PictureSize,
-    /// `rate`: what the camera is asked for, in whole frames per second, 1 to 120. Default 15.
-    pub rate: WholeRate,
-}
-
-impl Default for V4l2 {
-    fn default() -> Self {
-        Self {
-            device: PathBuf::from("/dev/video0"),
-            size: PictureSize::default(),
-            rate: WholeRate { per_second: 15 },
-        }
     }
 }
 
@@ -277,7 +258,10 @@ impl fmt::Display for Rate {
 }
 
 impl WholeRate {
-    pub(crate) const EXPECTED: &'static str = "a whole number of frames per second from 1 to 120";
+    pub(crate) const EXPECTED: &'static str = "\"auto\" or a whole number of frames per second from 1 to 120";
+
+    /// What a camera is asked for unless the settings say otherwise.
+    pub(crate) const CAPTURE_DEFAULT: Self = Self { per_second: 15 };
 
     /// `per_second` frames per second.
     pub fn new(per_second: u32) -> Result<Self, RangeError> {
@@ -291,11 +275,6 @@ impl WholeRate {
     /// Frames per second.
     pub fn per_second(self) -> u32 {
         self.per_second
-    }
-
-    /// The time from one frame to the next.
-    pub fn period(self) -> Duration {
-        Duration::from_secs(1) / self.per_second
     }
 }
 

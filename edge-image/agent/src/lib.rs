@@ -15,3 +15,4 @@ mod stamper;
 
 pub use agent::run;
 pub use config::{Config, ConfigErrors};
+pub use source::list_devices;

@@ -21,11 +21,17 @@ struct Arguments {
 enum Command {
     /// Checks the settings file, lists all mistakes in it, and starts nothing.
     Check,
+    /// Lists the cameras of this machine: what each one offers, and which mode "auto" picks.
+    Devices,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Command::Devices) = arguments.command {
+        print!("{}", teiten_agent::list_devices());
+        return Ok(());
+    }
     let config = read(&arguments.config)?;
     if let Some(Command::Check) = arguments.command {
         if let Some(tls) = &config.broker.tls {

@@ -22,6 +22,8 @@ use tracing::Instrument;
 use crate::{config, stamper::Picture};
 
 pub(crate) use demand::Demand;
+pub use v4l2::list_devices;
+
 pub(crate) use health::{Health, Loss, Losses};
 
 /// Pictures that may wait while the agent is busy with its spool; a source waits when there are more.

@@ -1,14 +1,14 @@
 //! Reads a settings file key by key, so that every mistake in it is found in one go.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use teiten_footage::CameraId;
 use teiten_mqtt::{Identity, TlsFiles};
 use toml::{Table, Value};
 
 use super::{
-    Broker, Config, Footage, Mebibytes, Pattern, PictureSize, RangeError, Rate, Source, Spool, V4l2,
-    WholeRate,
+    Broker, Config, ControlValue, Footage, Mebibytes, Pattern, PictureSize, PixelFormat, Quality, RangeError,
+    Rate, Source, Spool, V4l2, WholeRate,
 };
 
 /// One thing that is wrong in a settings file.
@@ -122,16 +122,7 @@ fn source(mut section: Section<'_>) -> Option<Source> {
             section.finish();
             Some(Source::Footage(Footage { path: path?, rate: rate?, repeat: repeat? }))
         }
-        "v4l2" => {
-            let default = V4l2::default();
-            let device = section.or("device", default.device, "the path of a video device", path);
-            let size = section.size();
-            let rate = section.or("rate", default.rate, WholeRate::EXPECTED, |value| {
-                in_range(u32::try_from(value.as_integer()?).ok()?, WholeRate::new)
-            });
-            section.finish();
-            Some(Source::V4l2(V4l2 { device: device?, size: size?, rate: rate? }))
-        }
+        "v4l2" => v4l2(section).map(Source::V4l2),
         _pattern => {
             let size = section.size();
             let rate = section.or("rate", Rate::default(), Rate::EXPECTED, rate);
@@ -139,6 +130,75 @@ fn source(mut section: Section<'_>) -> Option<Source> {
             Some(Source::Pattern(Pattern { size: size?, rate: rate? }))
         }
     }
+}
+
+fn v4l2(mut section: Section<'_>) -> Option<V4l2> {
+    let default = V4l2::default();
+    let device = section.or("device", default.device, "the path of a video device", path);
+    let width = section.or("width", None, PictureSize::EXPECTED_WIDTH, |value| {
+        unless_auto(value, |value| whole(value).filter(|width| PictureSize::width_fits(*width)))
+    });
+    let height = section.or("height", None, PictureSize::EXPECTED_HEIGHT, |value| {
+        unless_auto(value, |value| whole(value).filter(|height| PictureSize::height_fits(*height)))
+    });
+    let size = match (width, height) {
+        (Some(Some(width)), Some(Some(height))) => PictureSize::new(width, height).ok().map(Some),
+        (Some(None), Some(None)) => Some(None),
+        (Some(Some(_)), Some(None)) => {
+            section.mistake("height", "missing, as a width is given".to_owned());
+            None
+        }
+        (Some(None), Some(Some(_))) => {
+            section.mistake("width", "missing, as a height is given".to_owned());
+            None
+        }
+        _ => None,
+    };
+    let rate = section.or("rate", None, WholeRate::EXPECTED, |value| {
+        unless_auto(value, |value| in_range(whole(value)?, WholeRate::new))
+    });
+    let format = section.or("format", None, PixelFormat::EXPECTED, |value| {
+        unless_auto(value, |value| {
+            PixelFormat::ALL.into_iter().find(|format| Some(format.name()) == value.as_str())
+        })
+    });
+    let quality = section.or("quality", None, "\"auto\" or a whole number from 1 to 100", |value| {
+        unless_auto(value, |value| in_range(whole(value)?, Quality::new))
+    });
+    let controls = section.or("controls", BTreeMap::new(), CONTROLS, controls);
+    section.finish();
+    Some(V4l2 {
+        device: device?,
+        size: size?,
+        rate: rate?,
+        format: format?,
+        quality: quality?,
+        controls: controls?,
+    })
+}
+
+const CONTROLS: &str = "a section of names in snake_case with numbers, texts, true or false";
+
+fn controls(value: &Value) -> Option<BTreeMap<String, ControlValue>> {
+    let control = |(name, value): (&String, &Value)| {
+        let value = match value {
+            Value::Integer(number) => ControlValue::Number(*number),
+            Value::Boolean(on) => ControlValue::Switch(*on),
+            Value::String(item) => ControlValue::Item(item.clone()),
+            _ => return None,
+        };
+        Some((name.clone(), value))
+    };
+    value.as_table()?.iter().map(control).collect()
+}
+
+/// `Some(None)` for `"auto"`.
+fn unless_auto<T>(value: &Value, parse: impl FnOnce(&Value) -> Option<T>) -> Option<Option<T>> {
+    if value.as_str() == Some("auto") { Some(None) } else { parse(value).map(Some) }
+}
+
+fn whole<T: TryFrom<i64>>(value: &Value) -> Option<T> {
+    T::try_from(value.as_integer()?).ok()
 }
 
 fn spool(mut section: Section<'_>) -> Option<Spool> {
@@ -420,6 +480,46 @@ mod tests {
     #[test]
     fn what_is_no_toml_is_one_mistake() {
         assert_eq!(mistakes("camera = "), [""]);
+    }
+
+    #[test]
+    fn a_camera_is_set_by_number_name_and_auto() {
+        let text = r#"
+            camera = "a"
+            [source]
+            kind = "v4l2"
+            width = 1280
+            height = 720
+            rate = 5
+            format = "yuyv"
+            quality = 60
+            [source.controls]
+            gain = 16
+            horizontal_flip = true
+            auto_exposure = "Manual Mode"
+            "#;
+        let controls = [
+            ("auto_exposure", ControlValue::Item("Manual Mode".to_owned())),
+            ("gain", ControlValue::Number(16)),
+            ("horizontal_flip", ControlValue::Switch(true)),
+        ];
+        let expected = V4l2 {
+            size: PictureSize::new(1280, 720).ok(),
+            rate: WholeRate::new(5).ok(),
+            format: Some(PixelFormat::Yuyv),
+            quality: Quality::new(60).ok(),
+            controls: controls.map(|(name, value)| (name.to_owned(), value)).into(),
+            ..V4l2::default()
+        };
+        assert_eq!(config(text).unwrap().source, Source::V4l2(expected));
+
+        let source = |keys: &str| format!("camera = \"a\"\n[source]\nkind = \"v4l2\"\n{keys}");
+        assert_eq!(mistakes(&source("width = 1280")), ["source.height"]);
+        assert_eq!(mistakes(&source("height = 720\nwidth = \"auto\"")), ["source.width"]);
+        assert_eq!(
+            mistakes(&source("format = \"h264\"\nquality = 0\ncontrols = { gain = 1.5 }")),
+            ["source.format", "source.quality", "source.controls"]
+        );
     }
 
     #[test]

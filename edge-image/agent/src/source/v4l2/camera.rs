@@ -1,0 +1,286 @@
+//! A camera of rscam's: the few lines that need a device, and what has to be known of rscam.
+//!
+//! - It blocks in `capture` for as long as the device is silent, and keeps the descriptor to itself, so nobody could
+//!   give up on the device and close it. Linux tells which descriptor it is ([`descriptor`]), so a picture is waited
+//!   for with poll(2), for a limited time.
+//! - A driver may grant fewer buffers than it is asked for; rscam takes that for an error (EINVAL). Fewer are asked
+//!   for then.
+//! - `start` after a failed `start` would use what is left of the first: each attempt opens the device anew.
+//! - A frame must not outlive its camera: none leaves [`Camera::capture`].
+//! - What a driver does not tell (ENOTTY, EINVAL) comes as zeros or as an error: both are taken for "unknown".
+
+use std::{
+    collections::HashSet,
+    fs, io,
+    os::fd::{BorrowedFd, RawFd},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use rscam::{CtrlData, IntervalInfo, ResolutionInfo};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing::debug;
+
+use super::{
+    control::{Control, Range, snake_case},
+    mode::{Interval, Intervals, Mode, Offer, Sizes},
+    trouble::Trouble,
+};
+use crate::config::PixelFormat;
+
+/// Driver buffers: how many frames a busy agent may be late. Some drivers have no memory for that many.
+const BUFFERS: [u32; 3] = [4, 3, 2];
+
+/// The classes of controls that cameras have: user, camera, JPEG, image source, image processing.
+const CONTROL_CLASSES: [u32; 5] = [0x0098_0000, 0x009A_0000, 0x009D_0000, 0x009E_0000, 0x009F_0000];
+
+/// Controls of one class that cannot be read, at most.
+const UNREADABLE_MAX: u32 = 256;
+
+/// An opened device. It streams once it is started.
+pub(super) struct Camera {
+    device: PathBuf,
+    camera: rscam::Camera,
+    descriptor: Option<RawFd>,
+}
+
+/// What a camera gives in one format.
+pub(super) struct Offered {
+    pub(super) format: PixelFormat,
+    pub(super) sizes: Sizes,
+}
+
+impl Camera {
+    /// Opens the device.
+    pub(super) fn open(device: &Path) -> Result<Self, Trouble> {
+        // One at a time, so that the descriptor that appears is this one's.
+        static OPENING: Mutex<()> = Mutex::new(());
+        let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = descriptors(device);
+        let name = device.display().to_string();
+        let camera = rscam::Camera::new(&name).map_err(|error| Trouble::of(&name, &error))?;
+        let descriptor = descriptors(device).difference(&before).next().copied();
+        Ok(Self { device: device.to_owned(), camera, descriptor })
+    }
+
+    /// The same device, opened anew.
+    fn reopen(self) -> Result<Self, Trouble> {
+        let Self { device, camera, .. } = self;
+        drop(camera);
+        Self::open(&device)
+    }
+
+    /// The device's name in the file system.
+    pub(super) fn name(&self) -> String {
+        self.device.display().to_string()
+    }
+
+    /// What it offers in the formats that frames can be made of.
+    pub(super) fn offered(&self) -> Result<Vec<Offered>, Trouble> {
+        let mut offered = Vec::new();
+        for format in self.camera.formats() {
+            let fourcc = format.map_err(|error| Trouble::of(&self.name(), &error))?.format;
+            let known = PixelFormat::ALL.into_iter().find(|format| format.fourcc() == fourcc);
+            // Drivers that convert may list a format twice.
+            let Some(format) = known.filter(|format| offered.iter().all(|o: &Offered| o.format != *format))
+            else {
+                continue;
+            };
+            let sizes = match self.camera.resolutions(&fourcc) {
+                Ok(ResolutionInfo::Discretes(sizes)) => Sizes::Listed(sizes),
+                Ok(ResolutionInfo::Stepwise { min, max, step }) if max.0 > 0 && max.1 > 0 => {
+                    Sizes::Steps { min, max, step }
+                }
+                Ok(ResolutionInfo::Stepwise { .. }) | Err(_) => Sizes::Unknown,
+            };
+            offered.push(Offered { format, sizes });
+        }
+        Ok(offered)
+    }
+
+    /// The rates that it offers in one format at one size.
+    pub(super) fn intervals(&self, format: PixelFormat, size: (u32, u32)) -> Intervals {
+        match self.camera.intervals(&format.fourcc(), size) {
+            Ok(IntervalInfo::Discretes(intervals)) => {
+                Intervals::Listed(intervals.into_iter().filter_map(Interval::new).collect())
+            }
+            Ok(IntervalInfo::Stepwise { min, max, .. }) => match (Interval::new(min), Interval::new(max)) {
+                (Some(shortest), Some(longest)) => Intervals::Range { shortest, longest },
+                _ => Intervals::Unknown,
+            },
+            Err(_) => Intervals::Unknown,
+        }
+    }
+
+    /// Everything that it offers, `wanted` among the sizes if it is taken.
+    pub(super) fn offers(&self, wanted: Option<(u32, u32)>) -> Result<Vec<Offer>, Trouble> {
+        let mut offers = Vec::new();
+        for Offered { format, sizes } in self.offered()? {
+            for size in sizes.candidates(wanted) {
+                offers.push(Offer { format, size, intervals: self.intervals(format, size) });
+            }
+        }
+        Ok(offers)
+    }
+
+    /// The controls that can be set to numbers, switches and items of menus.
+    pub(super) fn controls(&self) -> Vec<Control> {
+        CONTROL_CLASSES.into_iter().flat_map(|class| self.controls_of(class)).collect()
+    }
+
+    /// rscam's own iterator repeats a control that cannot be read for ever.
+    fn controls_of(&self, class: u32) -> Vec<Control> {
+        // V4L2_CTRL_FLAG_NEXT_CTRL: the control after this id.
+        const NEXT: u32 = 0x8000_0000;
+        let (mut found, mut id, mut unreadable) = (Vec::new(), class, 0);
+        while unreadable < UNREADABLE_MAX {
+            match self.camera.get_control(id | NEXT) {
+                Ok(control) if control.id & 0x0FFF_0000 != class || control.id <= id => break,
+                Ok(control) => {
+                    id = control.id;
+                    found.extend(settable(control));
+                }
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
+                // Its id is behind `id`, but unknown: feel for it.
+                Err(_) => {
+                    id += 1;
+                    unreadable += 1;
+                }
+            }
+        }
+        found
+    }
+
+    /// Sets a control.
+    pub(super) fn set(&self, id: u32, value: i64) -> io::Result<()> {
+        self.camera.set_control(id, &value)
+    }
+
+    /// Starts streaming, after `prepare` has had its way with the device.
+    pub(super) fn start(self, mode: &Mode, mut prepare: impl FnMut(&Self)) -> Result<Self, Trouble> {
+        let mut opened = self;
+        for (attempt, buffers) in (1..).zip(BUFFERS) {
+            prepare(&opened);
+            let started = opened.camera.start(&rscam::Config {
+                interval: (mode.interval.numerator, mode.interval.denominator),
+                resolution: mode.size,
+                format: &mode.format.fourcc(),
+                nbuffers: buffers,
+                ..rscam::Config::default()
+            });
+            let device = opened.name();
+            let asked = mode.to_string();
+            match started {
+                Ok(()) => return Ok(opened),
+                Err(rscam::Error::Io(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                    debug!(device, buffers, %error, "the device did not start, fewer buffers are tried");
+                    if attempt == BUFFERS.len() {
+                        return Err(Trouble::Refused { device, asked, why: error.to_string() });
+                    }
+                }
+                Err(rscam::Error::Io(error)) => return Err(Trouble::of(&device, &error)),
+                Err(error) => return Err(Trouble::Refused { device, asked, why: error.to_string() }),
+            }
+            opened = opened.reopen()?;
+        }
+        Err(Trouble::Unexpected)
+    }
+
+    /// Waits for the next buffer, and lends it to `take`, with the driver's time of it.
+    pub(super) fn capture(
+        &mut self,
+        patience: Duration,
+        take: &mut dyn FnMut(Duration, &[u8]),
+    ) -> Result<(), Trouble> {
+        self.wait(patience)?;
+        let frame = self.camera.capture().map_err(|error| Trouble::of(&self.name(), &error))?;
+        take(Duration::from_micros(frame.get_timestamp()), &frame);
+        Ok(())
+    }
+
+    fn wait(&self, patience: Duration) -> Result<(), Trouble> {
+        let Some(descriptor) = self.descriptor else { return Ok(()) };
+        // SAFETY: the descriptor is open as long as rscam's camera is, which `self` keeps.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let limit = Timespec::try_from(patience).map_err(|_| Trouble::Unexpected)?;
+        loop {
+            let mut waiting = [PollFd::new(&descriptor, PollFlags::IN)];
+            return match poll(&mut waiting, Some(&limit)) {
+                Ok(0) => Err(Trouble::Stalled { after: patience }),
+                // Also where the device failed: capturing says how.
+                Ok(_) => Ok(()),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => Err(Trouble::of(&self.name(), &error.into())),
+            };
+        }
+    }
+}
+
+/// `None` for what is no number, switch or menu, or cannot be set.
+fn settable(control: rscam::Control) -> Option<Control> {
+    if control.flags & (rscam::FLAG_DISABLED | rscam::FLAG_READ_ONLY) != 0 {
+        return None;
+    }
+    let range = match control.data {
+        CtrlData::Integer { value, default, minimum, maximum, step } => Range::Number {
+            min: minimum.into(),
+            max: maximum.into(),
+            step: step.into(),
+            default: default.into(),
+            value: value.into(),
+        },
+        CtrlData::Integer64 { value, default, minimum, maximum, step } => {
+            Range::Number { min: minimum, max: maximum, step, default, value }
+        }
+        CtrlData::Boolean { value, default } => Range::Switch { default, value },
+        CtrlData::Menu { value, default, items } => {
+            let items = items.into_iter().map(|item| (item.index, item.name)).collect();
+            Range::Menu { items, default, value }
+        }
+        CtrlData::IntegerMenu { value, default, items } => {
+            let items = items.into_iter().map(|item| (item.index, item.value.to_string())).collect();
+            Range::Menu { items, default, value }
+        }
+        _ => return None,
+    };
+    Some(Control { id: control.id, name: snake_case(&control.name), range })
+}
+
+/// This process's descriptors of a device.
+fn descriptors(device: &Path) -> HashSet<RawFd> {
+    let Ok(device) = fs::canonicalize(device) else { return HashSet::new() };
+    let Ok(listing) = fs::read_dir("/proc/self/fd") else { return HashSet::new() };
+    listing
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let descriptor = entry.file_name().to_str()?.parse().ok()?;
+            (fs::read_link(entry.path()).ok()? == device).then_some(descriptor)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_camera_is_explained() {
+        let missing = Camera::open(Path::new("/dev/video-none"));
+        assert!(matches!(missing, Err(Trouble::Missing { .. })));
+        let place = tempfile::NamedTempFile::new().unwrap();
+        let file = Camera::open(place.path()).unwrap();
+        assert!(matches!(file.offered(), Err(Trouble::NoCamera { .. })));
+        assert_eq!(file.controls(), []);
+    }
+
+    #[test]
+    fn the_descriptor_of_an_opened_device_is_found() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        let (one, two) = (Camera::open(place.path()).unwrap(), Camera::open(place.path()).unwrap());
+        assert!(one.descriptor.is_some() && two.descriptor.is_some());
+        assert_ne!(one.descriptor, two.descriptor);
+        drop(one);
+        assert!(descriptors(place.path()).contains(&two.descriptor.unwrap()));
+    }
+}

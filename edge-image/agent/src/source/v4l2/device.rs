@@ -1,0 +1,138 @@
+//! An opened camera in the mode that suits the settings best.
+
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tracing::{debug, info, warn};
+
+use super::{
+    camera::Camera,
+    control::{self, Control, ControlError, JPEG_QUALITY},
+    mode::{Mode, Wanted, best},
+    trouble::Trouble,
+};
+use crate::config::{PictureSize, Quality, V4l2};
+
+/// An opened, streaming device.
+pub(super) trait Device {
+    /// The mode that it runs in.
+    fn mode(&self) -> Mode;
+
+    /// Sets the quality of the JPEGs that it makes itself, if it can.
+    fn set_quality(&mut self, quality: Quality);
+
+    /// Waits for the next buffer, for as long as `patience`, and lends it to `take` with the driver's time of it.
+    fn capture(&mut self, patience: Duration, take: &mut dyn FnMut(Duration, &[u8])) -> Result<(), Trouble>;
+}
+
+/// Opens devices.
+pub(super) trait Open: Send + Sync {
+    /// Opens the device, for pictures of `size` if that is not what the settings say.
+    fn open(&self, size: Option<PictureSize>) -> Result<Box<dyn Device>, Trouble>;
+}
+
+/// Opens the camera of the settings.
+pub(super) struct Opener {
+    settings: V4l2,
+    /// What was logged of the controls last time.
+    told: Mutex<Vec<ControlError>>,
+}
+
+impl Opener {
+    pub(super) fn new(settings: V4l2) -> Self {
+        Self { settings, told: Mutex::default() }
+    }
+
+    /// Sets the controls; what cannot be set is logged once, and left as it is.
+    fn set_controls(&self, camera: &Camera, controls: &[Control]) {
+        let (values, mut errors) = control::resolve(controls, &self.settings.controls);
+        for (control, value) in values {
+            if let Err(error) = camera.set(control.id, value) {
+                errors.push(ControlError::Refused { name: control.name.clone(), why: error.to_string() });
+            }
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for error in errors.iter().filter(|error| !told.contains(error)) {
+            warn!(%error, "a control of the camera is left as it is");
+        }
+        *told = errors;
+    }
+}
+
+impl Open for Opener {
+    fn open(&self, size: Option<PictureSize>) -> Result<Box<dyn Device>, Trouble> {
+        let settings = &self.settings;
+        let wanted = Wanted::new(settings, size);
+        let mut camera = Camera::open(&settings.device)?;
+        let controls = camera.controls();
+        let mut offers = camera.offers(wanted.size)?;
+        let mut refused = None;
+        // A driver may offer what it then refuses: the next best is tried.
+        while let Some(mode) = best(&offers, &wanted) {
+            match camera.start(&mode, |camera| self.set_controls(camera, &controls)) {
+                Ok(camera) => {
+                    info!(device = camera.name(), %mode, "the camera is opened");
+                    let quality = controls.into_iter().find(|control| control.id == JPEG_QUALITY);
+                    return Ok(Box::new(Streaming { camera, mode, quality }));
+                }
+                Err(trouble @ Trouble::Refused { .. }) => {
+                    debug!(%trouble, "a mode of the camera does not work");
+                    offers.retain(|offer| (offer.format, offer.size) != (mode.format, mode.size));
+                    refused.get_or_insert(trouble);
+                    camera = Camera::open(&settings.device)?;
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        Err(match refused {
+            Some(trouble) => trouble,
+            None => not_offered(&camera, &wanted)?,
+        })
+    }
+}
+
+fn not_offered(camera: &Camera, wanted: &Wanted) -> Result<Trouble, Trouble> {
+    let device = camera.name();
+    let offered = camera.offered()?;
+    if offered.is_empty() {
+        let why = "it gives no pictures in a format that JPEGs can be made of".to_owned();
+        return Ok(Trouble::NoCamera { device, why });
+    }
+    let offered: Vec<_> =
+        offered.iter().map(|offered| format!("{} {}", offered.format, offered.sizes)).collect();
+    Ok(Trouble::NotOffered { device, asked: wanted.to_string(), offered: offered.join("; ") })
+}
+
+/// The mode that the settings' defaults would pick.
+pub(super) fn auto_mode(device: &Path) -> Result<Option<Mode>, Trouble> {
+    let wanted = Wanted::new(&V4l2::default(), None);
+    Ok(best(&Camera::open(device)?.offers(None)?, &wanted))
+}
+
+/// A camera that streams.
+struct Streaming {
+    camera: Camera,
+    mode: Mode,
+    quality: Option<Control>,
+}
+
+impl Device for Streaming {
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn set_quality(&mut self, quality: Quality) {
+        let Some(control) = &self.quality else { return };
+        let Some(value) = control::scaled_quality(&control.range, quality.percent()) else { return };
+        if let Err(error) = self.camera.set(control.id, value) {
+            warn!(%error, value, "the camera keeps the quality of its JPEGs");
+        }
+    }
+
+    fn capture(&mut self, patience: Duration, take: &mut dyn FnMut(Duration, &[u8])) -> Result<(), Trouble> {
+        self.camera.capture(patience, take)
+    }
+}
