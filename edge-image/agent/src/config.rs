@@ -4,6 +4,7 @@
 //! finds all of its mistakes, not just the first ([`ConfigErrors`]). `teiten.toml.example`, beside this
 //! crate's manifest, shows every key with its default.
 
+mod card;
 mod read;
 mod v4l2;
 
@@ -16,6 +17,7 @@ use std::{
 use teiten_footage::CameraId;
 use teiten_mqtt::{Identity, TlsFiles};
 
+pub use card::{Address, System, Usable, Wifi};
 pub use read::{ConfigErrors, Mistake};
 pub use v4l2::{ControlValue, PixelFormat, V4l2};
 
@@ -30,19 +32,35 @@ pub struct Config {
     pub source: Source,
     /// `[spool]`: where frames wait until they are stored.
     pub spool: Spool,
+    /// `[wifi]`: the wireless network that the camera's card joins.
+    pub wifi: Option<Wifi>,
+    /// `[system]`: clock, log and login of the camera's card.
+    pub system: System,
 }
 
 impl Config {
     /// `camera` with every other setting at its default: a pattern, a broker on this machine, a spool in
     /// memory.
     pub fn new(camera: CameraId) -> Self {
-        Self { camera, broker: Broker::default(), source: Source::default(), spool: Spool::default() }
+        Self {
+            camera,
+            broker: Broker::default(),
+            source: Source::default(),
+            spool: Spool::default(),
+            wifi: None,
+            system: System::default(),
+        }
     }
 
     /// Reads the text of a settings file; reports all mistakes together. The names of certificates are taken
     /// as they are.
     pub fn from_toml(text: &str) -> Result<Self, ConfigErrors> {
         read::config(text)
+    }
+
+    /// What can be used of the text of a settings file, whatever else is wrong in it.
+    pub fn usable(text: &str) -> Usable {
+        read::usable(text)
     }
 
     /// The same with the names of certificates taken from `folder` on, where the settings file is: the files of

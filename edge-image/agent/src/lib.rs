@@ -12,6 +12,7 @@ pub mod pattern;
 mod source;
 mod spool;
 mod stamper;
+pub mod system;
 
 pub use agent::run;
 pub use config::{Config, ConfigErrors};

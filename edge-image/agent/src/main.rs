@@ -23,6 +23,14 @@ enum Command {
     Check,
     /// Lists the cameras of this machine: what each one offers, and which mode "auto" picks.
     Devices,
+    /// Writes what the other programs of a camera's card need of the settings (hostname, wpa_supplicant.conf,
+    /// chrony.conf, syslog, authorized_keys). Where the settings have mistakes, lists them, and writes what can
+    /// be used all the same.
+    System {
+        /// Where the files are written.
+        #[arg(long)]
+        directory: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -31,6 +39,13 @@ async fn main() -> anyhow::Result<()> {
     if let Some(Command::Devices) = arguments.command {
         print!("{}", teiten_agent::list_devices());
         return Ok(());
+    }
+    if let Some(Command::System { directory }) = &arguments.command {
+        let text = std::fs::read(&arguments.config).unwrap_or_default();
+        teiten_agent::system::write(&Config::usable(&String::from_utf8_lossy(&text)), directory)
+            .with_context(|| directory.display().to_string())?;
+        // All that is wrong with the settings.
+        return read(&arguments.config).map(drop);
     }
     let config = read(&arguments.config)?;
     if let Some(Command::Check) = arguments.command {

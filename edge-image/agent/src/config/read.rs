@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::{
     Broker, Config, ControlValue, Footage, Mebibytes, Pattern, PictureSize, PixelFormat, Quality, RangeError,
-    Rate, Source, Spool, V4l2, WholeRate,
+    Rate, Source, Spool, System, Usable, V4l2, WholeRate, Wifi,
 };
 
 /// One thing that is wrong in a settings file.
@@ -58,25 +58,50 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
     let camera = top.required("camera", "a name of 1 to 63 lower-case letters, digits and hyphens", camera);
     let (broker_table, source_table, spool_table) =
         (top.section("broker"), top.section("source"), top.section("spool"));
+    let (wifi_table, system_table) = (top.section("wifi"), top.section("system"));
     top.finish();
     let broker = broker_table.and_then(|table| broker(Section::new("broker".into(), table, &mut mistakes)));
     let source = source_table.and_then(|table| source(Section::new("source".into(), table, &mut mistakes)));
     let spool = spool_table.and_then(|table| spool(Section::new("spool".into(), table, &mut mistakes)));
-    match (camera, broker, source, spool) {
-        (Some(camera), Some(broker), Some(source), Some(spool)) if mistakes.is_empty() => {
-            Ok(Config { camera, broker, source, spool })
+    let wifi = wifi_table.and_then(|table| Wifi::read(Section::new("wifi".into(), table, &mut mistakes)));
+    let system =
+        system_table.and_then(|table| System::read(Section::new("system".into(), table, &mut mistakes)));
+    match (camera, broker, source, spool, wifi, system) {
+        (Some(camera), Some(broker), Some(source), Some(spool), Some(wifi), Some(system))
+            if mistakes.is_empty() =>
+        {
+            Ok(Config { camera, broker, source, spool, wifi, system })
         }
         _ => Err(ConfigErrors(mistakes)),
     }
 }
 
+/// The section `name`, if something is set in it.
+fn given<'a>(name: &str, table: Option<Table>, mistakes: &'a mut Vec<Mistake>) -> Option<Section<'a>> {
+    Some(Section::new(name.to_owned(), table.filter(|table| !table.is_empty())?, mistakes))
+}
+
+/// What can be used of the settings that `text` gives.
+pub(super) fn usable(text: &str) -> Usable {
+    let table = text.parse::<Table>().unwrap_or_default();
+    let mut mistakes = Vec::new();
+    let mut top = Section::new(String::new(), table, &mut mistakes);
+    let camera = top.required("camera", "", camera);
+    let tables = [top.section("broker"), top.section("wifi"), top.section("system")];
+    let [broker_table, wifi_table, system_table] = tables;
+    Usable {
+        camera,
+        // No broker is another thing than the broker of the defaults.
+        broker: given("broker", broker_table, &mut mistakes).and_then(broker),
+        wifi: given("wifi", wifi_table, &mut mistakes).and_then(Wifi::read).flatten(),
+        system: given("system", system_table, &mut mistakes).and_then(System::read).unwrap_or_default(),
+    }
+}
+
 fn broker(mut section: Section<'_>) -> Option<Broker> {
     let default = Broker::default();
-    let host = section.or("host", default.host, "a host name or an address", |value| {
-        let host = value.as_str()?;
-        let usable = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
-        usable.then(|| host.to_owned())
-    });
+    let expected = "a host name or an address";
+    let host = section.or("host", default.host, expected, |value| host(value.as_str()?));
     let tls = tls(&mut section);
     let with_tls = tls.as_ref().is_some_and(Option::is_some);
     let default = if with_tls { Broker::TLS_PORT } else { Broker::PORT };
@@ -225,6 +250,12 @@ fn spool(mut section: Section<'_>) -> Option<Spool> {
     }
 }
 
+/// A host name or an address, as far as text can be told to be none.
+pub(super) fn host(text: &str) -> Option<String> {
+    let usable = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '/');
+    usable.then(|| text.to_owned())
+}
+
 const PATH: &str = "a path";
 
 fn camera(value: &Value) -> Option<CameraId> {
@@ -245,7 +276,7 @@ fn in_range<V, T>(value: V, new: impl FnOnce(V) -> Result<T, RangeError>) -> Opt
 }
 
 /// One section of the file: gives out its keys and remembers what was wrong.
-struct Section<'a> {
+pub(super) struct Section<'a> {
     name: String,
     table: Table,
     known: Vec<&'static str>,
@@ -253,12 +284,12 @@ struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn new(name: String, table: Table, mistakes: &'a mut Vec<Mistake>) -> Self {
+    pub(super) fn new(name: String, table: Table, mistakes: &'a mut Vec<Mistake>) -> Self {
         Self { name, table, known: Vec::new(), mistakes }
     }
 
     /// The value of `key`, which must be there; `None` (and a mistake) if it is not, or is not `expected`.
-    fn required<T>(
+    pub(super) fn required<T>(
         &mut self,
         key: &'static str,
         expected: &str,
@@ -273,7 +304,7 @@ impl<'a> Section<'a> {
     }
 
     /// The value of `key`, or `default`; `None` (and a mistake) if it is there and not `expected`.
-    fn or<T>(
+    pub(super) fn or<T>(
         &mut self,
         key: &'static str,
         default: T,
@@ -285,6 +316,11 @@ impl<'a> Section<'a> {
             Some(value) => self.parsed(key, &value, expected, parse),
             None => Some(default),
         }
+    }
+
+    /// Whether the section has no keys, as one that is left out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     fn parsed<T>(
@@ -325,7 +361,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports the keys that nobody asked for.
-    fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         for key in std::mem::take(&mut self.table).keys() {
             self.mistake(key, format!("no such key here, expected one of {}", self.known.join(", ")));
         }
@@ -340,6 +376,7 @@ impl<'a> Section<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Address;
 
     const EXAMPLE: &str = include_str!("../../teiten.toml.example");
 
@@ -407,6 +444,22 @@ mod tests {
                 source(Source::Footage(Footage::new("/var/lib/teiten/footage"))),
                 source(Source::V4l2(V4l2::default())),
                 Config { spool: Spool::directory("/var/lib/teiten/spool"), ..front_door() },
+                Config {
+                    wifi: Some(Wifi {
+                        network: "my network".to_owned(),
+                        password: Some("my password".to_owned()),
+                        country: "DE".to_owned(),
+                    }),
+                    ..front_door()
+                },
+                Config {
+                    system: System {
+                        syslog: Some(Address { host: "192.168.1.2".to_owned(), port: Some(514) }),
+                        ssh_key: Some("ssh-ed25519 AAAA me@my-desk".to_owned()),
+                        ..System::default()
+                    },
+                    ..front_door()
+                },
             ]
         );
     }
@@ -453,7 +506,7 @@ mod tests {
             errors.to_string(),
             "the settings have 10 mistakes:\n  \
              camera: \"Front Door\" will not do, expected a name of 1 to 63 lower-case letters, digits and hyphens\n  \
-             colour: no such key here, expected one of camera, broker, source, spool\n  \
+             colour: no such key here, expected one of camera, broker, source, spool, wifi, system\n  \
              broker.host: \"\" will not do, expected a host name or an address\n  \
              broker.port: 70000 will not do, expected a port number from 1 to 65535\n  \
              source.width: 641 will not do, expected an even number of pixels from 320 to 3840\n  \
