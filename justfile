@@ -61,7 +61,7 @@ conformance URL: _build-tools
 camera *ARGS: _build-tools
     cargo run --quiet -p teiten-owner -- camera {{ ARGS }}
 
-# Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME [--image FILE] [--force] [--yes]
+# Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME --image FILE [--force] [--yes]
 flash *ARGS: _build-tools
     @scripts/need mtools
     cargo run --quiet -p teiten-owner -- flash {{ ARGS }}

@@ -44,7 +44,7 @@ struct Flash {
     /// The camera, made by `camera add`.
     name: CameraId,
     /// The image to write.
-    #[arg(long, default_value = "artifacts/image/teiten.img")]
+    #[arg(long)]
     image: PathBuf,
     /// Writes even to a disk that is mounted, in use or not removable.
     #[arg(long)]
