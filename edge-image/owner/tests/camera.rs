@@ -12,7 +12,10 @@ use std::{
 };
 
 use teiten_footage::{CameraId, Timestamp};
-use teiten_owner::cameras::{CARD_FILES, Cameras, Home};
+use teiten_owner::{
+    Wifi,
+    cameras::{CARD_FILES, Cameras, Home},
+};
 
 const NOW: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
 
@@ -43,6 +46,22 @@ fn an_agent_accepts_the_ready_settings() {
     for file in [tls.ca, identity.certificate, identity.key] {
         assert!(file.is_file(), "{}", file.display());
     }
+}
+
+#[test]
+fn an_agent_accepts_the_wireless_network_and_a_wrong_one_makes_no_camera() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    let with = |password: &str| {
+        let (network, password, country) = ("Müller's".into(), password.into(), "DE".into());
+        Home { wifi: Some(Wifi { network, password, country }), ..home(&["mqtt.home"]) }
+    };
+    assert!(cameras.add(&camera("yard"), &with("short"), false, NOW).is_err());
+    assert!(!cameras.card(&camera("yard")).exists());
+    let added = cameras.add(&camera("yard"), &with("long \"enough\""), false, NOW).unwrap();
+    let text = fs::read_to_string(added.folder.join("teiten.toml")).unwrap();
+    let config = teiten_agent::Config::from_toml(&text).unwrap();
+    assert!(config.wifi.is_some_and(|wifi| wifi.network == "Müller's"));
 }
 
 #[test]
