@@ -42,6 +42,10 @@ check: _build-tools viewer
     cargo clippy --workspace --all-targets -- -D warnings
     cd viewer && npm run --silent check
     scripts/cargo-deny check licenses bans sources
+    @scripts/need shellcheck
+    git grep -lE '^#!.*/(env )?(ba)?sh$' | xargs shellcheck
+    # The Buildroot tree, where a checkout is at hand: BUILDROOT=/path ./just check
+    cd edge-image/buildroot && { [ -z "${BUILDROOT:-}" ] || git ls-files | xargs "$BUILDROOT/utils/check-package" -b; }
 
 # The camera's agent for aarch64, static: target/agent/teiten-agent
 agent: _build-tools
