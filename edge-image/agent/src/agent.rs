@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
+    clock::Clock,
     config::Config,
     link::{Link, Signal},
     outbox::{Entry, Outbox},
@@ -49,6 +50,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 struct Agent {
+    clock: Clock,
     stamper: Stamper,
     spool: Spool,
     outbox: Outbox,
@@ -80,11 +82,13 @@ impl Agent {
         for entry in found {
             outbox.found(entry);
         }
+        let clock = Clock::system();
         let agent = Self {
+            clock: clock.clone(),
             stamper: Stamper::new(),
             spool,
             outbox,
-            link: Link::new(config.camera.clone(), config.broker.clone())?,
+            link: Link::new(config.camera.clone(), config.broker.clone(), clock)?,
             sends_backlog: true,
             counts: Counts::default(),
         };
@@ -143,7 +147,7 @@ impl Agent {
 
     /// Makes a frame of a picture, keeps it, and sends it if it can be sent at once.
     async fn take(&mut self, picture: Picture) {
-        let frame = match self.stamper.stamp(picture) {
+        let frame = match self.stamper.stamp(picture, self.clock.earliest()) {
             Ok(frame) => frame,
             Err(rejected) => {
                 self.counts.rejected += 1;

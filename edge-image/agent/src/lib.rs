@@ -5,6 +5,7 @@
 //! sent again, over the link to the broker; once the bridge says that it is stored, the spool lets it go.
 
 mod agent;
+mod clock;
 pub mod config;
 mod link;
 mod outbox;

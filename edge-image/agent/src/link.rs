@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, debug, info, warn};
 
-use crate::{config::Broker, outbox::UNACKED_MAX};
+use crate::{clock::Clock, config::Broker, outbox::UNACKED_MAX};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -73,10 +73,11 @@ pub(crate) struct Link {
     camera: CameraId,
     broker: Broker,
     transport: Transport,
+    clock: Clock,
     backoff: Backoff,
     state: State,
-    /// Whether the present trouble is in the log.
-    trouble_known: bool,
+    /// The present trouble, as it is in the log.
+    known: Option<String>,
 }
 
 enum State {
@@ -85,19 +86,21 @@ enum State {
 }
 
 impl Link {
-    /// A link that connects as soon as [`Link::next`] is waited for.
+    /// A link that connects as soon as [`Link::next`] is waited for; with TLS, not before `clock` is set, since
+    /// certificates have dates.
     ///
     /// # Errors
     /// If the broker's certificates cannot be used.
-    pub(crate) fn new(camera: CameraId, broker: Broker) -> Result<Self, TlsError> {
+    pub(crate) fn new(camera: CameraId, broker: Broker, clock: Clock) -> Result<Self, TlsError> {
         let transport = broker.tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
         Ok(Self {
             camera,
             broker,
             transport,
+            clock,
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             state: State::Waiting { until: Instant::now() },
-            trouble_known: false,
+            known: None,
         })
     }
 
@@ -107,6 +110,9 @@ impl Link {
             match &mut self.state {
                 State::Waiting { until } => {
                     sleep_until(*until).await;
+                    if self.broker.tls.is_some() {
+                        self.clock.set().await;
+                    }
                     self.state = State::Open(Box::new(Connection::open(
                         &self.camera,
                         &self.broker,
@@ -116,7 +122,7 @@ impl Link {
                 State::Open(connection) => match connection.next().await {
                     Ok(signal) => {
                         if matches!(signal, Signal::Up) {
-                            self.trouble_known = false;
+                            self.known = None;
                             info!(broker = %self.broker, "connected");
                         }
                         return signal;
@@ -156,11 +162,12 @@ impl Link {
         let wait = self.backoff.wait();
         self.state = State::Waiting { until: Instant::now() + wait };
         let broker = &self.broker;
-        if self.trouble_known {
-            debug!(%broker, %trouble, ?wait, "still not connected");
+        let trouble = trouble.to_string();
+        if self.known.as_ref() == Some(&trouble) {
+            debug!(%broker, trouble, ?wait, "still not connected");
         } else {
-            warn!(%broker, %trouble, "not connected, frames are kept until the broker is back");
-            self.trouble_known = true;
+            warn!(%broker, trouble, "not connected, frames are kept until the broker is back");
+            self.known = Some(trouble);
         }
     }
 }

@@ -1,4 +1,10 @@
 //! Makes frames of pictures: each gets a capture time of its own and an identity.
+//!
+//! Within a run, capture times only grow, whatever becomes of the clock:
+//! - set forward, frames follow it at once, and the time that was jumped over has none;
+//! - set back by up to [`SET_BACK_MAX`], frames are stamped [`SPACING_MIN`] apart until the clock has caught up;
+//! - set back by more, the clock was wrong before, and the frames so far are in a future that may yet come: a new run
+//!   begins with the right time. Its identities are new, so nothing is lost where the two runs overlap.
 
 use std::time::Duration;
 
@@ -46,17 +52,17 @@ impl Stamper {
         Self { boot: BootId(rand::random()), sequence: 0, last: None }
     }
 
-    /// The frame that `picture` becomes.
-    pub(crate) fn stamp(&mut self, picture: Picture) -> Result<Frame, Rejected> {
-        if picture.captured < Timestamp::Y2020 {
+    /// The frame that `picture` becomes, where nothing can have been captured before `earliest`
+    /// ([`Clock::earliest`](crate::clock::Clock::earliest)).
+    pub(crate) fn stamp(&mut self, picture: Picture, earliest: Option<Timestamp>) -> Result<Frame, Rejected> {
+        if earliest.is_none_or(|earliest| picture.captured < earliest) {
             return Err(Rejected::ClockNotSet);
         }
         if self.last.is_some_and(|last| last.since(picture.captured) > SET_BACK_MAX) {
             warn!("the clock was set back: a new run begins");
             *self = Self::new();
         }
-        let earliest = self.last.map_or(picture.captured, |last| last + SPACING_MIN);
-        let captured = picture.captured.max(earliest);
+        let captured = self.last.map_or(picture.captured, |last| picture.captured.max(last + SPACING_MIN));
         let id = FrameId { boot: self.boot, sequence: self.sequence };
         let frame = picture.jpeg.stamp(id, captured);
         if frame.jpeg.len() > FRAME_BYTES_MAX {
@@ -75,6 +81,7 @@ mod tests {
     use super::*;
     use crate::{config::PictureSize, pattern::Painter};
 
+    const EARLIEST: Option<Timestamp> = Some(Timestamp::Y2020);
     const NOON: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
 
     fn jpeg() -> Vec<u8> {
@@ -86,7 +93,7 @@ mod tests {
     }
 
     fn captured(stamper: &mut Stamper, time: Timestamp) -> (u64, Timestamp) {
-        let frame = stamper.stamp(picture(time)).unwrap();
+        let frame = stamper.stamp(picture(time), EARLIEST).unwrap();
         assert_eq!(Frame::parse(frame.jpeg.clone()), Ok(Some(frame.clone())));
         (frame.id.sequence, frame.captured)
     }
@@ -104,19 +111,39 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_far_begins_a_new_run() {
         let mut stamper = Stamper::new();
-        let before = stamper.stamp(picture(NOON)).unwrap();
+        let before = stamper.stamp(picture(NOON), EARLIEST).unwrap();
         let hour_back = NOON - Duration::from_secs(3600);
-        let after = stamper.stamp(picture(hour_back)).unwrap();
+        let after = stamper.stamp(picture(hour_back), EARLIEST).unwrap();
         assert_eq!((after.captured, after.id.sequence), (hour_back, 0));
         assert_ne!(after.id.boot, before.id.boot);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_forward_is_followed_within_the_run() {
+        let mut stamper = Stamper::new();
+        let before = stamper.stamp(picture(NOON), EARLIEST).unwrap();
+        let hour_on = NOON + Duration::from_secs(3600);
+        let after = stamper.stamp(picture(hour_on), EARLIEST).unwrap();
+        assert_eq!((after.captured, after.id.sequence, after.id.boot), (hour_on, 1, before.id.boot));
+    }
+
+    #[test]
+    fn before_the_clock_is_set_there_are_no_frames() {
+        let mut stamper = Stamper::new();
+        assert_eq!(stamper.stamp(picture(NOON), None), Err(Rejected::ClockNotSet));
+        // It was set while this picture was on its way.
+        let late = Some(NOON + Duration::from_millis(1));
+        assert_eq!(stamper.stamp(picture(NOON), late), Err(Rejected::ClockNotSet));
+        assert_eq!(captured(&mut stamper, NOON), (0, NOON));
     }
 
     #[test]
     fn what_cannot_be_a_frame_takes_no_number() {
         let mut stamper = Stamper::new();
         let whole = jpeg();
-        let mut stamp =
-            |captured, jpeg: &[u8]| stamper.stamp(Picture { captured, jpeg: Unstamped::new(jpeg).unwrap() });
+        let mut stamp = |captured, jpeg: &[u8]| {
+            stamper.stamp(Picture { captured, jpeg: Unstamped::new(jpeg).unwrap() }, EARLIEST)
+        };
         assert_eq!(stamp(Timestamp::default(), &whole), Err(Rejected::ClockNotSet));
         let comment = [[0xFF, 0xFE, 0xFF, 0xFF].as_slice(), &[b' '; 0xFFFF - 2]].concat();
         let large = [&whole[..2], &comment.repeat(16), &whole[2..]].concat();
@@ -130,7 +157,7 @@ mod tests {
         let bare = without_huffman_tables(&whole);
         assert!(!jpeg::has_huffman_tables(&bare));
         let jpeg = Unstamped::new(&bare).unwrap();
-        let frame = Stamper::new().stamp(Picture { captured: NOON, jpeg }).unwrap();
+        let frame = Stamper::new().stamp(Picture { captured: NOON, jpeg }, EARLIEST).unwrap();
         // The image crate's encoder uses the standard's tables, so the picture is the very same.
         assert_eq!(image::load_from_memory(&frame.jpeg).unwrap(), image::load_from_memory(&whole).unwrap());
     }
