@@ -84,7 +84,7 @@ fn check(settings: &str) -> Output {
 #[test]
 fn check_lists_all_mistakes_at_once() {
     let output = check(
-        "camera = \"Front Door\"\n[source]\nkind = \"v4l2\"\nrate = 0.5\nquality = 9\n[spool]\nkind = \"tape\"",
+        "camera = \"Front Door\"\n[source]\nkind = \"v4l2\"\nrate = 0.5\nquality = 900\n[spool]\nkind = \"tape\"",
     );
     assert!(!output.status.success());
     let text = String::from_utf8(output.stderr).unwrap();
