@@ -82,15 +82,13 @@ impl fmt::Display for ControlValue {
 }
 
 /// How pictures leave a camera: the formats that frames can be made of, in the order in which they are preferred
-/// where all else is equal, the cheapest first.
+/// where all else is equal: the cheapest first, and colour before grey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PixelFormat {
     /// `mjpeg`: JPEGs that the camera made.
     Mjpeg,
     /// `jpeg`: the same, under the name that a few drivers give them.
     Jpeg,
-    /// `grey`: luma only.
-    Grey,
     /// `yu12`: planes of luma and of chroma, which has half of the columns and rows (4:2:0).
     Yu12,
     /// `yuyv`: luma and chroma in turn; chroma has half of the columns (4:2:2).
@@ -101,11 +99,13 @@ pub enum PixelFormat {
     Rgb24,
     /// `bgr24`.
     Bgr24,
+    /// `grey`: luma only.
+    Grey,
 }
 
 impl PixelFormat {
     pub(crate) const EXPECTED: &'static str =
-        "\"auto\", \"mjpeg\", \"jpeg\", \"grey\", \"yu12\", \"yuyv\", \"uyvy\", \"rgb24\" or \"bgr24\"";
+        "\"auto\", \"mjpeg\", \"jpeg\", \"yu12\", \"yuyv\", \"uyvy\", \"rgb24\", \"bgr24\" or \"grey\"";
 
     /// All of them, in the order of preference.
     pub const ALL: [Self; 8] =

@@ -212,7 +212,7 @@ impl fmt::Display for Wanted {
 ///    rather large pictures more slowly than tiny ones fast, but nothing beyond the target. A raw format counts no
 ///    further than the agent can encode it, so MJPEG wins where raw cannot hold the rate;
 /// 2. then has the smallest pictures, and so wastes nothing on what is beyond the target;
-/// 3. then has the format that costs the agent least, in the order of [`PixelFormat::ALL`];
+/// 3. then has the format that is preferred, in the order of [`PixelFormat::ALL`];
 /// 4. then is the slowest: frames beyond the wanted rate would only be left out again.
 pub(super) fn best(offers: &[Offer], wanted: &Wanted) -> Option<Mode> {
     let size_fits = |(width, height)| match wanted.size {
