@@ -33,8 +33,15 @@ test: _test-tools agent viewer
     # The programs first, with the features that the tests are built with: the end-to-end tests start them.
     cargo build --workspace --all-targets
     cargo test --workspace --exclude teiten-tests
+    {{ just_executable() }} --justfile {{ justfile() }} test-infra
     # In real time and with processes that are killed: one after another.
     cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest -- --test-threads=1 --nocapture
+
+# The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
+test-infra:
+    @scripts/need mosquitto mosquitto-clients openssl
+    scripts/manifest-tools python3 infra/tests/manifests.py
+    python3 infra/tests/broker.py
 
 # Format, lints with warnings denied, dependencies' licences and sources.
 check: _build-tools viewer

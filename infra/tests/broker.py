@@ -1,0 +1,179 @@
+"""Real Mosquitto with the shipped configuration and ACL: who gets in, and who may say and hear what. Run by
+`./just test`."""
+
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+SHIPPED = pathlib.Path(__file__).resolve().parent.parent / "base" / "broker"
+WAIT_SECONDS_MAX = 20
+
+
+def run(*command, **options):
+    """Runs a command and returns it."""
+    options.setdefault("timeout", WAIT_SECONDS_MAX)
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **options)
+
+
+def must(*command):
+    """Runs a command that must succeed."""
+    done = run(*command)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: {done.stderr}")
+
+
+class Authority:
+    """A certificate authority in a folder."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name = folder, name
+        must("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-subj", f"/CN={name}", "-days", "2", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
+
+    def issue(self, name, file=None):
+        """A certificate for `name`; returns the files of certificate and key."""
+        file = file or name
+        certificate, key = self.folder / f"{file}.crt", self.folder / f"{file}.key"
+        request, extension = self.folder / f"{file}.csr", self.folder / f"{file}.ext"
+        extension.write_text("subjectAltName=DNS:localhost\n")
+        must("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        must("openssl", "x509", "-req", "-in", request, "-CA", self.folder / f"{self.name}.crt",
+             "-CAkey", self.folder / f"{self.name}.key", "-CAcreateserial", "-days", "2", "-extfile", extension,
+             "-out", certificate)
+        return certificate, key
+
+
+class Broker(unittest.TestCase):
+    """Mosquitto as the cluster runs it, but for paths and port."""
+
+    @classmethod
+    def setUpClass(cls):
+        # Mosquitto that is started by root becomes `mosquitto`: it must be able to read what is here.
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-broker-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.folder.chmod(0o755)
+        authority = Authority(cls.folder, "ca")
+        authority.issue("localhost", "tls")
+        cls.identities = {name: authority.issue(name)
+                          for name in ("front-door", "garden", "bridge.teiten", "owner.teiten")}
+        cls.identities["stranger"] = Authority(cls.folder, "another-ca").issue("front-door", "stranger")
+        for file in cls.folder.iterdir():
+            file.chmod(0o644)
+        shutil.copy(SHIPPED / "acl", cls.folder / "acl")
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            cls.port = listener.getsockname()[1]
+        shipped = (SHIPPED / "mosquitto.conf").read_text()
+        assert "listener 8883\n" in shipped
+        config = (shipped.replace("/mosquitto/tls", str(cls.folder)).replace("/mosquitto/config", str(cls.folder))
+                  .replace("listener 8883\n", f"listener {cls.port} 127.0.0.1\n"))
+        (cls.folder / "mosquitto.conf").write_text(config)
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        cls.log = open(cls.folder / "log", "wb")
+        cls.addClassCleanup(cls.log.close)
+        cls.broker = subprocess.Popen([program, "-c", cls.folder / "mosquitto.conf"],
+                                      stdout=cls.log, stderr=subprocess.STDOUT)
+        cls.addClassCleanup(cls.stop)
+        cls.await_listener()
+
+    @classmethod
+    def stop(cls):
+        cls.broker.terminate()
+        cls.broker.wait()
+
+    @classmethod
+    def await_listener(cls):
+        until = time.monotonic() + WAIT_SECONDS_MAX
+        while time.monotonic() < until:
+            if cls.broker.poll() is not None:
+                break
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", cls.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"Mosquitto does not listen:\n{(cls.folder / 'log').read_text()}")
+
+    def client(self, program, who):
+        """The beginning of a command line of mosquitto_pub or mosquitto_sub."""
+        command = [program, "-h", "localhost", "-p", str(self.port), "--cafile", str(self.folder / "ca.crt")]
+        if who is not None:
+            certificate, key = self.identities[who]
+            command += ["--cert", str(certificate), "--key", str(key)]
+        return command
+
+    def publish(self, who, topic, payload="x", *options):
+        return run(*self.client("mosquitto_pub", who), "-q", "1", "-t", topic, "-m", payload, *options)
+
+    def heard(self, listener, listen, said):
+        """Which topics `listener` hears of those that `said` (who, topic) publishes, in order, when it asks for `listen`.
+
+        The last word is the owner's, on a topic that everyone here may hear: what came before it was refused, not late."""
+        last = "teiten/garden/control" if listener != "front-door" else "teiten/front-door/control"
+        # Lines are wanted as they come; a pipe would have them in blocks.
+        command = ["stdbuf", "-oL"] + self.client("mosquitto_sub", listener) + ["-q", "1", "-d", "-W", str(WAIT_SECONDS_MAX), "-F", "heard %t %p"]
+        for topic in {listen, last}:
+            command += ["-t", topic]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            try:
+                for line in process.stdout:
+                    if line.startswith("Subscribed") or "SUBACK" in line:
+                        break
+                for who, topic in said:
+                    self.publish(who, topic)
+                self.publish("owner.teiten", last, "the end")
+                topics = []
+                for line in process.stdout:
+                    if line.startswith("heard "):
+                        topic, payload = line.removeprefix("heard ").rstrip("\n").split(" ", 1)
+                        if payload == "the end":
+                            return topics
+                        topics.append(topic)
+                raise AssertionError(f"{listener} was cut off")
+            finally:
+                process.kill()
+
+    def test_a_camera_is_heard_below_its_own_name_and_nowhere_else(self):
+        leaves = ["frame", "status", "telemetry", "event", "preview", "snapshot", "control-reply", "video"]
+        own = [("front-door", f"teiten/front-door/{leaf}") for leaf in leaves]
+        others = [("front-door", f"teiten/garden/{leaf}") for leaf in leaves]
+        forged = [("front-door", topic) for topic in (
+            "teiten/front-door/stored", "teiten/front-door/control", "teiten/garden/stored", "teiten/garden/control",
+            "teiten/front-door/anything", "teiten-bridge/hello")]
+        self.assertEqual(self.heard("owner.teiten", "teiten/#", others + forged + own), [topic for _, topic in own])
+
+    def test_a_camera_hears_what_is_said_to_it_and_nothing_else(self):
+        said = [("garden", "teiten/garden/frame"), ("owner.teiten", "teiten/garden/control"),
+                ("bridge.teiten", "teiten/garden/stored"), ("front-door", "teiten/front-door/frame"),
+                ("bridge.teiten", "teiten/front-door/stored")]
+        self.assertEqual(self.heard("front-door", "teiten/#", said), ["teiten/front-door/stored"])
+        self.assertEqual(self.heard("front-door", "teiten-bridge/hello", [("bridge.teiten", "teiten-bridge/hello")]),
+                         ["teiten-bridge/hello"])
+
+    def test_no_camera_speaks_as_the_bridge(self):
+        said = [("front-door", "teiten-bridge/hello"), ("bridge.teiten", "teiten-bridge/hello")]
+        self.assertEqual(self.heard("front-door", "teiten-bridge/hello", said), ["teiten-bridge/hello"])
+
+    def test_who_has_no_certificate_of_the_authority_does_not_get_in(self):
+        for who in (None, "stranger"):
+            with self.subTest(who=who):
+                self.assertNotEqual(self.publish(who, "teiten/front-door/frame").returncode, 0)
+        self.assertEqual(self.publish("front-door", "teiten/front-door/frame").returncode, 0)
+
+    def test_a_name_that_a_client_gives_itself_counts_for_nothing(self):
+        command = self.client("mosquitto_pub", "front-door") + ["-u", "garden", "-P", "x", "-i", "garden"]
+        run(*command, "-q", "1", "-r", "-t", "teiten/garden/status", "-m", "offline")
+        done = run(*self.client("mosquitto_sub", "owner.teiten"), "-t", "teiten/garden/status", "-W", "1")
+        self.assertEqual(done.stdout, "")
+
+    def test_plain_text_is_not_spoken(self):
+        done = run("mosquitto_pub", "-h", "localhost", "-p", self.port, "-t", "teiten/front-door/frame", "-m", "x")
+        self.assertNotEqual(done.returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

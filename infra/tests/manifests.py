@@ -1,0 +1,234 @@
+"""Renders every overlay and holds its resources against Kubernetes' and Knative's schemas and against the project's
+own rules. Run by `./just test` through scripts/manifest-tools."""
+
+import copy
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+INFRA = pathlib.Path(__file__).resolve().parent.parent
+# The oldest Kubernetes that today's Knative takes, and the newest that the schemas know.
+KUBERNETES_VERSIONS = ["1.33", "1.37"]
+OVERLAYS = sorted(path.name for path in (INFRA / "overlays").iterdir() if path.is_dir())
+
+
+def render(overlay):
+    """The resources of an overlay."""
+    environment = {**os.environ, "KUBECONFIG": os.devnull}
+    done = subprocess.run(["kubectl", "kustomize", str(INFRA / "overlays" / overlay)],
+                          env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"overlay {overlay} does not render:\n{done.stderr}")
+    return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
+
+
+def strict(schema):
+    """A CRD's schema as JSON Schema that refuses what it does not name."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items()}
+    if made.pop("x-kubernetes-int-or-string", False):
+        made.pop("anyOf", None)
+        made["type"] = ["integer", "string"]
+    if made.pop("nullable", False) is True and isinstance(made.get("type"), str):
+        made["type"] = [made["type"], "null"]
+    # Also where the CRD would keep unknown fields: what it names is what its controller reads.
+    if made.get("properties") and made.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+def custom_schemas():
+    """(apiVersion, kind) → validator, of the CRDs in tests/schemas."""
+    found = {}
+    for path in sorted((INFRA / "tests" / "schemas").rglob("*.yaml")):
+        for crd in yaml.safe_load_all(path.read_text()):
+            for version in crd["spec"]["versions"]:
+                schema = strict(copy.deepcopy(version["schema"]["openAPIV3Schema"]))
+                schema.setdefault("properties", {}).update(
+                    {"apiVersion": {}, "kind": {}, "metadata": {"type": "object"}})
+                name = (f"{crd['spec']['group']}/{version['name']}", crd["spec"]["names"]["kind"])
+                found[name] = jsonschema.Draft7Validator(schema)
+    return found
+
+
+CUSTOM = custom_schemas()
+
+
+def mistakes(resource, version):
+    """What is wrong with a resource."""
+    custom = CUSTOM.get((resource["apiVersion"], resource["kind"]))
+    if custom:
+        return [f"{error.json_path}: {error.message}" for error in custom.iter_errors(resource)]
+    try:
+        kubernetes_validate.validate(resource, version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return [f"{'.'.join(map(str, error.path))}: {error.message}"]
+    except kubernetes_validate.SchemaNotFoundError as error:
+        return [error.message]
+    return []
+
+
+def name_of(resource):
+    """Kind and name, for messages."""
+    return f"{resource['kind']}/{resource['metadata']['name']}"
+
+
+def pod_of(resource):
+    """The pod that a resource makes, or None."""
+    kind = resource["kind"]
+    if kind in ("Deployment", "StatefulSet") or resource["apiVersion"].startswith("serving.knative.dev/"):
+        return resource["spec"]["template"]
+    if kind == "CronJob":
+        return resource["spec"]["jobTemplate"]["spec"]["template"]
+    return None
+
+
+class Manifests(unittest.TestCase):
+    """Every overlay."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.overlays = {overlay: render(overlay) for overlay in OVERLAYS}
+
+    def each(self):
+        """Every resource of every overlay, behind its name for messages."""
+        for overlay, resources in self.overlays.items():
+            for resource in resources:
+                yield f"{overlay}: {name_of(resource)}", resource
+
+    def test_every_resource_validates_strictly(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                for version in KUBERNETES_VERSIONS:
+                    self.assertEqual(mistakes(resource, version), [])
+
+    def test_a_misspelt_field_is_found(self):
+        def first(kind, group=""):
+            return copy.deepcopy(next(r for r in self.overlays["local"]
+                                      if r["kind"] == kind and r["apiVersion"].startswith(group)))
+        bridge = first("StatefulSet")
+        bridge["spec"]["template"]["spec"]["containers"][0]["securityContexts"] = {}
+        function = first("Service", "serving.knative.dev/")
+        function["spec"]["template"]["spec"]["containerConcurency"] = 1
+        trigger = first("Trigger")
+        trigger["spec"]["delivery"]["backOffPolicy"] = "linear"
+        for resource in (bridge, function, trigger):
+            self.assertNotEqual(mistakes(resource, KUBERNETES_VERSIONS[0]), [], name_of(resource))
+
+    def test_every_pod_is_restricted_with_a_read_only_root(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                template = pod_of(resource)
+                if template is None:
+                    continue
+                pod = template["spec"]
+                outer = pod.get("securityContext", {})
+                self.assertIs(pod.get("automountServiceAccountToken"), False)
+                self.assertFalse({"hostNetwork", "hostPID", "hostIPC"} & pod.keys())
+                for volume in pod.get("volumes", []):
+                    self.assertFalse(volume.keys() - {"name", "configMap", "secret", "emptyDir"})
+                for container in pod["containers"] + pod.get("initContainers", []):
+                    inner = {**outer, **container["securityContext"]}
+                    self.assertIs(inner["runAsNonRoot"], True)
+                    self.assertNotEqual(inner["runAsUser"], 0)
+                    self.assertIs(inner["readOnlyRootFilesystem"], True)
+                    self.assertIs(inner["allowPrivilegeEscalation"], False)
+                    self.assertEqual(inner["capabilities"], {"drop": ["ALL"]})
+                    self.assertEqual(inner["seccompProfile"], {"type": "RuntimeDefault"})
+                    self.assertIn("memory", container["resources"]["limits"])
+                    self.assertIn("cpu", container["resources"]["requests"])
+
+    def test_the_namespace_enforces_the_restricted_standard(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                if resource["kind"] == "Namespace":
+                    self.assertEqual(resource["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
+
+    def test_no_secret_is_in_a_manifest(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                self.assertNotEqual(resource["kind"], "Secret")
+                text = yaml.safe_dump(resource)
+                self.assertNotIn("PRIVATE KEY", text)
+                template = pod_of(resource)
+                for container in template["spec"]["containers"] if template else []:
+                    for variable in container.get("env", []):
+                        if re.search("SECRET|PASSWORD|ACCESS_KEY", variable["name"]):
+                            self.assertNotIn("value", variable)
+
+    def test_what_no_policy_allows_is_forbidden(self):
+        for overlay, resources in self.overlays.items():
+            with self.subTest(overlay=overlay):
+                policies = [r["spec"] for r in resources if r["kind"] == "NetworkPolicy"]
+                self.assertIn({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}, policies)
+
+    def test_every_network_policy_meets_a_pod(self):
+        for overlay, resources in self.overlays.items():
+            pods = [pod_of(r)["metadata"]["labels"] for r in resources if pod_of(r)]
+            for policy in (r for r in resources if r["kind"] == "NetworkPolicy"):
+                wanted = policy["spec"]["podSelector"].get("matchLabels", {})
+                with self.subTest(overlay=overlay, policy=name_of(policy)):
+                    self.assertTrue(any(wanted.items() <= labels.items() for labels in pods))
+
+    def test_images_are_where_the_settings_say(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                template = pod_of(resource)
+                for container in template["spec"]["containers"] if template else []:
+                    self.assertNotRegex(container["image"], r"^teiten/|:version$")
+                    self.assertRegex(container["image"], r"^[^:]+/[^:]+:[^:]+$")
+
+    def test_what_is_named_exists(self):
+        for overlay, resources in self.overlays.items():
+            maps = {r["metadata"]["name"] for r in resources if r["kind"] == "ConfigMap"}
+            there = {(r["apiVersion"], r["kind"], r["metadata"]["name"]) for r in resources}
+            for resource in resources:
+                with self.subTest(overlay=overlay, resource=name_of(resource)):
+                    text = yaml.safe_dump(resource)
+                    for name in re.findall(r"configMap(?:Ref)?:\n\s+name: (\S+)", text):
+                        self.assertIn(name, maps)
+                    if "knative.dev" in resource["apiVersion"] and resource["kind"] != "Service":
+                        for reference in references(resource["spec"]):
+                            self.assertIn(reference, there)
+
+    def test_every_function_on_the_live_path_stays_warm(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                if resource["metadata"]["name"] in ("encode", "playlist") and resource["kind"] == "Service":
+                    scale = resource["spec"]["template"]["metadata"]["annotations"]["autoscaling.knative.dev/min-scale"]
+                    self.assertGreaterEqual(int(scale), 1)
+                    self.assertGreater(resource["spec"]["template"]["spec"]["containerConcurrency"], 0)
+
+    def test_every_trigger_retries_with_growing_pauses_and_has_dead_letters(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                if resource["kind"] == "Trigger":
+                    delivery = resource["spec"]["delivery"]
+                    self.assertEqual(delivery["backoffPolicy"], "exponential")
+                    self.assertGreaterEqual(delivery["retry"], 1)
+                    self.assertEqual(delivery["deadLetterSink"]["ref"]["name"], "dead-letters")
+
+
+def references(value):
+    """Every `ref`, `subject` and the like below a value: (apiVersion, kind, name)."""
+    if isinstance(value, dict):
+        if value.keys() >= {"apiVersion", "kind", "name"}:
+            yield value["apiVersion"], value["kind"], value["name"]
+        for inner in value.values():
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+if __name__ == "__main__":
+    unittest.main()
