@@ -58,6 +58,10 @@ check: _build-tools viewer
 agent: _build-tools
     scripts/agent
 
+# A flashable card of Debian's packages: target/image-debian/teiten-debian.img
+image-debian: agent
+    edge-image/debian/build
+
 # Measurements, with ratios taken in the same run.
 bench: _test-tools viewer
     cargo build --release --workspace --bins
