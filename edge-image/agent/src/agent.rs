@@ -1,16 +1,19 @@
 //! One agent: takes pictures from its source, keeps them as frames in its spool, and sends what the outbox says
 //! over its link, until it is told to stop.
 
-use std::{future::pending, time::Duration};
+use std::{collections::BTreeMap, future::pending, path::PathBuf, time::Duration};
 
+use bytes::Bytes;
 use teiten_footage::FrameId;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
+    attendant::{Attendant, Tally},
     clock::Clock,
     config::Config,
+    gpio::{Board, RaspberryPi},
     link::{Link, Signal},
     outbox::{Entry, Outbox},
     source::Pictures,
@@ -25,25 +28,58 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How often the log says how things are.
 const SUMMARY_PERIOD: Duration = Duration::from_secs(60);
 
-/// Runs one agent until `shutdown`, or until the last frame of footage that is not repeated is stored. On
-/// shutdown it takes no more pictures and waits up to 10 s until its frames are stored: all of them if the spool
-/// would be lost with the process, else those that were sent.
+/// The machine that an agent runs on, as far as it is not what every machine has.
+pub struct Host {
+    /// The header's pins.
+    pub board: Box<dyn Board>,
+    /// Where the file `health` is written for the watchdog (docs/formats.md, "Health file"), if anywhere.
+    pub run_directory: Option<PathBuf>,
+}
+
+/// A Raspberry Pi, or a machine without pins; no health file.
+impl Default for Host {
+    fn default() -> Self {
+        Self { board: Box::new(RaspberryPi::default()), run_directory: None }
+    }
+}
+
+/// Why an agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, or its footage is at its end.
+    Stopped,
+    /// A control message asks for a restart.
+    RestartAsked,
+}
+
+/// Runs one agent as [`run_on`] does, on this machine, and starts it anew when a control message asks for it.
+///
+/// # Errors
+/// As [`run_on`].
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    while run_on(Host::default(), config.clone(), shutdown.clone()).await? == Ended::RestartAsked {}
+    Ok(())
+}
+
+/// Runs one agent until `shutdown`, or until the last frame of footage that is not repeated is stored, or until
+/// a control message asks for a restart. Then it takes no more pictures and waits up to 10 s until its frames are
+/// stored: all of them if the spool would be lost with the process, else those that were sent.
 ///
 /// Several agents can run in one process, each with a camera name of its own.
 ///
 /// # Errors
-/// If it cannot start: the footage or the spool's directory cannot be used. A missing broker or camera device is
-/// no error; they may come.
-pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// If it cannot start: the footage or the spool's directory cannot be used. A missing broker, camera device or pin
+/// is no error; they may come.
+pub async fn run_on(host: Host, config: Config, shutdown: CancellationToken) -> anyhow::Result<Ended> {
     let span = info_span!("agent", camera = %config.camera);
     async move {
-        let (mut agent, mut pictures) = Agent::start(&config).await?;
+        let (mut agent, mut pictures) = Agent::start(&config, host).await?;
         let Config { source, broker, spool, .. } = &config;
         info!(%source, %broker, %spool, found = agent.outbox.unstored(), "started");
-        agent.work(&mut pictures, &shutdown).await;
+        let ended = agent.work(&mut pictures, &shutdown).await;
         drop(pictures);
         agent.stop().await;
-        Ok(())
+        Ok(ended)
     }
     .instrument(span)
     .await
@@ -55,6 +91,8 @@ struct Agent {
     spool: Spool,
     outbox: Outbox,
     link: Link,
+    attendant: Attendant,
+    restart_asked: bool,
     /// Whether the outbox's backlog is sent.
     sends_backlog: bool,
     counts: Counts,
@@ -64,9 +102,11 @@ struct Agent {
 #[derive(Debug, Default)]
 struct Counts {
     captured: u64,
+    /// Given to the link, frames that were sent again counted again.
+    sent: u64,
     stored: u64,
-    /// Pictures that became no frame.
-    rejected: u64,
+    /// Pictures that became no frame, by reason.
+    rejected: BTreeMap<&'static str, u64>,
     /// Frames that had to make room for others.
     dropped: u64,
     /// Frames that could not be read back from the spool.
@@ -76,27 +116,32 @@ struct Counts {
 }
 
 impl Agent {
-    async fn start(config: &Config) -> anyhow::Result<(Self, Pictures)> {
+    async fn start(config: &Config, host: Host) -> anyhow::Result<(Self, Pictures)> {
         let (spool, found) = Spool::open(&config.spool, &config.camera).await?;
         let mut outbox = Outbox::default();
         for entry in found {
             outbox.found(entry);
         }
         let clock = Clock::system();
+        let pictures = Pictures::start(&config.camera, &config.source).await?;
+        let attendant = Attendant::new(config, &pictures, clock.clone(), host);
         let agent = Self {
             clock: clock.clone(),
             stamper: Stamper::new(),
             spool,
             outbox,
-            link: Link::new(config.camera.clone(), config.broker.clone(), clock)?,
+            link: Link::new(config.camera.clone(), config.broker.clone(), clock, config.control)?,
+            attendant,
+            restart_asked: false,
             sends_backlog: true,
             counts: Counts::default(),
         };
-        Ok((agent, Pictures::start(&config.camera, &config.source).await?))
+        Ok((agent, pictures))
     }
 
-    /// Takes, sends and deletes, until `shutdown` or until the source has ended and everything is stored.
-    async fn work(&mut self, pictures: &mut Pictures, shutdown: &CancellationToken) {
+    /// Takes, sends and deletes, until `shutdown`, until a restart is asked, or until the source has ended and
+    /// everything is stored.
+    async fn work(&mut self, pictures: &mut Pictures, shutdown: &CancellationToken) -> Ended {
         let mut summary = interval(SUMMARY_PERIOD);
         summary.set_missed_tick_behavior(MissedTickBehavior::Delay);
         summary.reset();
@@ -104,17 +149,25 @@ impl Agent {
         while playing || self.outbox.unstored() > 0 {
             let due = self.outbox.wake_at();
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return Ended::Stopped,
                 picture = pictures.next(), if playing => match picture {
                     Some(picture) => self.take(picture).await,
                     None => playing = false,
                 },
                 signal = self.link.next() => self.hear(signal).await,
                 () = until(due) => {}
+                due = self.attendant.next() => {
+                    let tally = self.tally();
+                    self.attendant.attend(due, &tally, &mut self.link).await;
+                }
                 _ = summary.tick() => self.summarize(),
+            }
+            if self.restart_asked {
+                return Ended::RestartAsked;
             }
             self.send_backlog().await;
         }
+        Ended::Stopped
     }
 
     /// Waits, for a while, until what is worth waiting for is stored; then says goodbye.
@@ -150,7 +203,7 @@ impl Agent {
         let frame = match self.stamper.stamp(picture, self.clock.earliest()) {
             Ok(frame) => frame,
             Err(rejected) => {
-                self.counts.rejected += 1;
+                *self.counts.rejected.entry(rejected.name()).or_default() += 1;
                 if self.counts.last_rejected.replace(rejected) != Some(rejected) {
                     warn!(reason = %rejected, "a picture is left out, and so are others like it");
                 }
@@ -158,12 +211,19 @@ impl Agent {
             }
         };
         self.counts.captured += 1;
+        let idle = self.link.is_idle();
         let dropped = self.spool.keep(&frame).await;
         let entry = Entry { id: frame.id, captured: frame.captured, bytes: frame.jpeg.len() };
         if self.outbox.captured(entry) {
-            self.link.publish(frame.id, frame.jpeg);
+            self.send(frame.id, frame.jpeg.clone());
         }
+        self.attendant.captured(&frame, idle, &mut self.link);
         self.drop_oldest(&dropped);
+    }
+
+    fn send(&mut self, id: FrameId, jpeg: Bytes) {
+        self.counts.sent += 1;
+        self.link.publish(id, jpeg);
     }
 
     fn drop_oldest(&mut self, dropped: &[FrameId]) {
@@ -180,8 +240,21 @@ impl Agent {
     async fn hear(&mut self, signal: Signal) {
         let now = Instant::now().into_std();
         match signal {
-            Signal::Up => self.outbox.connected(),
-            Signal::Down => self.outbox.disconnected(),
+            Signal::Up => {
+                self.outbox.connected();
+                let tally = self.tally();
+                self.attendant.connected(&tally, &mut self.link).await;
+            }
+            Signal::Down => {
+                self.outbox.disconnected();
+                self.attendant.disconnected();
+            }
+            Signal::Heard(number) => self.attendant.heard(number),
+            Signal::Control { payload, retained } => {
+                let tally = self.tally();
+                self.restart_asked |=
+                    self.attendant.control(&payload, retained, &tally, &mut self.link).await;
+            }
             Signal::Acked(id) => self.outbox.acked(id, now),
             Signal::Hello => self.outbox.hello(now),
             Signal::Stored(stored) => {
@@ -199,7 +272,7 @@ impl Agent {
             && let Some(id) = self.outbox.next(Instant::now().into_std())
         {
             match self.spool.read(id).await {
-                Some(jpeg) => self.link.publish(id, jpeg),
+                Some(jpeg) => self.send(id, jpeg),
                 None => {
                     warn!(frame = %id, "a spooled frame is damaged, dropped");
                     self.counts.damaged += 1;
@@ -211,9 +284,23 @@ impl Agent {
     }
 
     fn summarize(&self) {
-        let Counts { captured, stored, rejected, dropped, damaged, .. } = self.counts;
-        let (unstored, spool_bytes) = (self.outbox.unstored(), self.spool.bytes());
-        info!(captured, stored, unstored, spool_bytes, rejected, dropped, damaged, "frames since the start");
+        let Tally { captured, sent, stored, unstored, spool_bytes, dropped } = self.tally();
+        info!(captured, sent, stored, unstored, spool_bytes, ?dropped, "frames since the start");
+    }
+
+    fn tally(&self) -> Tally {
+        let Counts { captured, sent, stored, rejected, dropped, damaged, .. } = &self.counts;
+        let mut by_reason = rejected.clone();
+        let others = [("spool_full", *dropped), ("damaged", *damaged)];
+        by_reason.extend(others.into_iter().filter(|(_, count)| *count > 0));
+        Tally {
+            captured: *captured,
+            sent: *sent,
+            stored: *stored,
+            dropped: by_reason,
+            unstored: self.outbox.unstored(),
+            spool_bytes: self.spool.bytes(),
+        }
     }
 }
 

@@ -5,6 +5,9 @@
 //! crate's manifest, shows every key with its default.
 
 mod card;
+mod gpio;
+mod home_assistant;
+mod light;
 mod read;
 mod v4l2;
 
@@ -18,6 +21,9 @@ use teiten_footage::CameraId;
 use teiten_mqtt::{Identity, TlsFiles};
 
 pub use card::{Address, System, Usable, Wifi};
+pub use gpio::{Gpio, InputPin, OutputPin, Pull};
+pub use home_assistant::HomeAssistant;
+pub use light::Schedule;
 pub use read::{ConfigErrors, Mistake};
 pub use v4l2::{ControlValue, PixelFormat, V4l2};
 
@@ -32,6 +38,16 @@ pub struct Config {
     pub source: Source,
     /// `[spool]`: where frames wait until they are stored.
     pub spool: Spool,
+    /// `[preview] enabled`: whether a picture a second is published for dashboards. Default true.
+    pub preview: bool,
+    /// `[control] enabled`: whether the camera does what its control topic says. Default true.
+    pub control: bool,
+    /// `[home_assistant]`: whether Home Assistant finds the camera by itself.
+    pub home_assistant: HomeAssistant,
+    /// `[gpio]`: what is on the pins of a Raspberry Pi's header.
+    pub gpio: Gpio,
+    /// `[light]`: when the infrared light is on. Default: only when control says so.
+    pub light: Option<Schedule>,
     /// `[wifi]`: the wireless network that the camera's card joins.
     pub wifi: Option<Wifi>,
     /// `[system]`: clock, log and login of the camera's card.
@@ -47,6 +63,11 @@ impl Config {
             broker: Broker::default(),
             source: Source::default(),
             spool: Spool::default(),
+            preview: true,
+            control: true,
+            home_assistant: HomeAssistant::default(),
+            gpio: Gpio::default(),
+            light: None,
             wifi: None,
             system: System::default(),
         }

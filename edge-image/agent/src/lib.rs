@@ -5,16 +5,23 @@
 //! sent again, over the link to the broker; once the bridge says that it is stored, the spool lets it go.
 
 mod agent;
+mod attendant;
 mod clock;
+mod condition;
 pub mod config;
+mod control;
+pub mod gpio;
+mod home_assistant;
 mod link;
+mod machine;
 mod outbox;
 pub mod pattern;
 mod source;
 mod spool;
 mod stamper;
 pub mod system;
+mod telemetry;
 
-pub use agent::run;
+pub use agent::{Ended, Host, run, run_on};
 pub use config::{Config, ConfigErrors};
 pub use source::list_devices;

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
-    QoS, SubscribeFilter, SubscribeReasonCode, Transport,
+    Publish, QoS, SubscribeFilter, SubscribeReasonCode, Transport,
 };
 use teiten_footage::{
     CameraId, FrameId, Stored, Topic,
@@ -48,7 +48,11 @@ const SEND_BUFFER_BYTES: u32 = 256 << 10;
 const STEADY: Duration = Duration::from_secs(10);
 
 /// Messages that the client's queue takes: all frames that may lack a PUBACK, and a few of the link's own.
-const QUEUE_MESSAGES: usize = UNACKED_MAX + 8;
+const QUEUE_MESSAGES: usize = UNACKED_MAX + OTHERS_MAX + 4;
+
+/// Messages other than frames that may wait in the client's queue. More are not taken: a link that is too slow
+/// for them shall carry frames.
+const OTHERS_MAX: usize = 16;
 
 /// How long saying goodbye may take.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
@@ -66,6 +70,36 @@ pub(crate) enum Signal {
     Stored(Stored),
     /// A bridge is new here.
     Hello,
+    /// The broker has a message that was sent with this number (PUBACK).
+    Heard(u64),
+    /// Somebody wants something of this camera.
+    Control {
+        /// What, in JSON.
+        payload: Bytes,
+        /// Whether it is an old message that the broker keeps.
+        retained: bool,
+    },
+}
+
+/// A message that is no frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    pub(crate) delivery: Delivery,
+}
+
+/// How a message is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// QoS 0: lost if the link fails just then.
+    Once,
+    /// QoS 1, not sent again if the link fails just then.
+    Acked,
+    /// QoS 1, and [`Signal::Heard`] says this number once the broker has it.
+    Numbered(u64),
+    /// QoS 1 and retained: whoever comes later hears it too.
+    Retained,
 }
 
 /// The way to the broker.
@@ -74,6 +108,7 @@ pub(crate) struct Link {
     broker: Broker,
     transport: Transport,
     clock: Clock,
+    hears_control: bool,
     backoff: Backoff,
     state: State,
     /// The present trouble, as it is in the log.
@@ -91,13 +126,19 @@ impl Link {
     ///
     /// # Errors
     /// If the broker's certificates cannot be used.
-    pub(crate) fn new(camera: CameraId, broker: Broker, clock: Clock) -> Result<Self, TlsError> {
+    pub(crate) fn new(
+        camera: CameraId,
+        broker: Broker,
+        clock: Clock,
+        hears_control: bool,
+    ) -> Result<Self, TlsError> {
         let transport = broker.tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
         Ok(Self {
             camera,
             broker,
             transport,
             clock,
+            hears_control,
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             state: State::Waiting { until: Instant::now() },
             known: None,
@@ -117,6 +158,7 @@ impl Link {
                         &self.camera,
                         &self.broker,
                         self.transport.clone(),
+                        self.hears_control,
                     )));
                 }
                 State::Open(connection) => match connection.next().await {
@@ -144,6 +186,20 @@ impl Link {
         if let State::Open(connection) = &mut self.state {
             connection.publish_frame(id, jpeg);
         }
+    }
+
+    /// Sends a message that is no frame. Without a connection, or with too many of them waiting already, it is
+    /// dropped; whether it was taken.
+    pub(crate) fn say(&mut self, message: Message) -> bool {
+        match &mut self.state {
+            State::Open(connection) if connection.up_since.is_some() => connection.say(message),
+            _ => false,
+        }
+    }
+
+    /// Whether all that was handed over has gone to the network, so that one more message delays no frame.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(&self.state, State::Open(connection) if connection.up_since.is_some() && connection.queued.is_empty())
     }
 
     /// Tells everyone that the camera is off, and disconnects.
@@ -196,11 +252,20 @@ struct Connection {
     topics: Topics,
     up_since: Option<Instant>,
     last_heard: Instant,
-    /// What was handed to the client and is not yet on its way, in order; `None` is a message of the link's own.
-    queued: VecDeque<Option<FrameId>>,
-    /// What is on its way, by packet identifier.
-    under_way: HashMap<u16, Option<FrameId>>,
+    /// What was handed to the client and is not yet on its way, in order.
+    queued: VecDeque<Sent>,
+    /// What is on its way and will have a PUBACK, by packet identifier.
+    under_way: HashMap<u16, Sent>,
     _poll: AbortOnDropHandle<()>,
+}
+
+/// What was handed to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Frame(FrameId),
+    Numbered(u64),
+    /// A message whose PUBACK says nothing to anybody.
+    Other,
 }
 
 struct Topics {
@@ -208,15 +273,18 @@ struct Topics {
     status: String,
     stored: String,
     hello: String,
+    /// If control is listened to.
+    control: Option<String>,
 }
 
 impl Connection {
-    fn open(camera: &CameraId, broker: &Broker, transport: Transport) -> Self {
+    fn open(camera: &CameraId, broker: &Broker, transport: Transport, hears_control: bool) -> Self {
         let topics = Topics {
             frame: Topic::Frame(camera.clone()).to_string(),
             status: Topic::Status(camera.clone()).to_string(),
             stored: Topic::Stored(camera.clone()).to_string(),
             hello: Topic::Hello.to_string(),
+            control: hears_control.then(|| Topic::Control(camera.clone()).to_string()),
         };
         // One name for all runs of a camera: the broker then ends the connection of an earlier run, and tells
         // its last will, before this one says that the camera is online.
@@ -276,18 +344,33 @@ impl Connection {
             Packet::ConnAck(_) => {
                 let filters = [&self.topics.stored, &self.topics.hello];
                 let filters = filters.map(|topic| SubscribeFilter::new(topic.clone(), QoS::AtMostOnce));
-                self.client.try_subscribe_many(filters)?;
+                let control = &self.topics.control;
+                let control =
+                    control.as_ref().map(|topic| SubscribeFilter::new(topic.clone(), QoS::AtLeastOnce));
+                self.client.try_subscribe_many(filters.into_iter().chain(control))?;
             }
             Packet::SubAck(answer) => {
-                if answer.return_codes.contains(&SubscribeReasonCode::Failure) {
+                // In the order of the filters: the two that frames need, then control.
+                let refused = |code: &SubscribeReasonCode| *code == SubscribeReasonCode::Failure;
+                if answer.return_codes.iter().take(2).any(refused) {
                     return Err(Trouble::Refused);
+                }
+                if answer.return_codes.iter().skip(2).any(refused) {
+                    warn!(
+                        "the broker refuses the control topic: let the camera subscribe to it, or switch \
+                        [control] off"
+                    );
                 }
                 self.say_status(ONLINE)?;
                 self.up_since = Some(Instant::now());
                 return Ok(Some(Signal::Up));
             }
             Packet::PubAck(ack) => {
-                return Ok(self.under_way.remove(&ack.pkid).flatten().map(Signal::Acked));
+                return Ok(match self.under_way.remove(&ack.pkid) {
+                    Some(Sent::Frame(id)) => Some(Signal::Acked(id)),
+                    Some(Sent::Numbered(number)) => Some(Signal::Heard(number)),
+                    Some(Sent::Other) | None => None,
+                });
             }
             Packet::Publish(message) if message.topic == self.topics.hello => return Ok(Some(Signal::Hello)),
             Packet::Publish(message) if message.topic == self.topics.stored => {
@@ -297,6 +380,10 @@ impl Connection {
                     Err(error) => warn!(%error, "a malformed acknowledgement, dropped"),
                 }
             }
+            Packet::Publish(message) if Some(&message.topic) == self.topics.control.as_ref() => {
+                let Publish { payload, retain, .. } = message;
+                return Ok(Some(Signal::Control { payload, retained: retain }));
+            }
             _ => {}
         }
         Ok(None)
@@ -304,7 +391,7 @@ impl Connection {
 
     fn publish_frame(&mut self, id: FrameId, jpeg: Bytes) {
         match self.client.try_publish(&self.topics.frame, QoS::AtLeastOnce, false, jpeg) {
-            Ok(()) => self.queued.push_back(Some(id)),
+            Ok(()) => self.queued.push_back(Sent::Frame(id)),
             // The client has ended, which the next event says.
             Err(error) => debug!(%error, "a frame was not taken"),
         }
@@ -312,14 +399,35 @@ impl Connection {
 
     fn say_status(&mut self, status: &str) -> Result<(), ClientError> {
         self.client.try_publish(&self.topics.status, QoS::AtLeastOnce, true, status)?;
-        self.queued.push_back(None);
+        self.queued.push_back(Sent::Other);
         Ok(())
     }
 
-    /// The client gives messages their packet identifiers in the order in which it got them.
+    fn say(&mut self, Message { topic, payload, delivery }: Message) -> bool {
+        let others = self.queued.iter().filter(|sent| !matches!(sent, Sent::Frame(_))).count();
+        if others >= OTHERS_MAX {
+            return false;
+        }
+        let (qos, retain, sent) = match delivery {
+            Delivery::Once => (QoS::AtMostOnce, false, Sent::Other),
+            Delivery::Acked => (QoS::AtLeastOnce, false, Sent::Other),
+            Delivery::Numbered(number) => (QoS::AtLeastOnce, false, Sent::Numbered(number)),
+            Delivery::Retained => (QoS::AtLeastOnce, true, Sent::Other),
+        };
+        let taken = self.client.try_publish(topic, qos, retain, payload).is_ok();
+        if taken {
+            self.queued.push_back(sent);
+        }
+        taken
+    }
+
+    /// The client gives messages their packet identifiers in the order in which it got them; those of QoS 0
+    /// have none, which is 0.
     fn departed(&mut self, packet_id: u16) {
-        if let Some(message) = self.queued.pop_front() {
-            self.under_way.insert(packet_id, message);
+        if let Some(sent) = self.queued.pop_front()
+            && packet_id != 0
+        {
+            self.under_way.insert(packet_id, sent);
         }
     }
 

@@ -1,10 +1,13 @@
 //! The camera's agent as a program.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use teiten_agent::Config;
+use teiten_agent::{Config, Ended, Host};
 
 /// Captures pictures, keeps them until they are stored, and publishes them over MQTT.
 #[derive(Parser)]
@@ -13,6 +16,9 @@ struct Arguments {
     /// The settings file; teiten.toml.example shows every key.
     #[arg(long, global = true, default_value = "teiten.toml")]
     config: PathBuf,
+    /// Where the file `health` is written, for whatever feeds the watchdog.
+    #[arg(long)]
+    run_directory: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -33,19 +39,22 @@ enum Command {
     },
 }
 
+/// The exit status that asks whoever started the agent to start it anew (EX_TEMPFAIL of sysexits.h).
+const RESTART_STATUS: u8 = 75;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     if let Some(Command::Devices) = arguments.command {
         print!("{}", teiten_agent::list_devices());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(Command::System { directory }) = &arguments.command {
         let text = std::fs::read(&arguments.config).unwrap_or_default();
         teiten_agent::system::write(&Config::usable(&String::from_utf8_lossy(&text)), directory)
             .with_context(|| directory.display().to_string())?;
         // All that is wrong with the settings.
-        return read(&arguments.config).map(drop);
+        return read(&arguments.config).map(|_| ExitCode::SUCCESS);
     }
     let config = read(&arguments.config)?;
     if let Some(Command::Check) = arguments.command {
@@ -59,10 +68,14 @@ async fn main() -> anyhow::Result<()> {
             config.source,
             config.broker
         );
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     teiten_telemetry::init();
-    teiten_agent::run(config, teiten_telemetry::shutdown_on_signal()?).await
+    let host = Host { run_directory: arguments.run_directory, ..Host::default() };
+    Ok(match teiten_agent::run_on(host, config, teiten_telemetry::shutdown_on_signal()?).await? {
+        Ended::Stopped => ExitCode::SUCCESS,
+        Ended::RestartAsked => ExitCode::from(RESTART_STATUS),
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<Config> {

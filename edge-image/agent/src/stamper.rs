@@ -31,6 +31,16 @@ pub(crate) enum Rejected {
     ClockNotSet,
 }
 
+impl Rejected {
+    /// Its name in telemetry.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::ClockNotSet => "clock_not_set",
+        }
+    }
+}
+
 /// Within a run, a frame is at least this much later than the one before, whatever the clock does: less has no
 /// duration in 90 kHz ticks.
 const SPACING_MIN: Duration = Duration::from_millis(1);

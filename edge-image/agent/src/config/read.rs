@@ -7,8 +7,8 @@ use teiten_mqtt::{Identity, TlsFiles};
 use toml::{Table, Value};
 
 use super::{
-    Broker, Config, ControlValue, Footage, Mebibytes, Pattern, PictureSize, PixelFormat, Quality, RangeError,
-    Rate, Source, Spool, System, Usable, V4l2, WholeRate, Wifi,
+    Broker, Config, ControlValue, Footage, Gpio, HomeAssistant, Mebibytes, Pattern, PictureSize, PixelFormat,
+    Quality, RangeError, Rate, Source, Spool, System, Usable, V4l2, WholeRate, Wifi, light,
 };
 
 /// One thing that is wrong in a settings file.
@@ -58,20 +58,43 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
     let camera = top.required("camera", "a name of 1 to 63 lower-case letters, digits and hyphens", camera);
     let (broker_table, source_table, spool_table) =
         (top.section("broker"), top.section("source"), top.section("spool"));
+    let (preview_table, control_table) = (top.section("preview"), top.section("control"));
+    let (home_assistant_table, gpio_table, light_table) =
+        (top.section("home_assistant"), top.section("gpio"), top.section("light"));
     let (wifi_table, system_table) = (top.section("wifi"), top.section("system"));
     top.finish();
     let broker = broker_table.and_then(|table| broker(Section::new("broker".into(), table, &mut mistakes)));
     let source = source_table.and_then(|table| source(Section::new("source".into(), table, &mut mistakes)));
     let spool = spool_table.and_then(|table| spool(Section::new("spool".into(), table, &mut mistakes)));
+    let preview =
+        preview_table.and_then(|table| enabled(Section::new("preview".into(), table, &mut mistakes)));
+    let control =
+        control_table.and_then(|table| enabled(Section::new("control".into(), table, &mut mistakes)));
+    let home_assistant = home_assistant_table
+        .and_then(|table| HomeAssistant::read(Section::new("home_assistant".into(), table, &mut mistakes)));
+    let gpio = gpio_table.and_then(|table| Gpio::read(Section::new("gpio".into(), table, &mut mistakes)));
+    let light = light_table.and_then(|table| light::read(Section::new("light".into(), table, &mut mistakes)));
     let wifi = wifi_table.and_then(|table| Wifi::read(Section::new("wifi".into(), table, &mut mistakes)));
     let system =
         system_table.and_then(|table| System::read(Section::new("system".into(), table, &mut mistakes)));
-    match (camera, broker, source, spool, wifi, system) {
-        (Some(camera), Some(broker), Some(source), Some(spool), Some(wifi), Some(system))
-            if mistakes.is_empty() =>
-        {
-            Ok(Config { camera, broker, source, spool, wifi, system })
-        }
+    // A section that could not be read has left a mistake.
+    let config = || {
+        Some(Config {
+            camera: camera?,
+            broker: broker?,
+            source: source?,
+            spool: spool?,
+            preview: preview?,
+            control: control?,
+            home_assistant: home_assistant?,
+            gpio: gpio?,
+            light: light?,
+            wifi: wifi?,
+            system: system?,
+        })
+    };
+    match config() {
+        Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(ConfigErrors(mistakes)),
     }
 }
@@ -250,6 +273,12 @@ fn spool(mut section: Section<'_>) -> Option<Spool> {
     }
 }
 
+fn enabled(mut section: Section<'_>) -> Option<bool> {
+    let enabled = section.or("enabled", true, "true or false", Value::as_bool);
+    section.finish();
+    enabled
+}
+
 /// A host name or an address, as far as text can be told to be none.
 pub(super) fn host(text: &str) -> Option<String> {
     let usable = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '/');
@@ -367,7 +396,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn mistake(&mut self, key: &str, why: String) {
+    pub(super) fn mistake(&mut self, key: &str, why: String) {
         let key = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
         self.mistakes.push(Mistake { key, why });
     }
@@ -376,7 +405,7 @@ impl<'a> Section<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Address;
+    use crate::config::{Address, InputPin, OutputPin, Pull, Schedule};
 
     const EXAMPLE: &str = include_str!("../../teiten.toml.example");
 
@@ -424,6 +453,9 @@ mod tests {
             .map(|block| config(&format!("camera = \"front-door\"\n{block}")).unwrap())
             .collect();
         let source = |source| Config { source, ..front_door() };
+        let output = |pin| Some(OutputPin { pin, active_high: true });
+        let pir = Some(InputPin { pin: 17, active_high: true, pull: Pull::Down });
+        let gpio = Gpio { pir, led: output(27), infrared: output(22) };
         assert_eq!(
             read,
             [
@@ -444,6 +476,8 @@ mod tests {
                 source(Source::Footage(Footage::new("/var/lib/teiten/footage"))),
                 source(Source::V4l2(V4l2::default())),
                 Config { spool: Spool::directory("/var/lib/teiten/spool"), ..front_door() },
+                Config { gpio, ..front_door() },
+                Config { light: Schedule::new(18 * 60 + 30, 7 * 60, 0), ..front_door() },
                 Config {
                     wifi: Some(Wifi {
                         network: "my network".to_owned(),
@@ -506,7 +540,8 @@ mod tests {
             errors.to_string(),
             "the settings have 10 mistakes:\n  \
              camera: \"Front Door\" will not do, expected a name of 1 to 63 lower-case letters, digits and hyphens\n  \
-             colour: no such key here, expected one of camera, broker, source, spool, wifi, system\n  \
+             colour: no such key here, expected one of camera, broker, source, spool, preview, control, \
+             home_assistant, gpio, light, wifi, system\n  \
              broker.host: \"\" will not do, expected a host name or an address\n  \
              broker.port: 70000 will not do, expected a port number from 1 to 65535\n  \
              source.width: 641 will not do, expected an even number of pixels from 320 to 3840\n  \

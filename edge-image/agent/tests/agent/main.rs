@@ -3,6 +3,7 @@
 // Clippy knows test functions; their helpers are as much of a test.
 #![allow(clippy::unwrap_used)]
 
+mod attendant;
 mod broker;
 mod common;
 mod program;

@@ -1,0 +1,440 @@
+//! What the camera does besides frames: it says how it is (telemetry, preview, its announcement to Home Assistant,
+//! the health file), does what control says, and looks after the pins.
+//!
+//! Nothing here may delay frames or pile up. Telemetry and previews are dropped while there is no connection, and
+//! previews also while frames wait for the network. What a sensor saw is kept until the broker has it, up to
+//! [`EVENTS_MAX`].
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::pending,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use teiten_footage::{
+    CameraId, Frame, SensorEvent, Timestamp, Topic,
+    sensor::{SensorKind, SensorState},
+};
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{Interval, MissedTickBehavior, interval, sleep_until},
+};
+use tracing::{info, warn};
+
+use crate::{
+    agent::Host,
+    clock::Clock,
+    condition::{Condition, WRITE_PERIOD},
+    config::{Config, Source},
+    control::{Abilities, Desk, Switch, Wishes},
+    gpio::{Panel, led, motion::Motion},
+    home_assistant::{self, Equipment},
+    link::{Delivery, Link, Message},
+    machine::{Machine, Reading},
+    source::{Demand, Health, Loss, Losses, Pictures},
+    telemetry::{self, OnOff, Telemetry},
+};
+
+/// How often telemetry is said.
+const TELEMETRY_PERIOD: Duration = Duration::from_secs(10);
+/// The shortest time from one preview to the next.
+const PREVIEW_SPACING: Duration = Duration::from_millis(950);
+/// Sensor events that wait for the broker; the oldest make room.
+const EVENTS_MAX: usize = 64;
+/// How often the LED is looked after: half a flash.
+const LED_PERIOD: Duration = Duration::from_millis(led::STEP.as_millis() as u64 / 2);
+/// How often everything else is.
+const PULSE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Something to attend to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The LED may have to change.
+    Led,
+    /// The light, the file.
+    Pulse,
+    /// Telemetry.
+    Telemetry,
+    /// A sensor's level changed, or has lasted.
+    Motion,
+}
+
+/// What the agent counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    pub(crate) captured: u64,
+    pub(crate) sent: u64,
+    pub(crate) stored: u64,
+    /// By reason.
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
+    pub(crate) unstored: usize,
+    pub(crate) spool_bytes: u64,
+}
+
+/// See the head of this file.
+pub(crate) struct Attendant {
+    config: Config,
+    run_directory: Option<PathBuf>,
+    file_is_bad: bool,
+    machine: Machine,
+    clock: Clock,
+    panel: Panel,
+    demand: Arc<watch::Sender<Demand>>,
+    source: watch::Receiver<Health>,
+    losses: Arc<Losses>,
+    desk: Desk,
+    light: Switch,
+    led: Switch,
+    snapshot_is_due: bool,
+    condition: Condition,
+    pattern: (led::Pattern, Instant),
+    motion: Motion,
+    /// With their numbers, the oldest first.
+    events: VecDeque<(u64, SensorEvent)>,
+    next_event: u64,
+    announced: bool,
+    started: Instant,
+    last_preview: Option<Instant>,
+    last_telemetry: (Instant, u64),
+    last_written: Option<Instant>,
+    blink: Interval,
+    pulse: Interval,
+    report: Interval,
+}
+
+impl Attendant {
+    /// Connects the pins.
+    pub(crate) fn new(config: &Config, pictures: &Pictures, clock: Clock, host: Host) -> Self {
+        let Host { mut board, run_directory } = host;
+        let machine = Machine::at("/");
+        let now = Instant::now();
+        let panel = Panel::connect(&config.gpio, board.as_mut());
+        let abilities = Abilities {
+            pictures: !matches!(config.source, Source::Footage(_)),
+            light: panel.infrared.is_some(),
+            led: panel.led.is_some(),
+        };
+        let condition = Condition {
+            has_network: machine.has_network(),
+            clock_is_set: clock.earliest().is_some(),
+            connected: false,
+            source: Health::default(),
+            last_frame: now,
+        };
+        Self {
+            config: config.clone(),
+            run_directory,
+            file_is_bad: false,
+            machine,
+            clock,
+            panel,
+            demand: pictures.demand(),
+            source: pictures.health(),
+            losses: pictures.losses(),
+            desk: Desk::new(abilities),
+            light: Switch::Auto,
+            led: Switch::Auto,
+            snapshot_is_due: false,
+            pattern: (condition.pattern(now), now),
+            condition,
+            motion: Motion::new(now),
+            events: VecDeque::new(),
+            next_event: 0,
+            announced: false,
+            started: now,
+            last_preview: None,
+            last_telemetry: (now, 0),
+            last_written: None,
+            blink: every(LED_PERIOD),
+            pulse: every(PULSE_PERIOD),
+            report: every(TELEMETRY_PERIOD),
+        }
+    }
+
+    /// Waits for something to attend to. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Due {
+        let Self { panel, motion, blink, pulse, report, .. } = self;
+        let due = motion.due();
+        tokio::select! {
+            _ = blink.tick(), if panel.led.is_some() => Due::Led,
+            _ = pulse.tick() => Due::Pulse,
+            _ = report.tick() => Due::Telemetry,
+            (active, since) = level(panel) => {
+                motion.level(active, since);
+                Due::Motion
+            }
+            () = until(due) => Due::Motion,
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) async fn attend(&mut self, due: Due, tally: &Tally, link: &mut Link) {
+        let now = Instant::now();
+        match due {
+            Due::Led => self.blink(now),
+            Due::Pulse => self.look_after(now).await,
+            Due::Telemetry => self.report(tally, link).await,
+            Due::Motion => self.sense(now, link),
+        }
+    }
+
+    /// The link is up: says what everyone should know from the start.
+    pub(crate) async fn connected(&mut self, tally: &Tally, link: &mut Link) {
+        self.condition.connected = true;
+        let reading = read(self.machine.clone()).await;
+        self.announce(&reading, link);
+        for (number, event) in &self.events {
+            link.say(self.event_message(*number, event));
+        }
+        self.report.reset();
+        self.say_telemetry(reading, tally, link);
+    }
+
+    /// The link is down.
+    pub(crate) fn disconnected(&mut self) {
+        self.condition.connected = false;
+    }
+
+    /// The broker has the message with this number.
+    pub(crate) fn heard(&mut self, number: u64) {
+        self.events.retain(|(event, _)| *event != number);
+    }
+
+    /// A frame was captured; before it was sent, the link was `idle`.
+    pub(crate) fn captured(&mut self, frame: &Frame, idle: bool, link: &mut Link) {
+        let now = Instant::now();
+        self.condition.last_frame = now;
+        let jpeg = || frame.jpeg.clone();
+        if std::mem::take(&mut self.snapshot_is_due) {
+            self.snapshot_is_due = !link.say(self.message(Topic::Snapshot, jpeg(), Delivery::Acked));
+        }
+        let preview_is_due = self.last_preview.is_none_or(|last| now - last >= PREVIEW_SPACING);
+        if self.config.preview && preview_is_due && idle {
+            link.say(self.message(Topic::Preview, jpeg(), Delivery::Once));
+            self.last_preview = Some(now);
+        }
+    }
+
+    /// A message to the camera. Whether the agent shall end, to be started anew.
+    pub(crate) async fn control(
+        &mut self,
+        payload: &[u8],
+        retained: bool,
+        tally: &Tally,
+        link: &mut Link,
+    ) -> bool {
+        let Some((reply, wishes)) = self.desk.hear(payload, retained) else { return false };
+        match reply.refusal() {
+            Some(reason) => warn!(reason, "a control message is refused"),
+            None => info!(?wishes, "told by control"),
+        }
+        self.obey(wishes);
+        link.say(self.message(Topic::ControlReply, reply.to_json().into(), Delivery::Acked));
+        if wishes != Wishes::default() {
+            self.report(tally, link).await;
+        }
+        wishes.restart
+    }
+
+    fn obey(&mut self, wishes: Wishes) {
+        let Wishes { rate, quality, size, light, led, snapshot, restart: _ } = wishes;
+        if rate.is_some() || quality.is_some() || size.is_some() {
+            self.demand.send_modify(|demand| {
+                demand.rate = rate.or(demand.rate);
+                demand.quality = quality.or(demand.quality);
+                demand.size = size.or(demand.size);
+            });
+        }
+        self.light = light.unwrap_or(self.light);
+        self.led = led.unwrap_or(self.led);
+        self.snapshot_is_due |= snapshot;
+        self.switch_light();
+    }
+
+    fn blink(&mut self, now: Instant) {
+        let pattern = self.condition.pattern(now);
+        if pattern != self.pattern.0 {
+            self.pattern = (pattern, now);
+        }
+        let lit = match self.led {
+            Switch::On => true,
+            Switch::Off => false,
+            Switch::Auto => pattern.is_lit(now - self.pattern.1),
+        };
+        if let Some(led) = &mut self.panel.led {
+            led.light(lit);
+        }
+    }
+
+    fn switch_light(&mut self) {
+        let lit = match self.light {
+            Switch::On => true,
+            Switch::Off => false,
+            Switch::Auto => {
+                self.config.light.zip(self.wall()).is_some_and(|(schedule, now)| schedule.is_on(now))
+            }
+        };
+        if let Some(infrared) = &mut self.panel.infrared
+            && infrared.light(lit)
+        {
+            info!(lit, "the infrared light is switched");
+        }
+    }
+
+    async fn look_after(&mut self, now: Instant) {
+        self.condition.source = self.source.borrow().clone();
+        self.condition.clock_is_set = self.wall().is_some();
+        self.condition.has_network = self.machine.has_network();
+        self.switch_light();
+        let Some(run_directory) = &self.run_directory else { return };
+        if self.last_written.is_some_and(|last| now - last < WRITE_PERIOD) {
+            return;
+        }
+        self.last_written = Some(now);
+        if let Err(error) = self.condition.write(run_directory, now).await {
+            if !std::mem::replace(&mut self.file_is_bad, true) {
+                let path = run_directory.display();
+                warn!(%path, %error, "the health file cannot be written: the watchdog will not know how the camera is");
+            }
+        } else {
+            self.file_is_bad = false;
+        }
+    }
+
+    fn sense(&mut self, now: Instant, link: &mut Link) {
+        let Some((moving, since)) = self.motion.poll(now) else { return };
+        let state = if moving { SensorState::Started } else { SensorState::Ended };
+        let Some(wall) = self.wall() else {
+            warn!(?state, "motion is not told: the clock is not set");
+            return;
+        };
+        let event = SensorEvent { kind: SensorKind::Motion, state, at: wall - (now - since) };
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        let number = self.next_event;
+        self.next_event += 1;
+        self.events.push_back((number, event));
+        link.say(self.event_message(number, &event));
+    }
+
+    /// Announces the camera to Home Assistant at each connection, in case that the broker forgot; or once takes
+    /// back what an earlier run announced.
+    fn announce(&mut self, reading: &Reading, link: &mut Link) {
+        let Config { home_assistant, camera, .. } = &self.config;
+        if !home_assistant.enabled && self.announced {
+            return;
+        }
+        let payload = if home_assistant.enabled {
+            let equipment = Equipment {
+                model: reading.model.clone(),
+                thermometer: reading.temperature.is_some(),
+                wifi: reading.signal_dbm.is_some(),
+                motion_sensor: self.panel.sensor.is_some(),
+                light: self.panel.infrared.is_some(),
+            };
+            Bytes::from(home_assistant::announcement(&self.config, &equipment))
+        } else {
+            Bytes::new()
+        };
+        let topic = home_assistant::topic(&home_assistant.prefix, camera);
+        self.announced = link.say(Message { topic, payload, delivery: Delivery::Retained });
+    }
+
+    async fn report(&mut self, tally: &Tally, link: &mut Link) {
+        let reading = read(self.machine.clone()).await;
+        self.say_telemetry(reading, tally, link);
+    }
+
+    fn say_telemetry(&mut self, reading: Reading, tally: &Tally, link: &mut Link) {
+        let now = Instant::now();
+        let (last, captured) = std::mem::replace(&mut self.last_telemetry, (now, tally.captured));
+        let seconds = (now - last).as_secs_f64().max(f64::EPSILON);
+        let telemetry = self.telemetry(tally, (tally.captured - captured) as f64 / seconds);
+        let payload = telemetry.with_machine(reading).to_json().into();
+        link.say(self.message(Topic::Telemetry, payload, Delivery::Once));
+    }
+
+    fn telemetry(&self, tally: &Tally, per_second: f64) -> Telemetry {
+        let (state, why) = match &*self.source.borrow() {
+            Health::Starting => ("starting", None),
+            Health::Flowing => ("flowing", None),
+            Health::Failing { why } => ("failing", Some(why.clone())),
+        };
+        let mut dropped = tally.dropped.clone();
+        let mut failures = BTreeMap::new();
+        for loss in Loss::ALL {
+            match (self.losses.of(loss), loss) {
+                (0, _) | (_, Loss::Skipped) => {}
+                (count, Loss::Torn | Loss::Unencodable) => drop(dropped.insert(loss.name(), count)),
+                (count, _) => drop(failures.insert(loss.name(), count)),
+            }
+        }
+        Telemetry {
+            at: teiten_telemetry::now().to_string(),
+            agent_uptime_seconds: self.started.elapsed().as_secs(),
+            uptime_seconds: None,
+            frames: telemetry::Frames {
+                captured: tally.captured,
+                sent: tally.sent,
+                stored: tally.stored,
+                per_second: telemetry::tenths(per_second),
+                skipped: self.losses.of(Loss::Skipped),
+                dropped,
+            },
+            spool: telemetry::Spool { frames: tally.unstored, bytes: tally.spool_bytes },
+            source: telemetry::Source { state, why, failures },
+            light: self
+                .panel
+                .infrared
+                .as_ref()
+                .map(|lamp| if lamp.is_lit() { OnOff::On } else { OnOff::Off }),
+            temperature_celsius: None,
+            throttling: None,
+            wifi_signal_dbm: None,
+            versions: telemetry::Versions { agent: telemetry::AGENT_VERSION, image: None, kernel: None },
+        }
+    }
+
+    /// The wall clock, once it is set.
+    fn wall(&self) -> Option<Timestamp> {
+        self.clock.earliest().map(|_| teiten_telemetry::now())
+    }
+
+    fn event_message(&self, number: u64, event: &SensorEvent) -> Message {
+        self.message(Topic::Event, event.to_json().into(), Delivery::Numbered(number))
+    }
+
+    fn message(&self, topic: impl FnOnce(CameraId) -> Topic, payload: Bytes, delivery: Delivery) -> Message {
+        Message { topic: topic(self.config.camera.clone()).to_string(), payload, delivery }
+    }
+}
+
+async fn read(machine: Machine) -> Reading {
+    // The firmware takes its time to answer.
+    spawn_blocking(move || machine.read()).await.unwrap_or_default()
+}
+
+async fn level(panel: &mut Panel) -> (bool, Instant) {
+    match &mut panel.sensor {
+        Some(sensor) => sensor.changed().await,
+        None => pending().await,
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => pending().await,
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

@@ -1,0 +1,167 @@
+//! How the camera is as a whole: what its LED shows, and what the watchdog's script reads.
+//!
+//! The script finds one line in `<run directory>/health`: a word and the time since the machine started, in whole
+//! seconds, as in /proc/uptime. The words: `flowing`, frames are captured; `waiting`, there is a reason why there
+//! can be none yet (the agent starts, or the clock is not set); `absent`, the camera fails for a reason that is
+//! known and in the log, and is tried again; `stalled`, there should be frames and are none. A line that grows old
+//! means that the agent itself stands still. It is written every [`WRITE_PERIOD`].
+
+use std::{
+    fmt, io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::fs;
+
+use crate::{gpio::led::Pattern, source};
+
+/// How often the file is written.
+pub(crate) const WRITE_PERIOD: Duration = Duration::from_secs(2);
+
+/// The file's name in the run directory.
+pub(crate) const FILE: &str = "health";
+
+/// A camera that gives no picture for this long, without saying why, has stalled. (A rate of 0.1/s is the lowest.)
+const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// All that decides how the camera is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Condition {
+    pub(crate) has_network: bool,
+    pub(crate) clock_is_set: bool,
+    pub(crate) connected: bool,
+    pub(crate) source: source::Health,
+    /// When the last frame was captured, or the agent started.
+    pub(crate) last_frame: Instant,
+}
+
+/// The first word of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    Flowing,
+    Waiting,
+    Absent,
+    Stalled,
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flowing => "flowing",
+            Self::Waiting => "waiting",
+            Self::Absent => "absent",
+            Self::Stalled => "stalled",
+        })
+    }
+}
+
+impl Condition {
+    /// What the watchdog's script is told.
+    pub(crate) fn word(&self, now: Instant) -> Word {
+        let recent = now.saturating_duration_since(self.last_frame) < STALLED_AFTER;
+        match self.source {
+            source::Health::Failing { .. } => Word::Absent,
+            _ if !self.clock_is_set => Word::Waiting,
+            source::Health::Starting if recent => Word::Waiting,
+            source::Health::Flowing if recent => Word::Flowing,
+            source::Health::Starting | source::Health::Flowing => Word::Stalled,
+        }
+    }
+
+    /// What the LED shows.
+    pub(crate) fn pattern(&self, now: Instant) -> Pattern {
+        match self.word(now) {
+            // A broker on this machine needs no network.
+            _ if !self.has_network && !self.connected => Pattern::NoNetwork,
+            _ if !self.clock_is_set => Pattern::NoClock,
+            _ if !self.connected => Pattern::NoBroker,
+            Word::Absent | Word::Stalled => Pattern::NoCamera,
+            Word::Waiting => Pattern::Starting,
+            Word::Flowing => Pattern::Live,
+        }
+    }
+
+    /// Writes the file, at once as a whole.
+    pub(crate) async fn write(&self, run_directory: &Path, now: Instant) -> io::Result<()> {
+        let since_start = clock_gettime(ClockId::Boottime).tv_sec;
+        let part = run_directory.join(format!("{FILE}.part"));
+        fs::write(&part, format!("{} {since_start}\n", self.word(now))).await?;
+        fs::rename(&part, run_directory.join(FILE)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live(now: Instant) -> Condition {
+        Condition {
+            has_network: true,
+            clock_is_set: true,
+            connected: true,
+            source: source::Health::Flowing,
+            last_frame: now,
+        }
+    }
+
+    fn failing() -> source::Health {
+        source::Health::Failing { why: "there is no /dev/video0".to_owned() }
+    }
+
+    #[test]
+    fn the_watchdog_hears_of_a_stall_only_if_there_is_no_reason_for_it() {
+        let now = Instant::now();
+        let later = now + STALLED_AFTER;
+        let live = live(now);
+        assert_eq!((live.word(now), live.word(later)), (Word::Flowing, Word::Stalled));
+        let starting = Condition { source: source::Health::Starting, ..live.clone() };
+        assert_eq!((starting.word(now), starting.word(later)), (Word::Waiting, Word::Stalled));
+        let absent = Condition { source: failing(), clock_is_set: false, ..live.clone() };
+        assert_eq!(absent.word(later), Word::Absent);
+        assert_eq!(Condition { clock_is_set: false, ..live.clone() }.word(later), Word::Waiting);
+        assert_eq!(Condition { connected: false, has_network: false, ..live }.word(now), Word::Flowing);
+    }
+
+    #[test]
+    fn the_led_shows_what_is_most_likely_the_cause() {
+        let now = Instant::now();
+        let mut condition = Condition {
+            has_network: false,
+            clock_is_set: false,
+            connected: false,
+            source: failing(),
+            last_frame: now,
+        };
+        let mut shown = vec![condition.pattern(now)];
+        condition.has_network = true;
+        shown.push(condition.pattern(now));
+        condition.clock_is_set = true;
+        shown.push(condition.pattern(now));
+        condition.connected = true;
+        shown.push(condition.pattern(now));
+        condition.source = source::Health::Starting;
+        shown.push(condition.pattern(now));
+        condition.source = source::Health::Flowing;
+        shown.push(condition.pattern(now));
+        use Pattern::*;
+        assert_eq!(shown, [NoNetwork, NoClock, NoBroker, NoCamera, Starting, Live]);
+        assert_eq!(live(now).pattern(now + STALLED_AFTER), NoCamera);
+        assert_eq!(Condition { has_network: false, ..live(now) }.pattern(now), Live);
+    }
+
+    #[tokio::test]
+    async fn the_file_is_one_line_with_the_time_since_the_machine_started() {
+        let place = tempfile::tempdir().unwrap();
+        let now = Instant::now();
+        live(now).write(place.path(), now).await.unwrap();
+        let line = std::fs::read_to_string(place.path().join(FILE)).unwrap();
+        let (word, seconds) = line.strip_suffix('\n').unwrap().split_once(' ').unwrap();
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(word, "flowing");
+        assert!((uptime - seconds.parse::<f64>().unwrap()).abs() < 5.0, "{line} {uptime}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,293 @@
+//! The header's pins: a motion sensor in, a status LED and an infrared light out. [`Board`] is the seam: behind
+//! it is a Raspberry Pi ([`RaspberryPi`]), or whatever a test puts there.
+//!
+//! [`Panel`] is what the agent sees: what of `[gpio]` is there. A machine without GPIO, or a pin that cannot be
+//! used, costs that pin only, and is in the log once.
+
+pub(crate) mod led;
+pub(crate) mod motion;
+
+use std::time::Instant;
+
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::config::{Gpio, InputPin, OutputPin, Pull};
+
+/// A board with pins.
+pub trait Board: Send {
+    /// Listens to a pin: calls `changed` with the level (high?) at each edge, from any thread, for as long as the
+    /// result lives.
+    fn listen(&mut self, pin: u8, pull: Pull, changed: Listener) -> Result<Box<dyn Input>, BoardError>;
+
+    /// Makes a pin an output, which has the level `high` from the first moment on.
+    fn drive(&mut self, pin: u8, high: bool) -> Result<Box<dyn Output>, BoardError>;
+}
+
+/// What is called at each edge of an input.
+pub type Listener = Box<dyn FnMut(bool) + Send>;
+
+/// An input that is listened to until it is dropped.
+pub trait Input: Send {
+    /// Whether its level is high now.
+    fn is_high(&self) -> bool;
+}
+
+/// An output.
+pub trait Output: Send {
+    /// Sets its level.
+    fn set(&mut self, high: bool);
+}
+
+/// Why a pin cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// This machine has no GPIO that is known.
+    #[error("there is no GPIO on this machine")]
+    NoGpio,
+    /// It has, and refuses.
+    #[error("{why}")]
+    Refused {
+        /// What it says.
+        why: String,
+    },
+}
+
+/// A Raspberry Pi's pins, by rppal.
+#[derive(Debug, Default)]
+pub struct RaspberryPi {
+    gpio: Option<rppal::gpio::Gpio>,
+}
+
+impl RaspberryPi {
+    fn pin(&mut self, pin: u8) -> Result<rppal::gpio::Pin, BoardError> {
+        let gpio = match &self.gpio {
+            Some(gpio) => gpio,
+            None => self.gpio.insert(rppal::gpio::Gpio::new()?),
+        };
+        Ok(gpio.get(pin)?)
+    }
+}
+
+impl From<rppal::gpio::Error> for BoardError {
+    fn from(error: rppal::gpio::Error) -> Self {
+        use rppal::gpio::Error;
+        match error {
+            Error::UnknownModel => Self::NoGpio,
+            Error::Io(error) if error.kind() == std::io::ErrorKind::NotFound => Self::NoGpio,
+            error => Self::Refused { why: error.to_string() },
+        }
+    }
+}
+
+impl Board for RaspberryPi {
+    fn listen(&mut self, pin: u8, pull: Pull, mut changed: Listener) -> Result<Box<dyn Input>, BoardError> {
+        use rppal::gpio::Trigger;
+        let pin = self.pin(pin)?;
+        let mut input = match pull {
+            Pull::Off => pin.into_input(),
+            Pull::Up => pin.into_input_pullup(),
+            Pull::Down => pin.into_input_pulldown(),
+        };
+        // What counts as a change is decided in one place, for every board: [`motion`].
+        let debounce = None;
+        input.set_async_interrupt(Trigger::Both, debounce, move |edge| {
+            changed(edge.trigger == Trigger::RisingEdge);
+        })?;
+        Ok(Box::new(input))
+    }
+
+    fn drive(&mut self, pin: u8, high: bool) -> Result<Box<dyn Output>, BoardError> {
+        let pin = self.pin(pin)?;
+        Ok(Box::new(if high { pin.into_output_high() } else { pin.into_output_low() }))
+    }
+}
+
+impl Input for rppal::gpio::InputPin {
+    fn is_high(&self) -> bool {
+        rppal::gpio::InputPin::is_high(self)
+    }
+}
+
+impl Output for rppal::gpio::OutputPin {
+    fn set(&mut self, high: bool) {
+        self.write(high.into());
+    }
+}
+
+/// What is on the pins that the settings name.
+pub(crate) struct Panel {
+    pub(crate) sensor: Option<Sensor>,
+    pub(crate) led: Option<Lamp>,
+    pub(crate) infrared: Option<Lamp>,
+}
+
+impl Panel {
+    pub(crate) fn connect(settings: &Gpio, board: &mut dyn Board) -> Self {
+        let mut absent = false;
+        let mut report = |key: &str, error: BoardError| match error {
+            BoardError::NoGpio if absent => {}
+            BoardError::NoGpio => {
+                info!("there is no GPIO on this machine: [gpio] has no effect");
+                absent = true;
+            }
+            BoardError::Refused { why } => {
+                warn!(
+                    key,
+                    why,
+                    "a pin cannot be used: name another one in [gpio], or let the agent open /dev/gpiomem"
+                );
+            }
+        };
+        let mut lamp = |key, pin: Option<OutputPin>| match Lamp::connect(pin?, board) {
+            Ok(lamp) => Some(lamp),
+            Err(error) => {
+                report(key, error);
+                None
+            }
+        };
+        let (led, infrared) = (lamp("gpio.led", settings.led), lamp("gpio.infrared", settings.infrared));
+        let sensor = settings
+            .pir
+            .and_then(|pin| Sensor::connect(pin, board).map_err(|error| report("gpio.pir", error)).ok());
+        Self { sensor, led, infrared }
+    }
+}
+
+/// A lamp on an output.
+pub(crate) struct Lamp {
+    output: Box<dyn Output>,
+    active_high: bool,
+    lit: bool,
+}
+
+impl Lamp {
+    fn connect(OutputPin { pin, active_high }: OutputPin, board: &mut dyn Board) -> Result<Self, BoardError> {
+        let output = board.drive(pin, !active_high)?;
+        Ok(Self { output, active_high, lit: false })
+    }
+
+    /// Switches it on or off; whether that changed anything.
+    pub(crate) fn light(&mut self, lit: bool) -> bool {
+        let changes = lit != self.lit;
+        if changes {
+            self.output.set(lit == self.active_high);
+            self.lit = lit;
+        }
+        changes
+    }
+
+    pub(crate) fn is_lit(&self) -> bool {
+        self.lit
+    }
+}
+
+/// A sensor on an input.
+pub(crate) struct Sensor {
+    /// Whether it is active, and since when.
+    levels: watch::Receiver<(bool, Instant)>,
+    _input: Box<dyn Input>,
+}
+
+impl Sensor {
+    fn connect(
+        InputPin { pin, active_high, pull }: InputPin,
+        board: &mut dyn Board,
+    ) -> Result<Self, BoardError> {
+        let (sender, levels) = watch::channel((false, Instant::now()));
+        let edges = sender.clone();
+        let changed = move |high| {
+            let _nobody_asks = edges.send((high == active_high, Instant::now()));
+        };
+        let input = board.listen(pin, pull, Box::new(changed))?;
+        if input.is_high() == active_high {
+            let _received_below = sender.send((true, Instant::now()));
+        }
+        Ok(Self { levels, _input: input })
+    }
+
+    /// Waits until the level changes: whether it is active, and since when. Cancel-safe.
+    pub(crate) async fn changed(&mut self) -> (bool, Instant) {
+        if self.levels.changed().await.is_err() {
+            // Nobody listens to the pin any more.
+            std::future::pending::<()>().await;
+        }
+        *self.levels.borrow_and_update()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// A board that has the pins up to 9, and remembers what is set.
+    #[derive(Default)]
+    struct Bench {
+        set: Arc<Mutex<Vec<(u8, bool)>>>,
+        listeners: Vec<Listener>,
+    }
+
+    struct Wire(u8, Arc<Mutex<Vec<(u8, bool)>>>);
+
+    impl Output for Wire {
+        fn set(&mut self, high: bool) {
+            self.1.lock().unwrap().push((self.0, high));
+        }
+    }
+
+    impl Input for Wire {
+        fn is_high(&self) -> bool {
+            false
+        }
+    }
+
+    impl Board for Bench {
+        fn listen(&mut self, pin: u8, _: Pull, changed: Listener) -> Result<Box<dyn Input>, BoardError> {
+            self.listeners.push(changed);
+            Ok(Box::new(Wire(pin, Arc::clone(&self.set))))
+        }
+
+        fn drive(&mut self, pin: u8, high: bool) -> Result<Box<dyn Output>, BoardError> {
+            if pin > 9 {
+                return Err(BoardError::Refused { why: "no such pin".to_owned() });
+            }
+            self.set.lock().unwrap().push((pin, high));
+            Ok(Box::new(Wire(pin, Arc::clone(&self.set))))
+        }
+    }
+
+    fn output(pin: u8, active_high: bool) -> Option<OutputPin> {
+        Some(OutputPin { pin, active_high })
+    }
+
+    #[test]
+    fn lamps_start_dark_whatever_level_that_is_and_a_bad_pin_costs_itself_only() {
+        let mut bench = Bench::default();
+        let settings = Gpio { led: output(4, false), infrared: output(12, true), pir: None };
+        let mut panel = Panel::connect(&settings, &mut bench);
+        assert!(panel.infrared.is_none() && panel.sensor.is_none());
+        let led = panel.led.as_mut().unwrap();
+        assert!(led.light(true) && !led.light(true) && led.is_lit() && led.light(false));
+        assert_eq!(*bench.set.lock().unwrap(), [(4, true), (4, false), (4, true)]);
+    }
+
+    #[tokio::test]
+    async fn a_sensor_that_is_active_low_is_active_when_low() {
+        let mut bench = Bench::default();
+        let pir = Some(InputPin { pin: 5, active_high: false, pull: Pull::Up });
+        let mut panel = Panel::connect(&Gpio { pir, ..Gpio::default() }, &mut bench);
+        let sensor = panel.sensor.as_mut().unwrap();
+        assert!(sensor.changed().await.0, "low from the start");
+        bench.listeners[0](true);
+        assert!(!sensor.changed().await.0);
+    }
+
+    #[test]
+    fn a_machine_without_gpio_has_an_empty_panel() {
+        let settings = Gpio { led: output(4, true), infrared: output(5, true), ..Gpio::default() };
+        let panel = Panel::connect(&settings, &mut RaspberryPi::default());
+        assert!(panel.led.is_none() && panel.infrared.is_none());
+    }
+}

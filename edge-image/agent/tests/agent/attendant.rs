@@ -1,0 +1,359 @@
+//! What the agent says and hears besides frames, through a real broker.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use serde_json::Value;
+use teiten_agent::{
+    Config, Ended, Host,
+    config::{Gpio, HomeAssistant, InputPin, OutputPin, Pull, Schedule},
+    gpio::{Board, BoardError, Input, Listener, Output},
+};
+use teiten_footage::{
+    Frame, SensorEvent, Topic,
+    limits::MQTT_PACKET_BYTES_MAX,
+    sensor::{SensorKind, SensorState},
+};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::common::*;
+
+/// Somebody else at the broker, who hears everything.
+struct Visitor {
+    client: AsyncClient,
+    heard: mpsc::UnboundedReceiver<Heard>,
+    poll: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Heard {
+    topic: String,
+    payload: Bytes,
+    retained: bool,
+}
+
+impl Visitor {
+    async fn enter(port: u16) -> Self {
+        let name = format!("visitor-{:x}", rand::random::<u64>());
+        let mut options = MqttOptions::new(name, "127.0.0.1", port);
+        options.set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
+        let (client, mut event_loop) = AsyncClient::new(options, 100);
+        client.try_subscribe("#", QoS::AtLeastOnce).unwrap();
+        let (sender, heard) = mpsc::unbounded_channel();
+        let (subscribed, ready) = tokio::sync::oneshot::channel();
+        let mut subscribed = Some(subscribed);
+        let poll = tokio::spawn(async move {
+            loop {
+                match event_loop.poll().await {
+                    Ok(Event::Incoming(Packet::Publish(message))) => {
+                        let rumqttc::Publish { topic, payload, retain: retained, .. } = message;
+                        let _test_has_ended = sender.send(Heard { topic, payload, retained });
+                    }
+                    Ok(Event::Incoming(Packet::SubAck(_))) => subscribed.take().unwrap().send(()).unwrap(),
+                    Ok(_) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        soon(ready).await.unwrap();
+        Self { client, heard, poll: poll.abort_handle() }
+    }
+
+    async fn publish(&self, topic: &str, payload: &str, retain: bool) {
+        self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await.unwrap();
+    }
+
+    async fn ask(&self, request: &str) {
+        self.publish(&Topic::Control(camera()).to_string(), request, false).await;
+    }
+
+    /// The next message on a topic.
+    async fn hear(&mut self, topic: &str) -> Heard {
+        soon(async {
+            loop {
+                let heard = self.heard.recv().await.unwrap();
+                if heard.topic == topic {
+                    return heard;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn telemetry(&mut self) -> Value {
+        let heard = self.hear(&Topic::Telemetry(camera()).to_string()).await;
+        assert!(!heard.retained);
+        serde_json::from_slice(&heard.payload).unwrap()
+    }
+
+    async fn reply(&mut self) -> String {
+        let heard = self.hear(&Topic::ControlReply(camera()).to_string()).await;
+        String::from_utf8(heard.payload.to_vec()).unwrap()
+    }
+
+    async fn frame_on(&mut self, topic: Topic) -> Frame {
+        Frame::parse(self.hear(&topic.to_string()).await.payload).unwrap().unwrap()
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        self.poll.abort();
+    }
+}
+
+/// A board whose pins are wires of the test's.
+#[derive(Clone, Default)]
+struct Bench {
+    listeners: Arc<Mutex<Vec<Listener>>>,
+    /// The levels of pins 0 to 27.
+    levels: Arc<Mutex<[bool; 28]>>,
+}
+
+impl Bench {
+    fn level(&self, pin: u8) -> bool {
+        self.levels.lock().unwrap()[usize::from(pin)]
+    }
+
+    fn move_something(&self, moves: bool) {
+        for listener in self.listeners.lock().unwrap().iter_mut() {
+            listener(moves);
+        }
+    }
+}
+
+struct Wire(u8, Bench);
+
+impl Input for Wire {
+    fn is_high(&self) -> bool {
+        self.1.level(self.0)
+    }
+}
+
+impl Output for Wire {
+    fn set(&mut self, high: bool) {
+        self.1.levels.lock().unwrap()[usize::from(self.0)] = high;
+    }
+}
+
+impl Board for Bench {
+    fn listen(&mut self, pin: u8, _: Pull, changed: Listener) -> Result<Box<dyn Input>, BoardError> {
+        self.listeners.lock().unwrap().push(changed);
+        Ok(Box::new(Wire(pin, self.clone())))
+    }
+
+    fn drive(&mut self, pin: u8, high: bool) -> Result<Box<dyn Output>, BoardError> {
+        let mut wire = Wire(pin, self.clone());
+        wire.set(high);
+        Ok(Box::new(wire))
+    }
+}
+
+fn gpio() -> Gpio {
+    let output = |pin| Some(OutputPin { pin, active_high: true });
+    Gpio {
+        pir: Some(InputPin { pin: 17, active_high: true, pull: Pull::Down }),
+        led: output(27),
+        infrared: output(22),
+    }
+}
+
+fn start(config: Config, bench: &Bench) -> (CancellationToken, JoinHandle<anyhow::Result<Ended>>) {
+    let shutdown = CancellationToken::new();
+    let host = Host { board: Box::new(bench.clone()), ..Host::default() };
+    (shutdown.clone(), tokio::spawn(teiten_agent::run_on(host, config, shutdown)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_and_a_preview_come_with_the_frames() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let _bridge = Bridge::start(broker.port, true);
+    let agent = Agent::start(config(broker.port));
+    visitor.telemetry().await;
+    let preview = visitor.frame_on(Topic::Preview(camera())).await;
+    let next = visitor.frame_on(Topic::Preview(camera())).await;
+    let apart = next.captured.since(preview.captured);
+    assert!(apart > Duration::from_millis(800), "about one a second: {apart:?}");
+    let telemetry = visitor.telemetry().await;
+    let frames = &telemetry["frames"];
+    assert!(frames["captured"].as_u64() > Some(50) && frames["stored"].as_u64() > Some(10), "{telemetry}");
+    assert!((5.0..=11.0).contains(&frames["per_second"].as_f64().unwrap()), "{telemetry}");
+    assert_eq!(telemetry["source"]["state"], "flowing");
+    assert_eq!(telemetry["versions"]["agent"], env!("CARGO_PKG_VERSION"));
+    assert!(telemetry["uptime_seconds"].as_u64() > Some(0), "{telemetry}");
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_changes_the_rate_that_is_seen_and_a_snapshot_comes_when_asked() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let agent = Agent::start(config(broker.port));
+    visitor.telemetry().await;
+    visitor.ask(r#"{"id":"a","rate":40,"resolution":"320x180","snapshot":true}"#).await;
+    assert_eq!(visitor.reply().await, r#"{"id":"a","ok":true}"#);
+    let snapshot = visitor.frame_on(Topic::Snapshot(camera())).await;
+    loop {
+        let first = visitor.frame_on(Topic::Frame(camera())).await;
+        let second = visitor.frame_on(Topic::Frame(camera())).await;
+        let small = image::load_from_memory(&second.jpeg).unwrap().width() == 320;
+        if small && second.captured.since(first.captured) < Duration::from_millis(45) {
+            assert!(second.captured > snapshot.captured);
+            break;
+        }
+    }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_and_retained_control_is_refused_with_a_reason() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let control = Topic::Control(camera()).to_string();
+    // A restart that the broker keeps: obeyed, it would come again and again.
+    visitor.publish(&control, r#"{"id":"old","restart":true}"#, true).await;
+    visitor.hear(&control).await;
+    let agent = Agent::start(config(broker.port));
+    let reply = visitor.reply().await;
+    assert!(reply.starts_with(r#"{"id":"old","ok":false,"reason":"a retained message"#), "{reply}");
+    visitor.ask(r#"{"id":"b","rate":1,"light":"on","colour":"red"}"#).await;
+    let reply = visitor.reply().await;
+    for part in [r#""id":"b","ok":false"#, "gpio.infrared", "no such key"] {
+        assert!(reply.contains(part), "{reply}");
+    }
+    visitor.ask("restart!").await;
+    assert_eq!(visitor.reply().await, r#"{"ok":false,"reason":"a request is a JSON object"}"#);
+    // Nothing of it was done: not the rate, and it is still the same run.
+    let first = visitor.frame_on(Topic::Frame(camera())).await;
+    let second = visitor.frame_on(Topic::Frame(camera())).await;
+    assert_eq!(first.id.boot, second.id.boot);
+    assert!(second.captured.since(first.captured) < Duration::from_millis(800));
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_ends_the_agent_once_what_it_has_is_stored() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let _bridge = Bridge::start(broker.port, true);
+    let (_shutdown, agent) = start(config(broker.port), &Bench::default());
+    visitor.telemetry().await;
+    visitor.ask(r#"{"restart":true}"#).await;
+    assert_eq!(visitor.reply().await, r#"{"ok":true}"#);
+    assert_eq!(soon(agent).await.unwrap().unwrap(), Ended::RestartAsked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn motion_is_told_even_if_the_broker_was_away() {
+    let mut broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let bench = Bench::default();
+    let (shutdown, agent) = start(Config { gpio: gpio(), ..config(broker.port) }, &bench);
+    visitor.telemetry().await;
+    let event = Topic::Event(camera()).to_string();
+    bench.move_something(true);
+    let started = SensorEvent::from_json(&visitor.hear(&event).await.payload).unwrap();
+    assert_eq!((started.kind, started.state), (SensorKind::Motion, SensorState::Started));
+    drop(visitor);
+    broker.kill();
+    bench.move_something(false);
+    // It has ended once it was quiet for two seconds; the new broker hears of it whenever that was.
+    broker.restart().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let ended = loop {
+        let event = SensorEvent::from_json(&visitor.hear(&event).await.payload).unwrap();
+        if event.state == SensorState::Ended {
+            break event;
+        }
+    };
+    assert!(ended.at > started.at);
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_light_follows_its_schedule_until_control_says_otherwise() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let bench = Bench::default();
+    // All day but one minute that is far from now.
+    let minute = (teiten_telemetry::now().unix_millis() / 60_000 + 720) % 1440;
+    let (to, from) = (minute as u16, (minute as u16 + 1) % 1440);
+    let light = Schedule::new(from, to, 0);
+    let (shutdown, agent) = start(Config { gpio: gpio(), light, ..config(broker.port) }, &bench);
+    while visitor.telemetry().await["light"] != "on" {}
+    assert!(bench.level(22));
+    visitor.ask(r#"{"light":"off","led":"on"}"#).await;
+    while visitor.telemetry().await["light"] != "off" {}
+    assert!(!bench.level(22));
+    soon(async {
+        while !bench.level(27) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    visitor.ask(r#"{"light":"auto"}"#).await;
+    while visitor.telemetry().await["light"] != "on" {}
+    assert!(bench.level(22));
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn home_assistant_finds_the_camera_until_it_is_switched_off() {
+    let broker = Mosquitto::start().await;
+    let topic = "homeassistant/device/teiten-front-door/config";
+    let settings = |enabled| {
+        let home_assistant = HomeAssistant { enabled, ..HomeAssistant::default() };
+        Config { home_assistant, gpio: gpio(), ..config(broker.port) }
+    };
+    let mut visitor = Visitor::enter(broker.port).await;
+    let (shutdown, agent) = start(settings(true), &Bench::default());
+    visitor.hear(topic).await;
+    // Retained, so it is there for whoever comes later.
+    let announced = Visitor::enter(broker.port).await.hear(topic).await;
+    assert!(announced.retained);
+    let announced: Value = serde_json::from_slice(&announced.payload).unwrap();
+    let components = &announced["components"];
+    assert_eq!(components["motion"]["state_topic"], "teiten/front-door/event");
+    assert_eq!(components["picture"]["topic"], "teiten/front-door/preview");
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+
+    let (shutdown, agent) = start(settings(false), &Bench::default());
+    assert!(visitor.hear(topic).await.payload.is_empty());
+    let mut later = Visitor::enter(broker.port).await;
+    later.telemetry().await;
+    assert!(later.heard.try_recv().is_err(), "nothing is announced any more");
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_can_read_that_frames_flow() {
+    let place = tempfile::tempdir().unwrap();
+    let host = Host { run_directory: Some(place.path().to_owned()), ..Host::default() };
+    // Without any broker: what counts is whether the camera works.
+    let shutdown = CancellationToken::new();
+    let agent = tokio::spawn(teiten_agent::run_on(host, config(1), shutdown.clone()));
+    soon(async {
+        loop {
+            let line = std::fs::read_to_string(place.path().join("health")).unwrap_or_default();
+            if line.starts_with("flowing ") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    agent.abort();
+}
