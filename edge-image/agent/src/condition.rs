@@ -116,9 +116,9 @@ mod tests {
         let later = now + STALLED_AFTER;
         let live = live(now);
         assert_eq!((live.word(now), live.word(later)), (Word::Flowing, Word::Stalled));
-        let starting = Condition { source: source::Health::Starting, ..live.clone() };
+        let starting = Condition { source: source::Health::Starting, ..live };
         assert_eq!((starting.word(now), starting.word(later)), (Word::Waiting, Word::Stalled));
-        let absent = Condition { source: failing(), clock_is_set: false, ..live.clone() };
+        let absent = Condition { source: failing(), clock_is_set: false, ..live };
         assert_eq!(absent.word(later), Word::Absent);
         assert_eq!(Condition { clock_is_set: false, ..live.clone() }.word(later), Word::Waiting);
         assert_eq!(Condition { connected: false, has_network: false, ..live }.word(now), Word::Flowing);
