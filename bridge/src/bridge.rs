@@ -9,6 +9,7 @@ use teiten_footage::{
     topic::{OFFLINE, ONLINE},
 };
 use teiten_mqtt::TlsFiles;
+use teiten_sink::Sink;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
@@ -22,7 +23,6 @@ use crate::{
     intake::{Intake, Rejected, TimeSource},
     log_limit::LogLimit,
     mqtt::{self, Broker, Message, Publisher},
-    sink::Sink,
     store::Store,
     windows::{Action, Admitted, Excess, Windows},
 };
@@ -51,7 +51,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (released_in, released) = mpsc::unbounded_channel();
     let boot = BootId(rand::rng().random());
     let store = Store::new(config.frames, counters.clone());
-    let sink = Sink::new(config.sink.url().clone())?;
+    let sink = Sink::new(&config.sink)?;
     let shared = Shared::new(store, sink, publisher.clone(), counters.clone(), boot, released_in);
     let transport = config.mqtt_tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
     let broker = Broker { address: config.mqtt, transport, client_id: format!("bridge-{boot}") };

@@ -9,10 +9,10 @@ use std::{
 };
 
 use clap::Parser;
-use reqwest::Url;
 use teiten_bucket::{Bucket, S3Args, S3Bucket, S3ConfigError};
 use teiten_footage::{WindowLength, limits::UNSTORED_BYTES_MAX};
 use teiten_mqtt::{Identity, TlsFiles};
+use teiten_sink::{SinkUrl, SinkUrlError};
 
 use crate::windows::Limits;
 
@@ -162,33 +162,6 @@ impl From<SocketAddr> for HostPort {
     }
 }
 
-/// The URL that events are posted to: plain HTTP, as inside a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SinkUrl(Url);
-
-/// Text that is no [`SinkUrl`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is no sink for events: expected an http:// URL (https is not spoken here)")]
-pub struct SinkUrlError {
-    given: String,
-}
-
-impl SinkUrl {
-    /// The URL.
-    pub fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-impl FromStr for SinkUrl {
-    type Err = SinkUrlError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).ok().filter(|url| url.scheme() == "http");
-        url.map(Self).ok_or_else(|| SinkUrlError { given: text.chars().take(200).collect() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -210,16 +183,6 @@ mod tests {
             ["", "broker", "broker:", ":1883", "broker:0", "broker:65536", "::1:1883", "[x]:1", "tcp://a:1"]
         {
             assert!(text.parse::<HostPort>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_sink_is_an_http_url() {
-        for text in ["http://broker-ingress.knative-eventing/a/default", "http://[::1]:8080"] {
-            assert!(text.parse::<SinkUrl>().is_ok(), "{text:?}");
-        }
-        for text in ["", "broker", "/path", "https://sink/", "http://", "ftp://sink/"] {
-            assert!(text.parse::<SinkUrl>().is_err(), "{text:?}");
         }
     }
 }

@@ -21,6 +21,7 @@ use teiten_footage::{
     Batch, BootId, CameraId, Event, FrameId, Stored, Topic, Window,
     key::{BatchFormat, BatchKey},
 };
+use teiten_sink::Sink;
 use teiten_telemetry::Backoff;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::{
@@ -32,7 +33,6 @@ use crate::{
     counters::Counters,
     log_limit::LogLimit,
     mqtt::Publisher,
-    sink::Sink,
     store::{Durable, Store},
     windows::{Action, batch_bytes},
 };

@@ -12,7 +12,6 @@ mod delivery;
 pub mod intake;
 mod log_limit;
 mod mqtt;
-mod sink;
 mod store;
 pub mod windows;
 

@@ -33,18 +33,21 @@ pub struct Pipeline {
     pub encode: Process,
     /// The playlist function.
     pub playlist: Process,
+    /// The reconcile function; it is called by [`Pipeline::reconcile`].
+    pub reconcile: Process,
     /// The bridge.
     pub bridge: Process,
     s3: S3Config,
     router_port: u16,
+    reconcile_port: u16,
 }
 
 impl Pipeline {
     /// Starts all parts in `folder` and awaits that they listen.
     pub async fn start(folder: &Path, window: WindowLength) -> anyhow::Result<Self> {
         let logs = folder.join("logs");
-        let [mqtt_port, s3_port, router_port, encode_port, playlist_port] =
-            [free_port()?, free_port()?, free_port()?, free_port()?, free_port()?];
+        let [mqtt_port, s3_port, router_port] = [free_port()?, free_port()?, free_port()?];
+        let [encode_port, playlist_port, reconcile_port] = [free_port()?, free_port()?, free_port()?];
         let s3 = s3_config(s3_port)?;
 
         let config = folder.join("mosquitto.conf");
@@ -84,18 +87,25 @@ impl Pipeline {
             let path = program(&format!("teiten-{name}"))?;
             Process::start(name, &logs, move || {
                 let mut command = Command::new(&path);
-                with_s3(&mut command, s3_port).env("PORT", port.to_string());
+                with_s3(&mut command, s3_port)
+                    .env("PORT", port.to_string())
+                    .env("K_SINK", format!("http://127.0.0.1:{router_port}/"))
+                    // Tests are over before a minute's schedule would have looked twice.
+                    .env("TEITEN_RECONCILE_DELAY_SECONDS", "3")
+                    .env("TEITEN_RECONCILE_PERIOD_SECONDS", "600");
                 command
             })
         };
         let encode = function("encode", encode_port)?;
         let playlist = function("playlist", playlist_port)?;
+        let reconcile = function("reconcile", reconcile_port)?;
         for (what, port) in [
             ("Mosquitto", mqtt_port),
             ("the store", s3_port),
             ("the router", router_port),
             ("encode", encode_port),
             ("playlist", playlist_port),
+            ("reconcile", reconcile_port),
         ] {
             listening(what, port).await?;
         }
@@ -110,7 +120,20 @@ impl Pipeline {
             }
         })?;
         let folder = folder.to_owned();
-        Ok(Self { folder, mqtt_port, mosquitto, store, router, encode, playlist, bridge, s3, router_port })
+        Ok(Self {
+            folder,
+            mqtt_port,
+            mosquitto,
+            store,
+            router,
+            encode,
+            playlist,
+            reconcile,
+            bridge,
+            s3,
+            router_port,
+            reconcile_port,
+        })
     }
 
     /// A camera that replays `footage` (a folder or an `.mjpeg` file), with its spool in a folder.
@@ -151,14 +174,29 @@ impl Pipeline {
 
     /// The last lines of what each part wrote, to be read when a test fails.
     pub fn logs(&self) -> String {
-        let parts = [&self.mosquitto, &self.store, &self.router, &self.encode, &self.playlist, &self.bridge];
-        parts.map(|part| format!("--- {}\n{}\n", part.name(), part.log_tail())).concat()
+        let functions = [&self.encode, &self.playlist, &self.reconcile];
+        let parts = [&self.mosquitto, &self.store, &self.router, &self.bridge];
+        let parts = parts.into_iter().chain(functions);
+        parts.map(|part| format!("--- {}\n{}\n", part.name(), part.log_tail())).collect()
     }
 
     /// The router's dead letters, as JSON.
     pub async fn dead_letters(&self) -> anyhow::Result<Vec<serde_json::Value>> {
         let url = format!("http://127.0.0.1:{}/dead-letters", self.router_port);
         Ok(reqwest::get(url).await?.json().await?)
+    }
+
+    /// Calls `reconcile`, as the schedule does; answers its report.
+    pub async fn reconcile(&self) -> anyhow::Result<serde_json::Value> {
+        let response = reqwest::Client::new()
+            .post(format!("http://127.0.0.1:{}/", self.reconcile_port))
+            .header("ce-specversion", "1.0")
+            .header("ce-id", "1")
+            .header("ce-source", "/teiten/tests")
+            .header("ce-type", "dev.knative.sources.ping")
+            .send()
+            .await?;
+        Ok(response.error_for_status()?.json().await?)
     }
 
     /// Awaits that nothing is left in the spool of `camera`: all that it captured is stored.

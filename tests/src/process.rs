@@ -190,3 +190,16 @@ pub fn footage() -> anyhow::Result<PathBuf> {
     ensure!(output.status.success(), "scripts/footage failed");
     Ok(project().join(String::from_utf8(output.stdout)?.trim()))
 }
+
+/// The first `count` pictures of the sample footage, as a folder of their own in `folder`.
+pub fn some_footage(folder: &Path, count: usize) -> anyhow::Result<PathBuf> {
+    let some = folder.join("footage");
+    fs::create_dir_all(&some)?;
+    let mut names: Vec<_> =
+        fs::read_dir(footage()?)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
+    names.sort();
+    for path in names.into_iter().take(count) {
+        fs::copy(&path, some.join(path.file_name().context("a file of a folder has a name")?))?;
+    }
+    Ok(some)
+}

@@ -55,11 +55,9 @@ pub async fn batches(frames: &dyn Bucket, camera: &CameraId) -> anyhow::Result<B
 }
 
 impl Recording {
-    /// Reads all of `camera`. Fails if a batch has no segment with just its frames. (A batch that only holds an
-    /// earlier frame may have none: no camera waits for it to be stored, so a bridge that is killed between the
-    /// batch and its event loses the event, until the store is next compared with what is listed.)
+    /// Reads all of `camera`. Fails if a batch has no segment with just its frames.
     pub async fn read(frames: &dyn Bucket, media: &dyn Bucket, camera: &CameraId) -> anyhow::Result<Self> {
-        let mut batches = batches(frames, camera).await?;
+        let batches = batches(frames, camera).await?;
         let mut segments = BTreeMap::new();
         let mut inits = BTreeMap::new();
         for key in list_all(media, &teiten_footage::key::segments_prefix(camera)).await? {
@@ -73,7 +71,6 @@ impl Recording {
             inits.insert(key.window, init.with_context(|| format!("{key} has no init section"))?.bytes);
             segments.insert(key.window, (key, object.bytes));
         }
-        batches.retain(|window, batch| !batch.is_held() || segments.contains_key(window));
         for (window, batch) in &batches {
             ensure!(
                 segments.contains_key(window),

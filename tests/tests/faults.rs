@@ -1,13 +1,15 @@
-//! kill -9 of every part but the store, at random moments: no frame is lost, none is doubled.
+//! kill -9 of every part but the store, at random moments: no frame is lost, none is doubled. The router forgets its
+//! events, and the bridge those of what it stored just before; `reconcile` finds the batches that they were about.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use teiten_footage::WindowLength;
+use teiten_bucket::Bucket;
+use teiten_footage::{CameraId, WindowLength};
 use teiten_tests::{
     pipeline::{Pipeline, camera},
-    process::{Process, eventually, footage},
+    process::{Process, eventually, footage, some_footage},
     verify::Recording,
 };
 
@@ -40,11 +42,12 @@ async fn kill_parts_and_count(pipeline: &mut Pipeline, random: &mut StdRng) -> a
         // Random moments are the point of this test: nothing is awaited here but time.
         tokio::time::sleep(Duration::from_millis(random.random_range(300..2500))).await;
         // Every part has its turn, in random order within each round.
-        let part: &mut Process = match (kill % 5 + random.random_range(0..2)) % 5 {
+        let part: &mut Process = match (kill % 6 + random.random_range(0..2)) % 6 {
             0 => &mut pipeline.mosquitto,
             1 => &mut pipeline.bridge,
             2 => &mut pipeline.encode,
             3 => &mut pipeline.playlist,
+            4 => &mut pipeline.router,
             _ => &mut agents[random.random_range(0..2)],
         };
         let down = Duration::from_millis(random.random_range(0..1500));
@@ -79,21 +82,7 @@ async fn kill_parts_and_count(pipeline: &mut Pipeline, random: &mut StdRng) -> a
 
     let (frames, media) = (pipeline.frames(), pipeline.media());
     for camera in &cameras {
-        let mut last_error = None;
-        let recording =
-            eventually(
-                "every batch has its segment",
-                Duration::from_secs(60),
-                async || match Recording::read(&*frames, &*media, camera).await {
-                    Ok(recording) => Ok(Some(recording)),
-                    Err(error) => {
-                        last_error = Some(error);
-                        Ok(None)
-                    }
-                },
-            )
-            .await;
-        let recording = recording.map_err(|error| last_error.unwrap_or(error))?;
+        let recording = reconciled(pipeline, &*frames, &*media, camera).await?;
         let counts = recording.every_frame_is_there_once()?;
         recording.every_sample_is_at_its_capture_time()?;
         println!(
@@ -106,5 +95,55 @@ async fn kill_parts_and_count(pipeline: &mut Pipeline, random: &mut StdRng) -> a
     }
     let dead = pipeline.dead_letters().await?;
     ensure!(dead.is_empty(), "events were given up: {dead:?}");
+    Ok(())
+}
+
+/// What is recorded of `camera`, once every batch has its segment. `reconcile` is called until then, as a schedule
+/// does.
+async fn reconciled(
+    pipeline: &Pipeline,
+    frames: &dyn Bucket,
+    media: &dyn Bucket,
+    camera: &CameraId,
+) -> anyhow::Result<Recording> {
+    let mut schedule = tokio::time::interval(Duration::from_secs(2));
+    let mut last_error = None;
+    let recording = eventually("every batch has its segment", Duration::from_secs(60), async || {
+        schedule.tick().await;
+        match Recording::read(frames, media, camera).await {
+            Ok(recording) => Ok(Some(recording)),
+            Err(error) => {
+                println!("{error}; reconciled: {}", pipeline.reconcile().await?);
+                last_error = Some(error);
+                Ok(None)
+            }
+        }
+    })
+    .await;
+    recording.map_err(|error| last_error.unwrap_or(error))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_whose_events_were_forgotten_get_their_segments() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
+    let camera = camera("gate")?;
+    pipeline.encode.kill()?;
+    let mut agent = pipeline.agent(&camera, &some_footage(folder.path(), 50)?, 10.0, false)?;
+    let status = agent.ended(Duration::from_secs(60)).await?;
+    ensure!(status.success(), "{}", agent.log_tail());
+    // All is stored, and the router has every event; what it has not delivered dies with it.
+    pipeline.router.kill()?;
+    pipeline.router.restart()?;
+    pipeline.encode.restart()?;
+    let (frames, media) = (pipeline.frames(), pipeline.media());
+    ensure!(Recording::read(&*frames, &*media, &camera).await.is_err(), "no event was forgotten");
+
+    let recording = reconciled(&pipeline, &*frames, &*media, &camera).await?;
+    recording.every_frame_is_there_once()?;
+    recording.every_sample_is_at_its_capture_time()?;
+    ensure!(recording.frames().count() == 50);
+    let report = pipeline.reconcile().await?;
+    ensure!(report["batches_sent"] == 0 && report["batches_left"] == 0, "{report}");
     Ok(())
 }

@@ -6,26 +6,13 @@ use teiten_bucket::{Bucket, S3Bucket};
 use teiten_footage::{CameraId, WindowLength};
 use teiten_tests::{
     pipeline::{self, Pipeline, camera},
-    process::{Process, eventually, footage, free_port, listening, program},
+    process::{Process, eventually, free_port, listening, program, some_footage},
     verify::{Recording, decode_without_a_message, ssim},
 };
 
 /// The mean SSIM that a segment must keep against its JPEGs, over all planes.
 const SSIM_MIN: f64 = 0.95;
 const FRAMES: usize = 150;
-
-/// The first `FRAMES` pictures of the sample footage, as a folder of their own.
-fn some_footage(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let some = folder.join("footage");
-    fs::create_dir_all(&some)?;
-    let mut names: Vec<_> =
-        fs::read_dir(footage()?)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
-    names.sort();
-    for path in names.into_iter().take(FRAMES) {
-        fs::copy(&path, some.join(path.file_name().expect("a file of a folder has a name")))?;
-    }
-    Ok(some)
-}
 
 /// Everything that the formats promise of a whole recording without faults.
 async fn check(
@@ -72,7 +59,7 @@ fn pictures_are_those_of(recording: &Recording, source: &Path) -> anyhow::Result
 #[tokio::test(flavor = "multi_thread")]
 async fn footage_through_mosquitto_is_in_the_segments_frame_by_frame() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let source = some_footage(folder.path())?;
+    let source = some_footage(folder.path(), FRAMES)?;
     let pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
     let camera = camera("gate")?;
     let mut agent = pipeline.agent(&camera, &source, 10.0, false)?;
@@ -92,7 +79,7 @@ async fn footage_through_mosquitto_is_in_the_segments_frame_by_frame() -> anyhow
 #[tokio::test(flavor = "multi_thread")]
 async fn footage_through_the_demo_is_in_the_segments_frame_by_frame() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let source = some_footage(folder.path())?;
+    let source = some_footage(folder.path(), FRAMES)?;
     let data = folder.path().join("bucket");
     let ports = [free_port()?, free_port()?, free_port()?];
     let mut demo = Process::start("demo", folder.path(), {
@@ -129,7 +116,7 @@ async fn footage_through_the_demo_is_in_the_segments_frame_by_frame() -> anyhow:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_photo_from_mosquitto_pub_makes_a_camera_appear() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let source = some_footage(folder.path())?;
+    let source = some_footage(folder.path(), FRAMES)?;
     let pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
     let photo = source.join("00001.jpg");
     let media = pipeline.media();

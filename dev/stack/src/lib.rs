@@ -5,6 +5,7 @@ mod broker;
 mod cameras;
 mod options;
 mod retention;
+mod schedule;
 mod status;
 mod viewer;
 
@@ -17,8 +18,9 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use teiten_bucket::{Bucket, S3Bucket, S3Config};
 use teiten_footage::{Event, key};
-use teiten_host::Function;
+use teiten_host::{Chore, Function};
 use teiten_router::{RetryPolicy, Router, Trigger};
+use teiten_sink::Sink;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -88,8 +90,20 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let encode_url = serve_function(&mut functions, encode).await?;
     let playlist_url = serve_function(&mut functions, playlist).await?;
 
+    // The router comes after the functions that it calls, and reconcile calls the router.
+    let ingress = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let sink = format!("http://{}/", ingress.local_addr()?);
+    let events = Sink::new(&sink.parse()?)?;
+    let reconcile = teiten_reconcile::Reconcile::new(
+        Arc::clone(&frames),
+        Arc::clone(&media),
+        events.clone(),
+        teiten_reconcile::Settings { horizon: BATCHES_KEPT, ..Default::default() },
+    );
+    let reconcile_url = serve_chore(&mut functions, reconcile).await?;
+
     let mut routing = Stage::new();
-    let (router, sink) = start_router(&mut routing, encode_url, playlist_url).await?;
+    let router = start_router(&mut routing, ingress, [&encode_url, &playlist_url, &reconcile_url]);
 
     let mut bridging = Stage::new();
     bridging.spawn("bridge", {
@@ -119,6 +133,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         error = storage.failed() => Some(error),
         error = report(&router) => Some(error),
         error = expire(&options, &*frames, &*media) => Some(error),
+        never = schedule::run(&events) => match never {},
     };
     println!("stopping: storing what is under way");
     for stage in [filming, bridging, routing, functions, storage] {
@@ -149,14 +164,17 @@ async fn serve_function<F: Function>(stage: &mut Stage, function: F) -> anyhow::
     Ok(url)
 }
 
-/// Starts the router with the triggers of a deployment; answers it and its ingress's URL.
-async fn start_router(
-    stage: &mut Stage,
-    encode_url: String,
-    playlist_url: String,
-) -> anyhow::Result<(Router, String)> {
+/// Serves `chore` on a port of its own; answers its URL.
+async fn serve_chore<C: Chore>(stage: &mut Stage, chore: C) -> anyhow::Result<String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}/", listener.local_addr()?);
+    let stop = stage.stop();
+    stage.spawn(C::NAME, async move { Ok(teiten_host::serve_chore(Arc::new(chore), listener, stop).await?) });
+    Ok(url)
+}
+
+/// Starts the router on `ingress` with the triggers of a deployment.
+fn start_router(stage: &mut Stage, ingress: TcpListener, [encode, playlist, reconcile]: [&str; 3]) -> Router {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let trigger = |kind: &str, subscriber: &str, concurrency_max| Trigger {
         kind: kind.to_owned(),
@@ -165,17 +183,18 @@ async fn start_router(
     };
     let router = Router::new(
         vec![
-            trigger(Event::BATCH_STORED, &encode_url, cores),
-            trigger(Event::SEGMENT_STORED, &playlist_url, 16),
-            trigger(Event::WINDOW_MISSED, &playlist_url, 16),
+            trigger(Event::BATCH_STORED, encode, cores),
+            trigger(Event::SEGMENT_STORED, playlist, 16),
+            trigger(Event::WINDOW_MISSED, playlist, 16),
+            trigger(teiten_host::PING, reconcile, 1),
         ],
         RetryPolicy::default(),
     );
     stage.spawn("router", {
         let (router, stop) = (router.clone(), stage.stop());
-        async move { Ok(router.serve(listener, stop).await?) }
+        async move { Ok(router.serve(ingress, stop).await?) }
     });
-    Ok((router, url))
+    router
 }
 
 /// Prints a status line a second; ends only with an error.

@@ -2,7 +2,7 @@
 
 use axum::{body::Body, response::Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use teiten_footage::Event;
+use teiten_footage::CloudEvent;
 
 /// How long a sender should wait with what may work later, in seconds. Senders have their own, growing pauses.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -13,8 +13,8 @@ pub(crate) fn done() -> Response {
 }
 
 /// 200 with an event in binary mode, as Knative wants replies.
-pub(crate) fn binary(reply: &Event) -> Response {
-    let (headers, body) = reply.to_cloud_event().to_binary();
+pub(crate) fn binary(reply: &CloudEvent) -> Response {
+    let (headers, body) = reply.to_binary();
     let mut response = with_status(StatusCode::OK, Body::from(body));
     for (name, value) in headers {
         let name = HeaderName::try_from(name).expect("attribute names are valid in headers");
@@ -26,13 +26,12 @@ pub(crate) fn binary(reply: &Event) -> Response {
 
 /// 200 with events that a reader of bodies understands: one in structured mode (HTTP Protocol Binding §3.2),
 /// several in batched mode (§3.3); 204 without any.
-pub(crate) fn structured(replies: &[Event]) -> Response {
+pub(crate) fn structured(replies: &[CloudEvent]) -> Response {
     let (content_type, body) = match replies {
         [] => return done(),
-        [reply] => ("application/cloudevents+json", reply.to_cloud_event().to_structured()),
+        [reply] => ("application/cloudevents+json", reply.to_structured()),
         replies => {
-            let each: Vec<Vec<u8>> =
-                replies.iter().map(|reply| reply.to_cloud_event().to_structured()).collect();
+            let each: Vec<Vec<u8>> = replies.iter().map(|reply| reply.to_structured()).collect();
             ("application/cloudevents-batch+json", [&b"["[..], &each.join(&b','), b"]"].concat())
         }
     };

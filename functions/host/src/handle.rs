@@ -11,12 +11,12 @@ use axum::{
 };
 use http::StatusCode;
 use teiten_footage::Event;
+use teiten_sink::Sink;
 use tracing::{error, field::display, info, warn};
 
 use crate::{
     Failure, Function, answer,
     incoming::{self, Incoming},
-    sink::Sink,
 };
 
 /// The largest request body: a notification of a thousand objects fits.
@@ -98,8 +98,8 @@ impl<F: Function> Host<F> {
     async fn event(&self, id: &str, event: Event, bare: bool) -> Response {
         match self.attempt(id, event).await {
             Outcome::Done(None) => answer::done(),
-            Outcome::Done(Some(reply)) if bare => answer::structured(&[reply]),
-            Outcome::Done(Some(reply)) => answer::binary(&reply),
+            Outcome::Done(Some(reply)) if bare => answer::structured(&[reply.to_cloud_event()]),
+            Outcome::Done(Some(reply)) => answer::binary(&reply.to_cloud_event()),
             Outcome::Permanent(why) => answer::failed(StatusCode::UNPROCESSABLE_ENTITY, &why),
             Outcome::Transient(why) => answer::failed(StatusCode::SERVICE_UNAVAILABLE, &why),
             Outcome::Panicked => {
@@ -123,12 +123,14 @@ impl<F: Function> Host<F> {
         if let Some(sink) = &self.sink {
             for reply in replies.drain(..) {
                 if let Err(error) = sink.send(&reply).await {
-                    warn!(function = F::NAME, why = format!("{error:#}"), "reply not sent");
-                    repeat.push(format!("{error:#}"));
+                    let id = reply.to_cloud_event().id;
+                    warn!(function = F::NAME, event = id, why = %error, "reply not sent");
+                    repeat.push(format!("event {id} was not taken: {error}"));
                 }
             }
         }
         if repeat.is_empty() {
+            let replies: Vec<_> = replies.iter().map(Event::to_cloud_event).collect();
             answer::structured(&replies)
         } else {
             answer::failed(StatusCode::SERVICE_UNAVAILABLE, &repeat.join("; "))

@@ -2,6 +2,7 @@
 //! of an object store about any number of objects.
 
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
+use serde::Deserialize;
 use teiten_footage::{
     CloudEvent, Event,
     cloudevent::CloudEventError,
@@ -52,26 +53,83 @@ pub(crate) enum Rejection {
     /// 422.
     #[error(transparent)]
     UnknownType(EventError),
+    /// 400.
+    #[error("neither a CloudEvent nor a scheduled event of EventBridge")]
+    NoCall,
+    /// 422.
+    #[error("event type {kind:?} is no schedule's: expected {PING} or \"{SCHEDULED}\"")]
+    NoSchedule {
+        /// The type.
+        kind: String,
+    },
+}
+
+/// The type of the events of Knative's PingSource.
+pub const PING: &str = "dev.knative.sources.ping";
+
+/// The `detail-type` of the events of EventBridge's scheduled rules.
+const SCHEDULED: &str = "Scheduled Event";
+
+/// A schedule's call.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Call {
+    /// The id of its event.
+    pub(crate) id: String,
+    /// As in [`Incoming::Event`].
+    pub(crate) bare: bool,
 }
 
 impl Rejection {
     /// The status that tells it. None of these is ever 404, 408, 409 or 429, which Knative repeats.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::CloudEvent(_) | Self::Malformed(_) | Self::Neither(_) => StatusCode::BAD_REQUEST,
+            Self::CloudEvent(_) | Self::Malformed(_) | Self::Neither(_) | Self::NoCall => {
+                StatusCode::BAD_REQUEST
+            }
             Self::MediaType(_) | Self::Format(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::UnknownType(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UnknownType(_) | Self::NoSchedule { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 }
 
-/// Reads a request.
+/// Reads a request to a function.
 pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Incoming, Rejection> {
+    match envelope(headers, body)? {
+        Some(envelope) => parse_event(&envelope, false),
+        None => parse_json(headers, body),
+    }
+}
+
+/// Reads a request to a chore.
+pub(crate) fn parse_call(headers: &HeaderMap, body: &[u8]) -> Result<Call, Rejection> {
+    #[derive(Deserialize)]
+    struct Scheduled {
+        id: String,
+        #[serde(rename = "detail-type")]
+        kind: String,
+    }
+
+    let (id, kind, bare) = match envelope(headers, body)? {
+        Some(envelope) => (envelope.id, envelope.kind, false),
+        None => {
+            let event: Scheduled = serde_json::from_slice(body).map_err(|_other| Rejection::NoCall)?;
+            (event.id, event.kind, true)
+        }
+    };
+    if kind == if bare { SCHEDULED } else { PING } {
+        Ok(Call { id, bare })
+    } else {
+        Err(Rejection::NoSchedule { kind: kind.chars().take(80).collect() })
+    }
+}
+
+/// The CloudEvent of a request, if that claims to be one.
+fn envelope(headers: &HeaderMap, body: &[u8]) -> Result<Option<CloudEvent>, Rejection> {
     // A header that is no text cannot be one of CloudEvents'.
     let text = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     match CloudEvent::from_http(text, body) {
-        Ok(envelope) => parse_event(&envelope, false),
-        Err(CloudEventError::NotACloudEvent) => parse_json(headers, body),
+        Ok(envelope) => Ok(Some(envelope)),
+        Err(CloudEventError::NotACloudEvent) => Ok(None),
         Err(error @ CloudEventError::UnsupportedFormat { .. }) => Err(Rejection::Format(error)),
         Err(error) => Err(Rejection::CloudEvent(error)),
     }

@@ -1,20 +1,23 @@
 //! One HTTP handler for event functions, on Knative (HTTP on `$PORT`) and on AWS Lambda alike.
 //!
-//! A function is a [`Function`]: an event in, perhaps an event out. Everything else is here: which forms an event
-//! comes in ([`router`] tells), what the answer says, concurrency, logs, and an orderly end.
+//! A function is a [`Function`]: an event in, perhaps an event out; or a [`Chore`], which a schedule asks for.
+//! Everything else is here: which forms an event comes in ([`router`] tells), what the answer says, concurrency, logs,
+//! and an orderly end.
 
 mod answer;
+mod chore;
 mod handle;
 mod incoming;
 mod lambda;
 mod serve;
-mod sink;
 
 use async_trait::async_trait;
 use teiten_footage::Event;
 
+pub use chore::{Chore, chore_router};
 pub use handle::{BODY_BYTES_MAX, router};
-pub use serve::{DRAIN_MAX, run, serve};
+pub use incoming::PING;
+pub use serve::{DRAIN_MAX, run, run_chore, serve, serve_chore};
 
 /// What a function does with an event.
 #[async_trait]

@@ -4,6 +4,7 @@ use std::{env, io, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, serve::ListenerExt};
+use teiten_sink::Sink;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -11,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Function, handle, lambda, sink::Sink};
+use crate::{Chore, Function, chore_router, handle, lambda};
 
 /// How long requests that are under way at shutdown may take to end. Knative's revisions have 300 s at most;
 /// a pod has 30 s unless told otherwise.
@@ -29,11 +30,37 @@ pub async fn serve<F: Function>(
     serve_router(handle::router(function), listener, shutdown).await
 }
 
+/// Serves a chore, as [`serve`] does a function.
+pub async fn serve_chore<C: Chore>(
+    chore: Arc<C>,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve_router(chore_router(chore), listener, shutdown).await
+}
+
 /// Runs a function as the environment asks: for AWS Lambda where `AWS_LAMBDA_RUNTIME_API` is set, else on
 /// port `$PORT` (8080) until SIGTERM or SIGINT. Replies to notifications go to `$K_SINK`, if set.
 pub async fn run<F: Function>(function: F) -> anyhow::Result<()> {
-    let sink = Sink::new(&env::var("K_SINK").unwrap_or_default())?;
-    let router = handle::with_sink(Arc::new(function), sink);
+    run_router(F::NAME, handle::with_sink(Arc::new(function), sink_from_environment()?)).await
+}
+
+/// Runs a chore, as [`run`] does a function.
+pub async fn run_chore<C: Chore>(chore: C) -> anyhow::Result<()> {
+    run_router(C::NAME, chore_router(Arc::new(chore))).await
+}
+
+/// The sink that Knative (SinkBinding) names in `$K_SINK`; `None` where that is empty or not set.
+fn sink_from_environment() -> anyhow::Result<Option<Sink>> {
+    let url = env::var("K_SINK").unwrap_or_default();
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let url = url.parse().context("K_SINK")?;
+    Ok(Some(Sink::new(&url).context("the client for K_SINK")?))
+}
+
+async fn run_router(name: &'static str, router: Router) -> anyhow::Result<()> {
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
         return lambda::run(router).await;
     }
@@ -44,7 +71,7 @@ pub async fn run<F: Function>(function: F) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
         .await
         .with_context(|| format!("port {port} cannot be listened on"))?;
-    info!(function = F::NAME, port, "function ready");
+    info!(function = name, port, "function ready");
     serve_router(router, listener, stop_signal()?).await?;
     Ok(())
 }

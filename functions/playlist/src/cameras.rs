@@ -1,19 +1,34 @@
 //! `cameras.json`: the names of all cameras that ever had a playlist, for a viewer that has to start somewhere.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
-use teiten_bucket::{Bucket, Condition, Headers, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put};
 use teiten_footage::{CameraId, key::CAMERAS_KEY};
 
 use crate::function::{COLLISIONS_MAX, ShellError};
 
 const HEADERS: Headers = Headers { content_type: "application/json", cache_control: "no-cache" };
 
-/// `{"cameras":["back-yard","front-door"]}`, sorted.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Cameras {
-    cameras: BTreeSet<CameraId>,
+/// The content of `cameras.json`: `{"cameras":["back-yard","front-door"]}`, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cameras {
+    /// The names.
+    pub cameras: BTreeSet<CameraId>,
+}
+
+impl Cameras {
+    /// Reads what [`Cameras::put`] wrote.
+    pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// Writes the list, if `condition` holds.
+    pub async fn put(&self, media: &dyn Bucket, condition: Condition) -> Result<Put, BucketError> {
+        let json = serde_json::to_vec(self).expect("names are JSON");
+        media.put(CAMERAS_KEY, Bytes::from(json), HEADERS, condition).await
+    }
 }
 
 /// Adds `camera` to the list, if it is not on it.
@@ -22,7 +37,7 @@ pub(crate) async fn enlist(media: &dyn Bucket, camera: &CameraId) -> Result<(), 
         let (mut list, condition) = match media.get(CAMERAS_KEY).await? {
             None => (Cameras::default(), Condition::IfAbsent),
             Some(object) => {
-                let list = serde_json::from_slice(&object.bytes).map_err(|error| ShellError::Foreign {
+                let list = Cameras::parse(&object.bytes).map_err(|error| ShellError::Foreign {
                     key: CAMERAS_KEY.to_owned(),
                     why: error.to_string(),
                 })?;
@@ -32,10 +47,8 @@ pub(crate) async fn enlist(media: &dyn Bucket, camera: &CameraId) -> Result<(), 
         if !list.cameras.insert(camera.clone()) {
             return Ok(());
         }
-        let json = serde_json::to_vec(&list).expect("names are JSON");
-        match media.put(CAMERAS_KEY, Bytes::from(json), HEADERS, condition).await? {
-            Put::Stored(_) => return Ok(()),
-            Put::Refused => {}
+        if let Put::Stored(_) = list.put(media, condition).await? {
+            return Ok(());
         }
     }
     Err(ShellError::Contended { key: CAMERAS_KEY.to_owned() })

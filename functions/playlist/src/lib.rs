@@ -11,6 +11,7 @@ mod live;
 mod parse;
 
 pub use advance::{Footage, LIVE_AGE_MAX, SILENCE_MIN, Settings, Step, advance};
+pub use cameras::Cameras;
 pub use function::Playlist;
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
 pub use parse::ParseError;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use teiten_footage::{BatchKey, CameraId, ContentHash, Event, SegmentKey, key::BatchFormat};
-use teiten_host::{Failure, Function};
+use teiten_host::{Chore, Failure, Function};
 use tokio::sync::Notify;
 
 /// Answers batches with segments, except those of cameras named `corrupt`, `unavailable`, `panics`; `quiet` gets
@@ -46,6 +46,28 @@ impl Function for Scripted {
         };
         self.ended.fetch_add(1, Ordering::SeqCst);
         result
+    }
+}
+
+/// A chore that counts how often it is done; it fails the third time, for now, and the fourth time for good.
+#[derive(Debug, Default)]
+pub(crate) struct Counting {
+    done: AtomicUsize,
+}
+
+#[async_trait]
+impl Chore for Counting {
+    const NAME: &'static str = "counting";
+    const REPORT_KIND: &'static str = "teiten.counted";
+    type Report = serde_json::Value;
+
+    async fn run(&self) -> Result<Self::Report, Failure> {
+        match self.done.fetch_add(1, Ordering::SeqCst) + 1 {
+            3 => Err(Failure::Transient(anyhow::anyhow!("the store is unavailable"))),
+            4 => Err(Failure::Permanent(anyhow::anyhow!("nothing to count"))),
+            5 => panic!("as told"),
+            done => Ok(serde_json::json!({ "done": done })),
+        }
     }
 }
 

@@ -1,0 +1,18 @@
+//! Reconcile: finds what got lost between the parts, and sends its events again.
+//!
+//! A broker of events may forget some: one without durable storage that is killed, or one that gave an event up
+//! after many attempts. What the events spoke of is in the buckets, so a listing tells what is missing:
+//!
+//! - a batch without a segment made after it: `teiten.batch.stored` is sent again, to `encode`;
+//! - a live playlist that would change if it were looked at: `teiten.segment.stored` is sent again, to `playlist`;
+//! - a `cameras.json` that does not name just the cameras with a live playlist: it is written anew.
+//!
+//! [`plan`] decides, in functions of listings and the time; [`Reconcile`] lists, asks it, and sends. Nothing is
+//! remembered between two runs, and several at a time do no harm.
+
+mod cameras;
+mod listing;
+pub mod plan;
+mod reconcile;
+
+pub use reconcile::{Reconcile, Report, Settings};

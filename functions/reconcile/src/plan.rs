@@ -1,0 +1,198 @@
+//! What is missing, and how far to look for it: functions of listings and the time.
+//!
+//! A key tells its window, a listing when an object was last written. A batch is written again when late frames are
+//! merged into it, and a segment is only made of a batch that is there: so a batch that was written after the newest
+//! segment of its window has none.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
+
+use teiten_footage::{BatchKey, SegmentKey, Timestamp, Window};
+use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance};
+
+/// How many periods every run looks back at least.
+pub const PERIODS_MIN: u32 = 5;
+
+/// The shortest period: all that can still become part of a live playlist is seen by every run.
+pub const PERIOD_MIN: Duration = Duration::from_secs(10);
+
+const _: () = assert!(PERIOD_MIN.as_millis() * PERIODS_MIN as u128 > LIVE_AGE_MAX.as_millis());
+
+/// A segment written this long ago had its time to be listed.
+const LISTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A batch that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBatch {
+    /// Its key.
+    pub key: BatchKey,
+    /// When it was last written, in milliseconds since the Unix epoch.
+    pub modified_unix_millis: u64,
+}
+
+/// How far the run of this time looks back, if there is one in each `period`: five periods, every second run twice as
+/// far, every fourth four times, and so on up to `horizon`.
+///
+/// So a batch is looked at every minute while it is young, and half as often whenever its age has doubled. This
+/// is all the back-off that one needs which can never be encoded, without anything remembered of it; and the listing
+/// of a whole horizon is shared among many runs.
+pub fn look_back(now: Timestamp, period: Duration, horizon: Duration) -> Duration {
+    // Rounded, so that runs that start a little early or late still get successive numbers.
+    let run = (now + period / 2).unix_micros() / (period.as_micros().max(1) as u64);
+    let doublings = run.trailing_zeros().min(16);
+    (period * PERIODS_MIN).saturating_mul(1 << doublings).min(horizon.max(period * PERIODS_MIN))
+}
+
+/// The batches that have no segment, the oldest first. One that was written less than `delay` ago may be on its way.
+pub fn without_segment<'a>(
+    batches: &'a [StoredBatch],
+    segments: &[Footage],
+    now: Timestamp,
+    delay: Duration,
+) -> Vec<&'a BatchKey> {
+    let mut encoded: HashMap<Window, u64> = HashMap::new();
+    for segment in segments {
+        let newest = encoded.entry(segment.key.window).or_default();
+        *newest = segment.modified_unix_millis.max(*newest);
+    }
+    let written_before = (now - delay).unix_millis();
+    let mut missing: Vec<&BatchKey> = batches
+        .iter()
+        .filter(|batch| batch.modified_unix_millis <= written_before)
+        .filter(|batch| {
+            encoded.get(&batch.key.window).is_none_or(|encoded| *encoded < batch.modified_unix_millis)
+        })
+        .map(|batch| &batch.key)
+        .collect();
+    missing.sort_by_key(|key| (key.window.start(), key.window.length()));
+    missing
+}
+
+/// The newest segment of a camera whose live playlist would change if it were looked at.
+pub fn unlisted<'a>(
+    playlist: Option<&LivePlaylist>,
+    segments: &'a [Footage],
+    now: Timestamp,
+) -> Option<&'a SegmentKey> {
+    let written_before = (now - LISTED_WITHIN).unix_millis();
+    let overdue: Vec<Footage> =
+        segments.iter().filter(|segment| segment.modified_unix_millis <= written_before).cloned().collect();
+    advance(playlist, &overdue, &BTreeSet::new(), now, teiten_playlist::Settings::default())?;
+    segments.iter().map(|segment| &segment.key).max_by_key(|key| key.window.start())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use teiten_footage::{CameraId, ContentHash, WindowLength, key::BatchFormat};
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(3600);
+    const DELAY: Duration = Duration::from_secs(30);
+    const NOON: Timestamp = Timestamp::from_unix_millis(1_795_435_200_000);
+
+    fn window(index: u64) -> Window {
+        Window::containing(NOON, WindowLength::DEFAULT).plus(index)
+    }
+
+    fn camera() -> CameraId {
+        CameraId::new("gate").unwrap()
+    }
+
+    fn batch(index: u64, written: Duration) -> StoredBatch {
+        let key = BatchKey { camera: camera(), window: window(index), format: BatchFormat::Mjpeg };
+        StoredBatch { key, modified_unix_millis: (NOON + written).unix_millis() }
+    }
+
+    fn segment(index: u64, frames: &str, written: Duration) -> Footage {
+        let (init, frames) = (ContentHash::of(b"init"), ContentHash::of(frames.as_bytes()));
+        let key = SegmentKey { camera: camera(), window: window(index), init, frames };
+        Footage { key, modified_unix_millis: (NOON + written).unix_millis() }
+    }
+
+    fn missing(batches: &[StoredBatch], segments: &[Footage], now: Duration) -> Vec<u64> {
+        let missing = without_segment(batches, segments, NOON + now, DELAY);
+        missing.into_iter().map(|key| key.window.index() - window(0).index()).collect()
+    }
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_batch_without_a_segment_is_found_once_the_pipeline_had_its_time() {
+        let batches = [batch(2, seconds(4)), batch(0, seconds(2)), batch(1, seconds(3))];
+        let segments = [segment(1, "a", seconds(4))];
+        assert_eq!(missing(&batches, &segments, seconds(31)), [0; 0]);
+        assert_eq!(missing(&batches, &segments, seconds(32)), [0]);
+        assert_eq!(missing(&batches, &segments, seconds(60)), [0, 2]);
+    }
+
+    #[test]
+    fn a_batch_that_was_merged_after_its_segment_was_made_is_found() {
+        let segments = [segment(0, "some", seconds(3)), segment(1, "some", seconds(3))];
+        let batches = [batch(0, seconds(50)), batch(1, seconds(2))];
+        assert_eq!(missing(&batches, &segments, seconds(100)), [0]);
+        let segments = [segments.as_slice(), &[segment(0, "all", seconds(51))]].concat();
+        assert_eq!(missing(&batches, &segments, seconds(100)), [0; 0]);
+    }
+
+    #[test]
+    fn every_second_run_looks_twice_as_far_up_to_the_horizon() {
+        let start = Timestamp::from_unix_millis(60_000 * 64 * 400_000);
+        let look_back = |run: u32| look_back(start + MINUTE * run, MINUTE, 6 * HOUR).as_secs() / 60;
+        let runs: Vec<u64> = (1..=16).map(look_back).collect();
+        assert_eq!(runs, [5, 10, 5, 20, 5, 10, 5, 40, 5, 10, 5, 20, 5, 10, 5, 80]);
+        assert_eq!((look_back(32), look_back(64)), (160, 320));
+        assert!((1..=128).map(look_back).all(|minutes| minutes <= 360));
+    }
+
+    proptest! {
+        /// However old a batch is, it is looked at again before its age has doubled; and no more than a few
+        /// times while it doubles.
+        #[test]
+        fn what_cannot_be_encoded_is_tried_a_few_times_while_its_age_doubles(
+            first_minute in 0_u32..1_000_000,
+            jitter_millis in proptest::collection::vec(0_u64..20_000, 640),
+            octave in 0_u32..6,
+        ) {
+            let stored = NOON + MINUTE * first_minute;
+            let young = PERIODS_MIN << octave;
+            let tries = (young..2 * young)
+                .filter(|age| {
+                    let late = Duration::from_millis(jitter_millis[*age as usize]);
+                    let now = stored + MINUTE * *age + late;
+                    stored >= now - look_back(now, MINUTE, 6 * HOUR)
+                })
+                .count();
+            prop_assert!((1..=PERIODS_MIN as usize).contains(&tries), "{tries} tries");
+        }
+    }
+
+    fn playlist(windows: std::ops::Range<u64>) -> LivePlaylist {
+        let mut playlist = None;
+        for index in windows {
+            let written = window(index).end();
+            let footage = [segment(index, "a", written.since(NOON))];
+            let step = advance(playlist.as_ref(), &footage, &BTreeSet::new(), written, Default::default());
+            playlist = Some(step.unwrap().1);
+        }
+        playlist.unwrap()
+    }
+
+    #[test]
+    fn a_playlist_that_would_change_is_stale_once_it_had_its_time() {
+        let segments: Vec<Footage> = (0..10).map(|index| segment(index, "a", seconds(index + 2))).collect();
+        let newest = &segments[9].key;
+        let (all, some) = (playlist(0..10), playlist(0..7));
+        assert_eq!(unlisted(Some(&all), &segments, NOON + seconds(20)), None);
+        assert_eq!(unlisted(Some(&some), &segments, NOON + seconds(13)), None, "its event may be on its way");
+        assert_eq!(unlisted(Some(&some), &segments, NOON + seconds(14)), Some(newest));
+        assert_eq!(unlisted(None, &segments, NOON + seconds(14)), Some(newest));
+        assert_eq!(unlisted(Some(&some), &segments, NOON + seconds(60)), None, "too late to be live");
+    }
+}

@@ -1,0 +1,225 @@
+//! The shell around [`crate::plan`]: list, decide, send.
+
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use teiten_bucket::{Bucket, BucketError, Listed};
+use teiten_footage::{BatchKey, CameraId, Event, SegmentKey, Timestamp, key};
+use teiten_host::{Chore, Failure};
+use teiten_playlist::{Footage, LivePlaylist};
+use teiten_sink::Sink;
+use tracing::{info, warn};
+
+use crate::{
+    cameras, listing,
+    plan::{self, StoredBatch},
+};
+
+/// Cameras that are looked at at a time.
+const CAMERAS_AT_A_TIME: usize = 4;
+
+type Clock = dyn Fn() -> Timestamp + Send + Sync;
+
+/// How to reconcile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How much time there is between two runs, as the schedule has it.
+    pub period: Duration,
+    /// How long the pipeline may take from a batch to its segment: younger batches are left to it.
+    pub delay: Duration,
+    /// How old a window may be that is still looked at; no more than batches are kept.
+    pub horizon: Duration,
+    /// How many batches a run sends again at most: encoding them competes with what is live.
+    pub batches_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(60),
+            delay: Duration::from_secs(30),
+            horizon: Duration::from_secs(6 * 3600),
+            batches_max: 1000,
+        }
+    }
+}
+
+/// What a run found and mended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// How far it looked back, in seconds.
+    pub looked_back_seconds: u64,
+    /// Cameras that have something in a bucket.
+    pub cameras: usize,
+    /// Batches that it looked at.
+    pub batches: usize,
+    /// Batches without segments whose events were sent again.
+    pub batches_sent: usize,
+    /// More of them, left for later runs.
+    pub batches_left: usize,
+    /// Cameras whose live playlist was stale: the event of their newest segment was sent again.
+    pub playlists_stale: usize,
+    /// Whether `cameras.json` was written anew.
+    pub cameras_rebuilt: bool,
+}
+
+/// Finds what got lost between the parts, and sends its events again.
+pub struct Reconcile {
+    frames: Arc<dyn Bucket>,
+    media: Arc<dyn Bucket>,
+    sink: Sink,
+    clock: Box<Clock>,
+    settings: Settings,
+}
+
+/// What was found of one camera.
+struct Found {
+    camera: CameraId,
+    batches: usize,
+    without_segment: Vec<BatchKey>,
+    unlisted: Option<SegmentKey>,
+    has_playlist: bool,
+}
+
+impl Reconcile {
+    /// Compares `frames` with `media`, and sends events to `sink`.
+    pub fn new(frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, sink: Sink, settings: Settings) -> Self {
+        Self::with_clock(frames, media, sink, settings, teiten_telemetry::now)
+    }
+
+    /// The same with another clock than the wall clock.
+    pub fn with_clock(
+        frames: Arc<dyn Bucket>,
+        media: Arc<dyn Bucket>,
+        sink: Sink,
+        settings: Settings,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        Self { frames, media, sink, clock: Box::new(clock), settings }
+    }
+
+    async fn look(&self, camera: CameraId, from: Timestamp, now: Timestamp) -> Result<Found, BucketError> {
+        // Batches first: what is encoded meanwhile is then seen.
+        let batches = listing::since(&*self.frames, &camera, from, stored_batch).await?;
+        let segments = listing::since(&*self.media, &camera, from, footage).await?;
+        let without_segment = plan::without_segment(&batches, &segments, now, self.settings.delay);
+        let without_segment = without_segment.into_iter().cloned().collect();
+        let playlist = self.media.get(&key::live_playlist_key(&camera)).await?;
+        let unlisted = match &playlist {
+            None => plan::unlisted(None, &segments, now).cloned(),
+            Some(object) => {
+                let text = String::from_utf8_lossy(&object.bytes);
+                match LivePlaylist::parse(&camera, &text) {
+                    Ok(playlist) => plan::unlisted(Some(&playlist), &segments, now).cloned(),
+                    Err(error) => {
+                        warn!(%camera, %error, "live playlist was not written by Teiten: delete it, and a new one is begun");
+                        None
+                    }
+                }
+            }
+        };
+        let has_playlist = playlist.is_some();
+        Ok(Found { camera, batches: batches.len(), without_segment, unlisted, has_playlist })
+    }
+
+    async fn send(&self, event: &Event) -> Result<(), Failure> {
+        self.sink.send(event).await.map_err(|error| Failure::Transient(error.into()))
+    }
+
+    /// Sends the events of batches again, the oldest first, as far as one run may; counts them in `report`.
+    async fn send_batches(&self, found: &[Found], report: &mut Report) -> Result<(), Failure> {
+        let mut batches: Vec<&BatchKey> = found.iter().flat_map(|found| &found.without_segment).collect();
+        batches.sort_by_key(|key| key.window.start());
+        report.batches_left = batches.len().saturating_sub(self.settings.batches_max);
+        batches.truncate(self.settings.batches_max);
+        for key in batches {
+            let bucket = self.frames.name().to_owned();
+            self.send(&Event::BatchStored { bucket, key: key.clone(), frames: None }).await?;
+            report.batches_sent += 1;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Chore for Reconcile {
+    const NAME: &'static str = "reconcile";
+    const REPORT_KIND: &'static str = "teiten.reconciled";
+    type Report = Report;
+
+    async fn run(&self) -> Result<Report, Failure> {
+        let now = (self.clock)();
+        let look_back = plan::look_back(now, self.settings.period, self.settings.horizon);
+        let list = cameras::read(&*self.media).await.map_err(unavailable)?;
+        let (filmed, published) =
+            tokio::try_join!(listing::folders(&*self.frames), listing::folders(&*self.media))
+                .map_err(unavailable)?;
+        let found: Vec<Found> = stream::iter(filmed.into_iter().chain(published).collect::<BTreeSet<_>>())
+            .map(|camera| self.look(camera, now - look_back, now))
+            .buffered(CAMERAS_AT_A_TIME)
+            .try_collect()
+            .await
+            .map_err(unavailable)?;
+
+        let mut report = Report {
+            looked_back_seconds: look_back.as_secs(),
+            cameras: found.iter().filter(|found| found.has_playlist || found.batches > 0).count(),
+            batches: found.iter().map(|found| found.batches).sum(),
+            ..Report::default()
+        };
+        for found in &found {
+            if let Some(first) = found.without_segment.first() {
+                let count = found.without_segment.len();
+                warn!(camera = %found.camera, count, first = %first.window, "batches without segments");
+            }
+            if let Some(key) = &found.unlisted {
+                warn!(camera = %found.camera, %key, "live playlist is stale");
+                let bucket = self.media.name().to_owned();
+                self.send(&Event::SegmentStored { bucket, key: key.clone() }).await?;
+                report.playlists_stale += 1;
+            }
+        }
+        self.send_batches(&found, &mut report).await?;
+        let playing = found.into_iter().filter(|found| found.has_playlist).map(|found| found.camera);
+        report.cameras_rebuilt =
+            cameras::rebuild(&*self.media, list, playing.collect()).await.map_err(unavailable)?;
+        info!(
+            looked_back_seconds = report.looked_back_seconds,
+            cameras = report.cameras,
+            batches = report.batches,
+            batches_sent = report.batches_sent,
+            batches_left = report.batches_left,
+            playlists_stale = report.playlists_stale,
+            cameras_rebuilt = report.cameras_rebuilt,
+            "reconciled"
+        );
+        Ok(report)
+    }
+}
+
+impl fmt::Debug for Reconcile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reconcile")
+            .field("frames", &self.frames)
+            .field("media", &self.media)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Even a store that refuses is asked again by the next run: someone mends its set-up.
+fn unavailable(error: BucketError) -> Failure {
+    Failure::Transient(error.into())
+}
+
+fn stored_batch(object: Listed) -> Option<StoredBatch> {
+    let key = object.key.parse().ok()?;
+    Some(StoredBatch { key, modified_unix_millis: object.modified_unix_millis })
+}
+
+fn footage(object: Listed) -> Option<Footage> {
+    let key = object.key.parse().ok()?;
+    Some(Footage { key, modified_unix_millis: object.modified_unix_millis })
+}
