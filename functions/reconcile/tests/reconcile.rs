@@ -1,5 +1,7 @@
 //! The function between buckets in memory and a sink over HTTP.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
