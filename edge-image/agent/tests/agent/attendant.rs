@@ -196,6 +196,7 @@ async fn telemetry_and_a_preview_come_with_the_frames() {
 #[tokio::test(flavor = "multi_thread")]
 async fn control_changes_the_rate_that_is_seen_and_a_snapshot_comes_when_asked() {
     let broker = Mosquitto::start().await;
+    let _bridge = Bridge::start(broker.port, true);
     let mut visitor = Visitor::enter(broker.port).await;
     let agent = Agent::start(config(broker.port));
     visitor.telemetry().await;
@@ -217,6 +218,7 @@ async fn control_changes_the_rate_that_is_seen_and_a_snapshot_comes_when_asked()
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_and_retained_control_is_refused_with_a_reason() {
     let broker = Mosquitto::start().await;
+    let _bridge = Bridge::start(broker.port, true);
     let mut visitor = Visitor::enter(broker.port).await;
     let control = Topic::Control(camera()).to_string();
     // A restart that the broker keeps: obeyed, it would come again and again.
@@ -255,6 +257,7 @@ async fn a_restart_ends_the_agent_once_what_it_has_is_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn motion_is_told_even_if_the_broker_was_away() {
     let mut broker = Mosquitto::start().await;
+    let _bridge = Bridge::start(broker.port, true);
     let mut visitor = Visitor::enter(broker.port).await;
     let bench = Bench::default();
     let (shutdown, agent) = start(Config { gpio: gpio(), ..config(broker.port) }, &bench);
@@ -283,6 +286,7 @@ async fn motion_is_told_even_if_the_broker_was_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_light_follows_its_schedule_until_control_says_otherwise() {
     let broker = Mosquitto::start().await;
+    let _bridge = Bridge::start(broker.port, true);
     let mut visitor = Visitor::enter(broker.port).await;
     let bench = Bench::default();
     // All day but one minute that is far from now.
@@ -311,6 +315,7 @@ async fn the_light_follows_its_schedule_until_control_says_otherwise() {
 #[tokio::test(flavor = "multi_thread")]
 async fn home_assistant_finds_the_camera_until_it_is_switched_off() {
     let broker = Mosquitto::start().await;
+    let _bridge = Bridge::start(broker.port, true);
     let topic = "homeassistant/device/teiten-front-door/config";
     let settings = |enabled| {
         let home_assistant = HomeAssistant { enabled, ..HomeAssistant::default() };
