@@ -19,6 +19,7 @@ use crate::{
     source::Pictures,
     spool::Spool,
     stamper::{Picture, Rejected, Stamper},
+    uplink::{Uplink, Way},
 };
 
 /// How long an agent that is told to stop waits until what it has sent is stored: a window of 6 s, the bridge's

@@ -52,6 +52,8 @@ pub struct Config {
     pub wifi: Option<Wifi>,
     /// `[system]`: clock, log and login of the camera's card.
     pub system: System,
+    /// `[uplink]`: what the way to the broker is used for.
+    pub uplink: Uplink,
 }
 
 impl Config {
@@ -70,6 +72,7 @@ impl Config {
             light: None,
             wifi: None,
             system: System::default(),
+            uplink: Uplink::default(),
         }
     }
 
@@ -231,6 +234,42 @@ impl fmt::Display for Spool {
     }
 }
 
+/// `[uplink]`: what the way to the broker is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Uplink {
+    /// `backlog_share`: how much of it frames may take that were not sent in their time. Default 0.5.
+    pub backlog_share: Share,
+}
+
+/// A part of a whole: 0.05 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(f64);
+
+impl Share {
+    pub(crate) const EXPECTED: &'static str = "a number from 0.05 to 1";
+
+    /// `share` of 1.
+    pub fn new(share: f64) -> Result<Self, RangeError> {
+        if (0.05..=1.0).contains(&share) {
+            Ok(Self(share))
+        } else {
+            Err(RangeError { expected: Self::EXPECTED })
+        }
+    }
+
+    /// How long to pause for each second of use, in seconds.
+    pub(crate) fn pause(self) -> f64 {
+        1.0 / self.0 - 1.0
+    }
+}
+
+/// A half.
+impl Default for Share {
+    fn default() -> Self {
+        Self(0.5)
+    }
+}
+
 /// Frames per second: 0.1 to 120.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
@@ -267,10 +306,11 @@ pub struct RangeError {
 
 impl Rate {
     pub(crate) const EXPECTED: &'static str = "a number of frames per second from 0.1 to 120";
+    pub(crate) const MIN_PER_SECOND: f64 = 0.1;
 
     /// `per_second` frames per second.
     pub fn new(per_second: f64) -> Result<Self, RangeError> {
-        if (0.1..=120.0).contains(&per_second) {
+        if (Self::MIN_PER_SECOND..=120.0).contains(&per_second) {
             Ok(Self { per_second })
         } else {
             Err(RangeError { expected: Self::EXPECTED })

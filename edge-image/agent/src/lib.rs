@@ -21,6 +21,7 @@ mod spool;
 mod stamper;
 pub mod system;
 mod telemetry;
+mod uplink;
 
 pub use agent::{Ended, Host, run, run_on};
 pub use config::{Config, ConfigErrors};

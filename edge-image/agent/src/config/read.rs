@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::{
     Broker, Config, ControlValue, Footage, Gpio, HomeAssistant, Mebibytes, Pattern, PictureSize, PixelFormat,
-    Quality, RangeError, Rate, Source, Spool, System, Usable, V4l2, WholeRate, Wifi, light,
+    Quality, RangeError, Rate, Share, Source, Spool, System, Uplink, Usable, V4l2, WholeRate, Wifi, light,
 };
 
 /// One thing that is wrong in a settings file.
@@ -62,6 +62,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
     let (home_assistant_table, gpio_table, light_table) =
         (top.section("home_assistant"), top.section("gpio"), top.section("light"));
     let (wifi_table, system_table) = (top.section("wifi"), top.section("system"));
+    let uplink_table = top.section("uplink");
     top.finish();
     let broker = broker_table.and_then(|table| broker(Section::new("broker".into(), table, &mut mistakes)));
     let source = source_table.and_then(|table| source(Section::new("source".into(), table, &mut mistakes)));
@@ -77,6 +78,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
     let wifi = wifi_table.and_then(|table| Wifi::read(Section::new("wifi".into(), table, &mut mistakes)));
     let system =
         system_table.and_then(|table| System::read(Section::new("system".into(), table, &mut mistakes)));
+    let uplink = uplink_table.and_then(|table| uplink(Section::new("uplink".into(), table, &mut mistakes)));
     // A section that could not be read has left a mistake.
     let config = || {
         Some(Config {
@@ -84,6 +86,7 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
             broker: broker?,
             source: source?,
             spool: spool?,
+            uplink: uplink?,
             preview: preview?,
             control: control?,
             home_assistant: home_assistant?,
@@ -271,6 +274,14 @@ fn spool(mut section: Section<'_>) -> Option<Spool> {
         section.finish();
         Some(Spool::Memory { max: max? })
     }
+}
+
+fn uplink(mut section: Section<'_>) -> Option<Uplink> {
+    let share = section.or("backlog_share", Share::default(), Share::EXPECTED, |value| {
+        in_range(value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))?, Share::new)
+    });
+    section.finish();
+    Some(Uplink { backlog_share: share? })
 }
 
 fn enabled(mut section: Section<'_>) -> Option<bool> {
@@ -541,7 +552,7 @@ mod tests {
             "the settings have 10 mistakes:\n  \
              camera: \"Front Door\" will not do, expected a name of 1 to 63 lower-case letters, digits and hyphens\n  \
              colour: no such key here, expected one of camera, broker, source, spool, preview, control, \
-             home_assistant, gpio, light, wifi, system\n  \
+             home_assistant, gpio, light, wifi, system, uplink\n  \
              broker.host: \"\" will not do, expected a host name or an address\n  \
              broker.port: 70000 will not do, expected a port number from 1 to 65535\n  \
              source.width: 641 will not do, expected an even number of pixels from 320 to 3840\n  \

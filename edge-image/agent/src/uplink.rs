@@ -1,0 +1,276 @@
+//! Shares the way to the broker between live frames and the backlog, and says how many live frames it can carry.
+//! No I/O and no clock: the agent tells what departed and what has its PUBACK, and asks.
+//!
+//! *The backlog's share.* Backlog is sent in portions: when the last frame of one has its PUBACK, the next one
+//! waits in proportion to how long that took, so that over time the backlog has its share of the link and no more.
+//! Portions grow and shrink so that each takes about [`PORTION_TIME`], which is thus the most that a live frame waits
+//! behind one. While live frames lag, there is none.
+//!
+//! *The rate of live frames.* If they have their PUBACKs later and later, and frames come through more slowly than
+//! they are captured, then the link is slower than the camera, and fewer pictures are asked for; after some quiet
+//! time, more again. A link that carries nothing at all is no slow one: an outage lowers no rate, and neither does
+//! the backlog that it leaves.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use teiten_footage::FrameId;
+
+use crate::config::{Rate, Share};
+
+/// How long one portion of the backlog should take.
+const PORTION_TIME: Duration = Duration::from_millis(500);
+/// The first portion, and the smallest: of slow links, one frame.
+const PORTION_BYTES_MIN: usize = 16 << 10;
+/// The largest portion.
+const PORTION_BYTES_MAX: usize = 512 << 10;
+
+/// Live frames that have their PUBACK within this time do not lag.
+const LAG_LOW: Duration = Duration::from_millis(500);
+/// With live frames that wait longer than this, the link is too slow or too much is sent.
+const LAG_HIGH: Duration = Duration::from_millis(1500);
+
+/// PUBACKs, and captured frames, that rates are measured by.
+const MEASURED_MAX: usize = 16;
+const MEASURED_MIN: usize = 5;
+
+/// What is asked for of what the link carried.
+const MARGIN: f64 = 0.85;
+/// By how much the rate rises at a time.
+const RAISE: f64 = 1.25;
+/// How long it is quiet before the rate rises, at first; after each time that this was too much, twice as long.
+const QUIET_MIN: Duration = Duration::from_secs(5);
+const QUIET_MAX: Duration = Duration::from_secs(120);
+/// How long a lower rate has to take effect, beyond twice the time that what is under way needs.
+const SETTLE: Duration = Duration::from_secs(3);
+/// What is under way too much is let off in about this time, at a rate that is lower still.
+const LET_OFF: Duration = Duration::from_secs(20);
+/// That rate, at least, of what the link carries.
+const LET_OFF_MIN: f64 = 0.3;
+/// A link that carried everything for this long is a good one: what was learnt of it is forgotten.
+const FORGET: Duration = Duration::from_secs(60);
+
+/// Which way a frame goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As it is captured.
+    Live,
+    /// Later.
+    Backlog,
+}
+
+/// The way to the broker, as a camera sees it.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    share: Share,
+    flights: HashMap<FrameId, Flight>,
+    /// Moments of the last PUBACKs of this connection.
+    acks: VecDeque<Instant>,
+    portion: Portion,
+    /// Moments of the last captured frames.
+    captures: VecDeque<Instant>,
+    limit: Limit,
+}
+
+#[derive(Debug)]
+struct Flight {
+    way: Way,
+    since: Instant,
+}
+
+/// The portion of the backlog that is under way, or the next one.
+#[derive(Debug)]
+struct Portion {
+    bytes_max: usize,
+    bytes: usize,
+    frames: usize,
+    since: Option<Instant>,
+    /// The next one may not begin before.
+    resume_at: Option<Instant>,
+}
+
+/// How many frames a second may be captured.
+#[derive(Debug, Default)]
+struct Limit {
+    per_second: Option<f64>,
+    /// What it is to be once live frames do not lag any more.
+    target: f64,
+    /// The rate before there was a limit.
+    unlimited: f64,
+    /// It is not lowered again before.
+    settled_at: Option<Instant>,
+    /// Since when live frames do not lag.
+    quiet_since: Option<Instant>,
+    /// How long that has to last for the limit to rise.
+    quiet: Duration,
+    /// When it was lifted again, if it was.
+    lifted_at: Option<Instant>,
+}
+
+impl Uplink {
+    /// A link of which the backlog may have `share`.
+    pub(crate) fn new(share: Share) -> Self {
+        let portion =
+            Portion { bytes_max: PORTION_BYTES_MIN, bytes: 0, frames: 0, since: None, resume_at: None };
+        Self {
+            share,
+            flights: HashMap::new(),
+            acks: VecDeque::new(),
+            portion,
+            captures: VecDeque::new(),
+            limit: Limit { quiet: QUIET_MIN, ..Limit::default() },
+        }
+    }
+
+    /// A frame of `bytes` is handed to the connection.
+    pub(crate) fn departed(&mut self, id: FrameId, way: Way, bytes: usize, now: Instant) {
+        self.flights.insert(id, Flight { way, since: now });
+        if way == Way::Backlog {
+            self.portion.since.get_or_insert(now);
+            self.portion.bytes += bytes;
+            self.portion.frames += 1;
+        }
+    }
+
+    /// The broker has a frame.
+    pub(crate) fn acked(&mut self, id: FrameId, now: Instant) {
+        let Some(flight) = self.flights.remove(&id) else { return };
+        remember(&mut self.acks, now);
+        if flight.way == Way::Backlog {
+            self.portion.landed(self.share, now);
+        }
+    }
+
+    /// The connection is gone, and all that was under way with it.
+    pub(crate) fn disconnected(&mut self) {
+        self.flights.clear();
+        self.acks.clear();
+        self.portion = Portion { bytes: 0, frames: 0, since: None, resume_at: None, ..self.portion };
+        self.limit.quiet_since = None;
+    }
+
+    /// Whether one more frame of the backlog may be sent now.
+    pub(crate) fn has_room_for_backlog(&self, now: Instant) -> bool {
+        let portion = &self.portion;
+        self.lag(now) < LAG_LOW
+            && portion.resume_at.is_none_or(|resume| resume <= now)
+            && portion.bytes < portion.bytes_max
+    }
+
+    /// When there may be room for backlog that is not there now, without anything else happening.
+    pub(crate) fn wake_at(&self, now: Instant) -> Option<Instant> {
+        self.portion.resume_at.filter(|resume| *resume > now)
+    }
+
+    /// A frame was captured: the most that are to be captured from now on, if there is a limit.
+    pub(crate) fn captured(&mut self, now: Instant) -> Option<Rate> {
+        remember(&mut self.captures, now);
+        let lag = self.lag(now);
+        if lag < LAG_LOW {
+            self.limit.raise_in_time(now);
+        } else {
+            self.limit.quiet_since = None;
+        }
+        if lag > LAG_HIGH
+            && let (Some(carried), Some(captured)) = (per_second(&self.acks), per_second(&self.captures))
+            && carried < captured
+        {
+            let under_way = self.flights.len() as f64;
+            self.limit.lower(carried, captured, Duration::from_secs_f64(under_way / carried), now);
+        }
+        self.limit.per_second.and_then(|per_second| Rate::new(per_second.max(Rate::MIN_PER_SECOND)).ok())
+    }
+
+    /// For how long the oldest live frame that is under way has been so.
+    fn lag(&self, now: Instant) -> Duration {
+        let live = self.flights.values().filter(|flight| flight.way == Way::Live);
+        live.map(|flight| now.saturating_duration_since(flight.since)).max().unwrap_or_default()
+    }
+}
+
+impl Portion {
+    /// One frame of it has its PUBACK.
+    fn landed(&mut self, share: Share, now: Instant) {
+        self.frames = self.frames.saturating_sub(1);
+        if self.frames > 0 {
+            return;
+        }
+        let Some(since) = self.since.take() else { return };
+        let taken = now.saturating_duration_since(since);
+        self.resume_at = Some(now + taken.mul_f64(share.pause()));
+        if taken > PORTION_TIME {
+            self.bytes_max = (self.bytes_max / 2).max(PORTION_BYTES_MIN);
+        } else if taken < PORTION_TIME / 2 && self.bytes >= self.bytes_max {
+            self.bytes_max = (self.bytes_max * 2).min(PORTION_BYTES_MAX);
+        }
+        self.bytes = 0;
+    }
+}
+
+impl Limit {
+    /// The link carried only so many of those that were captured, and needs `backed_up` for what is under way.
+    fn lower(&mut self, carried: f64, captured: f64, backed_up: Duration, now: Instant) {
+        if self.settled_at.is_some_and(|settled| now < settled) {
+            return;
+        }
+        if self.per_second.is_some() || self.lifted_at.is_some() {
+            // What it was raised to was too much: the next try has more time.
+            self.quiet = (self.quiet * 2).min(QUIET_MAX);
+        }
+        if self.per_second.is_none() {
+            self.unlimited = captured;
+        }
+        self.target = carried * MARGIN;
+        let let_off = 1.0 - backed_up.as_secs_f64() / LET_OFF.as_secs_f64();
+        self.per_second = Some(self.target * let_off.clamp(LET_OFF_MIN, 1.0));
+        self.settled_at = Some(now + SETTLE + backed_up * 2);
+    }
+
+    /// Live frames do not lag.
+    fn raise_in_time(&mut self, now: Instant) {
+        let since = *self.quiet_since.get_or_insert(now);
+        let Some(per_second) = self.per_second else {
+            if self.lifted_at.is_some_and(|lifted| now.saturating_duration_since(lifted) > FORGET) {
+                *self = Self { quiet: QUIET_MIN, ..Self::default() };
+            }
+            return;
+        };
+        if per_second < self.target {
+            self.per_second = Some(self.target);
+            return;
+        }
+        if now.saturating_duration_since(since) < self.quiet {
+            return;
+        }
+        self.quiet_since = Some(now);
+        let raised = per_second * RAISE;
+        self.target = raised;
+        self.per_second = (raised < self.unlimited).then_some(raised);
+        self.lifted_at = self.per_second.is_none().then_some(now);
+    }
+}
+
+fn remember(moments: &mut VecDeque<Instant>, now: Instant) {
+    if moments.len() == MEASURED_MAX {
+        moments.pop_front();
+    }
+    moments.push_back(now);
+}
+
+/// How many there are in a second. The median of the spaces between them: one long pause, and what was made up for
+/// after it, say nothing about the link.
+fn per_second(moments: &VecDeque<Instant>) -> Option<f64> {
+    if moments.len() < MEASURED_MIN {
+        return None;
+    }
+    let mut spaces: Vec<Duration> =
+        moments.iter().zip(moments.iter().skip(1)).map(|(a, b)| b.saturating_duration_since(*a)).collect();
+    spaces.sort_unstable();
+    let median = spaces[spaces.len() / 2].as_secs_f64();
+    Some(1.0 / median.max(1e-3))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! A camera, its backlog and a link between two clocks' ticks: what comes of them over minutes.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+use teiten_footage::BootId;
+
+use super::*;
+
+const FRAME_BYTES: usize = 30_000;
+const TICK: Duration = Duration::from_millis(5);
+
+/// What goes over a link that carries `bytes_per_second(seconds)`, one frame after the other.
+struct Run {
+    uplink: Uplink,
+    start: Instant,
+    now: Instant,
+    sequence: u64,
+    /// Under way: identity, way, when it was handed over, bytes still to go.
+    queue: VecDeque<(FrameId, Way, Instant, f64)>,
+    backlog: usize,
+    next_capture: Instant,
+    /// When each live frame arrived, and how long after its capture.
+    arrived: Vec<(Duration, Duration)>,
+    /// When the limit was changed, and to what.
+    limits: Vec<(Duration, Option<f64>)>,
+    backlog_bytes: usize,
+}
+
+impl Run {
+    fn new(share: f64, backlog: usize) -> Self {
+        let now = Instant::now();
+        Self {
+            uplink: Uplink::new(Share::new(share).unwrap()),
+            start: now,
+            now,
+            sequence: 0,
+            queue: VecDeque::new(),
+            backlog,
+            next_capture: now,
+            arrived: Vec::new(),
+            limits: vec![(Duration::ZERO, None)],
+            backlog_bytes: 0,
+        }
+    }
+
+    /// Goes on for `seconds` with a camera of `rate` frames a second.
+    fn go(&mut self, seconds: u64, rate: f64, bytes_per_second: impl Fn(f64) -> f64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while self.now < end {
+            if self.next_capture <= self.now {
+                self.send(Way::Live);
+                let limit = self.uplink.captured(self.now).map(|limit| 1.0 / limit.period().as_secs_f64());
+                if self.limits.last().unwrap().1 != limit {
+                    self.limits.push((self.now - self.start, limit));
+                }
+                self.next_capture += Duration::from_secs_f64(1.0 / limit.unwrap_or(rate).min(rate));
+            }
+            while self.backlog > 0 && self.uplink.has_room_for_backlog(self.now) {
+                self.backlog -= 1;
+                self.send(Way::Backlog);
+            }
+            let mut bytes = bytes_per_second((self.now - self.start).as_secs_f64()) * TICK.as_secs_f64();
+            self.now += TICK;
+            while let Some((id, way, since, left)) = self.queue.front_mut()
+                && bytes > 0.0
+            {
+                let sent = bytes.min(*left);
+                bytes -= sent;
+                *left -= sent;
+                if *left > 0.0 {
+                    break;
+                }
+                self.uplink.acked(*id, self.now);
+                match way {
+                    Way::Live => self.arrived.push((self.now - self.start, self.now - *since)),
+                    Way::Backlog => self.backlog_bytes += FRAME_BYTES,
+                }
+                self.queue.pop_front();
+            }
+        }
+    }
+
+    fn send(&mut self, way: Way) {
+        let id = FrameId { boot: BootId(1), sequence: self.sequence };
+        self.sequence += 1;
+        self.uplink.departed(id, way, FRAME_BYTES, self.now);
+        self.queue.push_back((id, way, self.now, FRAME_BYTES as f64));
+    }
+
+    fn delays(&self, seconds: Range<u64>) -> Vec<Duration> {
+        let within = |at: &Duration| seconds.contains(&at.as_secs());
+        self.arrived.iter().filter(|(at, _)| within(at)).map(|(_, delay)| *delay).collect()
+    }
+
+    fn longest_delay(&self, seconds: Range<u64>) -> Duration {
+        self.delays(seconds).into_iter().max().unwrap_or_default()
+    }
+
+    fn limit(&self) -> Option<f64> {
+        self.limits.last().unwrap().1
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_link_that_is_fast_enough_is_left_alone() {
+    let mut run = Run::new(0.5, 0);
+    run.go(300, 15.0, |_| 15.0 * 1.2 * FRAME_BYTES as f64);
+    assert_eq!(run.limits, [(Duration::ZERO, None)]);
+    assert_eq!(run.arrived.len(), 15 * 300);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn on_a_slow_link_the_rate_falls_and_the_delay_stays_bounded(rate in 5.0..30.0f64, carried in 0.2..0.9f64) {
+        let mut run = Run::new(0.5, 0);
+        let per_second = rate * carried;
+        run.go(600, rate, |_| per_second * FRAME_BYTES as f64);
+        let longest = run.longest_delay(60..600);
+        prop_assert!(longest < 4 * SECOND, "{longest:?} at {per_second}/s of {rate}/s");
+        let used = run.delays(60..600).len() as f64 / (540.0 * per_second);
+        prop_assert!(used > 0.75, "{used} of what the link carries");
+        let changes = run.limits.iter().filter(|(at, _)| at.as_secs() > 300).count();
+        prop_assert!(changes <= 14, "{changes} changes in five minutes: {:?}", run.limits);
+    }
+}
+
+#[test]
+fn a_link_that_gets_better_is_used_again() {
+    let mut run = Run::new(0.5, 0);
+    let frame = FRAME_BYTES as f64;
+    run.go(60, 15.0, |_| 5.0 * frame);
+    assert!(run.limit().is_some_and(|limit| limit < 6.0), "{:?}", run.limits);
+    run.go(180, 15.0, |_| 40.0 * frame);
+    assert_eq!(run.limit(), None, "{:?}", run.limits);
+    assert!(run.longest_delay(100..240) < SECOND);
+}
+
+#[test]
+fn an_outage_of_the_link_lowers_no_rate() {
+    let mut run = Run::new(0.5, 0);
+    let frame = FRAME_BYTES as f64;
+    // Nothing goes through for half a minute, and the connection survives it.
+    run.go(120, 15.0, |seconds| if (30.0..60.0).contains(&seconds) { 0.0 } else { 60.0 * frame });
+    assert_eq!(run.limits, [(Duration::ZERO, None)]);
+}
+
+#[test]
+fn a_backlog_has_its_share_and_delays_live_frames_little() {
+    for share in [0.2, 0.5] {
+        let mut run = Run::new(share, 100_000);
+        let link = 60.0 * FRAME_BYTES as f64;
+        run.go(120, 10.0, |_| link);
+        let used = run.backlog_bytes as f64 / (120.0 * link);
+        assert!((0.4 * share..=1.05 * share).contains(&used), "{used} of the link with a share of {share}");
+        assert!(run.longest_delay(5..120) < SECOND, "{:?}", run.longest_delay(5..120));
+        assert_eq!(run.limits, [(Duration::ZERO, None)]);
+    }
+}
+
+#[test]
+fn on_a_link_that_live_frames_fill_the_backlog_waits() {
+    let mut run = Run::new(0.5, 1000);
+    run.go(300, 15.0, |_| 8.0 * FRAME_BYTES as f64);
+    assert!(run.longest_delay(60..300) < 4 * SECOND, "{:?}", run.longest_delay(60..300));
+    assert!(run.delays(60..300).len() > 240 * 4, "{} live frames", run.delays(60..300).len());
+    assert!(run.backlog < 1000, "what live frames leave is the backlog's");
+}
+
+#[test]
+fn what_was_under_way_with_a_connection_ends_with_it() {
+    let mut uplink = Uplink::new(Share::default());
+    let now = Instant::now();
+    let id = |sequence| FrameId { boot: BootId(1), sequence };
+    uplink.departed(id(0), Way::Backlog, PORTION_BYTES_MAX, now);
+    uplink.departed(id(1), Way::Live, FRAME_BYTES, now);
+    assert!(!uplink.has_room_for_backlog(now + SECOND));
+    uplink.disconnected();
+    assert!(uplink.has_room_for_backlog(now + SECOND));
+    uplink.acked(id(0), now + SECOND);
+    assert_eq!(uplink.wake_at(now), None);
+}
