@@ -1,10 +1,11 @@
 //! One agent: takes pictures from its source, keeps them as frames in its spool, and sends what the outbox says
 //! over its link, until it is told to stop.
 
-use std::{collections::BTreeMap, future::pending, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use teiten_footage::FrameId;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
@@ -16,7 +17,7 @@ use crate::{
     gpio::{Board, RaspberryPi},
     link::{Link, Signal},
     outbox::{Entry, Outbox},
-    source::Pictures,
+    source::{Demand, Pictures},
     spool::Spool,
     stamper::{Picture, Rejected, Stamper},
     uplink::{Uplink, Way},
@@ -91,6 +92,9 @@ struct Agent {
     stamper: Stamper,
     spool: Spool,
     outbox: Outbox,
+    uplink: Uplink,
+    /// Where the source is asked for fewer pictures when the uplink is slow.
+    demand: Arc<watch::Sender<Demand>>,
     link: Link,
     attendant: Attendant,
     restart_asked: bool,
@@ -124,14 +128,17 @@ impl Agent {
             outbox.found(entry);
         }
         let clock = Clock::system();
+        let link = Link::new(config.camera.clone(), config.broker.clone(), clock.clone(), config.control)?;
         let pictures = Pictures::start(&config.camera, &config.source).await?;
         let attendant = Attendant::new(config, &pictures, clock.clone(), host);
         let agent = Self {
-            clock: clock.clone(),
+            clock,
             stamper: Stamper::new(),
             spool,
             outbox,
-            link: Link::new(config.camera.clone(), config.broker.clone(), clock, config.control)?,
+            uplink: Uplink::new(config.uplink.backlog_share),
+            demand: pictures.demand(),
+            link,
             attendant,
             restart_asked: false,
             sends_backlog: true,
@@ -148,7 +155,7 @@ impl Agent {
         summary.reset();
         let mut playing = true;
         while playing || self.outbox.unstored() > 0 {
-            let due = self.outbox.wake_at();
+            let due = self.backlog_due();
             tokio::select! {
                 () = shutdown.cancelled() => return Ended::Stopped,
                 picture = pictures.next(), if playing => match picture {
@@ -177,7 +184,7 @@ impl Agent {
         self.sends_backlog = !self.spool.outlives_the_process();
         let drained = async {
             while if self.sends_backlog { self.outbox.unstored() } else { self.outbox.sent() } > 0 {
-                let due = self.outbox.wake_at().filter(|_| self.sends_backlog);
+                let due = self.backlog_due().filter(|_| self.sends_backlog);
                 tokio::select! {
                     signal = self.link.next() => self.hear(signal).await,
                     () = until(due) => {}
@@ -215,16 +222,44 @@ impl Agent {
         let idle = self.link.is_idle();
         let dropped = self.spool.keep(&frame).await;
         let entry = Entry { id: frame.id, captured: frame.captured, bytes: frame.jpeg.len() };
+        let now = Instant::now().into_std();
         if self.outbox.captured(entry) {
-            self.send(frame.id, frame.jpeg.clone());
+            self.send(frame.id, frame.jpeg.clone(), Way::Live);
         }
+        self.limit_rate(now);
         self.attendant.captured(&frame, idle, &mut self.link);
         self.drop_oldest(&dropped);
     }
 
-    fn send(&mut self, id: FrameId, jpeg: Bytes) {
+    fn send(&mut self, id: FrameId, jpeg: Bytes, way: Way) {
         self.counts.sent += 1;
+        self.uplink.departed(id, way, jpeg.len(), Instant::now().into_std());
         self.link.publish(id, jpeg);
+    }
+
+    /// Asks the source for no more pictures than the uplink carries.
+    fn limit_rate(&mut self, now: std::time::Instant) {
+        let rate_max = self.uplink.captured(now);
+        let changed = self.demand.send_if_modified(|demand| {
+            let changed = demand.rate_max != rate_max;
+            demand.rate_max = rate_max;
+            changed
+        });
+        match rate_max {
+            Some(rate_max) if changed => info!(%rate_max, "the uplink is slow: fewer pictures are taken"),
+            None if changed => info!("the uplink carries all pictures again"),
+            _ => {}
+        }
+    }
+
+    /// When there may be a frame of the backlog to send.
+    fn backlog_due(&self) -> Option<std::time::Instant> {
+        let now = Instant::now().into_std();
+        let paused_until = self.uplink.wake_at(now);
+        match (self.outbox.wake_at(), self.outbox.has_backlog()) {
+            (_, true) if paused_until.is_some() => paused_until,
+            (due, _) => due,
+        }
     }
 
     fn drop_oldest(&mut self, dropped: &[FrameId]) {
@@ -248,6 +283,7 @@ impl Agent {
             }
             Signal::Down => {
                 self.outbox.disconnected();
+                self.uplink.disconnected();
                 self.attendant.disconnected();
             }
             Signal::Heard(number) => self.attendant.heard(number),
@@ -256,7 +292,10 @@ impl Agent {
                 self.restart_asked |=
                     self.attendant.control(&payload, retained, &tally, &mut self.link).await;
             }
-            Signal::Acked(id) => self.outbox.acked(id, now),
+            Signal::Acked(id) => {
+                self.outbox.acked(id, now);
+                self.uplink.acked(id, now);
+            }
             Signal::Hello => self.outbox.hello(now),
             Signal::Stored(stored) => {
                 let ids = self.outbox.stored(&stored);
@@ -270,10 +309,11 @@ impl Agent {
     /// Sends as much of the backlog as may be sent now.
     async fn send_backlog(&mut self) {
         while self.sends_backlog
+            && self.uplink.has_room_for_backlog(Instant::now().into_std())
             && let Some(id) = self.outbox.next(Instant::now().into_std())
         {
             match self.spool.read(id).await {
-                Some(jpeg) => self.send(id, jpeg),
+                Some(jpeg) => self.send(id, jpeg, Way::Backlog),
                 None => {
                     warn!(frame = %id, "a spooled frame is damaged, dropped");
                     self.counts.damaged += 1;

@@ -114,6 +114,8 @@ impl Judge {
     /// [`Clock::earliest`] at a reading.
     fn earliest(&mut self, reading: Reading) -> Option<Timestamp> {
         self.moves |= reading.wall > self.first;
+        // One that is set back before it was seen to move counts from there.
+        self.first = self.first.min(reading.wall);
         if reading.wall >= self.built {
             (self.moves || reading.synchronized).then_some(self.built)
         } else {
@@ -157,6 +159,13 @@ mod tests {
         assert_eq!(judge.earliest(reading(BUILT + 2 * SECOND)), Some(BUILT));
         assert_eq!(judge.earliest(reading(BUILT)), Some(BUILT), "it has moved, and was set back a little");
         assert_eq!(judge.earliest(reading(BUILT - SECOND)), None, "this cannot be");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_at_once_is_set_as_soon_as_it_moves_from_there() {
+        let mut judge = judge(BUILT + 3600 * SECOND);
+        assert_eq!(judge.earliest(reading(BUILT)), None);
+        assert_eq!(judge.earliest(reading(BUILT + SECOND)), Some(BUILT));
     }
 
     #[test]

@@ -178,6 +178,11 @@ impl Outbox {
         self.due.first().filter(|_| self.connected).map(|&(due, _)| due)
     }
 
+    /// Whether frames wait for their turn.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.connected && !self.waiting.is_empty()
+    }
+
     /// The broker has the frame.
     pub(crate) fn acked(&mut self, id: FrameId, now: Instant) {
         let Some(flight) = self.flights.remove(&id) else { return };

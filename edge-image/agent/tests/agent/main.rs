@@ -7,3 +7,4 @@ mod attendant;
 mod broker;
 mod common;
 mod program;
+mod uplink;

@@ -1,0 +1,81 @@
+//! The agent behind a link that is slower than its camera: a real Mosquitto, and a proxy that lets only so many
+//! bytes a second through.
+
+use std::time::{Duration, Instant};
+
+use teiten_agent::{
+    Config,
+    config::{Pattern, PictureSize, Rate, Source},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy},
+    net::{TcpSocket, TcpStream, tcp::OwnedWriteHalf},
+};
+
+use crate::common::*;
+
+/// What the proxy lets through towards the broker.
+const BYTES_PER_SECOND: usize = 140_000;
+const CHUNK_BYTES: usize = 1_500;
+
+/// Listens on a port of its own; what comes goes on to `broker` slowly, what goes back is not held up.
+async fn slow_link(broker: u16) -> u16 {
+    let socket = TcpSocket::new_v4().unwrap();
+    // Little room: what waits shall wait at the camera.
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(8).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((camera, _)) = listener.accept().await {
+            let (mut from_camera, mut to_camera) = camera.into_split();
+            let (mut from_broker, to_broker) =
+                TcpStream::connect(("127.0.0.1", broker)).await.unwrap().into_split();
+            tokio::spawn(async move { copy(&mut from_broker, &mut to_camera).await });
+            tokio::spawn(async move { trickle(&mut from_camera, to_broker).await });
+        }
+    });
+    port
+}
+
+async fn trickle(from: &mut (impl AsyncReadExt + Unpin), mut to: OwnedWriteHalf) -> std::io::Result<()> {
+    let mut chunk = [0; CHUNK_BYTES];
+    loop {
+        let bytes = from.read(&mut chunk).await?;
+        if bytes == 0 {
+            return to.shutdown().await;
+        }
+        tokio::time::sleep(Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND as f64)).await;
+        to.write_all(&chunk[..bytes]).await?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_slow_link_fewer_frames_come_evenly_and_without_growing_delay() {
+    let broker = Mosquitto::start().await;
+    let mut bridge = Bridge::start(broker.port, true);
+    bridge.ready().await;
+    let pattern = Pattern { size: PictureSize::new(320, 180).unwrap(), rate: Rate::new(25.0).unwrap() };
+    let port = slow_link(broker.port).await;
+    let agent = Agent::start(Config { source: Source::Pattern(pattern), ..config(port) });
+
+    // Until the agent has found out, frames queue up; from then on the delay stays small.
+    let started = Instant::now();
+    let mut steady = Vec::new();
+    while steady.len() < 25 {
+        assert!(started.elapsed() < Duration::from_secs(90), "the delay does not fall");
+        let frame = bridge.frame().await;
+        let delay = teiten_telemetry::now().since(frame.captured);
+        if delay > Duration::from_secs(1) {
+            steady.clear();
+        } else {
+            steady.push(frame.captured);
+        }
+    }
+    agent.stop().await;
+    let spaces: Vec<Duration> = steady.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    let mean = spaces.iter().sum::<Duration>() / spaces.len() as u32;
+    assert!(mean > Duration::from_millis(80), "fewer than 25 a second: one each {mean:?}");
+    let uneven = spaces.iter().filter(|space| **space > mean * 2 || **space < mean / 2).count();
+    assert!(uneven <= 2, "{uneven} of {} spaces are uneven: {spaces:?}", spaces.len());
+}
