@@ -27,7 +27,7 @@ demo *ARGS: _build-tools viewer
     exec target/debug/teiten-dev "${args[@]}"
 
 # Every test: units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end.
-test: _test-tools agent viewer
+test: _test-tools image-debian viewer
     cd viewer && npm test --silent
     cd tests/browser && npm test --silent
     # The programs first, with the features that the tests are built with: the end-to-end tests start them.
@@ -35,7 +35,7 @@ test: _test-tools agent viewer
     cargo test --workspace --exclude teiten-tests
     {{ just_executable() }} --justfile {{ justfile() }} test-infra
     # In real time and with processes that are killed: one after another.
-    cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest -- --test-threads=1 --nocapture
+    cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest --test camera_card -- --test-threads=1 --nocapture
 
 # The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
 test-infra:

@@ -1,9 +1,11 @@
 //! What the end-to-end tests stand on: the real programs as processes, and checks of what they leave behind.
 
+pub mod card;
 pub mod debian;
 pub mod guest;
 pub mod machine;
 pub mod mosquitto;
 pub mod pipeline;
 pub mod process;
+pub mod sntp;
 pub mod verify;

@@ -193,6 +193,9 @@ fn pi_device_tree(folder: &Path) -> anyhow::Result<PathBuf> {
         fdtput.args(["-t", kind]).arg(&changed).args(["/soc/watchdog@7e100000", property]).args(value);
         debian::succeed(&mut fdtput)?;
     }
+    // Its second card reader, which has no card on a Pi but Wi-Fi, and costs ten seconds of waiting.
+    let mut off = Command::new("fdtput");
+    debian::succeed(off.args(["-t", "s"]).arg(&changed).args(["/soc/mmc@7e300000", "status", "disabled"]))?;
     Ok(changed)
 }
 

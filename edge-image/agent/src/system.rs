@@ -64,9 +64,10 @@ fn wpa_supplicant(Wifi { network, password, country }: &Wifi) -> String {
 fn chrony(servers: &[Address]) -> String {
     let mut text = String::new();
     for Address { host, port } in servers {
-        let kind = if host.ends_with("pool.ntp.org") { "pool" } else { "server" };
+        // An unanswered first burst is repeated after 2^minpoll seconds; the public pool asks for patience.
+        let (kind, minpoll) = if host.ends_with("pool.ntp.org") { ("pool", 6) } else { ("server", 4) };
         let port = port.map_or(String::new(), |port| format!(" port {port}"));
-        text += &format!("{kind} {host} iburst minpoll 6 maxpoll 10{port}\n");
+        text += &format!("{kind} {host} iburst minpoll {minpoll} maxpoll 10{port}\n");
     }
     text + "makestep 1 -1\ncmdport 0\nbindcmdaddress /run/chrony/chronyd.sock\npidfile /run/chrony/chronyd.pid\n"
 }
@@ -98,7 +99,7 @@ mod tests {
         );
         let chrony = file("chrony.conf").unwrap();
         assert!(chrony.starts_with(
-            "server 10.0.2.2 iburst minpoll 6 maxpoll 10 port 1230\nserver ntp.lan iburst minpoll 6 maxpoll 10\n"
+            "server 10.0.2.2 iburst minpoll 4 maxpoll 10 port 1230\nserver ntp.lan iburst minpoll 4 maxpoll 10\n"
         ));
         assert_eq!(file("syslog").unwrap(), "log.lan:514\n");
         assert_eq!(file("authorized_keys").unwrap(), "ssh-ed25519 AAAA me\n");
