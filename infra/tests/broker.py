@@ -146,6 +146,11 @@ class Broker(unittest.TestCase):
             "teiten/front-door/anything", "teiten-bridge/hello")]
         self.assertEqual(self.heard("owner.teiten", "teiten/#", others + forged + own), [topic for _, topic in own])
 
+    def test_a_camera_announces_itself_to_home_assistant_and_no_other_camera(self):
+        own, other = (f"homeassistant/device/teiten-{name}/config" for name in ("front-door", "garden"))
+        said = [("front-door", other), ("front-door", own)]
+        self.assertEqual(self.heard("owner.teiten", "homeassistant/#", said), [own])
+
     def test_a_camera_hears_what_is_said_to_it_and_nothing_else(self):
         said = [("garden", "teiten/garden/frame"), ("owner.teiten", "teiten/garden/control"),
                 ("bridge.teiten", "teiten/garden/stored"), ("front-door", "teiten/front-door/frame"),
