@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _};
 use teiten_footage::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::{EnvFilter, prelude::*};
+use tracing_subscriber::{filter::Targets, prelude::*};
 
 pub use backoff::Backoff;
 
@@ -19,7 +19,9 @@ pub fn init() {
 
 /// As [`init`], with another default for `RUST_LOG`.
 pub fn init_with(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // Not an `EnvFilter`, which brings along regular expressions: the camera's agent is to stay small.
+    let chosen = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
+    let filter = chosen.or_else(|| default.parse().ok()).unwrap_or_default();
     let layer =
         tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
