@@ -45,6 +45,11 @@ pub struct Pipeline {
 impl Pipeline {
     /// Starts all parts in `folder` and awaits that they listen.
     pub async fn start(folder: &Path, window: WindowLength) -> anyhow::Result<Self> {
+        Self::start_with(folder, window, "").await
+    }
+
+    /// The same with more in Mosquitto's configuration, such as another listener.
+    pub async fn start_with(folder: &Path, window: WindowLength, more: &str) -> anyhow::Result<Self> {
         let logs = folder.join("logs");
         let [mqtt_port, s3_port, router_port] = [free_port()?, free_port()?, free_port()?];
         let [encode_port, playlist_port, reconcile_port] = [free_port()?, free_port()?, free_port()?];
@@ -56,7 +61,7 @@ impl Pipeline {
             format!(
                 "listener {mqtt_port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
                  message_size_limit 2097152\nmax_inflight_messages 2000\nmax_queued_messages 0\n\
-                 max_queued_bytes 268435456\n"
+                 max_queued_bytes 268435456\n{more}"
             ),
         )?;
         let mosquitto = Process::start("mosquitto", &logs, move || {
