@@ -71,7 +71,7 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     ensure!(counts.len() == 1, "the agent was started {} times", counts.len());
     let during = |frame: &&Frame| (plugged_in - CUT..plugged_in).contains(&frame.captured);
     let captured = recording.frames().filter(during).count();
-    ensure!(captured >= 60, "{captured} frames while the cable was pulled, 5/s were asked for");
+    ensure!(captured >= 50, "{captured} frames while the cable was pulled, 2/s were asked for");
     let first = recording.frames().next().context("no frame")?.captured;
     ensure!(first >= started, "a frame of {first}, before the clock was set");
 
@@ -84,11 +84,11 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
 fn with_virtual_camera(ready: &Path, sntp_port: u16) -> anyhow::Result<String> {
     let mut settings: toml::Table = fs::read_to_string(ready)?.parse()?;
     let table = |text: String| text.parse::<toml::Table>().map(toml::Value::Table);
-    let source = "kind = \"v4l2\"\nwidth = 320\nheight = 180\nrate = 5".to_owned();
+    let source = "kind = \"v4l2\"\nwidth = 320\nheight = 180\nrate = 2".to_owned();
     settings.insert("source".to_owned(), table(source)?);
     let time_servers = format!("time_servers = [\"10.0.2.2:{sntp_port}\"]");
     settings.insert("system".to_owned(), table(time_servers)?);
-    // The emulated Pi's network is slow: the backlog may have all of what live frames leave.
+    // The emulated Pi's network carries some 70 kB/s: few pictures, and the backlog may have what they leave.
     settings.insert("uplink".to_owned(), table("backlog_share = 1.0".to_owned())?);
     Ok(settings.to_string())
 }

@@ -166,7 +166,7 @@ fn a_file_that_is_missing_or_holds_something_else_is_named() {
     let missing = authority.folder.path().join("missing.pem");
     let error = TlsFiles { ca: missing.clone(), identity: None }.transport().err().unwrap();
     assert!(matches!(&error, TlsError::File { path, .. } if *path == missing), "{error}");
-    let error = TlsFiles { ca: key.clone(), identity: None }.transport().err().unwrap();
+    let error = TlsFiles { ca: key, identity: None }.transport().err().unwrap();
     assert!(error.to_string().ends_with("there is no certificate in it"), "{error}");
     let keyless = Identity { key: certificate.clone(), certificate: certificate.clone() };
     let error = TlsFiles { identity: Some(keyless), ..right.clone() }.transport().err().unwrap();
