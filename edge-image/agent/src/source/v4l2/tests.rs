@@ -228,10 +228,11 @@ async fn a_lower_rate_leaves_pictures_out_evenly() {
     camera.demand.send_modify(|demand| demand.rate_max = Rate::new(5.0).ok());
     camera.numbers(3).await;
     let skipped = camera.losses.of(Loss::Skipped);
-    camera.numbers(60).await;
+    // (As many as make 9 s of the device's time would run ahead of the clock.)
+    camera.numbers(30).await;
     // Three of four, give or take what is under way: some pictures wait in the channels, each with three before it.
     let skipped = camera.losses.of(Loss::Skipped) - skipped;
-    assert!((160..=200).contains(&skipped), "{skipped}");
+    assert!((72..=108).contains(&skipped), "{skipped}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
