@@ -30,6 +30,8 @@ use teiten_footage::{
     limits::{UNSTORED_BYTES_MAX, UNSTORED_FRAMES_MAX},
 };
 
+use crate::uplink::Way;
+
 /// How long after a hello a frame that was sent before it may still be reported stored.
 pub(crate) const AFTER_HELLO: Duration = Duration::from_secs(3);
 /// How long after its PUBACK a frame is first sent again.
@@ -86,12 +88,6 @@ enum State {
     UnderWay { way: Way, hello: Option<Instant> },
     /// The broker has it; to be sent again when it is due.
     Acked { way: Way, due: Instant },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Live,
-    Backlog,
 }
 
 #[derive(Debug)]
