@@ -5,9 +5,11 @@ import { Clock } from './clock.ts';
 import { cameraIds } from './core/cameras.ts';
 import { CONTROL_EVERY_MS } from './core/controller.ts';
 import { clockText } from './core/text.ts';
+import { NO_SERVICES, parseServices, type Services } from './core/services.ts';
 import { byId, setText } from './dom.ts';
 import { HlsPlayer } from './hls-player.ts';
 import { NativePlayer } from './native-player.ts';
+import { Page } from './page.ts';
 import { type CameraDiagnostics, type OpenPlayer, Tile } from './tile.ts';
 import { describePublishing, Wall } from './wall.ts';
 
@@ -25,6 +27,8 @@ const TICKS_PER_RENDER = 3;
 /** `window.teiten`: what the page knows, for tests and for the curious. */
 export interface Diagnostics {
   cameras(): CameraDiagnostics[];
+  /** What is shown of one camera or several: live or when, and how it is played. */
+  watching(): ReturnType<Page['diagnostics']>;
   /** The storage's clock minus this device's, as far as it is corrected for, and how much of it is uncertain. */
   readonly clockOffsetMs: number;
   readonly clockUncertaintyMs: number;
@@ -40,10 +44,16 @@ const clock = new Clock();
 // `?engine=native` plays without hls.js, to try what phones do that cannot run it.
 const native = !Hls.isSupported() || new URLSearchParams(location.search).get('engine') === 'native';
 const open: OpenPlayer = (video, feed) => (native ? new NativePlayer(video, feed, clock) : new HlsPlayer(video, feed, clock));
-const wall = new Wall((name) => new Tile(name, new URL(`${name}/live.m3u8`, document.baseURI).href, clock, open));
+let services: Services = NO_SERVICES;
+const wall: Wall = new Wall(
+  (name) => new Tile(name, clock, open),
+  (name) => page.chosen(name),
+);
+const page = new Page(wall, clock, () => services);
 
 window.teiten = {
   cameras: () => wall.tiles.map((tile) => tile.diagnostics()),
+  watching: () => page.diagnostics(),
   get clockOffsetMs() {
     return clock.offsetMs;
   },
@@ -54,9 +64,11 @@ window.teiten = {
 
 describePublishing(location.hostname);
 void followCameras();
+void findServices();
 let ticks = 0;
 setInterval(() => {
   for (const tile of wall.tiles) tile.tick();
+  page.tick();
   ticks += 1;
   if (ticks % TICKS_PER_RENDER === 0 && !document.hidden) render();
 }, CONTROL_EVERY_MS);
@@ -73,9 +85,9 @@ async function followCameras(): Promise<never> {
       byId('notice').hidden = failures < FAILURES_BEFORE_NOTICE;
       if (names !== null && names.join() !== shown) {
         shown = names.join();
-        wall.show(names);
+        page.show(names);
       } else if (names !== null && shown === '') {
-        wall.show([]);
+        page.show([]);
       }
     }
     // The same request tells the time, so it comes when it tells most.
@@ -100,7 +112,19 @@ async function camerasNow(url: string, mayBeNone: boolean): Promise<string[] | n
   }
 }
 
+/** Where clips are made; without that file there are none. */
+async function findServices(): Promise<void> {
+  const url = new URL('teiten.json', document.baseURI).href;
+  try {
+    const response = await clock.fetch(url, REQUEST_MS_MAX);
+    if (response.ok) services = parseServices(await response.json(), url);
+  } catch {
+    // The page works without.
+  }
+}
+
 function render(): void {
+  page.render();
   const tiles = wall.tiles;
   for (const tile of tiles) tile.render();
   const live = tiles.filter((tile) => tile.state.kind === 'live').length;

@@ -2,7 +2,7 @@
 
 import type { Clock } from './clock.ts';
 import { type CameraState, cameraState } from './core/state.ts';
-import { agoText, clockText, delayText, sinceText } from './core/text.ts';
+import { agoText, delayText, sinceText } from './core/text.ts';
 import { element, setText } from './dom.ts';
 import { PlaylistFeed } from './feed.ts';
 import type { Engine, Player } from './player.ts';
@@ -49,15 +49,15 @@ export class Tile {
   readonly item: HTMLLIElement;
   readonly button: HTMLButtonElement;
   readonly video: HTMLVideoElement;
-  readonly #feed: PlaylistFeed;
+  readonly feed: PlaylistFeed;
   readonly #clock: Clock;
   readonly #open: OpenPlayer;
+  readonly #poster: HTMLImageElement;
   readonly #still = element('canvas', { class: 'still', 'aria-hidden': 'true' });
   readonly #word = element('span', { class: 'word' });
   readonly #delay = element('span', { class: 'delay' });
   readonly #veilTitle = element('span', { class: 'veil-title' });
   readonly #veilText = element('span', { class: 'veil-text' });
-  readonly #details = element('p', { class: 'details' });
   #player: Player | null = null;
   #attention: Attention = 'hidden';
   #state: CameraState = { kind: 'joining' };
@@ -68,17 +68,24 @@ export class Tile {
   /** When there was no fresh footage to play the last time. */
   #staleAtMs = 0;
 
-  constructor(name: string, playlistUrl: string, clock: Clock, open: OpenPlayer) {
+  constructor(name: string, clock: Clock, open: OpenPlayer) {
     this.name = name;
     this.#clock = clock;
     this.#open = open;
-    this.#feed = new PlaylistFeed(playlistUrl, clock);
+    const base = new URL(`${name}/`, document.baseURI);
+    this.feed = new PlaylistFeed(new URL('live.m3u8', base).href, clock);
+    // The latest picture, until there is a moving one; the camera may have none.
+    const poster = element('img', { class: 'poster', src: new URL('poster.jpg', base).href, alt: '', decoding: 'async' });
+    poster.addEventListener('error', () => poster.remove());
+    poster.addEventListener('load', () => this.button.dispatchEvent(new Event('resize')));
+    this.#poster = poster;
     this.video = element('video', { muted: true, playsinline: true, disableremoteplayback: true, tabindex: '-1', 'aria-hidden': 'true' });
     // The attribute counts for the page's source only; autoplay needs the property.
     this.video.muted = true;
     this.button = element(
       'button',
       { class: 'screen', type: 'button' },
+      poster,
       this.#still,
       this.video,
       element('span', { class: 'veil' }, this.#veilTitle, this.#veilText),
@@ -89,7 +96,7 @@ export class Tile {
         element('span', { class: 'pill' }, element('span', { class: 'dot' }), this.#word, this.#delay),
       ),
     );
-    this.item = element('li', { class: 'tile', 'data-camera': name, 'data-state': 'joining' }, this.button, this.#details);
+    this.item = element('li', { class: 'tile', 'data-camera': name, 'data-state': 'joining' }, this.button);
     this.render();
   }
 
@@ -100,7 +107,14 @@ export class Tile {
   /** Width over height of the picture; null before there is one. */
   get ratio(): number | null {
     const { videoWidth, videoHeight } = this.video;
-    return videoWidth > 0 && videoHeight > 0 ? videoWidth / videoHeight : null;
+    if (videoWidth > 0 && videoHeight > 0) return videoWidth / videoHeight;
+    const { naturalWidth, naturalHeight } = this.#poster;
+    return naturalWidth > 0 && naturalHeight > 0 ? naturalWidth / naturalHeight : null;
+  }
+
+  /** When the picture on show was captured, Unix milliseconds; null while there is none. */
+  get playingMs(): number | null {
+    return this.#player?.playingMs() ?? null;
   }
 
   setAttention(attention: Attention): void {
@@ -123,7 +137,7 @@ export class Tile {
     this.#state = cameraState(this.#facts());
     if (this.#attention !== 'watched') return;
     if (this.#player === null) {
-      if (this.#feed.newest?.playlist.footageEndMs != null && this.#clock.now() >= this.#reopenAtMs) this.#openPlayer();
+      if (this.feed.newest?.playlist.footageEndMs != null && this.#clock.now() >= this.#reopenAtMs) this.#openPlayer();
       return;
     }
     this.#player.tick();
@@ -145,7 +159,6 @@ export class Tile {
     setText(this.#veilText, words.text);
     const label = `${this.name}, ${words.title || words.word}${delay === '' ? '' : `, ${delay} behind capture`}`;
     if (this.button.getAttribute('aria-label') !== label) this.button.setAttribute('aria-label', label);
-    setText(this.#details, this.#detailsText());
   }
 
   diagnostics(): CameraDiagnostics {
@@ -162,27 +175,27 @@ export class Tile {
       stalls: this.#stallsBefore + (player?.stalls ?? 0),
       droppedFrames: quality?.droppedVideoFrames ?? 0,
       shownFrames: quality?.totalVideoFrames ?? 0,
-      pipelineDelayMs: this.#feed.pipelineDelayMs,
+      pipelineDelayMs: this.feed.pipelineDelayMs,
       opened: this.#opened,
     };
   }
 
   destroy(): void {
-    this.#feed.setPace('off');
+    this.feed.setPace('off');
     this.#player?.destroy();
     this.#player = null;
     this.item.remove();
   }
 
   #facts(): Parameters<typeof cameraState>[0] {
-    const playlist = this.#feed.newest?.playlist ?? null;
+    const playlist = this.feed.newest?.playlist ?? null;
     const player = this.#attention === 'watched' ? this.#player : null;
     return {
       nowMs: this.#clock.now(),
       footageEndMs: playlist?.footageEndMs ?? null,
       windowMs: playlist?.windowMs ?? null,
       endsInGap: playlist?.endsInGap ?? false,
-      failingSinceMs: this.#feed.failingSinceMs,
+      failingSinceMs: this.feed.failingSinceMs,
       moving: player?.moving() ?? this.#attention !== 'watched',
       frozenSinceMs: player?.frozenSinceMs() ?? null,
       delayMs: player?.delayMs() ?? null,
@@ -193,14 +206,14 @@ export class Tile {
 
   #openPlayer(): void {
     this.#opened += 1;
-    this.#player = this.#open(this.video, this.#feed);
+    this.#player = this.#open(this.video, this.feed);
     this.#setPace();
   }
 
   /** A native player asks for the playlist itself. */
   #setPace(): void {
-    if (this.#attention === 'hidden') this.#feed.setPace('off');
-    else this.#feed.setPace(this.#attention === 'aside' || this.#player?.engine === 'native' ? 'slow' : 'live');
+    if (this.#attention === 'hidden') this.feed.setPace('off');
+    else this.feed.setPace(this.#attention === 'aside' || this.#player?.engine === 'native' ? 'slow' : 'live');
   }
 
   #closePlayer(): void {
@@ -214,7 +227,7 @@ export class Tile {
 
   #hung(player: Player): boolean {
     const nowMs = this.#clock.now();
-    const playlist = this.#feed.newest?.playlist;
+    const playlist = this.feed.newest?.playlist;
     const fresh = playlist?.footageEndMs != null && nowMs - playlist.footageEndMs < FRESH_MS + playlist.windowMs;
     if (!fresh) this.#staleAtMs = nowMs;
     const frozenSinceMs = player.frozenSinceMs();
@@ -229,16 +242,6 @@ export class Tile {
     this.#still.width = videoWidth;
     this.#still.height = videoHeight;
     this.#still.getContext('2d')?.drawImage(this.video, 0, 0);
-  }
-
-  #detailsText(): string {
-    const capturedMs = this.#player?.playingMs() ?? null;
-    const { videoWidth, videoHeight } = this.video;
-    const parts = [
-      capturedMs === null ? '' : `Captured ${clockText(capturedMs)}`,
-      videoWidth === 0 ? '' : `${videoWidth} × ${videoHeight}`,
-    ];
-    return parts.filter((part) => part !== '').join('  ·  ');
   }
 }
 

@@ -1,8 +1,7 @@
-// The wall: all cameras as a grid, or one of them enlarged. Which one stands in the address after #, so that it can be
-// kept, shared and left with the browser's own way back.
+// The wall: all cameras as a grid of live pictures, or one of them enlarged. Which of them play follows from what is on the screen.
 
 import { grid, neighbour } from './core/layout.ts';
-import { byId, element, setText } from './dom.ts';
+import { byId, element } from './dom.ts';
 import { type Attention, Tile } from './tile.ts';
 
 const RATIO_DEFAULT = 16 / 9;
@@ -17,27 +16,27 @@ export class Wall {
   readonly #onScreen = new Set<Element>();
   readonly #leaving = new Map<Element, ReturnType<typeof setTimeout>>();
   readonly #observer: IntersectionObserver;
+  readonly #chosen: (name: string) => void;
   #columns = 1;
   #focused: string | null = null;
-  /** The way back from the enlarged camera leads to our own wall. */
-  #cameFromWall = false;
+  #covered = false;
 
-  constructor(createTile: (name: string) => Tile) {
+  /** `chosen` is told which tile was touched. */
+  constructor(createTile: (name: string) => Tile, chosen: (name: string) => void) {
     this.#createTile = createTile;
+    this.#chosen = chosen;
     this.#observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: '120px' });
-    new ResizeObserver(() => this.layout()).observe(this.#main);
     this.#list.addEventListener('keydown', (event) => this.#onKey(event));
-    document.addEventListener('keydown', (event) => this.#onPageKey(event));
     document.addEventListener('visibilitychange', () => this.#attend());
     document.addEventListener('pointerdown', () => this.tiles.forEach((tile) => tile.touched()));
-    window.addEventListener('hashchange', () => this.#followAddress());
-    byId('back').addEventListener('click', () => this.#back());
-    byId('previous').addEventListener('click', () => this.#turn(-1));
-    byId('next').addEventListener('click', () => this.#turn(1));
   }
 
   get tiles(): Tile[] {
     return [...this.#tiles.values()];
+  }
+
+  tile(name: string): Tile | null {
+    return this.#tiles.get(name) ?? null;
   }
 
   /** Shows exactly these cameras, in this order; those already there play on. */
@@ -54,80 +53,42 @@ export class Wall {
       this.#onScreen.delete(gone.item);
       gone.destroy();
     }
-    this.#followAddress();
+  }
+
+  /** Enlarges one camera, or none. */
+  focus(name: string | null): void {
+    const before = this.#focused;
+    this.#focused = name;
+    for (const [other, tile] of this.#tiles) tile.item.classList.toggle('enlarged', other === name);
+    this.layout();
+    this.#attend();
+    if (before === name) return;
+    // The keyboard stays on the camera that it was on; a page just opened leaves it where it is.
+    const moved = document.activeElement !== document.body || before !== null;
+    if (moved) this.#tiles.get(name ?? before ?? '')?.button.focus({ preventScroll: name !== null });
+  }
+
+  /** Something else is shown in its place: nothing plays, but an eye is kept on all cameras. */
+  cover(covered: boolean): void {
+    if (covered === this.#covered) return;
+    this.#covered = covered;
+    this.#attend();
   }
 
   /** Fits the grid to the screen. */
   layout(): void {
     const focused = this.#focused === null ? null : (this.#tiles.get(this.#focused) ?? null);
     const ratio = focused === null ? mostCommon(this.tiles.map((tile) => tile.ratio)) : focused.ratio;
-    const style = getComputedStyle(this.#main);
-    const area = {
-      width: this.#main.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight),
-      height: this.#main.clientHeight - Number.parseFloat(style.paddingTop) - Number.parseFloat(style.paddingBottom),
-    };
-    const gap = Number.parseFloat(getComputedStyle(this.#list).columnGap) || 0;
-    const detailsHeight = focused === null ? 0 : 40;
-    const { columns, tileWidth } = grid(
-      focused === null ? this.#tiles.size : 1,
-      { width: area.width, height: area.height - detailsHeight },
-      ratio ?? RATIO_DEFAULT,
-      gap,
-    );
-    this.#columns = columns;
-    this.#list.style.setProperty('--columns', String(columns));
-    this.#list.style.setProperty('--tile-width', `${tileWidth}px`);
-    this.#list.style.setProperty('--ratio', String(ratio ?? RATIO_DEFAULT));
+    this.#columns = fit(this.#list, this.#main, focused === null ? this.#tiles.size : 1, ratio);
   }
 
   #add(name: string, index: number): Tile {
     const tile = this.#createTile(name);
-    tile.button.addEventListener('click', () => (this.#focused === null ? this.#enlarge(name) : this.#back()));
-    tile.video.addEventListener('resize', () => this.layout());
+    tile.button.addEventListener('click', () => this.#chosen(name));
+    for (const target of [tile.video, tile.button]) target.addEventListener('resize', () => this.layout());
     this.#list.insertBefore(tile.item, this.#list.children[index] ?? null);
     this.#observer.observe(tile.item);
     return tile;
-  }
-
-  #enlarge(name: string): void {
-    this.#cameFromWall = this.#focused === null;
-    location.hash = name;
-  }
-
-  #back(): void {
-    if (this.#focused === null) return;
-    if (this.#cameFromWall) history.back();
-    else {
-      history.replaceState(null, '', location.pathname + location.search);
-      this.#followAddress();
-    }
-  }
-
-  #turn(step: number): void {
-    const names = [...this.#tiles.keys()];
-    const index = names.indexOf(this.#focused ?? '');
-    const name = names[(index + step + names.length) % names.length];
-    if (index < 0 || name === undefined) return;
-    history.replaceState(null, '', `#${name}`);
-    this.#followAddress();
-  }
-
-  #followAddress(): void {
-    const before = this.#focused;
-    const named = location.hash.slice(1);
-    this.#focused = this.#tiles.has(named) ? named : null;
-    document.body.dataset['view'] = this.#tiles.size === 0 ? 'empty' : this.#focused === null ? 'wall' : 'one';
-    for (const [name, tile] of this.#tiles) tile.item.classList.toggle('enlarged', name === this.#focused);
-    setText(byId('title'), this.#focused ?? '');
-    document.title = this.#focused === null ? 'Teiten' : `${this.#focused} · Teiten`;
-    byId('previous').hidden = byId('next').hidden = this.#tiles.size < 2;
-    this.layout();
-    this.#attend();
-    if (before === this.#focused) return;
-    if (this.#focused === null) this.#cameFromWall = false;
-    // The keyboard stays on the camera that it was on; a page just opened leaves it where it is.
-    const moved = document.activeElement !== document.body || before !== null;
-    if (moved) this.#tiles.get(this.#focused ?? before ?? '')?.button.focus({ preventScroll: this.#focused !== null });
   }
 
   #seen(entries: readonly IntersectionObserverEntry[]): void {
@@ -151,7 +112,8 @@ export class Wall {
 
   #attend(): void {
     for (const tile of this.tiles) {
-      const attention: Attention = document.hidden ? 'hidden' : this.#onScreen.has(tile.item) ? 'watched' : 'aside';
+      const watched = this.#onScreen.has(tile.item) && !this.#covered;
+      const attention: Attention = document.hidden ? 'hidden' : watched ? 'watched' : 'aside';
       tile.setAttention(attention);
     }
   }
@@ -166,17 +128,25 @@ export class Wall {
     event.preventDefault();
     tiles[next]?.button.focus();
   }
+}
 
-  #onPageKey(event: KeyboardEvent): void {
-    if (this.#focused === null || event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.key === 'Escape') this.#back();
-    else if (event.key === 'ArrowLeft') this.#turn(-1);
-    else if (event.key === 'ArrowRight') this.#turn(1);
-  }
+/** Fits a list of `count` pictures into `main`; returns how many stand side by side. */
+export function fit(list: HTMLElement, main: HTMLElement, count: number, ratio: number | null): number {
+  const style = getComputedStyle(main);
+  const area = {
+    width: main.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight),
+    height: main.clientHeight - Number.parseFloat(style.paddingTop) - Number.parseFloat(style.paddingBottom),
+  };
+  const gap = Number.parseFloat(getComputedStyle(list).columnGap) || 0;
+  const { columns, tileWidth } = grid(count, area, ratio ?? RATIO_DEFAULT, gap);
+  list.style.setProperty('--columns', String(columns));
+  list.style.setProperty('--tile-width', `${tileWidth}px`);
+  list.style.setProperty('--ratio', String(ratio ?? RATIO_DEFAULT));
+  return columns;
 }
 
 /** The ratio that most pictures have; null when none is known. */
-function mostCommon(ratios: readonly (number | null)[]): number | null {
+export function mostCommon(ratios: readonly (number | null)[]): number | null {
   const counts = new Map<number, number>();
   for (const ratio of ratios) if (ratio !== null) counts.set(ratio, (counts.get(ratio) ?? 0) + 1);
   let best: [number, number] | null = null;

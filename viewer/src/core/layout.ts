@@ -19,7 +19,7 @@ const TILE_WIDTH_MIN = 160;
 /** The grid with the largest tiles that shows all `count` at once, or one that scrolls when they would get too small. */
 export function grid(count: number, area: Area, ratio: number, gap: number): Grid {
   if (area.width < NARROW) {
-    const columns = count <= NARROW_ONE_COLUMN_MAX && area.width < area.height ? 1 : 2;
+    const columns = count === 1 || (count <= NARROW_ONE_COLUMN_MAX && area.width < area.height) ? 1 : 2;
     return { columns, tileWidth: widthOf(columns, area.width, gap) };
   }
   let best: Grid = { columns: 1, tileWidth: 0 };

@@ -1,0 +1,297 @@
+// What is known of one camera's past: which hours it has, their segments, their motion and thumbnails. Asks the storage only for what
+// is looked at, remembers it, and asks again while an hour is still being written. Whatever is missing is just not there.
+
+import type { Clock } from './clock.ts';
+import { type Entry, entryBefore, entryFrom, joined, parsePlaylist } from './core/footage.ts';
+import { HOUR_MS, hourBefore, hourFrom, hourOf, hourPath, hoursIn, parseArchive, spanOf } from './core/hours.ts';
+import { footageOf, type MotionHour, motionOf, parseMotion } from './core/motion-track.ts';
+import { cut, gaps, type Span, union } from './core/spans.ts';
+import { parseThumbnails, type Thumbnail, thumbnailAt } from './core/thumbnails.ts';
+import type { PlaylistFeed } from './feed.ts';
+
+const REQUEST_MS_MAX = 20_000;
+/** How often to ask again for what still grows. Playlists are rewritten at most once a minute. */
+const ARCHIVE_EVERY_MS = 60_000;
+const GROWING_EVERY_MS = 20_000;
+/** How often to ask again for what was not there, or could not be had. */
+const RETRY_EVERY_MS = 15_000;
+const MISSING_EVERY_MS = 120_000;
+/** An hour may be rewritten for this long after its end: windows are late, and so is the last rewriting. */
+const SETTLED_AFTER_MS = 5 * 60_000;
+/** Hours of segments, and of motion and thumbnails, to remember. */
+const PLAYLISTS_MAX = 8;
+const SMALL_MAX = 80;
+/** What was seen live is remembered for this long, until the hour's playlist has it. */
+const SEEN_LIVE_MS = 10 * 60_000;
+/** In a view of at most this length, footage is worth knowing to the second even if that takes the hours' playlists. */
+const CLOSE_VIEW_MS = 2 * HOUR_MS;
+const THUMBNAIL_WITHIN_MS = 10_000;
+
+/** Footage in a view. */
+export interface Coverage {
+  /** Known to the second. */
+  readonly exact: readonly Span[];
+  /** Hours that have footage, nobody has looked where. */
+  readonly rough: readonly Span[];
+}
+
+/** Something fetched: its value (null when there is none), and when to ask again. */
+interface Kept<T> {
+  value: T | null;
+  pending: boolean;
+  againAtMs: number;
+  usedAtMs: number;
+}
+
+interface HourOfFootage {
+  readonly entries: readonly Entry[];
+  readonly complete: boolean;
+}
+
+export class CameraArchive {
+  readonly camera: string;
+  readonly #base: string;
+  readonly #clock: Clock;
+  readonly #feed: PlaylistFeed;
+  readonly #changed: () => void;
+  readonly #archive: Kept<readonly number[]> = freshKept();
+  readonly #playlists = new Map<number, Kept<HourOfFootage>>();
+  readonly #motions = new Map<number, Kept<MotionHour>>();
+  readonly #thumbnails = new Map<number, Kept<Thumbnail[]>>();
+  #seenLive: Entry[] = [];
+  #seenVersion = 0;
+  /** What follows from all that was fetched, until something else is. */
+  #motionSpans: readonly Span[] | null = null;
+
+  /** `changed` is called when more is known. */
+  constructor(camera: string, feed: PlaylistFeed, clock: Clock, changed: () => void) {
+    this.camera = camera;
+    this.#base = new URL(`${camera}/`, document.baseURI).href;
+    this.#feed = feed;
+    this.#clock = clock;
+    this.#changed = changed;
+  }
+
+  /** Whether it is known which hours there are; there may be none. */
+  get known(): boolean {
+    return this.#archive.value !== null || this.#archive.againAtMs > 0;
+  }
+
+  /** From the first footage to the last; null when there is none. */
+  get reach(): Span | null {
+    this.#look();
+    const hours = this.#hours();
+    const first = hours[0];
+    const last = hours[hours.length - 1];
+    const seen = this.#seenLive[this.#seenLive.length - 1];
+    const startMs = Math.min(first ?? Number.POSITIVE_INFINITY, this.#seenLive[0]?.startMs ?? Number.POSITIVE_INFINITY);
+    const endMs = Math.max(
+      last === undefined ? Number.NEGATIVE_INFINITY : Math.min(last + HOUR_MS, this.#clock.now()),
+      seen?.endMs ?? Number.NEGATIVE_INFINITY,
+    );
+    return startMs < endMs ? { startMs, endMs } : null;
+  }
+
+  /** The segment that shows `atMs`, or else the next one; null when there is none, undefined when that is not known yet. */
+  entryFrom(atMs: number): Entry | null | undefined {
+    this.#look();
+    const hours = this.#hours();
+    for (let hourMs = hourFrom(hours, atMs); hourMs !== null; hourMs = hourFrom(hours, hourMs + HOUR_MS)) {
+      const entries = this.#entriesOf(hourMs);
+      if (entries === undefined) return undefined;
+      const entry = entryFrom(entries, atMs);
+      if (entry !== null) return entry;
+    }
+    return entryFrom(this.#seenLive, atMs) ?? (this.known ? null : undefined);
+  }
+
+  /** The last segment that begins before `atMs`; null when there is none, undefined when that is not known yet. */
+  entryBefore(atMs: number): Entry | null | undefined {
+    this.#look();
+    const seen = entryBefore(this.#seenLive, atMs);
+    const hours = this.#hours();
+    for (let hourMs = hourBefore(hours, atMs); hourMs !== null; hourMs = hourBefore(hours, hourMs)) {
+      if (seen !== null && seen.startMs >= hourMs + HOUR_MS) return seen;
+      const entries = this.#entriesOf(hourMs);
+      if (entries === undefined) return undefined;
+      const entry = entryBefore(entries, atMs);
+      if (entry !== null) return entry;
+    }
+    return seen ?? (this.known ? null : undefined);
+  }
+
+  /** All segments of the hour that `atMs` is in, as far as they are known. */
+  entriesAround(atMs: number): readonly Entry[] {
+    return this.#entriesOf(hourOf(atMs)) ?? this.#seenLive;
+  }
+
+  /** Where there is footage; asks for what a closer look needs. */
+  coverage(view: Span): Coverage {
+    this.#look();
+    const exact: Span[] = this.#seenLive.map(({ startMs, endMs }) => ({ startMs, endMs }));
+    const rough: Span[] = [];
+    const close = view.endMs - view.startMs <= CLOSE_VIEW_MS;
+    for (const hourMs of hoursIn(this.#hours(), view)) {
+      const entries = close ? this.#entriesOf(hourMs) : (this.#playlists.get(hourMs)?.value?.entries ?? undefined);
+      const motion = this.#motionOf(hourMs);
+      if (entries !== undefined) exact.push(...entries);
+      else if (motion !== null) exact.push(...footageOf(motion));
+      else rough.push({ startMs: hourMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) });
+    }
+    const known = union(exact, 1);
+    return { exact: cut(known, view), rough: rough.flatMap((span) => gaps(known, span)) };
+  }
+
+  /** The hours' motion in a view, as far as it is known; asks for what is not. */
+  motionHours(view: Span): MotionHour[] {
+    this.#look();
+    return hoursIn(this.#hours(), view).flatMap((hourMs) => this.#motionOf(hourMs) ?? []);
+  }
+
+  /** All spans of motion known; what was never looked at is not in it. */
+  motion(): readonly Span[] {
+    this.#motionSpans ??= motionOf([...this.#motions.values()].flatMap(({ value }) => value ?? []));
+    return this.#motionSpans;
+  }
+
+  /** Asks for the motion of the hour of `atMs`; whether it is known, or there is none. */
+  motionKnown(hourMs: number): boolean {
+    if (!this.#hours().includes(hourMs)) return true;
+    this.#motionOf(hourMs);
+    const kept = this.#motions.get(hourMs);
+    return kept !== undefined && (kept.value !== null || kept.againAtMs > 0);
+  }
+
+  hourAfter(hourMs: number): number | null {
+    return hourFrom(this.#hours(), hourMs + HOUR_MS);
+  }
+
+  hourBefore(hourMs: number): number | null {
+    return hourBefore(this.#hours(), hourMs);
+  }
+
+  /** The thumbnail of a moment; null when there is none, or not yet. */
+  thumbnail(atMs: number): Thumbnail | null {
+    const hourMs = hourOf(atMs);
+    if (!this.#hours().includes(hourMs)) return null;
+    const kept = this.#fetched(this.#thumbnails, hourMs, SMALL_MAX, async (url) => {
+      const text = await this.#text(`${url}.sprites.vtt`);
+      return text === null ? null : parseThumbnails(text, `${url}.sprites.vtt`, hourMs);
+    });
+    return kept.value === null ? null : thumbnailAt(kept.value, atMs, THUMBNAIL_WITHIN_MS);
+  }
+
+  #hours(): readonly number[] {
+    return this.#archive.value ?? [];
+  }
+
+  /** Looks what is new: in the live playlist, and from time to time in the list of hours. */
+  #look(): void {
+    const version = this.#feed.newest;
+    if (version !== null && version.number !== this.#seenVersion) {
+      this.#seenVersion = version.number;
+      const oldestMs = this.#clock.now() - SEEN_LIVE_MS;
+      const seen = parsePlaylist(version.text, this.#feed.url)?.entries ?? [];
+      this.#seenLive = joined(this.#seenLive, seen).filter(({ endMs }) => endMs > oldestMs);
+    }
+    this.#refresh(this.#archive, async () => {
+      const response = await this.#clock.fetch(`${this.#base}archive.json`, REQUEST_MS_MAX);
+      if (!response.ok) return missing(response.status);
+      return parseArchive(await response.json())?.hours ?? null;
+    }, () => ARCHIVE_EVERY_MS);
+  }
+
+  /** An hour's segments, with those behind them that were seen live; undefined while they are not known. */
+  #entriesOf(hourMs: number): readonly Entry[] | undefined {
+    const listed = this.#hours().includes(hourMs);
+    const seen = this.#seenLive.filter(({ startMs }) => startMs >= hourMs && startMs < hourMs + HOUR_MS);
+    if (!listed) return seen;
+    const kept = this.#fetched(
+      this.#playlists,
+      hourMs,
+      PLAYLISTS_MAX,
+      async (url) => {
+        const text = await this.#text(`${url}.m3u8`);
+        return text === null ? null : parsePlaylist(text, `${url}.m3u8`);
+      },
+      (value) => value?.complete === true,
+    );
+    if (kept.value === null) return kept.againAtMs > 0 ? seen : undefined;
+    return seen.length === 0 ? kept.value.entries : joined(kept.value.entries, seen);
+  }
+
+  #motionOf(hourMs: number): MotionHour | null {
+    const kept = this.#fetched(this.#motions, hourMs, SMALL_MAX, async (url) => {
+      const text = await this.#text(`${url}.motion.json`);
+      return text === null ? null : parseMotion(JSON.parse(text));
+    });
+    return kept.value;
+  }
+
+  /** What `map` has for an hour; fetches it when it is new, or may have grown. */
+  #fetched<T>(
+    map: Map<number, Kept<T>>,
+    hourMs: number,
+    max: number,
+    fetchIt: (url: string) => Promise<T | null>,
+    complete: (value: T | null) => boolean = () => false,
+  ): Kept<T> {
+    let kept = map.get(hourMs);
+    if (kept === undefined) {
+      kept = freshKept<T>();
+      map.set(hourMs, kept);
+      forget(map, max);
+    }
+    kept.usedAtMs = Date.now();
+    this.#refresh(kept, () => fetchIt(`${this.#base}${hourPath(hourMs)}`), (value) => {
+      const settled = this.#clock.now() > spanOf(hourMs).endMs + SETTLED_AFTER_MS;
+      if (value === null) return settled ? MISSING_EVERY_MS : GROWING_EVERY_MS;
+      return complete(value) || settled ? Number.POSITIVE_INFINITY : GROWING_EVERY_MS;
+    });
+    return kept;
+  }
+
+  #refresh<T>(kept: Kept<T>, fetchIt: () => Promise<T | null>, againAfterMs: (value: T | null) => number): void {
+    if (kept.pending || Date.now() < kept.againAtMs) return;
+    kept.pending = true;
+    fetchIt()
+      .then(
+        (value) => {
+          // What was there once, and cannot be found now, is still worth more than nothing.
+          kept.value = value ?? kept.value;
+          kept.againAtMs = Date.now() + againAfterMs(value);
+        },
+        () => {
+          kept.againAtMs = Date.now() + RETRY_EVERY_MS;
+        },
+      )
+      .finally(() => {
+        kept.pending = false;
+        this.#motionSpans = null;
+        this.#changed();
+      });
+  }
+
+  /** A text object; null when it is not there. Fails when that cannot be told. */
+  async #text(url: string): Promise<string | null> {
+    const response = await this.#clock.fetch(url, REQUEST_MS_MAX);
+    return response.ok ? response.text() : missing(response.status);
+  }
+}
+
+/** Null for a status that means that the object is not there: storage that may not be listed says 403 for it. */
+function missing(status: number): null {
+  if (status === 404 || status === 403) return null;
+  throw new Error(`status ${status}`);
+}
+
+function freshKept<T>(): Kept<T> {
+  return { value: null, pending: false, againAtMs: 0, usedAtMs: 0 };
+}
+
+/** Drops what was not used for the longest time. */
+function forget<T>(map: Map<number, Kept<T>>, max: number): void {
+  if (map.size <= max) return;
+  const oldest = [...map].filter(([, { pending }]) => !pending).sort(([, a], [, b]) => a.usedAtMs - b.usedAtMs)[0];
+  if (oldest !== undefined) map.delete(oldest[0]);
+}

@@ -1,0 +1,56 @@
+// How the archive is played: speeds, how much to have in the buffer, what to do at a gap, how several cameras keep in step.
+
+export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 2, 4, 8, 16];
+
+/** The next higher (or lower) speed; the same at the ends. */
+export function nextSpeed(rate: number, direction: 1 | -1): number {
+  const index = SPEEDS.indexOf(rate);
+  return SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, index + direction))] ?? rate;
+}
+
+export function speedText(rate: number): string {
+  return `${{ 0.25: '¼', 0.5: '½' }[rate] ?? rate}×`;
+}
+
+/** Footage to have ahead, in milliseconds of it: enough seconds at any speed, and never much more than will be watched. */
+export function aheadMs(rate: number): number {
+  return Math.max(10_000, Math.min(64_000, 5_000 * rate));
+}
+
+/** Footage to keep behind, for a step back. */
+export const BEHIND_MS = 12_000;
+
+/** Requests under way at a time: at high speeds one after the other would not do. */
+export function requestsMax(rate: number): number {
+  return rate > 4 ? 6 : rate > 1 ? 4 : 3;
+}
+
+/** How much footage one request may fetch, where it can fetch more than a segment. */
+export function requestMs(rate: number): number {
+  return rate > 4 ? 8_000 : 4_000;
+}
+
+/** A camera that plays in step, and the one that leads. Times are Unix milliseconds. */
+export interface InStep {
+  readonly leaderMs: number;
+  readonly followerMs: number;
+  readonly rate: number;
+}
+
+/** Off by more than this (a second of watching, at any speed) a follower jumps; off by more than the second it changes its rate. */
+const JUMP_MS = 1_000;
+const APART_MS = 45;
+/** A follower comes this share of its distance closer in a second. */
+const GAIN_PER_S = 0.8;
+const CORRECTION_MAX = 0.25;
+
+/** What a follower does to stay with the leader: a rate, or a jump there. */
+export function follow({ leaderMs, followerMs, rate }: InStep): { rate: number; jump: boolean } {
+  const behindMs = leaderMs - followerMs;
+  if (Math.abs(behindMs) > JUMP_MS * Math.max(1, rate)) return { rate, jump: true };
+  if (Math.abs(behindMs) <= APART_MS * Math.max(1, rate)) return { rate, jump: false };
+  const correction = (GAIN_PER_S * behindMs) / 1000 / Math.max(1, rate);
+  const factor = 1 + Math.max(-CORRECTION_MAX, Math.min(CORRECTION_MAX, correction));
+  // No browser plays faster than 16, nor slower than a sixteenth.
+  return { rate: Math.max(0.0625, Math.min(16, Math.round(rate * factor * 100) / 100)), jump: false };
+}

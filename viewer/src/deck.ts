@@ -1,0 +1,196 @@
+// Plays the past of one camera, or of several in step. One of those that have footage leads, at its video's own pace; the others follow.
+
+import type { CameraArchive } from './camera-archive.ts';
+import type { Clock } from './clock.ts';
+import { follow } from './core/playback.ts';
+import { element } from './dom.ts';
+import { PastTile } from './past-tile.ts';
+
+/** Those that are ready wait for one that is not for at most this long. */
+const WAIT_MS_MAX = 4_000;
+/** Enough in every buffer to go on, in milliseconds of watching. */
+const READY_MS = 300;
+/** Where footage ends this short a time ago, live is what comes next. */
+const LIVE_IS_NEAR_MS = 150_000;
+/** One that has no footage now is moved along in steps of this. */
+const IDLE_STEP_MS = 500;
+
+export interface DeckEvents {
+  /** The past has been watched to its end, and what follows is live. */
+  readonly reachedLive: () => void;
+  /** A picture was touched. */
+  readonly touched: (camera: string) => void;
+  /** A picture's size became known. */
+  readonly resized: () => void;
+}
+
+export class Deck {
+  readonly list: HTMLElement;
+  readonly #archiveOf: (camera: string) => CameraArchive;
+  readonly #clock: Clock;
+  readonly #events: DeckEvents;
+  #tiles: PastTile[] = [];
+  #atMs = 0;
+  #playing = false;
+  #rate = 1;
+  #waitingSinceMs: number | null = null;
+  #waitedInVain = false;
+
+  constructor(list: HTMLElement, archiveOf: (camera: string) => CameraArchive, clock: Clock, events: DeckEvents) {
+    this.list = list;
+    this.#archiveOf = archiveOf;
+    this.#clock = clock;
+    this.#events = events;
+  }
+
+  get isOpen(): boolean {
+    return this.#tiles.length > 0;
+  }
+
+  get tiles(): readonly PastTile[] {
+    return this.#tiles;
+  }
+
+  /** The moment on show. */
+  get positionMs(): number {
+    return this.#atMs;
+  }
+
+  get playing(): boolean {
+    return this.#playing;
+  }
+
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** Shows these cameras as they were at `atMs`; those already there stay. */
+  open(cameras: readonly string[], atMs: number): void {
+    const before = new Map(this.#tiles.map((tile) => [tile.camera, tile]));
+    this.#tiles = cameras.map((camera) => before.get(camera) ?? this.#create(camera, atMs));
+    for (const [camera, tile] of before) if (!cameras.includes(camera)) tile.destroy();
+    this.list.replaceChildren(...this.#tiles.map(({ item }) => item));
+    this.seek(atMs);
+  }
+
+  close(): void {
+    for (const tile of this.#tiles) tile.destroy();
+    this.#tiles = [];
+    this.#rate = 1;
+    this.list.replaceChildren();
+  }
+
+  seek(atMs: number): void {
+    this.#atMs = atMs;
+    this.#waitingSinceMs = null;
+    this.#waitedInVain = false;
+    for (const { player } of this.#tiles) player.seek(atMs);
+    this.tick();
+  }
+
+  setPlaying(playing: boolean): void {
+    this.#playing = playing;
+    this.tick();
+  }
+
+  setRate(rate: number): void {
+    this.#rate = rate;
+    this.tick();
+  }
+
+  /** One frame on or back; false when it cannot be told where that is. */
+  stepFrame(direction: 1 | -1): boolean {
+    this.setPlaying(false);
+    const leader = this.#leader();
+    const atMs = leader?.player.frameFrom(direction) ?? null;
+    if (atMs === null) return false;
+    this.seek(atMs);
+    return true;
+  }
+
+  /** Keeps all in step. To be called several times a second. */
+  tick(): void {
+    const tiles = this.#tiles;
+    if (tiles.length === 0) return;
+    for (const { player } of tiles) player.tick();
+    const leader = this.#leader();
+    if (leader === null) {
+      const goes = this.#playing && this.#overGap();
+      if (!goes) for (const { player } of tiles) player.set(false, this.#rate);
+      return;
+    }
+    this.#atMs = leader.player.positionMs;
+    const go = this.#playing && !this.#waitsForOthers(leader);
+    leader.player.set(go, this.#rate);
+    for (const tile of tiles) if (tile !== leader) this.#follow(tile, go);
+  }
+
+  render(): void {
+    const nowMs = this.#clock.now();
+    for (const tile of this.#tiles) tile.render(nowMs);
+  }
+
+  /** The first that has footage here; else one that may have. */
+  #leader(): PastTile | null {
+    const ready = this.#tiles.find(({ player }) => player.state === 'ready');
+    return ready ?? this.#tiles.find(({ player }) => player.state === 'loading') ?? null;
+  }
+
+  #follow({ player }: PastTile, go: boolean): void {
+    const behindMs = this.#atMs - player.positionMs;
+    if (player.state === 'ready') {
+      const { rate, jump } = follow({ leaderMs: this.#atMs, followerMs: player.positionMs, rate: this.#rate });
+      if (jump || (!this.#playing && Math.abs(behindMs) > 1)) player.seek(this.#atMs);
+      player.set(go, rate);
+    } else if (player.state === 'loading') {
+      player.set(go, this.#rate);
+    } else {
+      if (Math.abs(behindMs) > IDLE_STEP_MS || (!this.#playing && behindMs !== 0)) player.seek(this.#atMs);
+      player.set(false, this.#rate);
+    }
+  }
+
+  #waitsForOthers(leader: PastTile): boolean {
+    if (this.#tiles.length === 1) return false;
+    const enough = READY_MS * Math.max(1, this.#rate);
+    const late = this.#tiles.some((tile) => tile !== leader && tile.player.state === 'loading');
+    const starved = this.#waitingSinceMs !== null && this.#tiles.some(({ player }) => player.state === 'ready' && player.bufferedMs < enough && player.bufferedMs < 900);
+    if (!late && !starved) {
+      this.#waitingSinceMs = null;
+      this.#waitedInVain = false;
+      return false;
+    }
+    if (this.#waitedInVain) return false;
+    const nowMs = Date.now();
+    this.#waitingSinceMs ??= nowMs;
+    this.#waitedInVain = nowMs - this.#waitingSinceMs > WAIT_MS_MAX;
+    return !this.#waitedInVain;
+  }
+
+  /** No camera has footage here: on to where one has, without anybody's doing. Whether there is such a place. */
+  #overGap(): boolean {
+    const nexts = this.#tiles.map(({ player }) => player.nextFootageMs());
+    const found = nexts.filter((nextMs): nextMs is number => typeof nextMs === 'number');
+    if (nexts.includes(undefined)) return false;
+    if (found.length > 0) {
+      this.seek(Math.min(...found));
+      return true;
+    }
+    if (this.#clock.now() - this.#atMs < LIVE_IS_NEAR_MS) this.#events.reachedLive();
+    else this.#playing = false;
+    return false;
+  }
+
+  #create(camera: string, atMs: number): PastTile {
+    const tile = new PastTile(this.#archiveOf(camera), atMs);
+    tile.button.addEventListener('click', () => this.#events.touched(camera));
+    tile.video.addEventListener('resize', () => this.#events.resized());
+    tile.video.addEventListener('seeked', () => this.tick());
+    return tile;
+  }
+}
+
+/** The list that a deck's tiles are put in. */
+export function deckList(): HTMLElement {
+  return element('ul', { id: 'past', 'aria-label': 'Cameras in the past' });
+}

@@ -1,0 +1,394 @@
+// Plays a camera's past. A segment's media time is its wall-clock time, so the video element's timeline is the wall clock: a seek is
+// a time of day, and segments are fetched and appended wherever they belong, several at a time, over hours and gaps alike. What
+// hls.js does for live footage (following a playlist that changes) is not needed here, and its one request at a time would not
+// sustain 16×.
+
+import type { CameraArchive } from './camera-archive.ts';
+import { coalesced, type Entry, type Resource } from './core/footage.ts';
+import { codecOf, frameTimes, steppedFrame } from './core/frames.ts';
+import { aheadMs, BEHIND_MS, requestMs, requestsMax } from './core/playback.ts';
+
+const REQUEST_MS_MAX = 20_000;
+const ATTEMPTS_MAX = 3;
+const RETRY_MS = 400;
+/** This close to an entry's end counts as beyond it, where the next one does not follow. */
+const END_TOLERANCE_MS = 40;
+/** A position this far into an entry is in it, whatever is rounded. */
+const INTO_ENTRY_MS = 1;
+/** A picture that stands still for this long does so because nothing follows. */
+const STILL_MS = 250;
+/** How many segments' frame times are remembered. */
+const FRAME_TIMES_MAX = 240;
+/** The last frame is on show when playback stands this close to its end. */
+const BUFFERED_TOLERANCE_S = 0.06;
+
+/** Whether the browser can play the past. */
+export function canPlayPast(): boolean {
+  return mediaSourceClass() !== null;
+}
+
+/** iPhones have the managed one only. */
+function mediaSourceClass(): typeof MediaSource | null {
+  const { ManagedMediaSource, MediaSource } = globalThis as typeof globalThis & { ManagedMediaSource?: typeof MediaSource };
+  return ManagedMediaSource ?? MediaSource ?? null;
+}
+
+/** What a player is doing: `gap` has no footage at its position, `end` none behind it either. */
+export type PastState = 'loading' | 'ready' | 'gap' | 'end' | 'failed';
+
+interface Arrived {
+  readonly entry: Entry;
+  readonly init: ArrayBuffer;
+  readonly bytes: ArrayBuffer;
+}
+
+export class PastPlayer {
+  readonly #video: HTMLVideoElement;
+  readonly #archive: CameraArchive;
+  /** Where the media timeline begins, so that its numbers stay small. */
+  readonly #baseMs: number;
+  #source: MediaSource;
+  #buffer: SourceBuffer | null = null;
+  #url: string;
+  #initUrl: string | null = null;
+  #mime = '';
+  readonly #requests = new Map<string, AbortController>();
+  readonly #arrived: Arrived[] = [];
+  readonly #inits = new Map<string, Promise<ArrayBuffer>>();
+  /** Entries that cannot be had or played. */
+  readonly #bad = new Set<string>();
+  readonly #frames = new Map<number, number[]>();
+  #targetMs: number;
+  #playing = false;
+  #rate = 1;
+  #failures = 0;
+  /** The position when it was last looked at, and when it last changed. */
+  #lookedAt = -1;
+  #movedAtMs = 0;
+  #destroyed = false;
+
+  constructor(video: HTMLVideoElement, archive: CameraArchive, atMs: number) {
+    this.#video = video;
+    this.#archive = archive;
+    // Footage may still appear before what is known; a day is enough, since an hour is listed when its first window is.
+    this.#baseMs = Math.min(archive.reach?.startMs ?? atMs, atMs) - 86_400_000;
+    this.#targetMs = atMs;
+    video.disableRemotePlayback = true;
+    [this.#source, this.#url] = this.#open();
+    this.seek(atMs);
+  }
+
+  /** The moment on show, or the one sought. */
+  get positionMs(): number {
+    return this.#video.readyState === 0 ? this.#targetMs : this.#baseMs + this.#video.currentTime * 1000;
+  }
+
+  get rate(): number {
+    return this.#rate;
+  }
+
+  get state(): PastState {
+    if (this.#failures > ATTEMPTS_MAX) return 'failed';
+    const atMs = this.positionMs;
+    const entry = this.#entryFrom(atMs);
+    if (entry === undefined) return 'loading';
+    if (entry === null) return 'end';
+    if (entry.startMs > atMs + INTO_ENTRY_MS) return 'gap';
+    return !this.#video.seeking && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && this.#isBuffered(atMs) ? 'ready' : 'loading';
+  }
+
+  /** Footage ready to be played on, in milliseconds. */
+  get bufferedMs(): number {
+    const { buffered, currentTime } = this.#video;
+    for (let i = 0; i < buffered.length; i += 1) {
+      if (buffered.start(i) <= currentTime + BUFFERED_TOLERANCE_S && currentTime < buffered.end(i)) return (buffered.end(i) - currentTime) * 1000;
+    }
+    return 0;
+  }
+
+  /** Where the next footage is when there is none here; null when there is none, undefined when that is not known yet. */
+  nextFootageMs(): number | null | undefined {
+    const entry = this.#entryFrom(this.positionMs);
+    return entry === undefined || entry === null ? entry : entry.startMs + INTO_ENTRY_MS;
+  }
+
+  seek(atMs: number): void {
+    this.#targetMs = Math.max(this.#baseMs, atMs);
+    this.#movedAtMs = Date.now();
+    this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
+    const { startMs, endMs } = { startMs: atMs - BEHIND_MS, endMs: atMs + aheadMs(this.#rate) };
+    for (const [key, abort] of this.#requests) {
+      const entryMs = Number(key.split(' ')[0]);
+      if (entryMs < startMs || entryMs > endMs) abort.abort();
+    }
+    this.tick();
+  }
+
+  /** Plays or pauses, at a rate. What stands in a gap waits there: where to go is for others to say. */
+  set(playing: boolean, rate: number): void {
+    this.#rate = rate;
+    this.#playing = playing;
+    if (this.#video.playbackRate !== rate) this.#video.playbackRate = rate;
+    if (playing && this.#video.paused) void this.#video.play().catch(() => {});
+    if (!playing && !this.#video.paused) this.#video.pause();
+  }
+
+  /** The time of the next or previous frame; null while it is not known. */
+  frameFrom(direction: 1 | -1): number | null {
+    const atMs = this.positionMs;
+    const times = [...this.#frames.keys()]
+      .filter((startMs) => Math.abs(startMs - atMs) < 3 * BEHIND_MS)
+      .sort((a, b) => a - b)
+      .flatMap((startMs) => this.#frames.get(startMs) ?? []);
+    const time = steppedFrame(times, atMs, direction);
+    // Beyond a hole in what was fetched, the next frame known is not the next one there is.
+    return time === null || Math.abs(time - atMs) > BEHIND_MS ? null : time;
+  }
+
+  /** Fetches, appends and drops what is due. To be called several times a second. */
+  tick(): void {
+    if (this.#destroyed) return;
+    if (this.#video.error !== null) {
+      this.#reopen();
+      return;
+    }
+    // A source that was not open yet has forgotten where to go.
+    if (this.#video.readyState > 0 && Math.abs(this.#baseMs + this.#video.currentTime * 1000 - this.#targetMs) > 100 && this.#video.currentTime === 0) {
+      this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
+    }
+    if (this.#playing && this.#video.paused) void this.#video.play().catch(() => {});
+    if (this.#video.currentTime !== this.#lookedAt || this.#video.seeking || !this.#playing) this.#movedAtMs = Date.now();
+    this.#lookedAt = this.#video.currentTime;
+    this.#request();
+    this.#append();
+  }
+
+  destroy(): void {
+    this.#destroyed = true;
+    for (const abort of this.#requests.values()) abort.abort();
+    this.#video.removeAttribute('src');
+    this.#video.load();
+    URL.revokeObjectURL(this.#url);
+  }
+
+  #open(): [MediaSource, string] {
+    const Source = mediaSourceClass();
+    if (Source === null) throw new Error('this browser has no media sources');
+    const source = new Source();
+    source.addEventListener('sourceopen', () => {
+      // What can be sought is what is shorter than the duration.
+      if (source.readyState === 'open') source.duration = (Date.now() - this.#baseMs) / 1000 + 10 * 86_400;
+      this.tick();
+    });
+    const url = URL.createObjectURL(source);
+    this.#video.src = url;
+    return [source, url];
+  }
+
+  /** Begins anew behind what could not be played. */
+  #reopen(): void {
+    this.#failures += 1;
+    if (this.#failures > ATTEMPTS_MAX) return;
+    const atMs = this.#targetMs;
+    const entry = this.#archive.entryFrom(atMs);
+    if (entry !== null && entry !== undefined) this.#bad.add(keyOf(entry));
+    URL.revokeObjectURL(this.#url);
+    this.#buffer = null;
+    this.#initUrl = null;
+    this.#arrived.length = 0;
+    [this.#source, this.#url] = this.#open();
+    this.seek(atMs);
+    this.set(this.#playing, this.#rate);
+  }
+
+  #entryFrom(atMs: number): Entry | null | undefined {
+    let fromMs = atMs;
+    for (;;) {
+      const entry = this.#archive.entryFrom(fromMs);
+      if (entry === null || entry === undefined) return entry;
+      if (this.#bad.has(keyOf(entry))) {
+        fromMs = entry.endMs;
+        continue;
+      }
+      if (entry.startMs <= atMs && this.#isWatched(entry, atMs)) {
+        const next = this.#archive.entryFrom(entry.endMs);
+        if (next === undefined || next === null || next.startMs > entry.endMs + END_TOLERANCE_MS) return next;
+      }
+      return entry;
+    }
+  }
+
+  /**
+   * Whether an entry has been played to its end. Where nothing follows, browsers stop their clock at the start of the last frame, or
+   * somewhere in it: then its time is over when that much time has passed.
+   */
+  #isWatched(entry: Entry, atMs: number): boolean {
+    const leftMs = entry.endMs - atMs;
+    if (!this.#playing) return false;
+    if (leftMs < END_TOLERANCE_MS) return true;
+    const stillForMs = Date.now() - this.#movedAtMs;
+    return !this.#video.seeking && this.#holds(entry) && stillForMs > Math.max(STILL_MS, leftMs / this.#rate);
+  }
+
+  #isBuffered(atMs: number): boolean {
+    const at = (atMs - this.#baseMs) / 1000;
+    const { buffered } = this.#video;
+    for (let i = 0; i < buffered.length; i += 1) {
+      if (buffered.start(i) <= at + BUFFERED_TOLERANCE_S / 2 && at < buffered.end(i) + 0.001) return true;
+    }
+    return false;
+  }
+
+  #holds(entry: Entry): boolean {
+    return this.#isBuffered((entry.startMs + entry.endMs) / 2);
+  }
+
+  /** Asks for what is missing ahead, nearest first. */
+  #request(): void {
+    const fromMs = this.positionMs;
+    const untilMs = fromMs + aheadMs(this.#rate);
+    for (let atMs = fromMs; atMs < untilMs; ) {
+      if (this.#requests.size >= requestsMax(this.#rate)) return;
+      const next = this.#archive.entryFrom(atMs);
+      // Footage behind a gap is fetched early too: playback will be there at once.
+      if (next === null || next === undefined || next.startMs > untilMs + 86_400_000) return;
+      const entry = coalesced(this.#archive.entriesAround(next.startMs), next, requestMs(this.#rate));
+      const key = keyOf(entry);
+      atMs = entry.endMs;
+      if (this.#bad.has(key) || this.#requests.has(key) || this.#arrived.some((one) => keyOf(one.entry) === key) || this.#holds(next)) {
+        if (this.#holds(next)) atMs = next.endMs;
+        continue;
+      }
+      void this.#fetch(entry, key);
+      if (next.startMs > untilMs) return;
+    }
+  }
+
+  async #fetch(entry: Entry, key: string): Promise<void> {
+    const abort = new AbortController();
+    this.#requests.set(key, abort);
+    try {
+      const [init, bytes] = await Promise.all([this.#init(entry.init), this.#bytes(entry, abort.signal)]);
+      if (!this.#frames.has(entry.startMs)) {
+        this.#frames.set(entry.startMs, frameTimes(new Uint8Array(bytes)));
+        for (const [oldest] of this.#frames) {
+          if (this.#frames.size <= FRAME_TIMES_MAX) break;
+          this.#frames.delete(oldest);
+        }
+      }
+      this.#arrived.push({ entry, init, bytes });
+      this.#failures = 0;
+    } catch {
+      if (!abort.signal.aborted) this.#bad.add(key);
+    } finally {
+      this.#requests.delete(key);
+      this.tick();
+    }
+  }
+
+  #init(resource: Resource): Promise<ArrayBuffer> {
+    const known = this.#inits.get(resource.url);
+    if (known !== undefined) return known;
+    const asked = this.#bytes(resource, new AbortController().signal);
+    this.#inits.set(resource.url, asked);
+    asked.catch(() => this.#inits.delete(resource.url));
+    return asked;
+  }
+
+  async #bytes({ url, range }: Resource, signal: AbortSignal): Promise<ArrayBuffer> {
+    const headers: HeadersInit = range === null ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
+    for (let attempt = 1; ; attempt += 1) {
+      const timeout = new AbortController();
+      const stop = (): void => timeout.abort();
+      const timer = setTimeout(stop, REQUEST_MS_MAX);
+      signal.addEventListener('abort', stop);
+      try {
+        const response = await fetch(url, { headers, signal: timeout.signal });
+        if (response.ok) {
+          const bytes = await response.arrayBuffer();
+          // A server that knows no ranges answers with all of it.
+          return range !== null && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
+        }
+        if (response.status < 500 || attempt === ATTEMPTS_MAX) throw new Missing(`status ${response.status}`);
+      } catch (error) {
+        if (signal.aborted || error instanceof Missing || attempt === ATTEMPTS_MAX) throw error;
+      } finally {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', stop);
+      }
+      await new Promise<void>((resolve) => {
+        setTimeout(resolve, RETRY_MS * attempt);
+      });
+    }
+  }
+
+  /** Gives the browser what arrived, one at a time, the nearest first. */
+  #append(): void {
+    if (this.#source.readyState !== 'open' || this.#buffer?.updating === true) return;
+    const atMs = this.positionMs;
+    if (this.#dropBehind(atMs)) return;
+    const distance = ({ entry }: Arrived): number => (entry.endMs < atMs ? 1e12 : 0) + Math.abs(entry.startMs - atMs);
+    this.#arrived.sort((a, b) => distance(a) - distance(b));
+    const next = this.#arrived[0];
+    if (next === undefined) return;
+    try {
+      if (this.#initUrl !== next.entry.init.url) {
+        this.#buffer = this.#prepared(next.init);
+        this.#initUrl = next.entry.init.url;
+        this.#buffer.appendBuffer(next.init);
+        return;
+      }
+      this.#buffer?.appendBuffer(next.bytes);
+      this.#arrived.shift();
+    } catch (error) {
+      // The buffer is full: what arrived waits until there is room.
+      if (error instanceof DOMException && error.name === 'QuotaExceededError') {
+        this.#dropFar(atMs);
+        return;
+      }
+      this.#bad.add(keyOf(next.entry));
+      this.#arrived.shift();
+    }
+  }
+
+  /** The source buffer, ready for what follows this init section. */
+  #prepared(init: ArrayBuffer): SourceBuffer {
+    const mime = `video/mp4; codecs="${codecOf(new Uint8Array(init)) ?? 'avc1.4d4028'}"`;
+    if (this.#buffer === null) {
+      this.#buffer = this.#source.addSourceBuffer(mime);
+      this.#buffer.timestampOffset = -this.#baseMs / 1000;
+      this.#buffer.addEventListener('updateend', () => this.tick());
+    } else if (mime !== this.#mime) {
+      this.#buffer.changeType(mime);
+    }
+    this.#mime = mime;
+    return this.#buffer;
+  }
+
+  /** Drops what was watched; whether the buffer is busy with it now. */
+  #dropBehind(atMs: number): boolean {
+    const buffer = this.#buffer;
+    const first = buffer !== null && buffer.buffered.length > 0 ? buffer.buffered.start(0) : Number.POSITIVE_INFINITY;
+    const until = (atMs - BEHIND_MS * Math.max(1, this.#rate) - this.#baseMs) / 1000;
+    // Not every second: removal costs the browser more than it frees.
+    if (buffer === null || until - first < BEHIND_MS / 1000) return false;
+    buffer.remove(0, until);
+    return true;
+  }
+
+  /** Makes room by dropping all that is far from the position. */
+  #dropFar(atMs: number): void {
+    const buffer = this.#buffer;
+    if (buffer === null || buffer.buffered.length === 0) return;
+    const [from, to] = [(atMs - 1_000 - this.#baseMs) / 1000, (atMs + aheadMs(this.#rate) - this.#baseMs) / 1000];
+    if (buffer.buffered.start(0) < from - 1) buffer.remove(0, from);
+    else if (buffer.buffered.end(buffer.buffered.length - 1) > to + 1) buffer.remove(to, Number.POSITIVE_INFINITY);
+  }
+}
+
+/** The object cannot be had; asking again does not help. */
+class Missing extends Error {}
+
+function keyOf({ startMs, url, range }: Entry): string {
+  return `${startMs} ${url} ${range === null ? '' : `${range.offset}+${range.length}`}`;
+}

@@ -1,0 +1,103 @@
+// What leaves the page: pictures, clips, links.
+
+import { clipUrl, fileName, IN_PAGE_BYTES_MAX } from './core/download.ts';
+import type { Span } from './core/spans.ts';
+import { element } from './dom.ts';
+
+const JPEG_QUALITY = 0.95;
+/** How much of an error's text is worth showing. */
+const ERROR_CHARACTERS_MAX = 200;
+/** A saved file's bytes are kept until the browser has surely taken them. */
+const KEPT_MS = 60_000;
+
+/** Saves the picture on show as a JPEG, as large as it was captured; false when there is none. */
+export async function savePicture(camera: string, atMs: number, video: HTMLVideoElement): Promise<boolean> {
+  if (video.videoWidth === 0 || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return false;
+  const canvas = element('canvas', {});
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext('2d')?.drawImage(video, 0, 0);
+  const blob = await new Promise<Blob | null>((resolve) => {
+    canvas.toBlob(resolve, 'image/jpeg', JPEG_QUALITY);
+  });
+  if (blob === null) return false;
+  saveBlob(blob, fileName(camera, atMs, '.jpg'));
+  return true;
+}
+
+/**
+ * Fetches a clip and saves it, telling how far it is. What would be too large for the page's memory is left to the browser.
+ * Fails with what the function says is wrong.
+ */
+export async function saveClip(
+  base: string,
+  camera: string,
+  range: Span,
+  lapse: number | null,
+  signal: AbortSignal,
+  progress: (bytes: number, total: number | null) => void,
+): Promise<'page' | 'browser'> {
+  const url = clipUrl(base, camera, range, lapse);
+  const name = fileName(camera, range.startMs, lapse === null ? '.mp4' : `_${lapse}x.mp4`);
+  progress(0, null);
+  const stop = new AbortController();
+  signal.addEventListener('abort', () => stop.abort());
+  const response = await fetch(url, { signal: stop.signal });
+  if (!response.ok) {
+    const text = (await response.text()).trim().slice(0, ERROR_CHARACTERS_MAX);
+    throw new Error(text === '' ? `status ${response.status}` : text);
+  }
+  const length = Number(response.headers.get('content-length') ?? Number.NaN);
+  const total = Number.isFinite(length) && length > 0 ? length : null;
+  const leave = (): 'browser' => {
+    stop.abort();
+    saveUrl(url, name);
+    return 'browser';
+  };
+  if (total !== null && total > IN_PAGE_BYTES_MAX) return leave();
+
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  const reader = response.body?.getReader();
+  for (;;) {
+    const next = await reader?.read();
+    if (next === undefined || next.done) break;
+    parts.push(next.value);
+    bytes += next.value.length;
+    if (bytes > IN_PAGE_BYTES_MAX) return leave();
+    progress(bytes, total);
+  }
+  if (total !== null && bytes < total) throw new Error('the connection was lost');
+  saveBlob(new Blob(parts, { type: 'video/mp4' }), name);
+  return 'page';
+}
+
+/** Copies a text; false when the browser does not allow it. */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Pages that did not come over TLS have no clipboard but this one.
+    const field = element('textarea', { readonly: true, 'aria-hidden': 'true', class: 'aside' });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const copied = document.execCommand('copy');
+    field.remove();
+    return copied;
+  }
+}
+
+function saveBlob(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  saveUrl(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), KEPT_MS);
+}
+
+function saveUrl(url: string, name: string): void {
+  const link = element('a', { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
