@@ -42,6 +42,8 @@ test-infra:
     @scripts/need mosquitto mosquitto-clients openssl
     scripts/manifest-tools python3 infra/tests/manifests.py
     python3 infra/tests/broker.py
+    python3 infra/tests/outage.py
+    python3 infra/tests/lambda_functions.py
 
 # Format, lints with warnings denied, dependencies' licences and sources.
 check: _build-tools viewer

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import unittest
 
 import jsonschema
@@ -13,18 +14,40 @@ import kubernetes_validate
 import yaml
 
 INFRA = pathlib.Path(__file__).resolve().parent.parent
-# The oldest Kubernetes that today's Knative takes, and the newest that the schemas know.
-KUBERNETES_VERSIONS = ["1.33", "1.37"]
+# The oldest Kubernetes that the manifests are for, and the newest that the schemas know.
+KUBERNETES_VERSIONS = ["1.28", "1.37"]
 OVERLAYS = sorted(path.name for path in (INFRA / "overlays").iterdir() if path.is_dir())
+
+
+# With which overlay each component is for.
+COMPONENTS = {"kafka": "production", "rabbitmq": "production", "cert-manager": "local", "minio-notification": "local"}
+# Whose schemas are not among the tests'.
+WITHOUT_SCHEMA = {"Certificate"}
 
 
 def render(overlay):
     """The resources of an overlay."""
+    return render_folder(INFRA / "overlays" / overlay)
+
+
+def render_with(component, overlay):
+    """The resources of an overlay with a component."""
+    (INFRA.parent / "target").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=INFRA.parent / "target") as folder:
+        kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+                         "resources": [f"../../infra/overlays/{overlay}"],
+                         "components": [f"../../infra/components/{component}"]}
+        (pathlib.Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        return render_folder(folder)
+
+
+def render_folder(folder):
+    """The resources of a kustomization."""
     environment = {**os.environ, "KUBECONFIG": os.devnull}
-    done = subprocess.run(["kubectl", "kustomize", str(INFRA / "overlays" / overlay)],
+    done = subprocess.run(["kubectl", "kustomize", str(folder)],
                           env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise AssertionError(f"overlay {overlay} does not render:\n{done.stderr}")
+        raise AssertionError(f"{folder} does not render:\n{done.stderr}")
     return [resource for resource in yaml.safe_load_all(done.stdout) if resource]
 
 
@@ -110,6 +133,22 @@ class Manifests(unittest.TestCase):
             with self.subTest(where):
                 for version in KUBERNETES_VERSIONS:
                     self.assertEqual(mistakes(resource, version), [])
+
+    def test_every_component_renders_validates_and_changes_what_it_is_for(self):
+        self.assertEqual(set(COMPONENTS), {path.name for path in (INFRA / "components").iterdir() if path.is_dir()})
+        for component, overlay in COMPONENTS.items():
+            with self.subTest(component):
+                resources = render_with(component, overlay)
+                self.assertNotEqual(resources, self.overlays[overlay])
+                for resource in resources:
+                    self.assertEqual(resource["metadata"].get("namespace", "teiten"), "teiten")
+                    if resource["kind"] not in WITHOUT_SCHEMA:
+                        self.assertEqual(mistakes(resource, KUBERNETES_VERSIONS[0]), [], name_of(resource))
+                brokers = [r["metadata"]["annotations"]["eventing.knative.dev/broker.class"]
+                           for r in resources if r["kind"] == "Broker"]
+                self.assertEqual(brokers, [{"kafka": "Kafka", "rabbitmq": "RabbitMQBroker"}.get(component, "MTChannelBasedBroker")])
+                triggers = {r["metadata"]["name"] for r in resources if r["kind"] == "Trigger"}
+                self.assertEqual("encode" in triggers, component != "minio-notification")
 
     def test_a_misspelt_field_is_found(self):
         def first(kind, group=""):

@@ -1,0 +1,172 @@
+"""The functions' programs on AWS Lambda: each runs as a `bootstrap` would, behind a stand-in of Lambda's Runtime API, and is invoked with
+what S3 sends. The way of a frame is real: agent, Mosquitto, bridge, store. Run by `./just test`."""
+
+import http.server
+import json
+import os
+import pathlib
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.request
+
+from programs import PROGRAMS, WAIT_SECONDS_MAX, free_port
+
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+BATCHES = 8
+
+
+class Server:
+    """An HTTP server of one function: (method, path, headers, body) → (status, headers, body)."""
+
+    def __init__(self, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            """One request."""
+
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def handle_request(self):
+                """Any method."""
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status, headers, text = answer(self.command, self.path, self.headers, body)
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(text))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = handle_request
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.address = f"127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def close(self):
+        """Stops answering."""
+        self.http.shutdown()
+        self.http.server_close()
+
+
+class Lambda:
+    """A stand-in of Lambda's Runtime API for one function (AWS's documentation, "Using the Lambda runtime API")."""
+
+    def __init__(self):
+        self.invocations, self.results = queue.Queue(), queue.Queue()
+        self.server = Server(self.answer)
+
+    def answer(self, method, path, _headers, body):
+        """The Runtime API."""
+        if method == "GET" and path == "/2018-06-01/runtime/invocation/next":
+            event = self.invocations.get()
+            return 200, {"Content-Type": "application/json", "Lambda-Runtime-Aws-Request-Id": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+                         "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + 60_000),
+                         "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:123456789012:function:teiten"}, event
+        kind = path.rsplit("/", 1)[1]
+        self.results.put((kind, json.loads(body or b"null")))
+        return 202, {}, b""
+
+    def invoke(self, event):
+        """What becomes of an invocation."""
+        self.invocations.put(json.dumps(event).encode())
+        return self.results.get(timeout=WAIT_SECONDS_MAX)
+
+
+def notification(bucket, key):
+    """What S3 sends about a new object."""
+    return {"Records": [{
+        "eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1", "eventTime": "2026-11-23T04:05:02.000Z",
+        "eventName": "ObjectCreated:Put", "s3": {"s3SchemaVersion": "1.0", "configurationId": "teiten",
+                                                 "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+                                                 "object": {"key": key, "size": 1, "sequencer": "0055AED6DCD90281E5"}}}]}
+
+
+def event_bridge(bucket, key):
+    """The same by way of EventBridge."""
+    return {"version": "0", "id": "17793124-05d4-b198-2fde-7ededc63b103", "detail-type": "Object Created", "source": "aws.s3",
+            "account": "123456789012", "time": "2026-11-23T04:05:02Z", "region": "us-east-1", "resources": [f"arn:aws:s3:::{bucket}"],
+            "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "size": 1}, "reason": "PutObject"}}
+
+
+class Functions(unittest.TestCase):
+    """encode and playlist."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-lambda-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.folder.chmod(0o755)
+        self.store = f"127.0.0.1:{free_port()}"
+        self.environment = {**KEYS, "AWS_ENDPOINT_URL_S3": f"http://{self.store}"}
+
+    def start(self, name, command, **environment):
+        """Starts a program, which ends with the test."""
+        log = open(self.folder / f"{name}.log", "wb")
+        self.addCleanup(log.close)
+        process = subprocess.Popen([str(word) for word in command], env={**os.environ, **self.environment, **environment},
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+
+    def function(self, name):
+        """A function, deployed."""
+        runtime = Lambda()
+        self.addCleanup(runtime.server.close)
+        task = self.folder / name
+        task.mkdir()
+        shutil.copy(PROGRAMS / f"teiten-{name}", task / "bootstrap")
+        self.start(name, [task / "bootstrap"], AWS_LAMBDA_RUNTIME_API=runtime.server.address, AWS_LAMBDA_FUNCTION_NAME=name,
+                   AWS_LAMBDA_FUNCTION_MEMORY_SIZE="256", AWS_LAMBDA_FUNCTION_VERSION="$LATEST", LAMBDA_TASK_ROOT=str(task),
+                   _HANDLER="bootstrap")
+        return runtime
+
+    def batches(self):
+        """Keys of batches that a camera and the bridge make, as they come."""
+        keys = queue.Queue()
+
+        def sink(_method, _path, _headers, body):
+            data = json.loads(body)
+            if "key" in data:
+                keys.put((data["bucket"], data["key"]))
+            return 202, {}, b""
+
+        events = Server(sink)
+        self.addCleanup(events.close)
+        self.start("store", [PROGRAMS / "teiten-s3", "--dir", self.folder / "bucket", "--listen", self.store])
+        port = free_port()
+        config = self.folder / "mosquitto.conf"
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmessage_size_limit 1114112\n")
+        self.start("mosquitto", [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", config])
+        self.start("bridge", [PROGRAMS / "teiten-bridge"], TEITEN_MQTT=f"127.0.0.1:{port}", K_SINK=f"http://{events.address}/")
+        settings = self.folder / "camera.toml"
+        settings.write_text(f'camera = "gate"\n[broker]\nhost = "127.0.0.1"\nport = {port}\n[source]\nkind = "pattern"\nrate = 5\n')
+        self.start("camera", [PROGRAMS / "teiten-agent", "--config", settings])
+        return keys
+
+    def test_s3_invokes_encode_and_then_playlist_and_footage_plays(self):
+        keys = self.batches()
+        encode, playlist = self.function("encode"), self.function("playlist")
+        segments = []
+        for number in range(BATCHES):
+            bucket, key = keys.get(timeout=WAIT_SECONDS_MAX)
+            made = [notification, event_bridge][number % 2](bucket, key)
+            kind, reply = encode.invoke(made)
+            self.assertEqual((kind, reply["type"]), ("response", "teiten.segment.stored"), reply)
+            segments.append(reply["data"]["key"])
+            # S3 tells of the segment, and of what playlist has no use for, too.
+            for other in (reply["data"]["key"], reply["data"]["key"].split("/")[0] + "/live.m3u8"):
+                self.assertEqual(playlist.invoke(notification("media", other)), ("response", None))
+        with urllib.request.urlopen(f"http://{self.store}/media/gate/live.m3u8") as answer:
+            listed = answer.read().decode()
+        for key in segments[-2:]:
+            self.assertIn(key.removeprefix("gate/"), listed)
+
+
+if __name__ == "__main__":
+    unittest.main()
