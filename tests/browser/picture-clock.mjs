@@ -45,3 +45,10 @@ export function readClock(width, height, luma) {
   const check = (cell(46) > threshold ? 2 : 0) + (cell(47) > threshold ? 1 : 0);
   return ones % 4 === check ? millis : null;
 }
+
+/** `readClock` as a text that a page can evaluate. */
+export const CLOCK_SOURCE = `(() => {
+  const CELLS_PER_ROW = ${CELLS_PER_ROW}, TIME_BITS = ${TIME_BITS}, CONTRAST_MIN = ${CONTRAST_MIN};
+  ${cellSize}; ${cellCorner};
+  return ${readClock};
+})()`;

@@ -4,8 +4,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { ARGS, noteErrors } from './browser.mjs';
 import { parseOptions, USAGE } from './options.mjs';
-import { cellCorner, cellSize, readClock } from './picture-clock.mjs';
+import { CLOCK_SOURCE } from './picture-clock.mjs';
 import { startProbe } from './probe.mjs';
 import { judge, table } from './verdict.mjs';
 
@@ -14,14 +15,6 @@ const PHONE = { width: 390, height: 844 };
 const LIVE_WITHIN_MS = 30_000;
 /** Playback may steer towards its delay for this long before it is measured. */
 const SETTLE_MS = 6_000;
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--autoplay-policy=no-user-gesture-required',
-];
 
 let options;
 try {
@@ -47,10 +40,7 @@ process.exit(faults.length === 0 ? 0 : 1);
 /** Does all of it; adds a sentence to `faults` for everything that is wrong. */
 async function watch(browser, options, faults) {
   const page = await browser.newPage({ viewport: DESKTOP });
-  page.on('pageerror', (error) => faults.push(`the page threw: ${error.message}`));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !mayBeMissing(message.location().url)) faults.push(`the page logged: ${message.text()} ${message.location().url}`);
-  });
+  noteErrors(page, faults);
 
   const openedAt = Date.now();
   await page.goto(options.url);
@@ -58,8 +48,7 @@ async function watch(browser, options, faults) {
   console.log(`${options.cameras} cameras live ${((Date.now() - openedAt) / 1000).toFixed(1)} s after opening the page.`);
   await page.waitForTimeout(SETTLE_MS);
 
-  const clockSource = `(() => { const CELLS_PER_ROW = 24, TIME_BITS = 44, CONTRAST_MIN = 64; ${cellSize}; ${cellCorner}; return ${readClock}; })()`;
-  await page.evaluate(`(${startProbe})(${clockSource})`);
+  await page.evaluate(`(${startProbe})(${CLOCK_SOURCE})`);
   await page.waitForTimeout(options.seconds * 1000);
   const measured = await page.evaluate(() => window.probe.read());
   const { cameras, ...clock } = await page.evaluate(() => ({
@@ -75,11 +64,6 @@ async function watch(browser, options, faults) {
 
   faults.push(...(await tryControls(page, options.screenshots)));
   if (options.out !== null) await writeFile(options.out, `${JSON.stringify({ ...clock, cameras: summaries, faults }, null, 2)}\n`);
-}
-
-/** What is not there yet, or not in every deployment, is an answer, which browsers log as an error. */
-function mayBeMissing(url) {
-  return /(cameras|teiten|archive)\.json$|\/poster\.jpg$|\/\d\d\.(m3u8|motion\.json|sprites\.(jpg|vtt))$/.test(url);
 }
 
 /** Waits until all expected cameras are on the wall and live. */

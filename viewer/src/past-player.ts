@@ -15,6 +15,7 @@ const RETRY_MS = 400;
 const END_TOLERANCE_MS = 40;
 /** A position this far into an entry is in it, whatever is rounded. */
 const INTO_ENTRY_MS = 1;
+const DURATION_BEYOND_NOW_S = 30 * 86_400;
 /** A picture that stands still for this long does so because nothing follows. */
 const STILL_MS = 250;
 /** How many segments' frame times are remembered. */
@@ -59,6 +60,8 @@ export class PastPlayer {
   readonly #bad = new Set<string>();
   readonly #frames = new Map<number, number[]>();
   #targetMs: number;
+  /** What was sought was not buffered then. */
+  #unmet = false;
   #playing = false;
   #rate = 1;
   #failures = 0;
@@ -115,6 +118,7 @@ export class PastPlayer {
   seek(atMs: number): void {
     this.#targetMs = Math.max(this.#baseMs, atMs);
     this.#movedAtMs = Date.now();
+    this.#unmet = !this.#isBuffered(this.#targetMs, 0);
     this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     const { startMs, endMs } = { startMs: atMs - BEHIND_MS, endMs: atMs + aheadMs(this.#rate) };
     for (const [key, abort] of this.#requests) {
@@ -157,6 +161,12 @@ export class PastPlayer {
       this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     }
     if (this.#playing && this.#video.paused) void this.#video.play().catch(() => {});
+    // Browsers take a place just before what is buffered for good enough, and show the frame after it: once the right one is there,
+    // they are told again.
+    if (this.#unmet && this.#isBuffered(this.#targetMs, 0)) {
+      this.#unmet = false;
+      if (!this.#playing && !this.#video.seeking) this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
+    }
     if (this.#video.currentTime !== this.#lookedAt || this.#video.seeking || !this.#playing) this.#movedAtMs = Date.now();
     this.#lookedAt = this.#video.currentTime;
     this.#request();
@@ -175,11 +185,7 @@ export class PastPlayer {
     const Source = mediaSourceClass();
     if (Source === null) throw new Error('this browser has no media sources');
     const source = new Source();
-    source.addEventListener('sourceopen', () => {
-      // What can be sought is what is shorter than the duration.
-      if (source.readyState === 'open') source.duration = (Date.now() - this.#baseMs) / 1000 + 10 * 86_400;
-      this.tick();
-    });
+    source.addEventListener('sourceopen', () => this.tick());
     const url = URL.createObjectURL(source);
     this.#video.src = url;
     return [source, url];
@@ -230,11 +236,11 @@ export class PastPlayer {
     return !this.#video.seeking && this.#holds(entry) && stillForMs > Math.max(STILL_MS, leftMs / this.#rate);
   }
 
-  #isBuffered(atMs: number): boolean {
+  #isBuffered(atMs: number, toleranceS = BUFFERED_TOLERANCE_S / 2): boolean {
     const at = (atMs - this.#baseMs) / 1000;
     const { buffered } = this.#video;
     for (let i = 0; i < buffered.length; i += 1) {
-      if (buffered.start(i) <= at + BUFFERED_TOLERANCE_S / 2 && at < buffered.end(i) + 0.001) return true;
+      if (buffered.start(i) <= at + toleranceS && at < buffered.end(i) + toleranceS) return true;
     }
     return false;
   }
@@ -355,6 +361,8 @@ export class PastPlayer {
   #prepared(init: ArrayBuffer): SourceBuffer {
     const mime = `video/mp4; codecs="${codecOf(new Uint8Array(init)) ?? 'avc1.4d4028'}"`;
     if (this.#buffer === null) {
+      // No time beyond the duration can be sought.
+      this.#source.duration = (Date.now() - this.#baseMs) / 1000 + DURATION_BEYOND_NOW_S;
       this.#buffer = this.#source.addSourceBuffer(mime);
       this.#buffer.timestampOffset = -this.#baseMs / 1000;
       this.#buffer.addEventListener('updateend', () => this.tick());

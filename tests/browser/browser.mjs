@@ -1,0 +1,24 @@
+// How Chromium is started, and what of a page's errors counts.
+
+export const ARGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--autoplay-policy=no-user-gesture-required',
+];
+
+/** Adds a sentence to `faults` for every error of the page. */
+export function noteErrors(page, faults) {
+  page.on('pageerror', (error) => faults.push(`the page threw: ${error.message}`));
+  page.on('console', (message) => {
+    const { url } = message.location();
+    if (message.type() === 'error' && !mayBeMissing(url)) faults.push(`the page logged: ${message.text()} ${url}`);
+  });
+}
+
+/** What is not there yet, or not in every deployment, is an answer, which browsers log as an error. */
+function mayBeMissing(url) {
+  return /(cameras|teiten|archive)\.json$|\/poster\.jpg$|\/\d\d\.(m3u8|motion\.json|sprites\.(jpg|vtt))$/.test(url);
+}

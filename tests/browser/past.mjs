@@ -1,0 +1,417 @@
+// Watches the past in Chromium, as people do: a link to a moment, playing on over a gap, frame by frame, by timeline, keys and touch.
+// The clock in the pictures says whether what is shown is what was asked for. Exits 1 when something was wrong.
+
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { chromium } from 'playwright-core';
+import { ARGS, noteErrors } from './browser.mjs';
+import { CLOCK_SOURCE } from './picture-clock.mjs';
+
+const USAGE = `usage: node past.mjs --url URL --camera NAME --other NAME --frame-ms N --from TIME --gap-from TIME --gap-to TIME --to TIME
+  --url URL        the viewer's page
+  --prefixed URL   the same page below another address, as behind a CDN's prefix
+  --camera NAME    a camera whose pictures have a clock; it has footage from --from to --gap-from and from --gap-to to --to
+  --other NAME     one more, which has footage from --from to --gap-from
+  --frame-ms N     how long its frames last
+  --screenshots DIR
+Times are as 2026-11-23T04:05:00Z. Chromium is /usr/bin/chromium, or what CHROMIUM names.`;
+
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844 };
+/** What is awaited comes much sooner, unless the machine is busy with other things. */
+const PATIENCE_MS = 30_000;
+/** A thumb hits what is this large. */
+const THUMB = 40;
+
+const options = readOptions();
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+const faults = [];
+const done = [];
+try {
+  await watch();
+} catch (error) {
+  faults.push(error.message);
+} finally {
+  await browser.close();
+}
+for (const name of done) console.log(`ok: ${name}`);
+for (const fault of faults) console.error(`FAILED: ${fault}`);
+console.log(faults.length === 0 ? 'The past played as it should.' : `${faults.length} things were wrong.`);
+process.exit(faults.length === 0 ? 0 : 1);
+
+async function watch() {
+  const context = await browser.newContext({ viewport: DESKTOP, timezoneId: 'Asia/Kolkata', permissions: ['clipboard-read', 'clipboard-write'] });
+  const page = await context.newPage();
+  noteErrors(page, faults);
+  const { gapFromMs, gapToMs, frameMs } = options;
+
+  await check('a link opens at its moment, and time is told in the viewer’s zone', async () => {
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await untilShown(page, 0, (shownMs) => shownMs >= gapFromMs - 6_000 - frameMs && shownMs < gapFromMs);
+    const { time, date } = await page.evaluate(() => ({ time: document.querySelector('#time').textContent, date: document.querySelector('#date').textContent }));
+    // Half an hour off the hour, so that whoever rounds to hours is found out.
+    expect(/GMT\+5:30|IST/.test(date), `the zone should be said: ${date}`);
+    const minutes = new Date((await watching(page)).positionMs + 5.5 * 3_600_000).toISOString().slice(11, 16);
+    expect(time.startsWith(minutes.slice(0, 2)), `${time} should be the local time ${minutes}`);
+    await picture(page, 'past-desktop');
+  });
+
+  await check('playing goes on over an hour’s border and a gap without a touch', async () => {
+    await until(page, 'playback is behind the gap', async () => (await watching(page)).positionMs >= gapToMs);
+    await untilShown(page, 0, (shownMs) => shownMs >= gapToMs - frameMs);
+    expect((await watching(page)).playing, 'it should be playing');
+  });
+
+  await check('speeds from ¼ to 16 are set by keys, and the picture keeps to the time that is told', async () => {
+    const rates = [];
+    for (let i = 0; i < 3; i += 1) await page.keyboard.press('ArrowDown');
+    for (let i = 0; i < 7; i += 1) {
+      rates.push(await page.evaluate(() => [window.teiten.watching().rate, document.querySelector('#past video').playbackRate]));
+      await page.keyboard.press('ArrowUp');
+    }
+    expect(JSON.stringify(rates) === JSON.stringify([0.25, 0.5, 1, 2, 4, 8, 16].map((rate) => [rate, rate])), `rates were ${JSON.stringify(rates)}`);
+    await go(page, options.fromMs);
+    await until(page, 'at 16× the footage before the gap is over', async () => (await watching(page)).positionMs >= gapToMs);
+    for (let i = 0; i < 4; i += 1) await page.keyboard.press('ArrowDown');
+  });
+
+  await check('frames are stepped one by one', async () => {
+    await go(page, gapFromMs - 5_000);
+    await untilShown(page, 0, (shownMs) => shownMs < gapFromMs);
+    if ((await watching(page)).playing) await page.keyboard.press(' ');
+    await until(page, 'it is paused', async () => !(await watching(page)).playing);
+    await settled(page);
+    const shown = [await shownMs(page, 0)];
+    for (const key of ['.', '.', ',', ',', ',']) {
+      const before = shown[shown.length - 1];
+      await page.keyboard.press(key);
+      shown.push(await untilShown(page, 0, (ms) => ms !== before));
+    }
+    const steps = shown.slice(1).map((ms, index) => Math.round((ms - shown[index]) / frameMs));
+    expect(steps.join() === '1,1,-1,-1,-1', `steps were ${steps}`);
+  });
+
+  await check('the timeline zooms by wheel and keys from a day to a minute', async () => {
+    const length = async () => Math.round((({ startMs, endMs }) => (endMs - startMs) / 1000)((await watching(page)).view));
+    await page.keyboard.press('0');
+    expect((await length()) === 86_400, `a day should be seen, not ${await length()} s`);
+    const strip = await page.locator('.strip').boundingBox();
+    await page.mouse.move(strip.x + strip.width / 2, strip.y + strip.height / 2);
+    await page.mouse.wheel(0, -400);
+    await until(page, 'the wheel zooms', async () => (await length()) < 60_000);
+    for (let i = 0; i < 14; i += 1) await page.keyboard.press('+');
+    expect((await length()) === 60, `a minute should be seen, not ${await length()} s`);
+    await page.keyboard.press('-');
+    await page.keyboard.press('-');
+    await page.keyboard.press('-');
+    await picture(page, 'past-zoomed');
+  });
+
+  await check('a drag on the timeline leads to the moment under the pointer', async () => {
+    await page.evaluate(() => document.activeElement?.blur());
+    const { view } = await watching(page);
+    const strip = await page.locator('.strip').boundingBox();
+    const toMs = gapFromMs - 3_000;
+    const x = (ms) => strip.x + ((ms - view.startMs) / (view.endMs - view.startMs)) * strip.width;
+    expect(x(toMs) > strip.x && x(toMs) < strip.x + strip.width, 'the view should have followed the playhead');
+    await page.mouse.move(x(gapFromMs - 9_000), strip.y + strip.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(x(gapFromMs - 6_000), strip.y + strip.height / 2, { steps: 4 });
+    await page.mouse.move(x(toMs), strip.y + strip.height / 2, { steps: 4 });
+    expect(await page.locator('.peek').isVisible(), 'what is under the pointer should be told');
+    await page.mouse.up();
+    const pixelMs = (view.endMs - view.startMs) / strip.width;
+    await until(page, 'the playhead is where the pointer was', async () => Math.abs((await watching(page)).positionMs - toMs) <= 2 * pixelMs + 1);
+    await untilShown(page, 0, (ms) => Math.abs(ms - toMs) <= frameMs + 2 * pixelMs);
+  });
+
+  await check('a gap is told as one, and where footage goes on', async () => {
+    await go(page, gapFromMs + 2_000);
+    await until(page, 'the gap is told', async () => (await page.locator('#past .veil-title').textContent()) === 'No footage at this time');
+    await picture(page, 'past-gap');
+    await page.keyboard.press(' ');
+    await until(page, 'playing leads out of it', async () => (await watching(page)).positionMs >= gapToMs);
+    await page.keyboard.press(' ');
+  });
+
+  await check('a range is selected by keys, moved by its handle, and dropped by Esc', async () => {
+    await go(page, gapFromMs - 15_000);
+    await page.keyboard.press('i');
+    await go(page, gapFromMs - 5_000);
+    await page.keyboard.press('o');
+    let { selection, view } = await watching(page);
+    expect(selection?.startMs === gapFromMs - 15_000 && selection.endMs === gapFromMs - 5_000, `selected was ${JSON.stringify(selection)}`);
+    const strip = await page.locator('.strip').boundingBox();
+    const x = (ms) => strip.x + ((ms - view.startMs) / (view.endMs - view.startMs)) * strip.width;
+    await page.mouse.move(x(selection.endMs) + 4, strip.y + strip.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(x(selection.endMs - 3_000) + 4, strip.y + strip.height / 2, { steps: 3 });
+    await page.mouse.up();
+    ({ selection, view } = await watching(page));
+    expect(selection.endMs < gapFromMs - 5_000 && selection.startMs === gapFromMs - 15_000, `the handle should have moved the end: ${JSON.stringify(selection)}`);
+    await picture(page, 'past-selected');
+    await page.keyboard.press('Escape');
+    expect((await watching(page)).selection === null, 'Esc should drop the selection');
+  });
+
+  await check('a picture is saved as it was captured', async () => {
+    await settled(page);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('s')]);
+    expect(download.suggestedFilename().startsWith(`${options.camera}_`) && download.suggestedFilename().endsWith('.jpg'), `it is named ${download.suggestedFilename()}`);
+    const bytes = await readFile(await download.path());
+    const size = await page.evaluate(() => (({ videoWidth, videoHeight }) => [videoWidth, videoHeight])(document.querySelector('#past video')));
+    expect(bytes[0] === 0xff && bytes[1] === 0xd8, 'it should be a JPEG');
+    expect(JSON.stringify(jpegSize(bytes)) === JSON.stringify(size), `it is ${jpegSize(bytes)} large, not ${size}`);
+  });
+
+  await check('a copied link leads somebody else to the same moment', async () => {
+    await page.keyboard.press('c');
+    await until(page, 'the link is copied', async () => (await page.locator('#said').textContent()).includes('copied'));
+    const link = await page.evaluate(() => navigator.clipboard.readText());
+    const { positionMs } = await watching(page);
+    const other = await context.newPage();
+    noteErrors(other, faults);
+    await other.goto(link);
+    const first = await until(other, 'it is shown', async () => (await watching(other))?.states[0] === 'ready' && (await watching(other)).positionMs);
+    expect(first >= positionMs - 1, `it opened at ${first - positionMs} ms from there`);
+    await other.close();
+  });
+
+  await check('several cameras show one moment, and keep in step', async () => {
+    await page.evaluate((hash) => (location.hash = hash), addressOf('', [options.camera, options.other], gapFromMs - 12_000));
+    await until(page, 'both are there', async () => (await watching(page)).states.join() === 'ready,ready');
+    if (!(await watching(page)).playing) await page.keyboard.press(' ');
+    const startMs = (await watching(page)).positionMs;
+    await until(page, 'both play', async () => (await watching(page)).positionMs > startMs + 3_000);
+    await until(page, 'they are in step', async () => {
+      const [one, other] = await Promise.all([shownMs(page, 0), shownMs(page, 1)]);
+      return one !== null && other !== null && Math.abs(one - other) <= 2 * frameMs;
+    });
+    await picture(page, 'step-desktop');
+    await until(page, 'one goes on where the other has a gap', async () => {
+      const { states, positionMs } = await watching(page);
+      return positionMs >= gapToMs && states[0] === 'ready' && states[1] !== 'ready';
+    });
+    await page.locator('#past .screen').first().click();
+    await until(page, 'a touch leads to one camera', async () => (await watching(page)).cameras.join() === options.camera);
+  });
+
+  await check('live is a key away, and the way back leads to the wall', async () => {
+    await page.keyboard.press('g');
+    await until(page, 'it is live', async () => (await watching(page)).live);
+    await until(page, 'the picture is live', async () => (await page.locator('.enlarged').getAttribute('data-state')) === 'live');
+    await picture(page, 'camera-live');
+    await page.keyboard.press('ArrowLeft');
+    await until(page, 'ten seconds back is the past', async () => !(await watching(page)).live);
+    await until(page, 'it is there', async () => (await watching(page)).states[0] === 'ready');
+    await page.keyboard.press('Escape');
+    await until(page, 'the wall is shown', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall');
+  });
+
+  await check('everything has a name for those who listen, and the timeline tells its time', async () => {
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await until(page, 'it is shown', async () => (await watching(page))?.states[0] === 'ready');
+    const nameless = await page.evaluate(() =>
+      [...document.querySelectorAll('button, select, input, [role=slider]')]
+        .filter((one) => one.offsetParent !== null && (one.getAttribute('aria-label') ?? one.textContent.trim()) === '')
+        .map((one) => one.outerHTML.slice(0, 80)),
+    );
+    expect(nameless.length === 0, `these have no name: ${nameless}`);
+    const spoken = await page.locator('[role=slider]').getAttribute('aria-valuetext');
+    expect(/\d\d:\d\d:\d\d/.test(spoken), `the timeline says ${spoken}`);
+    await page.keyboard.press('?');
+    expect(await page.locator('#help').isVisible(), '? should show the keys');
+    await page.keyboard.press('Escape');
+  });
+
+  if (options.prefixed !== null) {
+    await check('it works below another address', async () => {
+      await page.goto(addressOf(options.prefixed, [options.camera], gapFromMs - 6_000));
+      await untilShown(page, 0, (ms) => ms >= gapFromMs - 6_000 - frameMs && ms < gapFromMs);
+    });
+  }
+  await context.close();
+  await onPhone();
+}
+
+async function onPhone() {
+  const { gapFromMs, frameMs } = options;
+  const context = await browser.newContext({ viewport: PHONE, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+  const page = await context.newPage();
+  noteErrors(page, faults);
+  await check('on a phone everything fits, is large enough for a thumb, and follows touches', async () => {
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 8_000));
+    await untilShown(page, 0, (ms) => ms < gapFromMs);
+    await page.locator('#play').tap();
+    await until(page, 'it is paused', async () => !(await watching(page)).playing);
+    const { wide, small } = await page.evaluate((thumb) => ({
+      wide: document.documentElement.scrollWidth - innerWidth,
+      small: [...document.querySelectorAll('.transport button, .tools button, nav button')]
+        .filter((one) => one.offsetParent !== null && Math.min(one.offsetWidth, one.offsetHeight) < thumb)
+        .map((one) => one.getAttribute('aria-label')),
+    }), THUMB);
+    expect(wide <= 0, `the page is ${wide} pixels too wide`);
+    expect(small.length === 0, `too small for a thumb: ${small}`);
+    await picture(page, 'past-phone');
+    const before = (await watching(page)).view;
+    await pinch(page, 3);
+    const { view } = await watching(page);
+    expect(view.endMs - view.startMs < (before.endMs - before.startMs) / 2, 'fingers that part should look closer');
+    await page.locator('[data-action=live]').tap();
+    await until(page, 'it is live', async () => (await watching(page)).live);
+    await page.locator('#select').tap();
+    expect((await watching(page)).selection !== null, 'a touch should select a range');
+    await picture(page, 'selected-phone');
+  });
+  await context.close();
+}
+
+/** Two fingers on the timeline that part by `factor`. */
+async function pinch(page, factor) {
+  await page.evaluate((factor) => {
+    const strip = document.querySelector('.strip');
+    const { left, top, width, height } = strip.getBoundingClientRect();
+    const send = (type, pointerId, share) =>
+      strip.dispatchEvent(new PointerEvent(type, { pointerId, pointerType: 'touch', bubbles: true, clientX: left + share * width, clientY: top + height * 0.7, isPrimary: pointerId === 11 }));
+    send('pointerdown', 11, 0.5 - 0.1);
+    send('pointerdown', 12, 0.5 + 0.1);
+    for (let step = 1; step <= 5; step += 1) {
+      const apart = 0.1 * (1 + ((factor - 1) * step) / 5);
+      send('pointermove', 11, 0.5 - apart);
+      send('pointermove', 12, 0.5 + apart);
+    }
+    send('pointerup', 11, 0.2);
+    send('pointerup', 12, 0.8);
+  }, factor);
+}
+
+/** Runs a check; what it finds wrong is told with its name, and the next one begins anyway. */
+async function check(name, run) {
+  try {
+    await run();
+    done.push(name);
+  } catch (error) {
+    faults.push(`${name}: ${error.message}`);
+  }
+}
+
+function expect(holds, words) {
+  if (!holds) throw new Error(words);
+}
+
+/** Awaits a condition, and answers its value. */
+async function until(page, words, holds) {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const value = await holds();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`${typeof words === 'function' ? words() : words}: not within ${PATIENCE_MS / 1000} s; ${JSON.stringify(await watching(page))}`);
+    await page.waitForTimeout(40);
+  }
+}
+
+function watching(page) {
+  return page.evaluate(() => window.teiten?.watching() ?? null);
+}
+
+/** The time in the picture of tile number `index`; null when it cannot be read. */
+function shownMs(page, index) {
+  return page.evaluate(`(() => {
+    const video = document.querySelectorAll('#past video')[${index}];
+    if (!video || video.videoWidth === 0) return null;
+    const { videoWidth: width, videoHeight: height } = video;
+    const canvas = document.createElement('canvas');
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    context.drawImage(video, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    const luma = (x, y) => { const at = (y * width + x) * 4; return 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]; };
+    return ${CLOCK_SOURCE}(width, height, luma);
+  })()`);
+}
+
+/** Awaits a picture whose time fits, which must also be the time that the page tells; answers it. */
+async function untilShown(page, index, fits) {
+  let seen = null;
+  return until(page, () => `a picture of the right time is shown, the last one was of ${seen}`, async () => {
+    const before = (await watching(page))?.positionMs ?? 0;
+    seen = await shownMs(page, index);
+    const after = (await watching(page))?.positionMs ?? 0;
+    if (seen === null || !fits(seen)) return false;
+    // A frame is on show for its time; while it was read, playback went on, and drawing takes its time too.
+    return seen >= before - 3 * options.frameMs && seen <= after + options.frameMs && seen;
+  });
+}
+
+/** Awaits that what is shown rests. */
+async function settled(page) {
+  let before = null;
+  await until(page, 'the picture rests', async () => {
+    const now = await shownMs(page, 0);
+    const rests = now !== null && now === before;
+    before = now;
+    return rests;
+  });
+}
+
+/** To a moment, by the address, as a bookmark does. */
+async function go(page, atMs) {
+  await page.evaluate((hash) => (location.hash = hash), addressOf('', [options.camera], atMs));
+  await until(page, 'it is there', async () => Math.abs((await watching(page)).positionMs - atMs) < 20_000);
+}
+
+async function picture(page, name) {
+  if (options.screenshots === null) return;
+  await mkdir(options.screenshots, { recursive: true });
+  await page.screenshot({ path: join(options.screenshots, `${name}.png`) });
+}
+
+function addressOf(url, cameras, atMs) {
+  return `${url}#${cameras.join('+')}/${new Date(atMs).toISOString()}`;
+}
+
+/** The size in a JPEG's start of frame. */
+function jpegSize(bytes) {
+  for (let at = 2; at + 9 < bytes.length; at += 2 + bytes.readUInt16BE(at + 2)) {
+    const marker = bytes[at + 1];
+    if (marker >= 0xc0 && marker <= 0xc3) return [bytes.readUInt16BE(at + 7), bytes.readUInt16BE(at + 5)];
+  }
+  return null;
+}
+
+function readOptions() {
+  try {
+    const string = { type: 'string' };
+    const { values } = parseArgs({
+      options: { url: string, prefixed: string, camera: string, other: string, 'frame-ms': string, from: string, 'gap-from': string, 'gap-to': string, to: string, screenshots: string },
+    });
+    const needed = (name) => {
+      if (values[name] === undefined) throw new Error(`--${name} is missing`);
+      return values[name];
+    };
+    const time = (name) => {
+      const ms = Date.parse(needed(name));
+      if (!Number.isFinite(ms)) throw new Error(`--${name} takes a time as 2026-11-23T04:05:00Z, not ${JSON.stringify(values[name])}`);
+      return ms;
+    };
+    const frameMs = Number(needed('frame-ms'));
+    if (!(frameMs > 0)) throw new Error(`--frame-ms takes a number above 0, not ${JSON.stringify(values['frame-ms'])}`);
+    return {
+      url: new URL(needed('url')).href,
+      prefixed: values.prefixed === undefined ? null : new URL(values.prefixed).href,
+      camera: needed('camera'),
+      other: needed('other'),
+      frameMs,
+      fromMs: time('from'),
+      gapFromMs: time('gap-from'),
+      gapToMs: time('gap-to'),
+      toMs: time('to'),
+      screenshots: values.screenshots ?? null,
+    };
+  } catch (error) {
+    console.error(`${error.message}\n${USAGE}`);
+    return process.exit(2);
+  }
+}
