@@ -193,8 +193,13 @@ impl S3Config {
         Ok(Self { endpoint: endpoint.map(str::to_owned), client })
     }
 
-    /// The shared client.
-    pub(crate) fn client(&self) -> &aws_sdk_s3::Client {
+    /// The store's URL; `None` for AWS's own.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
+    /// The shared client, for what is done to buckets and not in them.
+    pub fn client(&self) -> &aws_sdk_s3::Client {
         &self.client
     }
 }

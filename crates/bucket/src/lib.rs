@@ -7,6 +7,7 @@ pub mod conformance;
 mod config;
 mod memory;
 mod s3;
+mod signer;
 
 use std::{fmt, sync::Arc};
 
@@ -16,6 +17,7 @@ use bytes::Bytes;
 pub use config::{Credentials, S3Args, S3Config, S3ConfigError};
 pub use memory::MemoryBucket;
 pub use s3::S3Bucket;
+pub use signer::{Access, SignArgs, SignError, Signer, Validity, ValidityError};
 
 /// An entity tag, compared byte for byte, without the quotes.
 #[derive(Clone, PartialEq, Eq, Hash)]

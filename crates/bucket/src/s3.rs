@@ -3,7 +3,9 @@
 //! What differs between stores, and what is done about it:
 //! - `If-Match` is sent without quotes. All stores take that form; Ceph's gateway takes no other.
 //! - A lost race is 412 (precondition failed) or, on AWS, 409 (two conditional writes met). If-Match on an
-//!   absent object is 412 or 404.
+//!   absent object is 412 or 404. Ceph's gateway has a third answer for some lost races: 500 with the code
+//!   `UnknownError`, its word for an internal ECANCELED. Nothing was written then. It could be another failure of
+//!   the gateway, but whoever is refused reads again, and so finds what there is in any case.
 //! - A conditional put is tried once. If the answer to a first attempt were lost, a second one would meet
 //!   the object that the first one wrote and report `Refused` for a put that has happened.
 
@@ -113,7 +115,8 @@ impl<'a> Answer<'a> {
 
     /// Whether a conditional put was told that its condition does not hold.
     fn is_refusal(&self) -> bool {
-        matches!(self.status, 409 | 412) || self.is_absent_object()
+        let cancelled = self.status == 500 && self.code == "UnknownError";
+        matches!(self.status, 409 | 412) || cancelled || self.is_absent_object()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who may do what: whoever signs with the credentials may do everything, anyone may read the objects of the
-//! media bucket (but not list them), as behind a CDN.
+//! Who may do what: whoever signs with the credentials may do everything; anyone may read the objects of the
+//! media bucket (but not list them), as behind a CDN, unless the server is private.
 
 use s3s::{
     S3Result,
@@ -14,7 +14,10 @@ use crate::MEDIA_BUCKET;
 const PUBLIC_OPERATIONS: [&str; 2] = ["GetObject", "HeadObject"];
 
 #[derive(Debug)]
-pub(crate) struct Access;
+pub(crate) struct Access {
+    /// Whether anyone may read media.
+    pub(crate) media_is_public: bool,
+}
 
 #[async_trait::async_trait]
 impl S3Access for Access {
@@ -22,7 +25,8 @@ impl S3Access for Access {
         if context.credentials().is_some() {
             return Ok(());
         }
-        let is_public = PUBLIC_OPERATIONS.contains(&context.s3_op().name())
+        let is_public = self.media_is_public
+            && PUBLIC_OPERATIONS.contains(&context.s3_op().name())
             && matches!(context.s3_path(), S3Path::Object { bucket, .. } if &**bucket == MEDIA_BUCKET);
         if !is_public {
             return Err(s3_error!(AccessDenied, "Signature is required"));

@@ -7,7 +7,7 @@ use clap::Parser;
 use teiten_s3::{Credentials, MEDIA_BUCKET, Server, Store};
 use tokio::net::TcpListener;
 
-/// Serves the buckets `frames` (private) and `media` (readable by anyone) from a folder.
+/// Serves the buckets `frames` (private) and `media` (readable by anyone, unless `--private`) from a folder.
 #[derive(Debug, Parser)]
 struct Args {
     /// Folder to keep objects in; created if need be.
@@ -21,6 +21,10 @@ struct Args {
     /// Address to serve the objects of `media` on, at the root of the origin.
     #[arg(long, value_name = "ADDRESS")]
     public: Option<String>,
+
+    /// Refuse whoever does not sign, for `media` too.
+    #[arg(long, conflicts_with = "public")]
+    private: bool,
 
     /// Access key that clients sign with.
     #[arg(long, env = "AWS_ACCESS_KEY_ID", value_name = "KEY", default_value = "teiten")]
@@ -44,7 +48,8 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     let store = Store::open(&args.dir).context("cannot open the store")?;
     let credentials = Credentials { access_key: args.access_key, secret_key: args.secret_key };
-    let server = Server::new(store, credentials);
+    let server =
+        if args.private { Server::private(store, credentials) } else { Server::new(store, credentials) };
     let shutdown = teiten_telemetry::shutdown_on_signal()?;
 
     let listener = listen(&args.listen).await?;

@@ -54,11 +54,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for clients who sign with `credentials`.
+    /// A server for clients who sign with `credentials`, and anyone who reads objects of `media`.
     pub fn new(store: Store, credentials: Credentials) -> Self {
+        Self::with_access(store, credentials, Access { media_is_public: true })
+    }
+
+    /// A server for clients who sign with `credentials` (in a header or, as links do, in the query), and nobody else.
+    pub fn private(store: Store, credentials: Credentials) -> Self {
+        Self::with_access(store, credentials, Access { media_is_public: false })
+    }
+
+    fn with_access(store: Store, credentials: Credentials, access: Access) -> Self {
         let mut builder = S3ServiceBuilder::new(Protocol::new(store));
         builder.set_auth(SimpleAuth::from_single(credentials.access_key, credentials.secret_key));
-        builder.set_access(Access);
+        builder.set_access(access);
         Self { service: builder.build() }
     }
 

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put, SignError, Signer};
 use teiten_footage::{CameraId, Event, SegmentKey, Timestamp, Window, key};
 use teiten_host::{Failure, Function};
 use tracing::{debug, info, warn};
@@ -45,6 +45,7 @@ pub struct Playlist {
     media: Arc<dyn Bucket>,
     clock: Box<Clock>,
     settings: Settings,
+    signer: Option<Signer>,
     cameras: Mutex<HashMap<CameraId, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
@@ -65,6 +66,9 @@ pub(crate) enum ShellError {
     /// The store failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    /// The links in it could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// Others wrote all the time.
     #[error("{key}: others wrote it each time, {COLLISIONS_MAX} times")]
     Contended { key: String },
@@ -77,7 +81,9 @@ impl From<ShellError> for Failure {
     fn from(error: ShellError) -> Self {
         match error {
             // Even a store that refuses is no fault of the event: someone mends its set-up, and it comes again.
-            ShellError::Bucket(_) | ShellError::Contended { .. } => Self::Transient(error.into()),
+            ShellError::Bucket(_) | ShellError::Sign(_) | ShellError::Contended { .. } => {
+                Self::Transient(error.into())
+            }
             ShellError::Foreign { .. } => Self::Permanent(error.into()),
         }
     }
@@ -95,7 +101,13 @@ impl Playlist {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { media, clock: Box::new(clock), settings, cameras: Mutex::default() }
+        Self { media, clock: Box::new(clock), settings, signer: None, cameras: Mutex::default() }
+    }
+
+    /// The same with links to footage that `signer` signs, where not anybody may read it.
+    pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
+        self.signer = signer;
+        self
     }
 
     fn memory(&self, camera: &CameraId) -> Arc<tokio::sync::Mutex<Memory>> {
@@ -152,7 +164,7 @@ impl Playlist {
         };
         let condition =
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
-        let text = Bytes::from(next.to_string());
+        let text = Bytes::from(self.text(&next).await?);
         match self.media.put(&key::live_playlist_key(camera), text, HEADERS, condition).await? {
             Put::Refused => Ok(false),
             Put::Stored(_) => {
@@ -161,6 +173,21 @@ impl Playlist {
                 Ok(true)
             }
         }
+    }
+
+    /// What players read. A link follows from what it leads to and its window, so that one that was listed before stays
+    /// as it is.
+    async fn text(&self, playlist: &LivePlaylist) -> Result<String, SignError> {
+        let Some(signer) = &self.signer else { return Ok(playlist.to_string()) };
+        let mut queries = HashMap::new();
+        for (relative, time) in playlist.objects() {
+            if !queries.contains_key(&relative) {
+                let key = format!("{}/{relative}", playlist.camera());
+                let query = signer.query(&key, time).await?;
+                queries.insert(relative, query);
+            }
+        }
+        Ok(playlist.signed(|relative| queries.get(relative).map(String::as_str)))
     }
 
     async fn read(&self, camera: &CameraId) -> Result<Option<(LivePlaylist, ETag)>, ShellError> {

@@ -149,10 +149,37 @@ pub(crate) fn windows_in(duration: Duration, length: WindowLength) -> usize {
     duration.as_millis().div_ceil(u128::from(length.millis())) as usize
 }
 
-/// The playlist's text. All tags that could be left out where they say nothing stay in, so that every version
-/// has the same form.
+/// The playlist's text where anybody may read what it names.
 impl fmt::Display for LivePlaylist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, &|_relative| None)
+    }
+}
+
+impl LivePlaylist {
+    /// The playlist's text with signed links: `query` gives what follows the `?` behind each name.
+    pub(crate) fn signed<'a>(&self, query: impl Fn(&str) -> Option<&'a str>) -> String {
+        let mut text = String::new();
+        self.write(&mut text, &query).expect("a String takes everything");
+        text
+    }
+
+    /// All objects that the text names, relative to the playlist, with the start of the first window that each is
+    /// named for.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (String, Timestamp)> {
+        let maps =
+            self.entries().enumerate().filter(|(index, (_, entry))| *index == 0 || entry.discontinuity);
+        let inits = maps.map(|(_, (window, entry))| (init_uri(entry), window.start()));
+        let segments = self.entries().filter(|(_, entry)| entry.content != Content::Gap);
+        inits.chain(segments.map(|(window, entry)| (uri(&self.camera, window, entry), window.start())))
+    }
+
+    /// All tags that could be left out where they say nothing stay in, so that every version has the same form.
+    fn write<'a>(&self, f: &mut dyn fmt::Write, query: &dyn Fn(&str) -> Option<&'a str>) -> fmt::Result {
+        let link = |relative: String| match query(&relative) {
+            Some(query) => format!("{relative}?{query}"),
+            None => relative,
+        };
         let length = self.first.length();
         writeln!(f, "#EXTM3U")?;
         // 8 is the first version with EXT-X-GAP (§8).
@@ -166,14 +193,14 @@ impl fmt::Display for LivePlaylist {
                 writeln!(f, "#EXT-X-DISCONTINUITY")?;
             }
             if index == 0 || entry.discontinuity {
-                writeln!(f, "#EXT-X-MAP:URI=\"init-{}.mp4\"", entry.init)?;
+                writeln!(f, "#EXT-X-MAP:URI=\"{}\"", link(init_uri(entry)))?;
             }
             writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", date(window.start()))?;
             if entry.content == Content::Gap {
                 writeln!(f, "#EXT-X-GAP")?;
             }
             writeln!(f, "#EXTINF:{}.{:03},", length.millis() / 1000, length.millis() % 1000)?;
-            writeln!(f, "{}", uri(&self.camera, window, entry))?;
+            writeln!(f, "{}", link(uri(&self.camera, window, entry)))?;
         }
         Ok(())
     }
@@ -183,6 +210,11 @@ impl fmt::Display for LivePlaylist {
 pub(crate) fn date(time: Timestamp) -> String {
     let micros = time.to_string();
     format!("{}Z", &micros[..micros.len() - "000Z".len()])
+}
+
+/// What EXT-X-MAP names, relative to the playlist.
+fn init_uri(entry: &Entry) -> String {
+    format!("init-{}.mp4", entry.init)
 }
 
 /// What stands on an entry's URI line, relative to the playlist.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Parser;
-use teiten_bucket::{S3Args, S3Bucket};
+use teiten_bucket::{S3Args, S3Bucket, SignArgs};
 use teiten_playlist::{Playlist, Settings};
 
 /// Keeps the live playlist of every camera, moved by `teiten.segment.stored` and `teiten.window.missed` events.
@@ -24,6 +24,9 @@ struct Args {
     live_window_seconds: u64,
 
     #[command(flatten)]
+    sign: SignArgs,
+
+    #[command(flatten)]
     s3: S3Args,
 }
 
@@ -33,5 +36,6 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let media = S3Bucket::new(&args.s3.config()?, &args.s3.media_bucket);
     let settings = Settings { live_window: Duration::from_secs(args.live_window_seconds) };
-    teiten_host::run(Playlist::new(Arc::new(media), settings)).await
+    let signer = args.sign.signer(&args.s3)?;
+    teiten_host::run(Playlist::new(Arc::new(media), settings).signed_by(signer)).await
 }

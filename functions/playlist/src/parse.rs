@@ -2,7 +2,8 @@
 //!
 //! Only our own playlists are read, and what is read is checked against the windows that it must follow from;
 //! a file that says otherwise was changed by someone else, and to go on from it would break the promises of
-//! rfc8216bis §6.2 to players. Tags that are not ours are passed over.
+//! rfc8216bis §6.2 to players. Tags that are not ours are passed over, and so are the queries of signed links: a link is
+//! made anew with each version.
 
 use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, WindowLength, key};
 
@@ -100,7 +101,8 @@ impl Parser<'_> {
             }
             Content::Gap
         } else {
-            let segment = SegmentKey::from_relative(self.camera, uri).map_err(|error| error.to_string())?;
+            let segment = SegmentKey::from_relative(self.camera, without_query(uri))
+                .map_err(|error| error.to_string())?;
             if segment.window != window || segment.init != init {
                 return Err(format!("{uri:?} is no segment of window {window} with init section {init}"));
             }
@@ -146,6 +148,10 @@ impl Parser<'_> {
     }
 }
 
+fn without_query(uri: &str) -> &str {
+    uri.split_once('?').map_or(uri, |(path, _)| path)
+}
+
 fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is no number"))
 }
@@ -153,7 +159,8 @@ fn number(text: &str) -> Result<u64, String> {
 fn init(attributes: &str) -> Result<ContentHash, String> {
     attributes
         .strip_prefix("URI=\"init-")
-        .and_then(|rest| rest.strip_suffix(".mp4\""))
+        .and_then(|rest| rest.strip_suffix('"'))
+        .and_then(|rest| without_query(rest).strip_suffix(".mp4"))
         .and_then(|hash| hash.parse().ok())
         .ok_or_else(|| format!("{attributes:?} names no init section"))
 }
@@ -228,6 +235,45 @@ mod tests {
             playlist.drop_front(1);
             assert_eq!(LivePlaylist::parse(&camera(), &playlist.to_string()), Ok(playlist.clone()));
         }
+    }
+
+    #[test]
+    fn signed_links_stand_behind_every_object_and_are_read_back() {
+        let signed = golden()
+            .signed(|relative| if relative.ends_with(".mp4") { Some("a=1&b=%2F") } else { Some("c=2") });
+        for line in [
+            "#EXT-X-MAP:URI=\"init-e3b0c44298fc1c14.mp4?a=1&b=%2F\"",
+            "2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s?c=2",
+            "#EXT-X-MAP:URI=\"init-ba7816bf8f01cfea.mp4?a=1&b=%2F\"",
+            "2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14.m4s?c=2",
+        ] {
+            assert!(signed.lines().any(|one| one == line), "{line}\n{signed}");
+        }
+        assert_eq!(LivePlaylist::parse(&camera(), &signed), Ok(golden()));
+    }
+
+    #[test]
+    fn every_object_is_named_for_the_first_window_that_needs_it() {
+        let window = |text: &str| text.parse::<Window>().unwrap().start();
+        let (first, last) = (window("20261123T035958.500Z-1500"), window("20261123T040001.500Z-1500"));
+        let objects: Vec<_> = golden().objects().collect();
+        assert_eq!(
+            objects,
+            [
+                ("init-e3b0c44298fc1c14.mp4".to_owned(), first),
+                ("init-ba7816bf8f01cfea.mp4".to_owned(), last),
+                (
+                    "2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s"
+                        .to_owned(),
+                    first
+                ),
+                (
+                    "2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14.m4s"
+                        .to_owned(),
+                    last
+                ),
+            ]
+        );
     }
 
     #[test]

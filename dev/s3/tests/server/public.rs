@@ -1,12 +1,15 @@
 //! What those may do who do not sign, on the S3 port and behind the public door.
 
+use std::time::Duration;
+
 use reqwest::{Client, Method};
+use teiten_bucket::{Bucket as _, Signer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::support::{Running, header, put};
+use crate::support::{Running, SECRET_KEY, config, header, put};
 
 async fn status(method: Method, url: String) -> u16 {
     Client::new().request(method, url).send().await.unwrap().status().as_u16()
@@ -40,6 +43,39 @@ async fn anyone_may_read_objects_of_media_and_nothing_else() {
     }
     let body = reqwest::get(server.url("/media/porch/live.m3u8")).await.unwrap().text().await.unwrap();
     assert_eq!(body, "public");
+}
+
+#[tokio::test]
+async fn a_private_server_gives_nothing_to_those_who_do_not_sign() {
+    let server = Running::start_private().await;
+    let media = server.bucket("media");
+    put(&media, "porch/live.m3u8", b"private").await;
+    assert_eq!(media.get("porch/live.m3u8").await.unwrap().unwrap().bytes, "private");
+    for path in ["/media/porch/live.m3u8", "/media/porch/absent", "/media?list-type=2", "/media/", "/"] {
+        assert_eq!(status(Method::GET, server.url(path)).await, 403, "{path}");
+    }
+    assert_eq!(status(Method::HEAD, server.url("/media/porch/live.m3u8")).await, 403);
+    assert_eq!(status(Method::GET, server.public_url("/porch/live.m3u8")).await, 403);
+}
+
+#[tokio::test]
+async fn a_link_opens_its_object_until_it_expires() {
+    let server = Running::start_private().await;
+    put(&server.bucket("media"), "porch/live.m3u8", b"private").await;
+    let valid = "1h".parse().unwrap();
+    let signer = Signer::new(&config(server.s3, SECRET_KEY), "media", valid);
+    let link = async |now| signer.url("porch/live.m3u8", now, valid).await.unwrap();
+    let now = teiten_telemetry::now();
+    let response = reqwest::get(link(now).await).await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "private");
+    let expired = link(now - Duration::from_secs(3601)).await;
+    let other_key = Signer::new(&config(server.s3, "other"), "media", valid);
+    let forged = other_key.url("porch/live.m3u8", now, valid).await.unwrap();
+    let elsewhere = link(now).await.replace("porch/live", "gate/live");
+    let longer = link(now).await.replace("Expires=3600", "Expires=3601");
+    for refused in [expired, forged, elsewhere, longer] {
+        assert_eq!(status(Method::GET, refused.clone()).await, 403, "{refused}");
+    }
 }
 
 #[tokio::test]

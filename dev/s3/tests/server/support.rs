@@ -35,10 +35,19 @@ impl Running {
     }
 
     pub(crate) async fn start_in(folder: tempfile::TempDir) -> Self {
+        Self::start_as(Server::new, folder).await
+    }
+
+    /// One that nobody may read without a signature.
+    pub(crate) async fn start_private() -> Self {
+        Self::start_as(Server::private, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_as(make: fn(Store, Credentials) -> Server, folder: tempfile::TempDir) -> Self {
         let store = Store::open(folder.path()).unwrap();
         let credentials =
             Credentials { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned() };
-        let server = Server::new(store, credentials);
+        let server = make(store, credentials);
         let shutdown = CancellationToken::new();
         let s3 = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,13 +104,16 @@ pub(crate) fn bucket(server: SocketAddr, name: &str) -> S3Bucket {
 }
 
 pub(crate) fn bucket_of(server: SocketAddr, name: &str, secret_key: &str) -> S3Bucket {
+    S3Bucket::new(&config(server, secret_key), name)
+}
+
+pub(crate) fn config(server: SocketAddr, secret_key: &str) -> S3Config {
     let credentials = teiten_bucket::Credentials {
         access_key: ACCESS_KEY.to_owned(),
         secret_key: secret_key.to_owned(),
         session_token: None,
     };
-    let config = S3Config::new(Some(&format!("http://{server}")), "us-east-1", credentials).unwrap();
-    S3Bucket::new(&config, name)
+    S3Config::new(Some(&format!("http://{server}")), "us-east-1", credentials).unwrap()
 }
 
 /// Puts an object; gives its tag.

@@ -1,0 +1,97 @@
+//! Links: addresses of live playlists that play in any HLS player without keys, and stop working when they expire.
+//!
+//! A link is a signed GET of `<camera>/live.m3u8`. What that lists is signed too, by `playlist`, for as long as
+//! TEITEN_SIGNED_FOR says: whoever kept a copy of the playlist can still get at the seconds that it lists, and at nothing
+//! that came later.
+
+use std::sync::Arc;
+
+use teiten_bucket::{Bucket, BucketError, SignError, Signer, Validity};
+use teiten_footage::{CameraId, Timestamp, key};
+
+/// Makes links to what is in one bucket.
+#[derive(Debug, Clone)]
+pub struct Links {
+    media: Arc<dyn Bucket>,
+    signer: Signer,
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The address of the playlist.
+    pub url: String,
+    /// When it stops working.
+    pub expires: Timestamp,
+}
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Nothing was ever heard of such a camera.
+    #[error("there is no live playlist of camera {0}: is it its name, and has it sent anything yet?")]
+    NoCamera(CameraId),
+    /// The store failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// It could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl Links {
+    /// Looks for playlists in `media`, and signs as `signer` does.
+    pub fn new(media: Arc<dyn Bucket>, signer: Signer) -> Self {
+        Self { media, signer }
+    }
+
+    /// A link to the live playlist of `camera` that is valid from `now` on.
+    pub async fn live(&self, camera: &CameraId, valid: Validity, now: Timestamp) -> Result<Link, LinkError> {
+        let key = key::live_playlist_key(camera);
+        if self.media.get(&key).await?.is_none() {
+            return Err(LinkError::NoCamera(camera.clone()));
+        }
+        let url = self.signer.url(&key, now, valid).await?;
+        Ok(Link { url, expires: now + valid.duration() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use teiten_bucket::{Condition, Credentials, Headers, MemoryBucket, S3Config};
+
+    use super::*;
+
+    async fn links_to(key: &str) -> Links {
+        let media = MemoryBucket::new("media");
+        media.put(key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
+        let credentials = Credentials {
+            access_key: "key".to_owned(),
+            secret_key: "secret".to_owned(),
+            session_token: None,
+        };
+        let config = S3Config::new(Some("https://s3.example.org"), "us-east-1", credentials).unwrap();
+        Links::new(Arc::new(media), Signer::new(&config, "media", "24h".parse().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn a_link_is_of_the_live_playlist_and_says_when_it_expires() {
+        let (porch, now) =
+            (CameraId::new("porch").unwrap(), Timestamp::from_unix_micros(1_795_435_200_000_000));
+        let link = links_to("porch/live.m3u8").await.live(&porch, "90m".parse().unwrap(), now).await.unwrap();
+        assert!(link.url.starts_with("https://s3.example.org/media/porch/live.m3u8?"), "{}", link.url);
+        assert!(link.url.contains("X-Amz-Date=20261123T120000Z") && link.url.contains("X-Amz-Expires=5400"));
+        assert_eq!(link.expires, now + Duration::from_secs(5400));
+    }
+
+    #[tokio::test]
+    async fn a_camera_that_never_sent_anything_gets_none() {
+        let (garden, now) = (CameraId::new("garden").unwrap(), Timestamp::from_unix_micros(0));
+        let links = links_to("porch/live.m3u8").await;
+        let error = links.live(&garden, "1h".parse().unwrap(), now).await.unwrap_err();
+        assert!(error.to_string().contains("garden"), "{error}");
+    }
+}

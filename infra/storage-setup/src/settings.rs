@@ -1,0 +1,112 @@
+//! What is wanted: `infra/settings/teiten.env`.
+
+use std::{collections::BTreeMap, num::NonZeroU16, str::FromStr};
+
+use teiten_bucket::Access;
+use teiten_footage::CameraId;
+
+use crate::policy::Component;
+
+/// How a store is to be set up.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// Bucket of batches.
+    #[arg(skip)]
+    pub frames: String,
+
+    /// Bucket of segments and playlists.
+    #[arg(skip)]
+    pub media: String,
+
+    /// Days for which batches are kept.
+    #[arg(long, env = "TEITEN_FRAMES_RETENTION_DAYS", value_name = "DAYS", default_value = "1")]
+    pub frames_days: NonZeroU16,
+
+    /// Days for which footage is kept.
+    #[arg(long, env = "TEITEN_MEDIA_RETENTION_DAYS", value_name = "DAYS", default_value = "7")]
+    pub media_days: NonZeroU16,
+
+    /// The same for single cameras: `front-door=30 garden=2`.
+    #[arg(
+        long,
+        env = "TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA",
+        value_name = "CAMERA=DAYS …",
+        default_value = ""
+    )]
+    pub media_days_by_camera: ByName<CameraId, NonZeroU16>,
+
+    /// Who may read footage.
+    #[arg(long = "media-access", env = "TEITEN_MEDIA_ACCESS", value_enum, default_value_t = Access::Private)]
+    pub access: Access,
+
+    /// Origins of the pages that may play footage, separated by spaces; `*` for every page.
+    #[arg(long, env = "TEITEN_CORS_ORIGIN", value_name = "ORIGIN …", default_value = "*")]
+    pub cors_origins: Words,
+
+    /// The store's users, where its bucket policies know users (AWS, Ceph): `bridge=arn:aws:iam:::user/bridge …`. A
+    /// component that is named here gets its rights from the buckets' policies.
+    #[arg(long, env = "TEITEN_STORAGE_PRINCIPALS", value_name = "COMPONENT=ARN …", default_value = "")]
+    pub principals: ByName<Component, String>,
+}
+
+/// `name=value name=value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByName<K, V>(pub BTreeMap<K, V>);
+
+impl<K: FromStr + Ord, V: FromStr> FromStr for ByName<K, V> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut values = BTreeMap::new();
+        for pair in text.split_whitespace() {
+            let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not NAME=VALUE"))?;
+            let key = name.parse().map_err(|_| format!("{pair:?}: there is no {name:?}"))?;
+            let value = value.parse().map_err(|_| format!("{pair:?}: {value:?} is no value"))?;
+            if values.insert(key, value).is_some() {
+                return Err(format!("{name:?} is there twice"));
+            }
+        }
+        Ok(Self(values))
+    }
+}
+
+/// Words separated by spaces, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(pub Vec<String>);
+
+impl FromStr for Words {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() { Err("it is empty".to_owned()) } else { Ok(Self(words)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_by_camera_are_pairs() {
+        let days: ByName<CameraId, NonZeroU16> = " front-door=30  garden=2 ".parse().unwrap();
+        assert_eq!(days.0.len(), 2);
+        assert_eq!(days.0[&CameraId::new("garden").unwrap()].get(), 2);
+        assert!("".parse::<ByName<CameraId, NonZeroU16>>().unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_pair_is_named() {
+        for (text, word) in [
+            ("front-door", "front-door"),
+            ("Front=1", "Front"),
+            ("a=0", "\"0\""),
+            ("a=70000", "70000"),
+            ("a=1 a=2", "twice"),
+        ] {
+            let error = text.parse::<ByName<CameraId, NonZeroU16>>().unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+        assert!("nobody=x".parse::<ByName<Component, String>>().is_err());
+    }
+}
