@@ -35,7 +35,7 @@ test: _test-tools image-debian viewer
     cargo test --workspace --exclude teiten-tests
     {{ just_executable() }} --justfile {{ justfile() }} test-infra
     # In real time and with processes that are killed: one after another.
-    cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest --test camera_card -- --test-threads=1 --nocapture
+    cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest --test camera_card --test storage -- --test-threads=1 --nocapture
 
 # The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
 test-infra:
@@ -78,6 +78,10 @@ conformance URL: _build-tools
 camera *ARGS: _build-tools
     cargo run --quiet -p teiten-owner -- camera {{ ARGS }}
 
+# A link to a camera's live playlist that stops working when it expires: ./just link CAMERA --for 24h
+link *ARGS: _build-tools
+    scripts/link {{ ARGS }}
+
 # Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME --image FILE [--force] [--yes]
 flash *ARGS: _build-tools
     @scripts/need mtools
@@ -92,7 +96,7 @@ _build-tools:
 
 _test-tools: _build-tools (_npm-install "tests/browser")
     @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools
-    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler
+    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler radosgw
 
 _npm-install FOLDER:
     @scripts/need node

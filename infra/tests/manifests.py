@@ -222,7 +222,8 @@ class Manifests(unittest.TestCase):
         for where, resource in self.each():
             with self.subTest(where):
                 template = pod_of(resource)
-                for container in template["spec"]["containers"] if template else []:
+                spec = template["spec"] if template else {}
+                for container in spec.get("containers", []) + spec.get("initContainers", []):
                     self.assertNotRegex(container["image"], r"^teiten/|:version$")
                     self.assertRegex(container["image"], r"^[^:]+/[^:]+:[^:]+$")
 

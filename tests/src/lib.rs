@@ -7,5 +7,6 @@ pub mod machine;
 pub mod mosquitto;
 pub mod pipeline;
 pub mod process;
+pub mod radosgw;
 pub mod sntp;
 pub mod verify;

@@ -14,8 +14,38 @@ use teiten_footage::{CameraId, WindowLength};
 
 use crate::process::{Process, eventually, free_port, listening, program};
 
-const ACCESS_KEY: &str = "teiten";
-const SECRET_KEY: &str = "teiten-secret";
+/// One of the keys of the store's administrator.
+pub const ACCESS_KEY: &str = "teiten";
+/// The other one.
+pub const SECRET_KEY: &str = "teiten-secret";
+
+/// An object store that listens on this machine.
+pub struct StoreProcess {
+    /// What clients talk to.
+    pub process: Process,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+    /// What stands behind it.
+    pub behind: Vec<Process>,
+}
+
+/// What is not as usual in a pipeline.
+#[derive(Default)]
+pub struct Options {
+    /// More in Mosquitto's configuration, such as another listener.
+    pub mosquitto: String,
+    /// Another store than ours, with its buckets made.
+    pub store: Option<StoreProcess>,
+    /// Whether every part has keys of its own there ([`user_keys`]), and not the administrator's.
+    pub users: bool,
+    /// More in the functions' environment.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+/// Access and secret key of a part that has its own.
+pub fn user_keys(part: &str) -> (String, String) {
+    (format!("{part}-key"), format!("{part}-secret"))
+}
 
 /// Every part but the cameras: Mosquitto, store, router, functions, bridge.
 pub struct Pipeline {
@@ -26,7 +56,7 @@ pub struct Pipeline {
     /// The broker, without persistence: a killed one has forgotten everything.
     pub mosquitto: Process,
     /// The object store.
-    pub store: Process,
+    pub store: StoreProcess,
     /// The event router.
     pub router: Process,
     /// The encode function.
@@ -45,15 +75,29 @@ pub struct Pipeline {
 impl Pipeline {
     /// Starts all parts in `folder` and awaits that they listen.
     pub async fn start(folder: &Path, window: WindowLength) -> anyhow::Result<Self> {
-        Self::start_with(folder, window, "").await
+        Self::start_with(folder, window, Options::default()).await
     }
 
-    /// The same with more in Mosquitto's configuration, such as another listener.
-    pub async fn start_with(folder: &Path, window: WindowLength, more: &str) -> anyhow::Result<Self> {
+    /// The same with what is not as usual.
+    pub async fn start_with(folder: &Path, window: WindowLength, options: Options) -> anyhow::Result<Self> {
         let logs = folder.join("logs");
-        let [mqtt_port, s3_port, router_port] = [free_port()?, free_port()?, free_port()?];
+        let [mqtt_port, router_port] = [free_port()?, free_port()?];
+        let store = match options.store {
+            Some(store) => store,
+            None => {
+                let port = free_port()?;
+                StoreProcess { process: store(folder, port)?, port, behind: Vec::new() }
+            }
+        };
+        let s3_port = store.port;
+        let keys = move |part: &str| match options.users {
+            true => user_keys(part),
+            false => (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()),
+        };
         let [encode_port, playlist_port, reconcile_port] = [free_port()?, free_port()?, free_port()?];
-        let s3 = s3_config(s3_port)?;
+        // On a store with users even the buckets' owner cannot read what others wrote; `reconcile` reads everything.
+        let (access_key, secret_key) = keys("reconcile");
+        let s3 = s3_config_of(s3_port, &access_key, &secret_key)?;
 
         let config = folder.join("mosquitto.conf");
         fs::write(
@@ -61,7 +105,8 @@ impl Pipeline {
             format!(
                 "listener {mqtt_port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
                  message_size_limit 2097152\nmax_inflight_messages 2000\nmax_queued_messages 0\n\
-                 max_queued_bytes 268435456\n{more}"
+                 max_queued_bytes 268435456\n{}",
+                options.mosquitto
             ),
         )?;
         let mosquitto = Process::start("mosquitto", &logs, move || {
@@ -71,7 +116,6 @@ impl Pipeline {
             command.arg("-c").arg(&config);
             command
         })?;
-        let store = store(folder, s3_port)?;
         let triggers = [
             ("teiten.batch.stored", encode_port),
             ("teiten.segment.stored", playlist_port),
@@ -90,9 +134,11 @@ impl Pipeline {
         })?;
         let function = |name: &'static str, port: u16| -> anyhow::Result<Process> {
             let path = program(&format!("teiten-{name}"))?;
+            let (keys, environment) = (keys(name), options.environment.clone());
             Process::start(name, &logs, move || {
                 let mut command = Command::new(&path);
-                with_s3(&mut command, s3_port)
+                with_s3(&mut command, s3_port, &keys)
+                    .envs(environment.iter().map(|(name, value)| (name, value)))
                     .env("PORT", port.to_string())
                     .env("K_SINK", format!("http://127.0.0.1:{router_port}/"))
                     // Tests are over before a minute's schedule would have looked twice.
@@ -115,10 +161,10 @@ impl Pipeline {
             listening(what, port).await?;
         }
         let bridge = Process::start("bridge", &logs, {
-            let path = program("teiten-bridge")?;
+            let (path, keys) = (program("teiten-bridge")?, keys("bridge"));
             move || {
                 let mut command = Command::new(&path);
-                with_s3(&mut command, s3_port)
+                with_s3(&mut command, s3_port, &keys)
                     .args(["--mqtt", &format!("127.0.0.1:{mqtt_port}"), "--window", &window.to_string()])
                     .env("K_SINK", format!("http://127.0.0.1:{router_port}/"));
                 command
@@ -180,7 +226,7 @@ impl Pipeline {
     /// The last lines of what each part wrote, to be read when a test fails.
     pub fn logs(&self) -> String {
         let functions = [&self.encode, &self.playlist, &self.reconcile];
-        let parts = [&self.mosquitto, &self.store, &self.router, &self.bridge];
+        let parts = [&self.mosquitto, &self.store.process, &self.router, &self.bridge];
         let parts = parts.into_iter().chain(functions);
         parts.map(|part| format!("--- {}\n{}\n", part.name(), part.log_tail())).collect()
     }
@@ -216,30 +262,43 @@ impl Pipeline {
 
 /// Starts the object store over `<folder>/bucket`.
 pub fn store(folder: &Path, port: u16) -> anyhow::Result<Process> {
+    store_with(folder, port, &[])
+}
+
+/// The same with more arguments.
+pub fn store_with(folder: &Path, port: u16, more: &'static [&'static str]) -> anyhow::Result<Process> {
     let path = program("teiten-s3")?;
     let data = folder.join("bucket");
+    let keys = (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned());
     Process::start("store", &folder.join("logs"), move || {
         let mut command = Command::new(&path);
-        with_s3(&mut command, port).arg("--dir").arg(&data).args(["--listen", &format!("127.0.0.1:{port}")]);
+        with_s3(&mut command, port, &keys)
+            .arg("--dir")
+            .arg(&data)
+            .args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.args(more);
         command
     })
 }
 
-/// How to reach the store on `port`.
+/// How to reach the store on `port` as its administrator.
 pub fn s3_config(port: u16) -> anyhow::Result<S3Config> {
-    let credentials = Credentials {
-        access_key: ACCESS_KEY.to_owned(),
-        secret_key: SECRET_KEY.to_owned(),
-        session_token: None,
-    };
+    s3_config_of(port, ACCESS_KEY, SECRET_KEY)
+}
+
+/// How to reach the store on `port` with these keys.
+pub fn s3_config_of(port: u16, access_key: &str, secret_key: &str) -> anyhow::Result<S3Config> {
+    let (access_key, secret_key) = (access_key.to_owned(), secret_key.to_owned());
+    let credentials = Credentials { access_key, secret_key, session_token: None };
     Ok(S3Config::new(Some(&format!("http://127.0.0.1:{port}")), "us-east-1", credentials)?)
 }
 
-fn with_s3(command: &mut Command, port: u16) -> &mut Command {
+/// Tells a program of the store on `port`, and its keys.
+pub fn with_s3<'a>(command: &'a mut Command, port: u16, keys: &(String, String)) -> &'a mut Command {
     command
         .env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{port}"))
-        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .env("AWS_ACCESS_KEY_ID", &keys.0)
+        .env("AWS_SECRET_ACCESS_KEY", &keys.1)
         .env("AWS_REGION", "us-east-1")
 }
 

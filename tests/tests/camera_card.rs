@@ -11,7 +11,7 @@ use teiten_footage::{Frame, WindowLength};
 use teiten_owner::cameras::{Cameras, Home};
 use teiten_tests::{
     card::Card,
-    pipeline::{Pipeline, camera},
+    pipeline::{Options, Pipeline, camera},
     process::{eventually, free_port},
     sntp,
     verify::Recording,
@@ -36,12 +36,13 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     let cameras = folder.path().join("cameras");
     let added = Cameras::at(&cameras).add(&gate, &home, false, teiten_telemetry::now())?;
     let broker = cameras.join("broker.teiten");
-    let tls = format!(
+    let mosquitto = format!(
         "user root\nlistener {port} 127.0.0.1\nrequire_certificate true\nuse_identity_as_username true\n\
          cafile {0}/ca.pem\ncertfile {0}/certificate.pem\nkeyfile {0}/key.pem\n",
         broker.display()
     );
-    let pipeline = Pipeline::start_with(folder.path(), WindowLength::DEFAULT, &tls).await?;
+    let options = Options { mosquitto, ..Options::default() };
+    let pipeline = Pipeline::start_with(folder.path(), WindowLength::DEFAULT, options).await?;
 
     let settings = with_virtual_camera(&added.folder.join("teiten.toml"), sntp::serve().await?)?;
     let beside = ["ca.pem", "certificate.pem", "key.pem"].map(|file| added.folder.join(file));

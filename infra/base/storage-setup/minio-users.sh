@@ -1,0 +1,42 @@
+#!/bin/sh
+# Where the store is MinIO: one user for each component, with the policy that `setup` wrote and no other. No S3 operation
+# makes users, and only MinIO's own client speaks its administration. A second run changes nothing. Elsewhere it does
+# nothing. Needs mc and a POSIX shell alone.
+#
+# From the environment: AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (an administrator's), MC_CONFIG_DIR;
+# POLICIES: a folder with <component>.json; KEYS: one with <component>/AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+set -eu
+
+say() { echo "minio-users: $*"; }
+fail() { say "$*" >&2; exit 1; }
+# Runs mc; where it fails, its words are in $answer.
+try() { answer=$(mc --quiet "$@" 2>&1); }
+
+if [ -z "${AWS_ENDPOINT_URL_S3:-}" ]; then
+  say "nothing to do: the store is AWS S3"
+  exit
+fi
+try alias set store "$AWS_ENDPOINT_URL_S3" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" || fail "no answer: $answer"
+if ! try admin info store; then
+  say "LEFT OUT: the store is no MinIO, so its users are made by other means"
+  exit
+fi
+for file in "$POLICIES"/*.json; do
+  component=${file##*/}
+  component=${component%.json}
+  if [ ! -e "$KEYS/$component/AWS_ACCESS_KEY_ID" ]; then
+    say "LEFT OUT: user $component: there is no Secret storage-$component"
+    continue
+  fi
+  key=$(cat "$KEYS/$component/AWS_ACCESS_KEY_ID")
+  secret=$(cat "$KEYS/$component/AWS_SECRET_ACCESS_KEY")
+  try admin policy create store "teiten-$component" "$file" || fail "policy teiten-$component: $answer"
+  try admin user add store "$key" "$secret" || fail "user $component: $answer"
+  if ! try admin policy attach store "teiten-$component" --user "$key"; then
+    case "$answer" in
+      *"already in effect"* | *"already attached"*) ;;
+      *) fail "user $component: $answer" ;;
+    esac
+  fi
+  say "user $component has its rights and no others"
+done

@@ -1,0 +1,328 @@
+//! The storage set-up and the whole pipeline on Ceph's object gateway, an S3 server that shares nothing with ours.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::{Command, Output},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put, S3Bucket, conformance};
+use teiten_footage::WindowLength;
+use teiten_tests::{
+    pipeline::{
+        ACCESS_KEY, Options, Pipeline, SECRET_KEY, StoreProcess, camera, s3_config, s3_config_of, store,
+        store_with, user_keys, with_s3,
+    },
+    process::{eventually, footage, free_port, listening, program, project},
+    radosgw::Radosgw,
+    verify::Recording,
+};
+
+/// The components that have users in these tests.
+const PARTS: [&str; 5] = ["bridge", "encode", "playlist", "reconcile", "link"];
+
+/// Runs the storage set-up against the store on `port`; answers its lines: what became of a step, and what that is.
+fn set_up(port: u16, environment: &[(&str, &str)]) -> anyhow::Result<Vec<(String, String)>> {
+    let mut command = Command::new(program("teiten-storage-setup")?);
+    with_s3(&mut command, port, &(ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()));
+    let output = command.envs(environment.iter().copied()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{text}");
+    let line = |line: &str| {
+        let (outcome, words) = line.split_at(9);
+        (outcome.trim().to_owned(), words.to_owned())
+    };
+    Ok(text.lines().map(line).collect())
+}
+
+fn outcomes(lines: &[(String, String)]) -> BTreeSet<&str> {
+    lines.iter().map(|(outcome, _)| outcome.as_str()).collect()
+}
+
+/// Makes a user for every component; answers `bridge=arn:… encode=arn:…`.
+fn users(radosgw: &Radosgw) -> anyhow::Result<String> {
+    for part in PARTS {
+        let (access_key, secret_key) = user_keys(part);
+        radosgw.user(part, &access_key, &secret_key)?;
+    }
+    Ok(PARTS.map(|part| format!("{part}=arn:aws:iam:::user/{part}")).join(" "))
+}
+
+async fn put(bucket: &dyn Bucket, key: &str) -> Result<Put, BucketError> {
+    bucket.put(key, Bytes::from_static(b"x"), Headers::default(), Condition::Always).await
+}
+
+fn refused<T: std::fmt::Debug>(result: Result<T, BucketError>) -> bool {
+    matches!(result, Err(BucketError::Refused { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_is_set_up_once_and_gives_each_part_its_rights_and_no_others() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let radosgw = Radosgw::start(folder.path()).await?;
+    let port = radosgw.store.port;
+    let principals = users(&radosgw)?;
+    let private =
+        [("TEITEN_STORAGE_PRINCIPALS", principals.as_str()), ("TEITEN_FRAMES_RETENTION_DAYS", "30")];
+
+    let made = set_up(port, &private)?;
+    let lines = |lines: &[(String, String)], outcome: &str| {
+        lines.iter().filter(|line| line.0 == outcome).map(|line| line.1.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&made, "made").len(), 6, "two buckets, a lifecycle, CORS, two policies");
+    assert_eq!(outcomes(&made), BTreeSet::from(["kept", "made"]));
+    let kept = set_up(port, &private)?;
+    assert_eq!(outcomes(&kept), BTreeSet::from(["kept"]), "a second run changes nothing");
+
+    let config = s3_config(port)?;
+    let [frames, media] =
+        ["frames", "media"].map(|name| Arc::new(S3Bucket::new(&config, name)) as Arc<dyn Bucket>);
+    let report = conformance::run(Arc::clone(&media)).await;
+    println!("{report}");
+    assert!(report.passed());
+
+    let footage = ["porch/2026-11-23/04/x.m4s", "gate/2026-11-23/04/x.m4s"];
+    let lasting = ["cameras.json", "gate/init-x.mp4", "gate/live.m3u8", "porch/live.m3u8"];
+    for key in footage.iter().chain(&lasting) {
+        put(&*media, key).await?;
+    }
+    put(&*frames, "porch/2026-11-23/04/x.mjpeg").await?;
+    let (access_key, secret_key) = user_keys("playlist");
+    put(&S3Bucket::new(&s3_config_of(port, &access_key, &secret_key)?, "media"), "porch/by-playlist").await?;
+    rights_are_those_of_the_parts(port).await?;
+    nobody_reads_without_a_key(port, "porch/live.m3u8", 403).await?;
+
+    // Days are seconds here. A camera of its own retention keeps its footage for longer.
+    let by_camera = [&private[..], &[("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate=365")]].concat();
+    let changed = set_up(port, &by_camera)?;
+    assert_eq!(lines(&changed, "made").len(), 1, "the rules of cameras that have footage now");
+    let what = "what is too old is gone";
+    eventually(what, Duration::from_secs(60), async || {
+        radosgw.admin(&["lc", "process"])?;
+        Ok(media.get(footage[0]).await?.is_none().then_some(()))
+    })
+    .await?;
+    for key in lasting.iter().chain(&footage[1..]) {
+        assert!(media.get(key).await?.is_some(), "{key} is gone");
+    }
+
+    let public = [&private[..], &[("TEITEN_MEDIA_ACCESS", "public")]].concat();
+    assert!(outcomes(&set_up(port, &public)?).contains("made"));
+    nobody_reads_without_a_key(port, "porch/live.m3u8", 200).await?;
+    nobody_reads_without_a_key(port, "porch/by-playlist", 200).await?;
+    assert!(outcomes(&set_up(port, &private)?).contains("made"));
+    nobody_reads_without_a_key(port, "porch/live.m3u8", 403).await?;
+    Ok(())
+}
+
+/// What each part can do, and what it cannot.
+async fn rights_are_those_of_the_parts(port: u16) -> anyhow::Result<()> {
+    let (batch, segment) = ("porch/2026-11-23/04/x.mjpeg", "porch/2026-11-23/04/x.m4s");
+    for part in PARTS {
+        let (access_key, secret_key) = user_keys(part);
+        let config = s3_config_of(port, &access_key, &secret_key)?;
+        let (frames, media) = (S3Bucket::new(&config, "frames"), S3Bucket::new(&config, "media"));
+        let (gets_frames, puts_frames, gets_media, puts_media) = match part {
+            "bridge" => (true, true, false, false),
+            "playlist" => (false, false, true, true),
+            "link" => (false, false, true, false),
+            _ => (true, false, true, true),
+        };
+        let expect = |what: &str, allowed: bool, is_refused: bool| {
+            assert_eq!(allowed, !is_refused, "{part}: {what}");
+        };
+        expect("get of a batch", gets_frames, refused(frames.get(batch).await));
+        expect("list of batches", gets_frames, refused(frames.list_after("", "", 10).await));
+        expect("put of a batch", puts_frames, refused(put(&frames, "porch/put").await));
+        expect("get of a segment", gets_media, refused(media.get(segment).await));
+        expect("list of segments", gets_media, refused(media.list_after("", "", 10).await));
+        expect("put of a segment", puts_media, refused(put(&media, "porch/put").await));
+        expect("delete of a batch", false, refused(frames.delete(batch).await));
+        expect("delete of a segment", false, refused(media.delete(segment).await));
+        if gets_media {
+            assert!(media.get("porch/absent").await?.is_none(), "what is absent is absent, and not refused");
+        }
+    }
+    Ok(())
+}
+
+/// Without a key an object of `media` gives `status`, and everything else is refused.
+async fn nobody_reads_without_a_key(port: u16, key: &str, status: u16) -> anyhow::Result<()> {
+    let get = async |path: &str| -> anyhow::Result<u16> {
+        Ok(reqwest::get(format!("http://127.0.0.1:{port}/{path}")).await?.status().as_u16())
+    };
+    assert_eq!(get(&format!("media/{key}")).await?, status);
+    for path in ["media/", "media/?list-type=2", "frames/", "frames/porch/2026-11-23/04/x.mjpeg"] {
+        assert_eq!(get(path).await?, 403, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_lacks_is_left_out_with_a_message() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let port = free_port()?;
+    let _store = store(folder.path(), port)?;
+    listening("the store", port).await?;
+    put(&S3Bucket::new(&s3_config(port)?, "media"), "porch/live.m3u8").await?;
+    let lines = set_up(port, &[])?;
+    let left_out: Vec<_> = lines.iter().filter(|line| line.0 == "LEFT OUT").map(|line| &line.1).collect();
+    for words in [
+        "frames: this store takes no lifecycle",
+        "media: this store takes no lifecycle",
+        "no CORS",
+        "frames: this store has no policies",
+        "media: this store has no policies",
+    ] {
+        assert!(left_out.iter().any(|line| line.contains(words)), "{words}");
+    }
+    assert_eq!(outcomes(&lines), BTreeSet::from(["LEFT OUT", "kept"]));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn footage_on_a_gateway_plays_by_a_link_until_it_expires() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let radosgw = Radosgw::start(folder.path()).await?;
+    let principals = users(&radosgw)?;
+    set_up(radosgw.store.port, &[("TEITEN_STORAGE_PRINCIPALS", &principals)])?;
+    plays_by_a_link(folder.path(), radosgw.store, true, "40s").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn footage_in_our_own_store_plays_by_a_link_until_it_expires() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let port = free_port()?;
+    let process = store_with(folder.path(), port, &["--private"])?;
+    plays_by_a_link(folder.path(), StoreProcess { process, port, behind: Vec::new() }, false, "10s").await
+}
+
+/// The whole pipeline in private mode: a camera's footage arrives, nobody plays it without a link, hls.js and ffmpeg play
+/// it with one, and are refused once that has expired. Listed links stay as they are, and new ones are signed anew.
+/// With `users` every part has its own keys, and a browser watches too.
+async fn plays_by_a_link(folder: &Path, store: StoreProcess, users: bool, valid: &str) -> anyhow::Result<()> {
+    let port = store.port;
+    let environment =
+        vec![("TEITEN_MEDIA_ACCESS", "private".to_owned()), ("TEITEN_SIGNED_FOR", "40s".to_owned())];
+    let options = Options { store: Some(store), users, environment, ..Options::default() };
+    let pipeline = Pipeline::start_with(folder, WindowLength::DEFAULT, options).await?;
+    let gate = camera("gate")?;
+    let mut agent = pipeline.agent(&gate, &footage()?, 10.0, true)?;
+    let media = pipeline.media();
+    let live = async || -> anyhow::Result<Option<String>> {
+        let object = media.get("gate/live.m3u8").await?;
+        object.map(|object| Ok(String::from_utf8(object.bytes.to_vec())?)).transpose()
+    };
+    let first = eventually("a playlist of six windows", Duration::from_secs(60), async || {
+        Ok(live().await?.filter(|text| links(text).len() >= 6))
+    })
+    .await
+    .with_context(|| pipeline.logs())?;
+
+    // As it lies there, and as its segments' plain names: refused.
+    let plain = format!("http://127.0.0.1:{port}/media/gate");
+    let segment = links(&first).into_keys().next().context("a segment")?;
+    for path in ["live.m3u8", &segment] {
+        assert_eq!(reqwest::get(format!("{plain}/{path}")).await?.status(), 403, "{path}");
+    }
+
+    let keys = if users { user_keys("link") } else { (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()) };
+    let link = new_link(port, &keys, valid)?;
+    let probed = ffprobe(&link).await?;
+    ensure!(probed.status.success(), "{}", String::from_utf8_lossy(&probed.stderr));
+    let streams = String::from_utf8(probed.stdout)?;
+    assert_eq!(streams.lines().next(), Some("h264,768,576"));
+    if users {
+        chromium_plays_until_it_is_refused(&link).await?;
+    }
+    let refused = eventually("the link has expired", Duration::from_secs(60), async || {
+        let probed = ffprobe(&link).await?;
+        Ok((!probed.status.success()).then_some(probed.stderr))
+    })
+    .await?;
+    assert!(String::from_utf8_lossy(&refused).contains("403"), "{}", String::from_utf8_lossy(&refused));
+
+    // The playlist went on meanwhile: whatever is in both versions has the same link, and what came later another one.
+    let later = eventually("a link that was signed later", Duration::from_secs(60), async || {
+        let listed = links(&live().await?.context("the playlist is gone")?);
+        let before = links(&first).into_values().map(signed_at).max();
+        Ok(listed.into_values().map(signed_at).any(|at| Some(at) > before).then_some(()))
+    });
+    later.await?;
+    let mut seen = links(&live().await?.context("the playlist is gone")?);
+    let mut shared = 0;
+    eventually("another version of the playlist", Duration::from_secs(60), async || {
+        let listed = links(&live().await?.context("the playlist is gone")?);
+        let is_new = listed.keys().any(|name| !seen.contains_key(name));
+        for (name, link) in &listed {
+            if let Some(before) = seen.get(name) {
+                ensure!(before == link, "the link of {name} changed from {before} to {link}");
+                shared += 1;
+            }
+        }
+        seen = listed;
+        Ok(is_new.then_some(()))
+    })
+    .await?;
+    assert!(shared > 0);
+
+    assert!(agent.stop(Duration::from_secs(20)).await?.success(), "{}", agent.log_tail());
+    pipeline.drained(&gate, Duration::from_secs(30)).await?;
+    let frames = pipeline.frames();
+    let recording = eventually("every batch has its segment", Duration::from_secs(30), async || {
+        Ok(Recording::read(&*frames, &*media, &gate).await.ok())
+    })
+    .await?;
+    recording.every_frame_is_there_once()?;
+    recording.every_sample_is_at_its_capture_time()?;
+    assert_eq!(pipeline.dead_letters().await?, Vec::<serde_json::Value>::new());
+    Ok(())
+}
+
+/// What a playlist lists: the segments' names, and the links' queries.
+fn links(playlist: &str) -> BTreeMap<String, String> {
+    let names = playlist.lines().filter(|line| line.contains(".m4s"));
+    let pair = |line: &str| line.split_once('?').map(|(name, query)| (name.to_owned(), query.to_owned()));
+    names.filter_map(pair).collect()
+}
+
+/// The time that a link was signed at, as it says.
+fn signed_at(query: String) -> String {
+    let date = query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Date="));
+    date.unwrap_or_default().to_owned()
+}
+
+/// What `teiten-link gate --for TIME` prints.
+fn new_link(port: u16, keys: &(String, String), valid: &str) -> anyhow::Result<String> {
+    let mut command = Command::new(program("teiten-link")?);
+    let output = with_s3(&mut command, port, keys).args(["gate", "--for", valid]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// What ffprobe says of an address: codec and size of its video.
+async fn ffprobe(url: &str) -> anyhow::Result<Output> {
+    let entries = ["-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0"];
+    let output =
+        tokio::process::Command::new("ffprobe").args(["-v", "error"]).args(entries).arg(url).output();
+    Ok(tokio::time::timeout(Duration::from_secs(60), output).await??)
+}
+
+/// Plays an address through hls.js as it is delivered, until it is answered with 403.
+async fn chromium_plays_until_it_is_refused(link: &str) -> anyhow::Result<()> {
+    let hls_js = project().join("viewer/node_modules/hls.js/dist/hls.min.js");
+    let output = tokio::process::Command::new("node")
+        .current_dir(project().join("tests/browser"))
+        .args(["link.mjs", link])
+        .arg(hls_js)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(240), output).await??;
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "Chromium saw something else");
+    Ok(())
+}
