@@ -6,7 +6,7 @@
 //! one, a camera's events take turns, which spares the store the collisions.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -181,10 +181,9 @@ impl Playlist {
         let Some(signer) = &self.signer else { return Ok(playlist.to_string()) };
         let mut queries = HashMap::new();
         for (relative, time) in playlist.objects() {
-            if !queries.contains_key(&relative) {
-                let key = format!("{}/{relative}", playlist.camera());
-                let query = signer.query(&key, time).await?;
-                queries.insert(relative, query);
+            let key = format!("{}/{relative}", playlist.camera());
+            if let Entry::Vacant(entry) = queries.entry(relative) {
+                entry.insert(signer.query(&key, time).await?);
             }
         }
         Ok(playlist.signed(|relative| queries.get(relative).map(String::as_str)))

@@ -200,7 +200,8 @@ impl LivePlaylist {
                 writeln!(f, "#EXT-X-GAP")?;
             }
             writeln!(f, "#EXTINF:{}.{:03},", length.millis() / 1000, length.millis() % 1000)?;
-            writeln!(f, "{}", link(uri(&self.camera, window, entry)))?;
+            let uri = uri(&self.camera, window, entry);
+            writeln!(f, "{}", if entry.content == Content::Gap { uri } else { link(uri) })?;
         }
         Ok(())
     }
