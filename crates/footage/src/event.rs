@@ -12,6 +12,7 @@ use crate::{
     cloudevent::CloudEvent,
     hash::ContentHash,
     key::{BatchKey, SegmentKey},
+    motion::MotionMap,
     notification::ObjectCreated,
     window::Window,
 };
@@ -34,6 +35,9 @@ pub enum Event {
         bucket: String,
         /// The segment.
         key: SegmentKey,
+        /// What moved in it; unknown where a listing or a storage's own notification was the source. The segment
+        /// itself tells it.
+        motion: Option<MotionMap>,
     },
     /// `teiten.window.missed`: a camera gave nothing for a window, and its last frame is too old to hold.
     WindowMissed {
@@ -124,7 +128,12 @@ impl Event {
             Self::BatchStored { bucket, key, frames: None } => {
                 json!({ "bucket": bucket, "key": key.to_string() })
             }
-            Self::SegmentStored { bucket, key } => json!({ "bucket": bucket, "key": key.to_string() }),
+            Self::SegmentStored { bucket, key, motion: Some(motion) } => {
+                json!({ "bucket": bucket, "key": key.to_string(), "motion": motion.to_string() })
+            }
+            Self::SegmentStored { bucket, key, motion: None } => {
+                json!({ "bucket": bucket, "key": key.to_string() })
+            }
             Self::WindowMissed { window, .. } => json!({ "window": window.to_string() }),
         }
     }
@@ -138,7 +147,7 @@ impl Event {
         if let Ok(key) = key.parse() {
             Ok(Self::BatchStored { bucket: bucket.clone(), key, frames: None })
         } else if let Ok(key) = key.parse() {
-            Ok(Self::SegmentStored { bucket: bucket.clone(), key })
+            Ok(Self::SegmentStored { bucket: bucket.clone(), key, motion: None })
         } else {
             Err(EventError::OtherObject { bucket: clip(bucket), key: clip(key) })
         }
@@ -152,12 +161,15 @@ impl TryFrom<&CloudEvent> for Event {
 
     fn try_from(event: &CloudEvent) -> Result<Self, EventError> {
         let parsed = match event.kind.as_str() {
-            Self::BATCH_STORED => from_data(event).and_then(|StoredData { bucket, key, frames }| {
+            Self::BATCH_STORED => from_data(event).and_then(|StoredData { bucket, key, frames, .. }| {
                 Ok(Self::BatchStored { bucket, key: parse(&key)?, frames })
             }),
-            Self::SEGMENT_STORED => from_data(event).and_then(|StoredData { bucket, key, .. }| {
-                Ok(Self::SegmentStored { bucket, key: parse(&key)? })
-            }),
+            Self::SEGMENT_STORED => {
+                from_data(event).and_then(|StoredData { bucket, key, motion, .. }| {
+                    let motion = motion.as_deref().map(parse).transpose()?;
+                    Ok(Self::SegmentStored { bucket, key: parse(&key)?, motion })
+                })
+            }
             Self::WINDOW_MISSED => from_data(event).and_then(|MissedData { window }| {
                 let camera = parse(event.subject.as_deref().ok_or("there is no subject")?)?;
                 Ok(Self::WindowMissed { camera, window: parse(&window)? })
@@ -187,6 +199,8 @@ struct StoredData {
     key: String,
     #[serde(default)]
     frames: Option<ContentHash>,
+    #[serde(default)]
+    motion: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -69,7 +69,8 @@ mod tests {
             let hash = ContentHash::of(b"");
             let camera = CameraId::new(&format!("demo-{i}")).unwrap();
             let key = SegmentKey { camera, window, init: hash, frames: hash };
-            let event = Event::SegmentStored { bucket: "media".to_owned(), key }.to_cloud_event();
+            let event =
+                Event::SegmentStored { bucket: "media".to_owned(), key, motion: None }.to_cloud_event();
             status.note(&Delivered { event, at: window.start() + Duration::from_millis(millis) });
         }
         assert_eq!(

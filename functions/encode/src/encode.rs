@@ -4,13 +4,15 @@ use std::{sync::mpsc, thread};
 
 use bytes::Bytes;
 use teiten_footage::{
-    Batch, CameraId, ContentHash, Frame, FrameId, InitKey, SegmentKey, Window, limits::WINDOW_FRAMES_MAX,
+    Batch, CameraId, ContentHash, Frame, FrameId, InitKey, MotionMap, SegmentKey, Window,
+    limits::WINDOW_FRAMES_MAX,
 };
 
 use crate::{
     fmp4::{self, Sample},
     h264::{self, Encoder, EncoderError, nal},
     jpeg::{Decoder, FrameError},
+    motion::Meter,
     picture::{Picture, Size},
     settings::{Qp, Settings},
     timing,
@@ -28,6 +30,8 @@ pub struct Encoded {
     /// The hash of the identities of the frames that are in the segment: those of the batch but for
     /// [`Encoded::dropped`].
     pub frames: ContentHash,
+    /// What moves in it.
+    pub motion: MotionMap,
     /// How many frames are in the segment.
     pub frames_count: usize,
     /// The settings' QP, or a coarser one where a picture was too noisy for the encoder.
@@ -110,7 +114,8 @@ fn encode_at(batch: &Batch, settings: &Settings) -> Result<Encoded, EncodeError>
     }
     let sequence = window.media_sequence().ok_or(EncodeError::TooEarly { window })?;
     let mut source = Source::new(window, frames)?;
-    let mut segment = Segment::new(h264::encoder(source.size, settings)?);
+    let meter = Meter::new(window, frames.len());
+    let mut segment = Segment::new(h264::encoder(source.size, settings)?, meter);
     let mut add = |frame: &Frame, decoded: Result<&Picture, FrameError>| segment.add(frame, decoded);
     if settings.decode_ahead && frames.len() > 1 {
         decode_ahead(&mut source, frames, &mut add)?;
@@ -202,6 +207,7 @@ fn common_size(decoder: &mut Decoder, frames: &[Frame]) -> Result<Size, Dropped>
 /// A segment in the making.
 struct Segment {
     encoder: Box<dyn Encoder>,
+    meter: Meter,
     stream: Vec<u8>,
     sizes: Vec<u32>,
     frames: Vec<Frame>,
@@ -209,13 +215,15 @@ struct Segment {
 }
 
 impl Segment {
-    fn new(encoder: Box<dyn Encoder>) -> Self {
-        Self { encoder, stream: Vec::new(), sizes: Vec::new(), frames: Vec::new(), dropped: Vec::new() }
+    fn new(encoder: Box<dyn Encoder>, meter: Meter) -> Self {
+        let (sizes, frames, dropped) = (Vec::new(), Vec::new(), Vec::new());
+        Self { encoder, meter, stream: Vec::new(), sizes, frames, dropped }
     }
 
     fn add(&mut self, frame: &Frame, decoded: Result<&Picture, FrameError>) -> Result<(), EncoderError> {
         match decoded {
             Ok(picture) => {
+                self.meter.look(self.frames.len() + self.dropped.len(), picture);
                 let before = self.stream.len();
                 self.encoder.encode(picture, &mut self.stream)?;
                 let size = self.stream.len() - before;
@@ -228,7 +236,7 @@ impl Segment {
     }
 
     fn finish(self, window: Window, sequence: u64, size: Size, qp: Qp) -> Result<Encoded, EncodeError> {
-        let Self { encoder: _, stream, sizes, frames, dropped } = self;
+        let Self { encoder: _, meter, stream, sizes, frames, dropped } = self;
         let captured: Vec<_> = frames.iter().map(|frame| frame.captured).collect();
         let frames_count = frames.len();
         let Ok(shown) = Batch::new(window, frames) else {
@@ -244,7 +252,9 @@ impl Segment {
             .zip(sizes)
             .map(|(duration_ticks, size_bytes)| Sample { duration_ticks, size_bytes })
             .collect();
-        let segment = fmp4::segment(window.start().ticks(), sequence, &samples, &stream);
-        Ok(Encoded { window, init, segment, frames: shown.frames_hash(), frames_count, qp, dropped })
+        let motion = meter.finish();
+        let segment = fmp4::segment(window.start().ticks(), sequence, &motion, &samples, &stream);
+        let frames = shown.frames_hash();
+        Ok(Encoded { window, init, segment, frames, motion, frames_count, qp, dropped })
     }
 }

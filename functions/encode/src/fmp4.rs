@@ -6,7 +6,7 @@
 //! sections, and a segment is a function of its samples and its place on the timeline.
 
 use bytes::Bytes;
-use teiten_footage::Ticks;
+use teiten_footage::{MotionMap, Ticks};
 
 use crate::{h264::colour, picture::Size};
 
@@ -112,13 +112,19 @@ fn sample_entry(b: &mut Writer, size: Size, sps: &[u8], pps: &[u8]) {
 }
 
 /// A segment: `samples`, the first of which is a sync sample, whose bytes are concatenated in `data`.
-/// `sequence` only has to grow from segment to segment; 32 bits of it are written.
-pub fn segment(start: Ticks, sequence: u64, samples: &[Sample], data: &[u8]) -> Bytes {
-    let mut file = Writer::with_capacity(256 + samples.len() * 8 + data.len());
+/// `sequence` only has to grow from segment to segment; 32 bits of it are written. `motion` comes before the media, so
+/// that [`MotionMap::SEGMENT_HEAD_BYTES`] tell it.
+pub fn segment(start: Ticks, sequence: u64, motion: &MotionMap, samples: &[Sample], data: &[u8]) -> Bytes {
+    let mut file = Writer::with_capacity(1024 + samples.len() * 8 + data.len());
     file.boxed(b"styp", |b| {
         b.bytes(b"msdh").u32(0);
         b.bytes(b"msdh").bytes(b"cmfs");
     });
+    // §4.2: a box of our own, which players pass over.
+    file.boxed(b"uuid", |b| {
+        b.bytes(&MotionMap::BOX_TYPE).u32(0).bytes(motion.packed()); // version and flags
+    });
+    debug_assert_eq!(file.length(), MotionMap::SEGMENT_HEAD_BYTES);
     let moof = file.length();
     let mut data_offset_at = 0;
     file.boxed(b"moof", |b| {

@@ -143,7 +143,8 @@ impl Function for Encode {
             camera = %key.camera, window = %key.window, key = name, frames_total = encoded.frames_count,
             dropped_total = encoded.dropped.len(), size_bytes = encoded.segment.len(), "segment stored"
         );
-        Ok(Some(Event::SegmentStored { bucket: self.media.name().to_owned(), key: segment }))
+        let (bucket, motion) = (self.media.name().to_owned(), Some(encoded.motion));
+        Ok(Some(Event::SegmentStored { bucket, key: segment, motion }))
     }
 }
 

@@ -1,8 +1,8 @@
 //! A batch of JPEGs in, one CMAF segment and its init section out.
 //!
 //! The way of a batch through this crate: [`jpeg`] decodes a frame to planes, [`picture`] brings the planes to
-//! the one form that H.264 players take (4:2:0, even size), [`h264`] compresses them, [`timing`] says when each
-//! sample begins and ends, [`fmp4`] writes the boxes. [`encode()`] does all of it and knows neither clock nor
+//! the one form that H.264 players take (4:2:0, even size), [`motion`] sees what moves in them, [`h264`] compresses
+//! them, [`timing`] says when each sample begins and ends, [`fmp4`] writes the boxes. [`encode()`] does all of it and knows neither clock nor
 //! network; [`Encode`] is the function around it: it reads the batch, stores what came of it and says so.
 
 mod assembly;
@@ -13,6 +13,7 @@ pub mod fmp4;
 pub mod function;
 pub mod h264;
 pub mod jpeg;
+pub mod motion;
 pub mod picture;
 pub mod settings;
 pub mod timing;

@@ -58,7 +58,7 @@ fn stamped(count: usize) -> Batch {
 
 async fn segment(function: &Encode, event: Event) -> SegmentKey {
     match function.handle(event).await.unwrap() {
-        Some(Event::SegmentStored { bucket, key }) if bucket == "media" => key,
+        Some(Event::SegmentStored { bucket, key, motion: Some(_) }) if bucket == "media" => key,
         other => panic!("{other:?}"),
     }
 }

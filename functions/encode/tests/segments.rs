@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mp4_atom::{Codec, Ftyp, Moov, ReadFrom};
 use support::*;
 use teiten_encode::{Qp, Settings, encode};
-use teiten_footage::{Batch, CameraId, ContentHash, Timestamp, Window, WindowLength};
+use teiten_footage::{Batch, CameraId, ContentHash, MotionMap, Timestamp, Window, WindowLength};
 use turbojpeg::Subsamp;
 
 /// All boxes of `bytes`, by name and size.
@@ -50,7 +50,14 @@ fn an_init_section_is_what_an_independent_reader_expects() {
 fn a_segment_is_what_an_independent_reader_expects() {
     let encoded = encoded(&batch(window(), 4));
     let segment = &encoded.segment;
-    assert_eq!(boxes(segment).iter().map(|b| b.0.as_str()).collect::<Vec<_>>(), ["styp", "moof", "mdat"]);
+    assert_eq!(
+        boxes(segment).iter().map(|b| b.0.as_str()).collect::<Vec<_>>(),
+        ["styp", "uuid", "moof", "mdat"]
+    );
+    assert_eq!(
+        MotionMap::of_segment(&segment[..MotionMap::SEGMENT_HEAD_BYTES]).as_ref(),
+        Some(&encoded.motion)
+    );
     let moof = moof(segment);
     assert_eq!(u64::from(moof.mfhd.sequence_number), window().media_sequence().unwrap());
     let traf = &moof.traf[0];
@@ -60,8 +67,7 @@ fn a_segment_is_what_an_independent_reader_expects() {
     assert_eq!(durations(segment), [257 * 90, 22_500, 22_500, 243 * 90]);
 
     // The samples fill the mdat, and the first begins with the parameter sets that the init section has.
-    let styp_bytes = boxes(segment)[0].1;
-    let data = &segment[styp_bytes + trun.data_offset.unwrap() as usize..];
+    let data = &segment[MotionMap::SEGMENT_HEAD_BYTES + trun.data_offset.unwrap() as usize..];
     let sizes: Vec<usize> = trun.samples.iter().map(|entry| entry.size.unwrap() as usize).collect();
     assert_eq!(sizes.iter().sum::<usize>(), data.len());
     let mut kinds = Vec::new();
@@ -170,5 +176,5 @@ fn a_batch_gives_the_same_bytes_everywhere() {
     assert_eq!(ContentHash::of_parts(jpegs).to_string(), "5d01dc428f45b3db", "the JPEGs themselves");
     let encoded = encoded(&batch(window(), 10));
     assert_eq!(ContentHash::of(&encoded.init).to_string(), "a23f4b7036242b14");
-    assert_eq!(ContentHash::of(&encoded.segment).to_string(), "0f329cd2fe67c579");
+    assert_eq!(ContentHash::of(&encoded.segment).to_string(), "fab54e74c6bb76bd");
 }

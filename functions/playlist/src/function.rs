@@ -277,7 +277,7 @@ impl Function for Playlist {
 
     async fn handle(&self, event: Event) -> Result<Option<Event>, Failure> {
         match &event {
-            Event::SegmentStored { bucket, key } => {
+            Event::SegmentStored { bucket, key, .. } => {
                 if bucket != self.media.name() {
                     let why = format!(
                         "segment {key} is in bucket {bucket:?}, playlists are in {:?}",

@@ -177,7 +177,7 @@ impl Chore for Reconcile {
             if let Some(key) = &found.unlisted {
                 warn!(camera = %found.camera, %key, "live playlist is stale");
                 let bucket = self.media.name().to_owned();
-                self.send(&Event::SegmentStored { bucket, key: key.clone() }).await?;
+                self.send(&Event::SegmentStored { bucket, key: key.clone(), motion: None }).await?;
                 report.playlists_stale += 1;
             }
         }

@@ -93,7 +93,7 @@ fn id(camera: &str) -> CameraId {
 }
 
 fn stored(key: &SegmentKey) -> Event {
-    Event::SegmentStored { bucket: "media".to_owned(), key: key.clone() }
+    Event::SegmentStored { bucket: "media".to_owned(), key: key.clone(), motion: None }
 }
 
 fn batch_stored(key: &BatchKey) -> Event {

@@ -12,7 +12,7 @@ fn batch_stored(frames: Option<ContentHash>) -> Event {
 }
 
 fn segment_stored() -> Event {
-    Event::SegmentStored { bucket: "media".to_owned(), key: SEGMENT.parse().unwrap() }
+    Event::SegmentStored { bucket: "media".to_owned(), key: SEGMENT.parse().unwrap(), motion: None }
 }
 
 fn window_missed() -> Event {
@@ -58,6 +58,10 @@ fn events_are_these_messages() {
             r#""}}"#
         )
     );
+    let Event::SegmentStored { bucket, key, .. } = segment_stored() else { unreachable!() };
+    let told = Event::SegmentStored { bucket, key, motion: Some(MotionMap::default()) };
+    let map = "A".repeat(512);
+    assert!(json(told).ends_with(&format!(r#"{segment}","motion":"{map}"}}}}"#)));
     assert_eq!(
         json(window_missed()),
         concat!(
@@ -103,6 +107,8 @@ fn events_of_others_and_malformed_ones_are_told_apart() {
     assert_eq!(why(&with_data(&batch, segment_key)), format!("{SEGMENT:?} is no key of a batch"));
     let bad_hash = json!({ "bucket": "frames", "key": BATCH, "frames": "E3" });
     assert!(why(&with_data(&batch, bad_hash)).contains("is no content hash"));
+    let bad_map = json!({ "bucket": "media", "key": SEGMENT, "motion": "AAA=" });
+    assert!(why(&with_data(&segment_stored().to_cloud_event(), bad_map)).contains("no motion map"));
     let other = CloudEvent { subject: Some("back-door".to_owned()), ..batch };
     assert_eq!(why(&other), "the subject is not the camera");
     let missed = CloudEvent { subject: None, ..window_missed().to_cloud_event() };
@@ -135,7 +141,8 @@ fn any_event() -> impl Strategy<Value = Event> {
             }
             1 => {
                 let key = SegmentKey { camera, window, init, frames: frames.unwrap_or(init) };
-                Event::SegmentStored { bucket, key }
+                let motion = frames.map(|_| MotionMap::from_strengths(&[5; MotionMap::CELLS]));
+                Event::SegmentStored { bucket, key, motion }
             }
             _ => Event::WindowMissed { camera, window },
         },

@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use bytes::Bytes;
 use mp4_atom::{Moof, ReadFrom, Styp};
 use teiten_encode::{Encoded, Settings, encode};
-use teiten_footage::{Batch, BootId, Frame, FrameId, Window};
+use teiten_footage::{Batch, BootId, Frame, FrameId, MotionMap, Window};
 use tempfile::TempDir;
 use turbojpeg::{Compressor, Subsamp, YuvImage, yuv_pixels_len};
 
@@ -74,6 +74,7 @@ pub(crate) fn encoded(batch: &Batch) -> Encoded {
 pub(crate) fn moof(segment: &Bytes) -> Moof {
     let mut cursor = std::io::Cursor::new(segment);
     Styp::read_from(&mut cursor).unwrap();
+    cursor.set_position(MotionMap::SEGMENT_HEAD_BYTES as u64);
     Moof::read_from(&mut cursor).unwrap()
 }
 

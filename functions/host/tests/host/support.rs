@@ -81,7 +81,7 @@ pub(crate) fn batch(camera: &str) -> Event {
 pub(crate) fn segment(camera: &str) -> Event {
     let hash = ContentHash::of(b"");
     let key = SegmentKey { camera: id(camera), window: WINDOW.parse().unwrap(), init: hash, frames: hash };
-    Event::SegmentStored { bucket: "media".to_owned(), key }
+    Event::SegmentStored { bucket: "media".to_owned(), key, motion: None }
 }
 
 /// The notification that these objects were created in `frames`.

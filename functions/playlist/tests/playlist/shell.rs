@@ -164,7 +164,7 @@ async fn events_that_are_not_for_this_function_are_refused_for_good() {
     let world = World::at(second(0).end());
     let playlist = world.playlist();
     let key = segment("front-door", second(0), "init", "frames");
-    let elsewhere = Event::SegmentStored { bucket: "elsewhere".to_owned(), key };
+    let elsewhere = Event::SegmentStored { bucket: "elsewhere".to_owned(), key, motion: None };
     assert!(permanent(playlist.handle(elsewhere).await).contains("elsewhere"));
     let camera = CameraId::new("front-door").unwrap();
     let key = BatchKey { camera, window: second(0), format: BatchFormat::Mjpeg };

@@ -79,7 +79,7 @@ impl World {
 
 /// `teiten.segment.stored`.
 pub(crate) fn stored(key: &SegmentKey) -> Event {
-    Event::SegmentStored { bucket: "media".to_owned(), key: key.clone() }
+    Event::SegmentStored { bucket: "media".to_owned(), key: key.clone(), motion: None }
 }
 
 /// The windows of a stream, counted from noon of some day.
