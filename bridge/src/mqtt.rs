@@ -105,10 +105,11 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+    let mut outage = Outage::default();
     while !stop.is_cancelled() {
         let (client, eventloop) = broker.connect();
         let started = Instant::now();
-        let error = session(eventloop, client, &publisher, &messages, &counters).await;
+        let error = session(eventloop, client, &publisher, &messages, &counters, &mut outage).await;
         publisher.set(None);
         if stop.is_cancelled() {
             break;
@@ -117,11 +118,38 @@ pub(crate) async fn run(
             backoff.reset();
         }
         let wait = backoff.wait();
-        tracing::warn!(broker = %broker.address, error, retry_in = ?wait, "no connection to the broker");
+        let broker = &broker.address;
+        if outage.is_news(&error) {
+            tracing::warn!(%broker, error, "no connection to the broker, it is tried again until there is one");
+        } else {
+            tracing::debug!(%broker, error, retry_in = ?wait, "still no connection to the broker");
+        }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = stop.cancelled() => {}
         }
+    }
+}
+
+/// What the log says of the time without a connection: each reason once.
+#[derive(Debug, Default)]
+struct Outage {
+    told: Option<String>,
+}
+
+impl Outage {
+    /// Whether this reason is another one than the last time.
+    fn is_news(&mut self, error: &str) -> bool {
+        let news = self.told.as_deref() != Some(error);
+        if news {
+            self.told = Some(error.to_owned());
+        }
+        news
+    }
+
+    /// There is a connection.
+    fn is_over(&mut self) {
+        self.told = None;
     }
 }
 
@@ -132,6 +160,7 @@ async fn session(
     publisher: &Publisher,
     messages: &mpsc::Sender<Message>,
     counters: &Counters,
+    outage: &mut Outage,
 ) -> String {
     loop {
         match eventloop.poll().await {
@@ -148,6 +177,7 @@ async fn session(
                 }
                 counters.mqtt_connections_total.increment();
                 tracing::info!("subscribed");
+                outage.is_over();
                 publisher.set(Some(client.clone()));
                 publisher.publish(&Topic::Hello, String::new());
             }
@@ -174,5 +204,20 @@ pub(crate) struct Message {
 impl From<Publish> for Message {
     fn from(publish: Publish) -> Self {
         Self { topic: publish.topic, payload: publish.payload, retained: publish.retain }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_logged_once_for_each_reason_and_anew_after_a_connection() {
+        let mut outage = Outage::default();
+        let refused = "connection refused";
+        let news = ["timeout", refused, refused, refused].map(|error| outage.is_news(error));
+        assert_eq!(news, [true, true, false, false]);
+        outage.is_over();
+        assert!(outage.is_news(refused));
     }
 }

@@ -14,13 +14,14 @@ use crate::{
     attendant::{Attendant, Tally},
     clock::Clock,
     config::Config,
+    flights::Way,
     gpio::{Board, RaspberryPi},
     link::{Link, Signal},
     outbox::{Entry, Outbox},
     source::{Demand, Pictures},
     spool::Spool,
     stamper::{Picture, Rejected, Stamper},
-    uplink::{Uplink, Way},
+    uplink::Uplink,
 };
 
 /// How long an agent that is told to stop waits until what it has sent is stored: a window of 6 s, the bridge's
@@ -223,7 +224,7 @@ impl Agent {
         let dropped = self.spool.keep(&frame).await;
         let entry = Entry { id: frame.id, captured: frame.captured, bytes: frame.jpeg.len() };
         let now = Instant::now().into_std();
-        if self.outbox.captured(entry) {
+        if self.outbox.captured(entry, now) {
             self.send(frame.id, frame.jpeg.clone(), Way::Live);
         }
         self.limit_rate(now);
@@ -233,13 +234,13 @@ impl Agent {
 
     fn send(&mut self, id: FrameId, jpeg: Bytes, way: Way) {
         self.counts.sent += 1;
-        self.uplink.departed(id, way, jpeg.len(), Instant::now().into_std());
+        self.uplink.departed(way, jpeg.len(), Instant::now().into_std());
         self.link.publish(id, jpeg);
     }
 
     /// Asks the source for no more pictures than the uplink carries.
     fn limit_rate(&mut self, now: std::time::Instant) {
-        let rate_max = self.uplink.captured(now);
+        let rate_max = self.uplink.captured(self.outbox.flights(), now);
         let changed = self.demand.send_if_modified(|demand| {
             let changed = demand.rate_max != rate_max;
             demand.rate_max = rate_max;
@@ -276,8 +277,9 @@ impl Agent {
     async fn hear(&mut self, signal: Signal) {
         let now = Instant::now().into_std();
         match signal {
-            Signal::Up => {
+            Signal::Up { round_trip } => {
                 self.outbox.connected();
+                self.uplink.connected(round_trip);
                 let tally = self.tally();
                 self.attendant.connected(&tally, &mut self.link).await;
             }
@@ -293,8 +295,9 @@ impl Agent {
                     self.attendant.control(&payload, retained, &tally, &mut self.link).await;
             }
             Signal::Acked(id) => {
-                self.outbox.acked(id, now);
-                self.uplink.acked(id, now);
+                if let Some(flight) = self.outbox.acked(id, now) {
+                    self.uplink.landed(flight, now);
+                }
             }
             Signal::Hello => self.outbox.hello(now),
             Signal::Stored(stored) => {
@@ -309,7 +312,7 @@ impl Agent {
     /// Sends as much of the backlog as may be sent now.
     async fn send_backlog(&mut self) {
         while self.sends_backlog
-            && self.uplink.has_room_for_backlog(Instant::now().into_std())
+            && self.uplink.has_room_for_backlog(self.outbox.flights(), Instant::now().into_std())
             && let Some(id) = self.outbox.next(Instant::now().into_std())
         {
             match self.spool.read(id).await {

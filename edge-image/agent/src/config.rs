@@ -90,13 +90,7 @@ impl Config {
     /// The same with the names of certificates taken from `folder` on, where the settings file is: the files of
     /// one camera can then be carried together wherever it likes.
     pub fn in_folder(mut self, folder: &Path) -> Self {
-        if let Some(TlsFiles { ca, identity }) = &mut self.broker.tls {
-            *ca = folder.join(&*ca);
-            if let Some(Identity { certificate, key }) = identity {
-                *certificate = folder.join(&*certificate);
-                *key = folder.join(&*key);
-            }
-        }
+        self.broker = self.broker.in_folder(folder);
         self
     }
 }
@@ -120,6 +114,18 @@ impl Broker {
     /// The broker at `host` and `port`, without TLS.
     pub fn plain(host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port, tls: None }
+    }
+
+    /// As [`Config::in_folder`].
+    fn in_folder(mut self, folder: &Path) -> Self {
+        if let Some(TlsFiles { ca, identity }) = &mut self.tls {
+            *ca = folder.join(&*ca);
+            if let Some(Identity { certificate, key }) = identity {
+                *certificate = folder.join(&*certificate);
+                *key = folder.join(&*key);
+            }
+        }
+        self
     }
 }
 
@@ -257,9 +263,9 @@ impl Share {
         }
     }
 
-    /// How long to pause for each second of use, in seconds.
-    pub(crate) fn pause(self) -> f64 {
-        1.0 / self.0 - 1.0
+    /// The time of which `used` is this share.
+    pub(crate) fn period(self, used: Duration) -> Duration {
+        used.div_f64(self.0)
     }
 }
 

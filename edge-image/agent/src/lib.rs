@@ -10,6 +10,7 @@ mod clock;
 mod condition;
 pub mod config;
 mod control;
+mod flights;
 pub mod gpio;
 mod home_assistant;
 mod link;

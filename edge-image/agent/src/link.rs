@@ -61,7 +61,10 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) enum Signal {
     /// Connected, and subscribed to what is said of this camera's frames.
-    Up,
+    Up {
+        /// How long that took, there and back.
+        round_trip: Duration,
+    },
     /// Not connected any more. Comes once after each [`Signal::Up`].
     Down,
     /// The broker has a frame (PUBACK).
@@ -163,7 +166,7 @@ impl Link {
                 }
                 State::Open(connection) => match connection.next().await {
                     Ok(signal) => {
-                        if matches!(signal, Signal::Up) {
+                        if matches!(signal, Signal::Up { .. }) {
                             self.known = None;
                             info!(broker = %self.broker, "connected");
                         }
@@ -251,6 +254,7 @@ struct Connection {
     events: mpsc::Receiver<Result<Event, ConnectionError>>,
     topics: Topics,
     up_since: Option<Instant>,
+    subscribed_at: Instant,
     last_heard: Instant,
     /// What was handed to the client and is not yet on its way, in order.
     queued: VecDeque<Sent>,
@@ -307,6 +311,7 @@ impl Connection {
             events,
             topics,
             up_since: None,
+            subscribed_at: Instant::now(),
             last_heard: Instant::now(),
             queued: VecDeque::new(),
             under_way: HashMap::new(),
@@ -348,6 +353,7 @@ impl Connection {
                 let control =
                     control.as_ref().map(|topic| SubscribeFilter::new(topic.clone(), QoS::AtLeastOnce));
                 self.client.try_subscribe_many(filters.into_iter().chain(control))?;
+                self.subscribed_at = Instant::now();
             }
             Packet::SubAck(answer) => {
                 // In the order of the filters: the two that frames need, then control.
@@ -363,7 +369,7 @@ impl Connection {
                 }
                 self.say_status(ONLINE)?;
                 self.up_since = Some(Instant::now());
-                return Ok(Some(Signal::Up));
+                return Ok(Some(Signal::Up { round_trip: self.subscribed_at.elapsed() }));
             }
             Packet::PubAck(ack) => {
                 return Ok(match self.under_way.remove(&ack.pkid) {

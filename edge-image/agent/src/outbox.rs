@@ -30,7 +30,7 @@ use teiten_footage::{
     limits::{UNSTORED_BYTES_MAX, UNSTORED_FRAMES_MAX},
 };
 
-use crate::uplink::Way;
+use crate::flights::{Flight, Flights, Load, Way};
 
 /// How long after a hello a frame that was sent before it may still be reported stored.
 pub(crate) const AFTER_HELLO: Duration = Duration::from_secs(3);
@@ -63,10 +63,8 @@ pub(crate) struct Outbox {
     waiting: BTreeSet<(Timestamp, FrameId)>,
     /// What is in [`State::Acked`], by the time it is due.
     due: BTreeSet<(Instant, FrameId)>,
-    /// What this connection was given and has no PUBACK of; some of it may be stored or dropped meanwhile.
-    flights: BTreeMap<FrameId, Flight>,
-    live_flights: Load,
-    backlog_flights: Load,
+    /// What this connection was given.
+    flights: Flights,
     /// Backlog items that are under way or acked.
     backlog_unstored: Load,
 }
@@ -90,43 +88,19 @@ enum State {
     Acked { way: Way, due: Instant },
 }
 
-#[derive(Debug)]
-struct Flight {
-    way: Way,
-    bytes: usize,
-}
-
-/// A number of frames and their bytes.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Load {
-    frames: usize,
-    bytes: usize,
-}
-
-impl Load {
-    fn add(&mut self, bytes: usize) {
-        self.frames += 1;
-        self.bytes += bytes;
-    }
-
-    fn remove(&mut self, bytes: usize) {
-        self.frames -= 1;
-        self.bytes -= bytes;
-    }
-
-    fn has_room_for(self, bytes: usize) -> bool {
-        self.frames < UNSTORED_FRAMES_MAX && self.bytes + bytes <= UNSTORED_BYTES_MAX
-    }
+/// Whether one more frame of `bytes` may be with it.
+fn has_room(load: Load, bytes: usize) -> bool {
+    load.frames < UNSTORED_FRAMES_MAX && load.bytes + bytes <= UNSTORED_BYTES_MAX
 }
 
 impl Outbox {
     /// A frame was captured. Whether it is to be sent right now; if not, it is backlog.
     #[must_use]
-    pub(crate) fn captured(&mut self, entry: Entry) -> bool {
-        let send = self.connected && self.live_flights.has_room_for(entry.bytes);
+    pub(crate) fn captured(&mut self, entry: Entry, now: Instant) -> bool {
+        let send = self.connected && has_room(self.flights.live(), entry.bytes);
         self.add_waiting(entry);
         if send {
-            self.depart(entry.id, Way::Live);
+            self.depart(entry.id, Way::Live, now);
         }
         send
     }
@@ -144,9 +118,7 @@ impl Outbox {
     /// The connection is gone: what it has no PUBACK of waits again.
     pub(crate) fn disconnected(&mut self) {
         self.connected = false;
-        self.live_flights = Load::default();
-        self.backlog_flights = Load::default();
-        for id in std::mem::take(&mut self.flights).into_keys() {
+        for id in self.flights.end() {
             if self.items.get(&id).is_some_and(|item| matches!(item.state, State::UnderWay { .. })) {
                 self.wait_again(id);
             }
@@ -158,14 +130,13 @@ impl Outbox {
         self.collect_due(now);
         let &(_, id) = self.waiting.first()?;
         let bytes = self.items[&id].bytes;
-        let unacked = self.flights.len();
-        let unacked_bytes = self.live_flights.bytes + self.backlog_flights.bytes;
-        let portion_has_room =
-            unacked == 0 || (unacked < PORTION_FRAMES && unacked_bytes + bytes <= PORTION_BYTES);
-        if !self.connected || !portion_has_room || !self.backlog_unstored.has_room_for(bytes) {
+        let unacked = self.flights.total();
+        let portion_has_room = unacked.frames == 0
+            || (unacked.frames < PORTION_FRAMES && unacked.bytes + bytes <= PORTION_BYTES);
+        if !self.connected || !portion_has_room || !has_room(self.backlog_unstored, bytes) {
             return None;
         }
-        self.depart(id, Way::Backlog);
+        self.depart(id, Way::Backlog, now);
         Some(id)
     }
 
@@ -179,10 +150,19 @@ impl Outbox {
         self.connected && !self.waiting.is_empty()
     }
 
-    /// The broker has the frame.
-    pub(crate) fn acked(&mut self, id: FrameId, now: Instant) {
-        let Some(flight) = self.flights.remove(&id) else { return };
-        self.flights_of(flight.way).remove(flight.bytes);
+    /// What is under way.
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.flights
+    }
+
+    /// The broker has the frame, which was under way.
+    pub(crate) fn acked(&mut self, id: FrameId, now: Instant) -> Option<Flight> {
+        let flight = self.flights.land(id)?;
+        self.await_stored(id, now);
+        Some(flight)
+    }
+
+    fn await_stored(&mut self, id: FrameId, now: Instant) {
         let Some(item) = self.items.get_mut(&id) else { return };
         let State::UnderWay { way, hello } = item.state else { return };
         let due = match hello {
@@ -195,7 +175,7 @@ impl Outbox {
 
     /// A bridge said hello: what was sent before may have reached nobody.
     pub(crate) fn hello(&mut self, now: Instant) {
-        for id in self.flights.keys() {
+        for id in self.flights.ids() {
             if let Some(Item { state: State::UnderWay { hello, .. }, wait, .. }) = self.items.get_mut(id) {
                 *hello = Some(now);
                 *wait = RESEND_FIRST;
@@ -231,9 +211,7 @@ impl Outbox {
     /// The frame that [`Outbox::next`] gave cannot be sent, now or ever.
     pub(crate) fn unreadable(&mut self, id: FrameId) {
         self.forget(id);
-        if let Some(flight) = self.flights.remove(&id) {
-            self.flights_of(flight.way).remove(flight.bytes);
-        }
+        self.flights.land(id);
     }
 
     /// The frame is no more, stored or not.
@@ -281,20 +259,18 @@ impl Outbox {
     }
 
     /// A waiting frame is given to the connection.
-    fn depart(&mut self, id: FrameId, way: Way) {
+    fn depart(&mut self, id: FrameId, way: Way, now: Instant) {
         self.leave_state(id);
         let Some(item) = self.items.get_mut(&id) else { return };
         let bytes = item.bytes;
         item.state = State::UnderWay { way, hello: None };
-        self.flights.insert(id, Flight { way, bytes });
-        self.flights_of(way).add(bytes);
+        self.flights.depart(id, Flight { way, bytes, since: now });
         if way == Way::Backlog {
             self.backlog_unstored.add(bytes);
         }
     }
 
-    /// Takes a frame out of whatever its state keeps it in. Its flight goes on: bytes that are under way are
-    /// so even if nobody needs them any more.
+    /// Takes a frame out of whatever its state keeps it in. Its flight goes on.
     fn leave_state(&mut self, id: FrameId) {
         let Some(item) = self.items.get(&id) else { return };
         match item.state {
@@ -312,13 +288,6 @@ impl Outbox {
                     self.backlog_unstored.remove(item.bytes);
                 }
             }
-        }
-    }
-
-    fn flights_of(&mut self, way: Way) -> &mut Load {
-        match way {
-            Way::Live => &mut self.live_flights,
-            Way::Backlog => &mut self.backlog_flights,
         }
     }
 }

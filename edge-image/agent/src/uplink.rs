@@ -2,9 +2,12 @@
 //! No I/O and no clock: the agent tells what departed and what has its PUBACK, and asks.
 //!
 //! *The backlog's share.* Backlog is sent in portions: when the last frame of one has its PUBACK, the next one
-//! waits in proportion to how long that took, so that over time the backlog has its share of the link and no more.
-//! Portions grow and shrink so that each takes about [`PORTION_TIME`], which is thus the most that a live frame waits
-//! behind one. While live frames lag, there is none.
+//! waits until the time that it used is no more than the backlog's share of the time since it began. Portions grow and
+//! shrink so that each uses about [`PORTION_TIME`], which is thus the most that a live frame waits behind one. While
+//! live frames lag, there is none.
+//!
+//! *The round trip.* A PUBACK is late by the way there and back, however fast the link; that is neither use nor lag, so
+//! it is taken off. It is measured as a connection begins, by a small message, and no frame can have been faster.
 //!
 //! *The rate of live frames.* If they have their PUBACKs later and later, and frames come through more slowly than
 //! they are captured, then the link is slower than the camera, and fewer pictures are asked for; after some quiet
@@ -12,22 +15,23 @@
 //! the backlog that it leaves.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use teiten_footage::FrameId;
+use crate::{
+    config::{Rate, Share},
+    flights::{Flight, Flights, Way},
+};
 
-use crate::config::{Rate, Share};
-
-/// How long one portion of the backlog should take.
+/// How long one portion of the backlog should use the link.
 const PORTION_TIME: Duration = Duration::from_millis(500);
 /// The first portion, and the smallest: of slow links, one frame.
 const PORTION_BYTES_MIN: usize = 16 << 10;
 /// The largest portion.
 const PORTION_BYTES_MAX: usize = 512 << 10;
 
-/// Live frames that have their PUBACK within this time do not lag.
+/// Live frames that have their PUBACK within this time, and a round trip, do not lag.
 const LAG_LOW: Duration = Duration::from_millis(500);
 /// With live frames that wait longer than this, the link is too slow or too much is sent.
 const LAG_HIGH: Duration = Duration::from_millis(1500);
@@ -52,32 +56,18 @@ const LET_OFF_MIN: f64 = 0.3;
 /// A link that carried everything for this long is a good one: what was learnt of it is forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 
-/// Which way a frame goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// As it is captured.
-    Live,
-    /// Later.
-    Backlog,
-}
-
 /// The way to the broker, as a camera sees it.
 #[derive(Debug)]
 pub(crate) struct Uplink {
     share: Share,
-    flights: HashMap<FrameId, Flight>,
+    /// The shortest that was seen on this connection.
+    round_trip: Duration,
     /// Moments of the last PUBACKs of this connection.
     acks: VecDeque<Instant>,
     portion: Portion,
     /// Moments of the last captured frames.
     captures: VecDeque<Instant>,
     limit: Limit,
-}
-
-#[derive(Debug)]
-struct Flight {
-    way: Way,
-    since: Instant,
 }
 
 /// The portion of the backlog that is under way, or the next one.
@@ -116,7 +106,7 @@ impl Uplink {
             Portion { bytes_max: PORTION_BYTES_MIN, bytes: 0, frames: 0, since: None, resume_at: None };
         Self {
             share,
-            flights: HashMap::new(),
+            round_trip: Duration::ZERO,
             acks: VecDeque::new(),
             portion,
             captures: VecDeque::new(),
@@ -124,9 +114,13 @@ impl Uplink {
         }
     }
 
+    /// There is a connection, on which a small message went there and back in this time.
+    pub(crate) fn connected(&mut self, round_trip: Duration) {
+        self.round_trip = round_trip;
+    }
+
     /// A frame of `bytes` is handed to the connection.
-    pub(crate) fn departed(&mut self, id: FrameId, way: Way, bytes: usize, now: Instant) {
-        self.flights.insert(id, Flight { way, since: now });
+    pub(crate) fn departed(&mut self, way: Way, bytes: usize, now: Instant) {
         if way == Way::Backlog {
             self.portion.since.get_or_insert(now);
             self.portion.bytes += bytes;
@@ -135,26 +129,26 @@ impl Uplink {
     }
 
     /// The broker has a frame.
-    pub(crate) fn acked(&mut self, id: FrameId, now: Instant) {
-        let Some(flight) = self.flights.remove(&id) else { return };
+    pub(crate) fn landed(&mut self, flight: Flight, now: Instant) {
+        self.round_trip = self.round_trip.min(now.saturating_duration_since(flight.since));
         remember(&mut self.acks, now);
         if flight.way == Way::Backlog {
-            self.portion.landed(self.share, now);
+            self.portion.landed(self.share, self.round_trip, now);
         }
     }
 
     /// The connection is gone, and all that was under way with it.
     pub(crate) fn disconnected(&mut self) {
-        self.flights.clear();
+        self.round_trip = Duration::ZERO;
         self.acks.clear();
         self.portion = Portion { bytes: 0, frames: 0, since: None, resume_at: None, ..self.portion };
         self.limit.quiet_since = None;
     }
 
     /// Whether one more frame of the backlog may be sent now.
-    pub(crate) fn has_room_for_backlog(&self, now: Instant) -> bool {
+    pub(crate) fn has_room_for_backlog(&self, flights: &Flights, now: Instant) -> bool {
         let portion = &self.portion;
-        self.lag(now) < LAG_LOW
+        self.lag(flights, now) < LAG_LOW
             && portion.resume_at.is_none_or(|resume| resume <= now)
             && portion.bytes < portion.bytes_max
     }
@@ -165,9 +159,9 @@ impl Uplink {
     }
 
     /// A frame was captured: the most that are to be captured from now on, if there is a limit.
-    pub(crate) fn captured(&mut self, now: Instant) -> Option<Rate> {
+    pub(crate) fn captured(&mut self, flights: &Flights, now: Instant) -> Option<Rate> {
         remember(&mut self.captures, now);
-        let lag = self.lag(now);
+        let lag = self.lag(flights, now);
         if lag < LAG_LOW {
             self.limit.raise_in_time(now);
         } else {
@@ -177,32 +171,31 @@ impl Uplink {
             && let (Some(carried), Some(captured)) = (per_second(&self.acks), per_second(&self.captures))
             && carried < captured
         {
-            let under_way = self.flights.len() as f64;
+            let under_way = flights.total().frames as f64;
             self.limit.lower(carried, captured, Duration::from_secs_f64(under_way / carried), now);
         }
         self.limit.per_second.and_then(|per_second| Rate::new(per_second.max(Rate::MIN_PER_SECOND)).ok())
     }
 
-    /// For how long the oldest live frame that is under way has been so.
-    fn lag(&self, now: Instant) -> Duration {
-        let live = self.flights.values().filter(|flight| flight.way == Way::Live);
-        live.map(|flight| now.saturating_duration_since(flight.since)).max().unwrap_or_default()
+    /// For how long the oldest live frame that is under way has been so, beyond a round trip.
+    fn lag(&self, flights: &Flights, now: Instant) -> Duration {
+        flights.live_age(now).saturating_sub(self.round_trip)
     }
 }
 
 impl Portion {
     /// One frame of it has its PUBACK.
-    fn landed(&mut self, share: Share, now: Instant) {
+    fn landed(&mut self, share: Share, round_trip: Duration, now: Instant) {
         self.frames = self.frames.saturating_sub(1);
         if self.frames > 0 {
             return;
         }
         let Some(since) = self.since.take() else { return };
-        let taken = now.saturating_duration_since(since);
-        self.resume_at = Some(now + taken.mul_f64(share.pause()));
-        if taken > PORTION_TIME {
+        let used = now.saturating_duration_since(since).saturating_sub(round_trip);
+        self.resume_at = Some(since + share.period(used));
+        if used > PORTION_TIME {
             self.bytes_max = (self.bytes_max / 2).max(PORTION_BYTES_MIN);
-        } else if taken < PORTION_TIME / 2 && self.bytes >= self.bytes_max {
+        } else if used < PORTION_TIME / 2 && self.bytes >= self.bytes_max {
             self.bytes_max = (self.bytes_max * 2).min(PORTION_BYTES_MAX);
         }
         self.bytes = 0;

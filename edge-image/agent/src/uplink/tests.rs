@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
-use teiten_footage::BootId;
+use teiten_footage::{BootId, FrameId};
 
 use super::*;
 
@@ -13,11 +13,15 @@ const TICK: Duration = Duration::from_millis(5);
 /// What goes over a link that carries `bytes_per_second(seconds)`, one frame after the other.
 struct Run {
     uplink: Uplink,
+    flights: Flights,
+    round_trip: Duration,
     start: Instant,
     now: Instant,
     sequence: u64,
-    /// Under way: identity, way, when it was handed over, bytes still to go.
-    queue: VecDeque<(FrameId, Way, Instant, f64)>,
+    /// To be sent: identity, bytes still to go.
+    queue: VecDeque<(FrameId, f64)>,
+    /// PUBACKs, and when they come.
+    acks: VecDeque<(FrameId, Instant)>,
     backlog: usize,
     next_capture: Instant,
     /// When each live frame arrived, and how long after its capture.
@@ -29,13 +33,22 @@ struct Run {
 
 impl Run {
     fn new(share: f64, backlog: usize) -> Self {
+        Self::far_away(share, backlog, Duration::ZERO)
+    }
+
+    fn far_away(share: f64, backlog: usize, round_trip: Duration) -> Self {
         let now = Instant::now();
+        let mut uplink = Uplink::new(Share::new(share).unwrap());
+        uplink.connected(round_trip);
         Self {
-            uplink: Uplink::new(Share::new(share).unwrap()),
+            uplink,
+            flights: Flights::default(),
+            round_trip,
             start: now,
             now,
             sequence: 0,
             queue: VecDeque::new(),
+            acks: VecDeque::new(),
             backlog,
             next_capture: now,
             arrived: Vec::new(),
@@ -50,19 +63,20 @@ impl Run {
         while self.now < end {
             if self.next_capture <= self.now {
                 self.send(Way::Live);
-                let limit = self.uplink.captured(self.now).map(|limit| 1.0 / limit.period().as_secs_f64());
+                let limit = self.uplink.captured(&self.flights, self.now);
+                let limit = limit.map(|limit| 1.0 / limit.period().as_secs_f64());
                 if self.limits.last().unwrap().1 != limit {
                     self.limits.push((self.now - self.start, limit));
                 }
                 self.next_capture += Duration::from_secs_f64(1.0 / limit.unwrap_or(rate).min(rate));
             }
-            while self.backlog > 0 && self.uplink.has_room_for_backlog(self.now) {
+            while self.backlog > 0 && self.uplink.has_room_for_backlog(&self.flights, self.now) {
                 self.backlog -= 1;
                 self.send(Way::Backlog);
             }
             let mut bytes = bytes_per_second((self.now - self.start).as_secs_f64()) * TICK.as_secs_f64();
             self.now += TICK;
-            while let Some((id, way, since, left)) = self.queue.front_mut()
+            while let Some((id, left)) = self.queue.front_mut()
                 && bytes > 0.0
             {
                 let sent = bytes.min(*left);
@@ -71,12 +85,12 @@ impl Run {
                 if *left > 0.0 {
                     break;
                 }
-                self.uplink.acked(*id, self.now);
-                match way {
-                    Way::Live => self.arrived.push((self.now - self.start, self.now - *since)),
-                    Way::Backlog => self.backlog_bytes += FRAME_BYTES,
-                }
+                self.acks.push_back((*id, self.now + self.round_trip));
                 self.queue.pop_front();
+            }
+            while self.acks.front().is_some_and(|(_, at)| *at <= self.now) {
+                let (id, _) = self.acks.pop_front().unwrap();
+                self.land(id);
             }
         }
     }
@@ -84,8 +98,18 @@ impl Run {
     fn send(&mut self, way: Way) {
         let id = FrameId { boot: BootId(1), sequence: self.sequence };
         self.sequence += 1;
-        self.uplink.departed(id, way, FRAME_BYTES, self.now);
-        self.queue.push_back((id, way, self.now, FRAME_BYTES as f64));
+        self.flights.depart(id, Flight { way, bytes: FRAME_BYTES, since: self.now });
+        self.uplink.departed(way, FRAME_BYTES, self.now);
+        self.queue.push_back((id, FRAME_BYTES as f64));
+    }
+
+    fn land(&mut self, id: FrameId) {
+        let flight = self.flights.land(id).unwrap();
+        self.uplink.landed(flight, self.now);
+        match flight.way {
+            Way::Live => self.arrived.push((self.now - self.start, self.now - flight.since)),
+            Way::Backlog => self.backlog_bytes += FRAME_BYTES,
+        }
     }
 
     fn delays(&self, seconds: Range<u64>) -> Vec<Duration> {
@@ -162,6 +186,30 @@ fn a_backlog_has_its_share_and_delays_live_frames_little() {
 }
 
 #[test]
+fn a_long_round_trip_is_neither_use_nor_lag() {
+    for millis in [300, 800] {
+        let round_trip = Duration::from_millis(millis);
+        let mut run = Run::far_away(0.5, 100_000, round_trip);
+        let link = 60.0 * FRAME_BYTES as f64;
+        run.go(120, 10.0, |_| link);
+        let used = run.backlog_bytes as f64 / (120.0 * link);
+        assert!((0.2..=0.525).contains(&used), "{used} of a link with a round trip of {millis} ms");
+        assert!(run.longest_delay(5..120) < round_trip + SECOND, "{:?}", run.longest_delay(5..120));
+        assert_eq!(run.limits, [(Duration::ZERO, None)]);
+    }
+}
+
+#[test]
+fn a_round_trip_that_was_measured_too_long_is_made_good() {
+    let mut run = Run::new(0.2, 100_000);
+    run.uplink.connected(Duration::from_secs(30));
+    let link = 60.0 * FRAME_BYTES as f64;
+    run.go(120, 10.0, |_| link);
+    let used = run.backlog_bytes as f64 / (120.0 * link);
+    assert!((0.08..=0.25).contains(&used), "{used} of the link with a share of 0.2");
+}
+
+#[test]
 fn on_a_link_that_live_frames_fill_the_backlog_waits() {
     let mut run = Run::new(0.5, 1000);
     run.go(300, 15.0, |_| 8.0 * FRAME_BYTES as f64);
@@ -172,14 +220,15 @@ fn on_a_link_that_live_frames_fill_the_backlog_waits() {
 
 #[test]
 fn what_was_under_way_with_a_connection_ends_with_it() {
-    let mut uplink = Uplink::new(Share::default());
+    let (mut uplink, mut flights) = (Uplink::new(Share::default()), Flights::default());
     let now = Instant::now();
-    let id = |sequence| FrameId { boot: BootId(1), sequence };
-    uplink.departed(id(0), Way::Backlog, PORTION_BYTES_MAX, now);
-    uplink.departed(id(1), Way::Live, FRAME_BYTES, now);
-    assert!(!uplink.has_room_for_backlog(now + SECOND));
+    for (sequence, way, bytes) in [(0, Way::Backlog, PORTION_BYTES_MAX), (1, Way::Live, FRAME_BYTES)] {
+        flights.depart(FrameId { boot: BootId(1), sequence }, Flight { way, bytes, since: now });
+        uplink.departed(way, bytes, now);
+    }
+    assert!(!uplink.has_room_for_backlog(&flights, now + SECOND));
+    assert_eq!(flights.end().count(), 2);
     uplink.disconnected();
-    assert!(uplink.has_room_for_backlog(now + SECOND));
-    uplink.acked(id(0), now + SECOND);
+    assert!(uplink.has_room_for_backlog(&flights, now + SECOND));
     assert_eq!(uplink.wake_at(now), None);
 }
