@@ -138,7 +138,7 @@ class Broker(unittest.TestCase):
                 process.kill()
 
     def test_a_camera_is_heard_below_its_own_name_and_nowhere_else(self):
-        leaves = ["frame", "status", "telemetry", "event", "preview", "snapshot", "control-reply", "video"]
+        leaves = ["frame", "status", "telemetry", "mistakes", "event", "preview", "snapshot", "control-reply", "video"]
         own = [("front-door", f"teiten/front-door/{leaf}") for leaf in leaves]
         others = [("front-door", f"teiten/garden/{leaf}") for leaf in leaves]
         forged = [("front-door", topic) for topic in (

@@ -15,6 +15,8 @@ pub enum Topic {
     Status(CameraId),
     /// `teiten/<camera>/telemetry`: JSON, how the camera is, QoS 0.
     Telemetry(CameraId),
+    /// `teiten/<camera>/mistakes`: retained JSON, what is wrong with the camera's settings; empty once nothing is.
+    Mistakes(CameraId),
     /// `teiten/<camera>/event`: JSON, what a sensor saw, QoS 1 ([`crate::SensorEvent`]).
     Event(CameraId),
     /// `teiten/<camera>/control`: JSON, to the camera, QoS 1.
@@ -56,6 +58,7 @@ impl Topic {
             Self::Video(camera) => (camera, "video"),
             Self::Status(camera) => (camera, "status"),
             Self::Telemetry(camera) => (camera, "telemetry"),
+            Self::Mistakes(camera) => (camera, "mistakes"),
             Self::Event(camera) => (camera, "event"),
             Self::Control(camera) => (camera, "control"),
             Self::ControlReply(camera) => (camera, "control-reply"),
@@ -91,6 +94,7 @@ impl FromStr for Topic {
                 "video" => Self::Video(camera),
                 "status" => Self::Status(camera),
                 "telemetry" => Self::Telemetry(camera),
+                "mistakes" => Self::Mistakes(camera),
                 "event" => Self::Event(camera),
                 "control" => Self::Control(camera),
                 "control-reply" => Self::ControlReply(camera),
@@ -115,6 +119,7 @@ mod tests {
             "video",
             "status",
             "telemetry",
+            "mistakes",
             "event",
             "control",
             "control-reply",

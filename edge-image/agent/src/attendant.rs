@@ -35,6 +35,7 @@ use crate::{
     home_assistant::{self, Equipment},
     link::{Delivery, Link, Message},
     machine::{Machine, Reading},
+    mistakes,
     source::{Demand, Health, Loss, Losses, Pictures},
     telemetry::{self, OnOff, Telemetry},
 };
@@ -97,6 +98,8 @@ pub(crate) struct Attendant {
     events: VecDeque<(u64, SensorEvent)>,
     next_event: u64,
     announced: bool,
+    /// Those that an earlier run's settings had.
+    mistakes_taken_back: bool,
     started: Instant,
     last_preview: Option<Instant>,
     last_telemetry: (Instant, u64),
@@ -145,6 +148,7 @@ impl Attendant {
             events: VecDeque::new(),
             next_event: 0,
             announced: false,
+            mistakes_taken_back: false,
             started: now,
             last_preview: None,
             last_telemetry: (now, 0),
@@ -187,6 +191,9 @@ impl Attendant {
         self.condition.connected = true;
         let reading = read(self.machine.clone()).await;
         self.announce(&reading, link);
+        if !self.mistakes_taken_back {
+            self.mistakes_taken_back = link.say(mistakes::taken_back(&self.config.camera));
+        }
         for (number, event) in &self.events {
             link.say(self.event_message(*number, event));
         }

@@ -15,6 +15,7 @@ pub mod gpio;
 mod home_assistant;
 mod link;
 mod machine;
+mod mistakes;
 mod outbox;
 pub mod pattern;
 mod source;
@@ -26,4 +27,5 @@ mod uplink;
 
 pub use agent::{Ended, Host, run, run_on};
 pub use config::{Config, ConfigErrors};
-pub use source::list_devices;
+pub use mistakes::tell_mistakes;
+pub use source::{encoding_cost, list_devices};

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use teiten_agent::{Config, Ended, Host};
+use teiten_agent::{
+    Config, ConfigErrors, Ended, Host,
+    config::{PictureSize, PixelFormat, Usable},
+};
 
 /// Captures pictures, keeps them until they are stored, and publishes them over MQTT.
 #[derive(Parser)]
@@ -16,7 +19,8 @@ struct Arguments {
     /// The settings file; teiten.toml.example shows every key.
     #[arg(long, global = true, default_value = "teiten.toml")]
     config: PathBuf,
-    /// Where the file `health` is written, for whatever feeds the watchdog.
+    /// Where the file `health` is written, for whatever feeds the watchdog. With it, settings with mistakes do not
+    /// end the program: it tells them over MQTT, if the settings of the broker can be used.
     #[arg(long)]
     run_directory: Option<PathBuf>,
     #[command(subcommand)]
@@ -29,6 +33,15 @@ enum Command {
     Check,
     /// Lists the cameras of this machine: what each one offers, and which mode "auto" picks.
     Devices,
+    /// Measures what a picture costs that this machine has to encode.
+    Cost {
+        /// Of one format only, by its name in the settings.
+        #[arg(long)]
+        format: Option<String>,
+        /// How many pictures the time is the mean of.
+        #[arg(long, default_value_t = 100)]
+        pictures: u32,
+    },
     /// Writes what the other programs of a camera's card need of the settings (hostname, wpa_supplicant.conf,
     /// chrony.conf, syslog, authorized_keys). Where the settings have mistakes, lists them, and writes what can
     /// be used all the same.
@@ -49,14 +62,19 @@ async fn main() -> anyhow::Result<ExitCode> {
         print!("{}", teiten_agent::list_devices());
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(Command::Cost { format, pictures }) = &arguments.command {
+        return cost(format.as_deref(), *pictures).map(|()| ExitCode::SUCCESS);
+    }
     if let Some(Command::System { directory }) = &arguments.command {
-        let text = std::fs::read(&arguments.config).unwrap_or_default();
-        teiten_agent::system::write(&Config::usable(&String::from_utf8_lossy(&text)), directory)
+        teiten_agent::system::write(&usable(&arguments.config), directory)
             .with_context(|| directory.display().to_string())?;
         // All that is wrong with the settings.
         return read(&arguments.config).map(|_| ExitCode::SUCCESS);
     }
-    let config = read(&arguments.config)?;
+    let config = match read(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => return mistaken(&arguments, error).await,
+    };
     if let Some(Command::Check) = arguments.command {
         if let Some(tls) = &config.broker.tls {
             tls.transport().context("broker")?;
@@ -78,9 +96,51 @@ async fn main() -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Prints what encoding costs, of 1280x720 as "auto" picks it at most.
+fn cost(format: Option<&str>, pictures: u32) -> anyhow::Result<()> {
+    let size = PictureSize::new(1280, 720)?;
+    for known in PixelFormat::ALL {
+        if format.is_none_or(|name| name == known.name())
+            && let Some(cost) = teiten_agent::encoding_cost(known, size, pictures)?
+        {
+            println!("{known} {size}: {} us", cost.as_micros());
+        }
+    }
+    Ok(())
+}
+
+/// What there is to be done with settings that have mistakes.
+async fn mistaken(arguments: &Arguments, error: anyhow::Error) -> anyhow::Result<ExitCode> {
+    let (None, Some(run_directory), Some(mistakes)) =
+        (&arguments.command, &arguments.run_directory, error.downcast_ref::<ConfigErrors>())
+    else {
+        return Err(error);
+    };
+    teiten_telemetry::init();
+    eprintln!("{error:#}");
+    teiten_agent::tell_mistakes(
+        usable(&arguments.config),
+        mistakes,
+        run_directory,
+        teiten_telemetry::shutdown_on_signal()?,
+    )
+    .await;
+    Ok(ExitCode::FAILURE)
+}
+
+/// What can be used of the settings.
+fn usable(path: &Path) -> Usable {
+    let text = std::fs::read(path).unwrap_or_default();
+    Config::usable(&String::from_utf8_lossy(&text)).in_folder(folder(path))
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
 fn read(path: &Path) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("the settings file {} cannot be read", path.display()))?;
     let config = Config::from_toml(&text).with_context(|| path.display().to_string())?;
-    Ok(config.in_folder(path.parent().unwrap_or(Path::new(""))))
+    Ok(config.in_folder(folder(path)))
 }

@@ -22,7 +22,7 @@ use tracing::Instrument;
 use crate::{config, stamper::Picture};
 
 pub(crate) use demand::Demand;
-pub use v4l2::list_devices;
+pub use v4l2::{encoding_cost, list_devices};
 
 pub(crate) use health::{Health, Loss, Losses};
 

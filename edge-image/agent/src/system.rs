@@ -65,7 +65,7 @@ fn chrony(servers: &[Address]) -> String {
     let mut text = String::new();
     for Address { host, port } in servers {
         // An unanswered first burst is repeated after 2^minpoll seconds; the public pool asks for patience.
-        let (kind, minpoll) = if host.ends_with("pool.ntp.org") { ("pool", 6) } else { ("server", 4) };
+        let (kind, minpoll) = if host.ends_with("pool.ntp.org") { ("pool", 6) } else { ("server", 3) };
         let port = port.map_or(String::new(), |port| format!(" port {port}"));
         text += &format!("{kind} {host} iburst minpoll {minpoll} maxpoll 10{port}\n");
     }
@@ -99,7 +99,7 @@ mod tests {
         );
         let chrony = file("chrony.conf").unwrap();
         assert!(chrony.starts_with(
-            "server 10.0.2.2 iburst minpoll 4 maxpoll 10 port 1230\nserver ntp.lan iburst minpoll 4 maxpoll 10\n"
+            "server 10.0.2.2 iburst minpoll 3 maxpoll 10 port 1230\nserver ntp.lan iburst minpoll 3 maxpoll 10\n"
         ));
         assert_eq!(file("syslog").unwrap(), "log.lan:514\n");
         assert_eq!(file("authorized_keys").unwrap(), "ssh-ed25519 AAAA me\n");

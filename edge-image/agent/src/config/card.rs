@@ -2,6 +2,8 @@
 //! checks it with all other settings, and `teiten-agent system` writes it in the form that each program wants
 //! ([`crate::system`]).
 
+use std::path::Path;
+
 use toml::Value;
 
 use super::{
@@ -140,6 +142,14 @@ pub struct Usable {
     pub system: System,
 }
 
+impl Usable {
+    /// As [`Config::in_folder`](super::Config::in_folder).
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.broker = self.broker.map(|broker| broker.in_folder(folder));
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +182,9 @@ mod tests {
         assert!(read("network = \"Hof\"\ncountry = \"DE\"\npassword = \"correct horse\"").is_ok());
         assert!(read("network = \"Hof\"\ncountry = \"de\"").is_err());
         assert!(read("network = \"Hof\"").is_err());
-        assert!(read("network = \"Hof\"\ncountry = \"DE\"\npassword = \"short\"").is_err());
+        let short =
+            read("network = \"Hof\"\ncountry = \"DE\"\npassword = \"short\"").unwrap_err().to_string();
+        assert!(short.contains("wifi.password: this password will not do"), "{short}");
         assert_eq!(Config::from_toml("camera = \"a\"").unwrap().wifi, None);
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use serde::Serialize;
 use teiten_footage::CameraId;
 use teiten_mqtt::{Identity, TlsFiles};
 use toml::{Table, Value};
@@ -12,7 +13,7 @@ use super::{
 };
 
 /// One thing that is wrong in a settings file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
     /// The key, with its section: `source.rate`. Empty where the file is no TOML at all.
     pub key: String,
@@ -372,7 +373,8 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         let parsed = parse(value);
         if parsed.is_none() {
-            let mut given = value.to_string();
+            // What is said of mistakes goes to places where no secret belongs.
+            let mut given = if key == "password" { "this password".to_owned() } else { value.to_string() };
             if let Some((end, _)) = given.char_indices().nth(80) {
                 given.truncate(end);
                 given.push('…');

@@ -11,6 +11,7 @@ mod camera;
 mod capture;
 mod clock;
 mod control;
+mod cost;
 mod device;
 mod devices;
 mod encoder;
@@ -39,6 +40,7 @@ use capture::{Conditions, End, STALLED, Said, capture, wanted_size};
 use device::{Open, Opener};
 use trouble::Trouble;
 
+pub use cost::encoding_cost;
 pub use devices::list as list_devices;
 
 /// A camera that gave pictures for this long is well again.

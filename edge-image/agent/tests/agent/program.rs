@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Output},
+    process::{Child, Command, ExitStatus, Output},
 };
 
 use crate::common::*;
@@ -40,10 +40,15 @@ fn spooled(directory: &Path) -> Vec<FrameId> {
         .collect()
 }
 
-async fn stop(mut process: Child) {
-    assert!(Command::new("kill").arg("-TERM").arg(process.id().to_string()).status().unwrap().success());
-    let status = soon(tokio::task::spawn_blocking(move || process.wait())).await.unwrap().unwrap();
+async fn stop(process: Child) {
+    let status = ended(process).await;
     assert!(status.success(), "{status}");
+}
+
+/// How it ends when it is told to.
+async fn ended(mut process: Child) -> ExitStatus {
+    assert!(Command::new("kill").arg("-TERM").arg(process.id().to_string()).status().unwrap().success());
+    soon(tokio::task::spawn_blocking(move || process.wait())).await.unwrap().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,4 +114,29 @@ fn bad_settings_stop_the_program_before_it_starts() {
     assert!(!output.status.success());
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("camera:") && text.contains("broker:"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cards_program_goes_on_and_tells_the_broker_what_is_wrong_with_its_settings() {
+    let broker = Mosquitto::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let settings = place.path().join("teiten.toml");
+    let text = "camera = \"front-door\"\ncolour = 1\n[wifi]\npassword = \"secret\"\n[broker]\nport = ";
+    std::fs::write(&settings, format!("{text}{}", broker.port)).unwrap();
+    let process = program(&settings).arg("--run-directory").arg(place.path()).spawn().unwrap();
+    let told = tokio::process::Command::new("mosquitto_sub")
+        .args(["-p", &broker.port.to_string(), "-t", "teiten/front-door/mistakes", "-C", "1", "-W", "40"])
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    for part in
+        [r#"{"key":"colour","why":"no such key here, expected one of camera, "#, r#""key":"wifi.network""#]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!told.contains("secret"), "{told}");
+    let health = std::fs::read_to_string(place.path().join("health")).unwrap();
+    assert!(health.starts_with("absent "), "{health}");
+    assert!(!ended(process).await.success());
 }
