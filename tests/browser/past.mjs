@@ -1,6 +1,7 @@
 // Watches the past in Chromium, as people do: a link to a moment, playing on over a gap, frame by frame, by timeline, keys and touch.
 // The clock in the pictures says whether what is shown is what was asked for. Exits 1 when something was wrong.
 
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -151,8 +152,48 @@ async function watch() {
     ({ selection, view } = await watching(page));
     expect(selection.endMs < gapFromMs - 5_000 && selection.startMs === gapFromMs - 15_000, `the handle should have moved the end: ${JSON.stringify(selection)}`);
     await picture(page, 'past-selected');
+  });
+
+  await check('the selected range is saved as a file that others play, and as a time-lapse', async () => {
+    const { selection } = await watching(page);
+    const seconds = (selection.endMs - selection.startMs) / 1000;
+    const [clip] = await Promise.all([page.waitForEvent('download', { timeout: PATIENCE_MS }), page.locator('#save').click()]);
+    expect(clip.suggestedFilename().startsWith(`${options.camera}_`) && clip.suggestedFilename().endsWith('.mp4'), `it is named ${clip.suggestedFilename()}`);
+    const [duration, frames] = probed(await clip.path());
+    expect(Math.abs(duration - seconds) <= 0.001 + frameMs / 1000, `it lasts ${duration} s, not ${seconds}`);
+    expect(frames >= (1000 * seconds) / frameMs - 1, `it has ${frames} frames`);
+    await until(page, 'that it is saved is said', async () => (await page.locator('#said').textContent()) === 'Saved.');
+    await page.locator('#lapse').selectOption('10');
+    const [lapse] = await Promise.all([page.waitForEvent('download', { timeout: PATIENCE_MS }), page.locator('#save-lapse').click()]);
+    expect(lapse.suggestedFilename().endsWith('_10x.mp4'), `it is named ${lapse.suggestedFilename()}`);
+    expect(Math.abs(probed(await lapse.path())[0] - seconds / 10) < 0.25, `it lasts ${probed(await lapse.path())[0]} s`);
+    await until(page, 'the buttons are back', async () => page.locator('#save').isVisible());
     await page.keyboard.press('Escape');
     expect((await watching(page)).selection === null, 'Esc should drop the selection');
+  });
+
+  await check('M leads to where something moved, in this hour and the next, and Shift+M back', async () => {
+    const tell = (startMs, atMs, step) => ({
+      start: new Date(hourOf(startMs)).toISOString(),
+      step_millis: 1000,
+      levels: [],
+      motion: [{ start: new Date(atMs).toISOString(), end: new Date(atMs + step).toISOString(), source: 'picture' }],
+    });
+    const told = [tell(gapFromMs, gapFromMs - 4_000, 1_000), tell(gapToMs, gapToMs + 5_000, 2_000)];
+    await page.route('**/*.motion.json', (route) => {
+      const found = told.find(({ start }) => route.request().url().endsWith(`/${options.camera}/${start.slice(0, 10)}/${start.slice(11, 13)}.motion.json`));
+      return found === undefined ? route.fulfill({ status: 404 }) : route.fulfill({ json: found });
+    });
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 15_000));
+    await untilShown(page, 0, (ms) => ms < gapFromMs);
+    await page.keyboard.press(' ');
+    for (const [key, atMs] of [['m', gapFromMs - 4_000], ['m', gapToMs + 5_000], ['Shift+M', gapFromMs - 4_000]]) {
+      await page.keyboard.press(key);
+      await until(page, `${key} leads to ${new Date(atMs).toISOString()}`, async () => (await watching(page)).positionMs === atMs);
+      await untilShown(page, 0, (ms) => Math.abs(ms - atMs) <= frameMs);
+    }
+    await page.unroute('**/*.motion.json');
   });
 
   await check('a picture is saved as it was captured', async () => {
@@ -370,6 +411,17 @@ async function picture(page, name) {
 
 function addressOf(url, cameras, atMs) {
   return `${url}#${cameras.join('+')}/${new Date(atMs).toISOString()}`;
+}
+
+function hourOf(ms) {
+  return ms - (ms % 3_600_000);
+}
+
+/** How long a file lasts, in seconds, and how many frames are shown of it, as ffmpeg sees it. */
+function probed(path) {
+  const json = execFileSync('ffprobe', ['-v', 'error', '-count_frames', '-show_entries', 'format=duration:stream=nb_read_frames', '-of', 'json', path]);
+  const { format, streams } = JSON.parse(json);
+  return [Number(format.duration), Number(streams[0].nb_read_frames)];
 }
 
 /** The size in a JPEG's start of frame. */

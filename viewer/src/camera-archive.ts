@@ -3,7 +3,7 @@
 
 import type { Clock } from './clock.ts';
 import { type Entry, entryBefore, entryFrom, joined, parsePlaylist } from './core/footage.ts';
-import { HOUR_MS, hourBefore, hourFrom, hourOf, hourPath, hoursIn, parseArchive, spanOf } from './core/hours.ts';
+import { HOUR_MS, hourBefore, hourFrom, hourOf, hourPath, hoursIn, parseArchive } from './core/hours.ts';
 import { footageOf, type MotionHour, motionOf, parseMotion } from './core/motion-track.ts';
 import { cut, gaps, type Span, union } from './core/spans.ts';
 import { parseThumbnails, type Thumbnail, thumbnailAt } from './core/thumbnails.ts';
@@ -62,6 +62,9 @@ export class CameraArchive {
   #seenVersion = 0;
   /** What follows from all that was fetched, until something else is. */
   #motionSpans: readonly Span[] | null = null;
+  readonly #footageIn = new WeakMap<object, readonly Span[]>();
+  /** An hour's playlist with what was seen live behind it, and what it was joined of. */
+  #withLive: { listed: readonly Entry[]; seen: readonly Entry[]; entries: readonly Entry[] } | null = null;
 
   /** `changed` is called when more is known. */
   constructor(camera: string, feed: PlaylistFeed, clock: Clock, changed: () => void) {
@@ -134,8 +137,8 @@ export class CameraArchive {
     for (const hourMs of hoursIn(this.#hours(), view)) {
       const entries = close ? this.#entriesOf(hourMs) : (this.#playlists.get(hourMs)?.value?.entries ?? undefined);
       const motion = this.#motionOf(hourMs);
-      if (entries !== undefined) exact.push(...entries);
-      else if (motion !== null) exact.push(...footageOf(motion));
+      if (entries !== undefined) exact.push(...this.#remembered(entries, () => union(entries, 1)));
+      else if (motion !== null) exact.push(...this.#remembered(motion, () => footageOf(motion)));
       else rough.push({ startMs: hourMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) });
     }
     const known = union(exact, 1);
@@ -156,7 +159,7 @@ export class CameraArchive {
 
   /** Asks for the motion of the hour of `atMs`; whether it is known, or there is none. */
   motionKnown(hourMs: number): boolean {
-    if (!this.#hours().includes(hourMs)) return true;
+    if (!this.#has(hourMs)) return true;
     this.#motionOf(hourMs);
     const kept = this.#motions.get(hourMs);
     return kept !== undefined && (kept.value !== null || kept.againAtMs > 0);
@@ -173,7 +176,7 @@ export class CameraArchive {
   /** The thumbnail of a moment; null when there is none, or not yet. */
   thumbnail(atMs: number): Thumbnail | null {
     const hourMs = hourOf(atMs);
-    if (!this.#hours().includes(hourMs)) return null;
+    if (!this.#has(hourMs)) return null;
     const kept = this.#fetched(this.#thumbnails, hourMs, SMALL_MAX, async (url) => {
       const text = await this.#text(`${url}.sprites.vtt`);
       return text === null ? null : parseThumbnails(text, `${url}.sprites.vtt`, hourMs);
@@ -203,9 +206,7 @@ export class CameraArchive {
 
   /** An hour's segments, with those behind them that were seen live; undefined while they are not known. */
   #entriesOf(hourMs: number): readonly Entry[] | undefined {
-    const listed = this.#hours().includes(hourMs);
-    const seen = this.#seenLive.filter(({ startMs }) => startMs >= hourMs && startMs < hourMs + HOUR_MS);
-    if (!listed) return seen;
+    if (!this.#has(hourMs)) return this.#seenIn(hourMs);
     const kept = this.#fetched(
       this.#playlists,
       hourMs,
@@ -216,8 +217,29 @@ export class CameraArchive {
       },
       (value) => value?.complete === true,
     );
-    if (kept.value === null) return kept.againAtMs > 0 ? seen : undefined;
-    return seen.length === 0 ? kept.value.entries : joined(kept.value.entries, seen);
+    if (kept.value === null) return kept.againAtMs > 0 ? this.#seenIn(hourMs) : undefined;
+    const listed = kept.value.entries;
+    const last = this.#seenLive[this.#seenLive.length - 1];
+    if (last === undefined || last.startMs < hourMs) return listed;
+    if (this.#withLive?.listed !== listed || this.#withLive.seen !== this.#seenLive) {
+      this.#withLive = { listed, seen: this.#seenLive, entries: joined(listed, this.#seenIn(hourMs)) };
+    }
+    return this.#withLive.entries;
+  }
+
+  #seenIn(hourMs: number): readonly Entry[] {
+    return this.#seenLive.filter(({ startMs }) => startMs >= hourMs && startMs < hourMs + HOUR_MS);
+  }
+
+  #has(hourMs: number): boolean {
+    return hourFrom(this.#hours(), hourMs) === hourMs;
+  }
+
+  /** What was computed of `of` before, or is now. */
+  #remembered(of: object, compute: () => readonly Span[]): readonly Span[] {
+    const known = this.#footageIn.get(of) ?? compute();
+    this.#footageIn.set(of, known);
+    return known;
   }
 
   #motionOf(hourMs: number): MotionHour | null {
@@ -244,7 +266,7 @@ export class CameraArchive {
     }
     kept.usedAtMs = Date.now();
     this.#refresh(kept, () => fetchIt(`${this.#base}${hourPath(hourMs)}`), (value) => {
-      const settled = this.#clock.now() > spanOf(hourMs).endMs + SETTLED_AFTER_MS;
+      const settled = this.#clock.now() > hourMs + HOUR_MS + SETTLED_AFTER_MS;
       if (value === null) return settled ? MISSING_EVERY_MS : GROWING_EVERY_MS;
       return complete(value) || settled ? Number.POSITIVE_INFINITY : GROWING_EVERY_MS;
     });

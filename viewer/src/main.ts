@@ -69,6 +69,7 @@ let ticks = 0;
 setInterval(() => {
   for (const tile of wall.tiles) tile.tick();
   page.tick();
+  if (!document.hidden) page.render();
   ticks += 1;
   if (ticks % TICKS_PER_RENDER === 0 && !document.hidden) render();
 }, CONTROL_EVERY_MS);
@@ -124,7 +125,6 @@ async function findServices(): Promise<void> {
 }
 
 function render(): void {
-  page.render();
   const tiles = wall.tiles;
   for (const tile of tiles) tile.render();
   const live = tiles.filter((tile) => tile.state.kind === 'live').length;

@@ -333,7 +333,11 @@ export class Page {
 
   /** From live into the past, or within it. */
   #toPast(atMs: number, playing: boolean): void {
-    if (!canPlayPast() || this.#cameras.length === 0) return;
+    if (this.#cameras.length === 0) return;
+    if (!canPlayPast()) {
+      this.#panel.say('This browser plays live footage only: it has no media sources.');
+      return;
+    }
     this.#deck.setPlaying(playing);
     if (this.#deck.isOpen) this.#deck.seek(atMs);
     else {

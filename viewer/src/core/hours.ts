@@ -1,6 +1,6 @@
 // archive.json: which hours of a camera have a playlist. Hours are named in UTC, and known here by the time they start.
 
-import { indexFrom, type Span } from './spans.ts';
+import type { Span } from './spans.ts';
 
 export const HOUR_MS = 3_600_000;
 
@@ -33,21 +33,33 @@ export function hourPath(hourMs: number): string {
   return `${iso.slice(0, 10)}/${iso.slice(11, 13)}`;
 }
 
-/** The hours of `hours` that share a moment with `view`. */
+/** The hours of `hours`, which are ascending, that share a moment with `view`. */
 export function hoursIn(hours: readonly number[], { startMs, endMs }: Span): number[] {
-  return hours.filter((hourMs) => hourMs + HOUR_MS > startMs && hourMs < endMs);
+  const found: number[] = [];
+  for (let index = indexOfHour(hours, startMs); index < hours.length && (hours[index] as number) < endMs; index += 1) found.push(hours[index] as number);
+  return found;
 }
 
 /** The first hour that ends after `atMs`; null when there is none. */
 export function hourFrom(hours: readonly number[], atMs: number): number | null {
-  return hours[indexFrom(hours.map(spanOf), atMs)] ?? null;
+  return hours[indexOfHour(hours, atMs)] ?? null;
 }
 
 /** The last hour that begins before `atMs`; null when there is none. */
 export function hourBefore(hours: readonly number[], atMs: number): number | null {
-  return hours.filter((hourMs) => hourMs < atMs).pop() ?? null;
+  const index = indexOfHour(hours, atMs);
+  const here = hours[index];
+  return here !== undefined && here < atMs ? here : (hours[index - 1] ?? null);
 }
 
-export function spanOf(hourMs: number): Span {
-  return { startMs: hourMs, endMs: hourMs + HOUR_MS };
+/** The index of the first hour that ends after `atMs`: years have thousands of them, and this is asked often. */
+function indexOfHour(hours: readonly number[], atMs: number): number {
+  let low = 0;
+  let high = hours.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((hours[middle] as number) + HOUR_MS > atMs) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
