@@ -35,7 +35,7 @@ test: _test-tools image-debian viewer
     cargo test --workspace --exclude teiten-tests
     {{ just_executable() }} --justfile {{ justfile() }} test-infra
     # In real time and with processes that are killed: one after another.
-    cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest --test camera_card --test storage -- --test-threads=1 --nocapture
+    cargo test --workspace --test footage_end_to_end --test faults --test watching --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
 
 # The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
 test-infra:
@@ -44,6 +44,10 @@ test-infra:
     python3 infra/tests/broker.py
     python3 infra/tests/outage.py
     python3 infra/tests/lambda_functions.py
+
+# Updates of cameras that go wrong: power cuts, images without frames. Many starts of an emulated Pi, some minutes.
+test-updates: _test-tools image-debian
+    cargo test --workspace --test camera_update_faults -- --nocapture
 
 # Format, lints with warnings denied, dependencies' licences and sources.
 check: _build-tools viewer
@@ -87,6 +91,11 @@ flash *ARGS: _build-tools
     @scripts/need mtools
     cargo run --quiet -p teiten-owner -- flash {{ ARGS }}
 
+# An update for cameras, signed with your key: target/image-debian/teiten-debian.raucb
+update-bundle: image-debian
+    @scripts/need rauc squashfs-tools
+    cargo run --quiet -p teiten-owner -- bundle target/image-debian target/image-debian/teiten-debian.raucb
+
 # Builds the viewer's page into viewer/dist.
 viewer: (_npm-install "viewer")
     @cd viewer && npm run --silent build
@@ -96,7 +105,7 @@ _build-tools:
 
 _test-tools: _build-tools (_npm-install "tests/browser")
     @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools
-    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler radosgw
+    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler rauc squashfs-tools radosgw
 
 _npm-install FOLDER:
     @scripts/need node

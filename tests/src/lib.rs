@@ -9,4 +9,6 @@ pub mod pipeline;
 pub mod process;
 pub mod radosgw;
 pub mod sntp;
+pub mod updates;
 pub mod verify;
+pub mod web;

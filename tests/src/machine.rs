@@ -48,20 +48,31 @@ pub struct Machine {
     console: UnixStream,
     monitor: UnixStream,
     console_log: PathBuf,
+    firmware_log: PathBuf,
+    board: Board,
 }
+
+/// How QEMU's trace writes that the firmware was told to try the other slot once: the tag "set reboot flags", which
+/// QEMU itself does not know.
+const SET_REBOOT_FLAGS: &str = "mbox property tag:0x00038064";
 
 impl Machine {
     /// Switches it on; what its console says is in `<folder>/<name>.console`.
     pub async fn start(name: &str, folder: &Path, hardware: &Hardware<'_>) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let file = |kind: &str| folder.join(format!("{name}.{kind}"));
-        let [console_log, console, monitor] =
-            [file("console"), file("console-socket"), file("monitor-socket")];
+        let [console_log, console, monitor, firmware_log] =
+            [file("console"), file("console-socket"), file("monitor-socket"), file("firmware")];
         // A socket of an earlier start.
         for socket in [&console, &monitor] {
             let _none_before = fs::remove_file(socket);
         }
-        let arguments = arguments(hardware, folder, &console_log, &console, &monitor)?;
+        let mut arguments = arguments(hardware, folder, &console_log, &console, &monitor)?;
+        if hardware.board == Board::Pi3aPlus {
+            // What is asked of the Pi's firmware.
+            arguments
+                .extend(["-trace", "bcm2835_mbox_property", "-D", text(&firmware_log)?].map(str::to_owned));
+        }
         let qemu = Process::start(name, folder, move || {
             // Ends with this process, even if that is killed.
             let mut command = Command::new("setpriv");
@@ -78,7 +89,18 @@ impl Machine {
         let (console, monitor) = (connected(&console).await?, connected(&monitor).await?);
         drain(&console)?;
         drain(&monitor)?;
-        Ok(Self { qemu, console, monitor, console_log })
+        Ok(Self { qemu, console, monitor, console_log, firmware_log, board: hardware.board })
+    }
+
+    /// Whether it has restarted with the wish that the other slot is tried: as a Pi's firmware was told, or where
+    /// there is none, as the kernel says.
+    pub fn asked_to_try(&self) -> bool {
+        match self.board {
+            Board::Pi3aPlus => {
+                fs::read_to_string(&self.firmware_log).unwrap_or_default().contains(SET_REBOOT_FLAGS)
+            }
+            Board::Virt => self.console().contains("Restarting system with command '0 tryboot'"),
+        }
     }
 
     /// All that the console has said.
@@ -173,7 +195,14 @@ fn arguments(
     };
     add(&["-append", &format!("console={console_tty} {}", hardware.command_line)]);
     if let Some(card) = hardware.card {
-        add(&["-drive", &format!("if=sd,format=raw,file={}", text(card)?)]);
+        let file = format!("format=raw,file={}", text(card)?);
+        match hardware.board {
+            Board::Virt => {
+                add(&["-drive", &format!("if=none,id=card,{file}")]);
+                add(&["-device", "sdhci-pci", "-device", "sd-card,drive=card"]);
+            }
+            Board::Pi3aPlus => add(&["-drive", &format!("if=sd,{file}")]),
+        }
     }
     Ok(arguments)
 }

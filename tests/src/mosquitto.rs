@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use crate::process::{Process, free_port, listening};
+use crate::{
+    debian::succeed,
+    process::{Process, free_port, listening},
+};
 
 /// A broker without persistence: a killed one has forgotten everything.
 pub struct Mosquitto {
@@ -28,6 +31,13 @@ impl Mosquitto {
         })?;
         listening("Mosquitto", port).await?;
         Ok(Self { process, port })
+    }
+
+    /// Publishes `payload` with QoS 1.
+    pub fn publish(&self, topic: &str, payload: &str) -> anyhow::Result<()> {
+        let mut publisher = Command::new("mosquitto_pub");
+        succeed(publisher.args(["-p", &self.port.to_string(), "-q", "1", "-t", topic, "-m", payload]))?;
+        Ok(())
     }
 
     /// Awaits `count` messages to topics that `filter` matches, and returns their payloads.

@@ -8,7 +8,8 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     future::pending,
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,6 +20,7 @@ use teiten_footage::{
     sensor::{SensorKind, SensorState},
 };
 use tokio::{
+    fs,
     sync::watch,
     task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval, sleep_until},
@@ -30,7 +32,7 @@ use crate::{
     clock::Clock,
     condition::{Condition, WRITE_PERIOD},
     config::{Config, Source},
-    control::{Abilities, Desk, Switch, Wishes},
+    control::{Abilities, BundleUrl, Desk, Switch, Wishes},
     gpio::{Panel, led, motion::Motion},
     home_assistant::{self, Equipment},
     link::{Delivery, Link, Message},
@@ -48,6 +50,10 @@ const PREVIEW_SPACING: Duration = Duration::from_millis(950);
 const EVENTS_MAX: usize = 64;
 /// How often the LED is looked after: half a flash.
 const LED_PERIOD: Duration = Duration::from_millis(led::STEP.as_millis() as u64 / 2);
+/// The files in the run directory by which the card's updater says that it is there, and is asked for an update
+/// (docs/formats.md, "Updates").
+const UPDATES_FILE: &str = "takes-updates";
+const UPDATE_FILE: &str = "update";
 /// How often everything else is.
 const PULSE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -120,6 +126,7 @@ impl Attendant {
             pictures: !matches!(config.source, Source::Footage(_)),
             light: panel.infrared.is_some(),
             led: panel.led.is_some(),
+            updates: false,
         };
         let condition = Condition {
             has_network: machine.has_network(),
@@ -234,21 +241,30 @@ impl Attendant {
         tally: &Tally,
         link: &mut Link,
     ) -> bool {
+        let updater = self.run_directory.as_ref().map(|run| run.join(UPDATES_FILE));
+        self.desk.takes_updates(updater.is_some_and(|file| file.exists()));
         let Some((reply, wishes)) = self.desk.hear(payload, retained) else { return false };
         match reply.refusal() {
             Some(reason) => warn!(reason, "a control message is refused"),
             None => info!(?wishes, "told by control"),
         }
-        self.obey(wishes);
+        let asked = wishes != Wishes::default();
+        let restart = wishes.restart;
+        self.obey(wishes).await;
         link.say(self.message(Topic::ControlReply, reply.to_json().into(), Delivery::Acked));
-        if wishes != Wishes::default() {
+        if asked {
             self.report(tally, link).await;
         }
-        wishes.restart
+        restart
     }
 
-    fn obey(&mut self, wishes: Wishes) {
-        let Wishes { rate, quality, size, light, led, snapshot, restart: _ } = wishes;
+    async fn obey(&mut self, wishes: Wishes) {
+        let Wishes { rate, quality, size, light, led, snapshot, restart: _, update } = wishes;
+        if let (Some(url), Some(run_directory)) = (update, &self.run_directory)
+            && let Err(error) = request_update(run_directory, &url).await
+        {
+            warn!(%error, "the update cannot be asked for");
+        }
         if rate.is_some() || quality.is_some() || size.is_some() {
             self.demand.send_modify(|demand| {
                 demand.rate = rate.or(demand.rate);
@@ -403,6 +419,7 @@ impl Attendant {
             temperature_celsius: None,
             throttling: None,
             wifi_signal_dbm: None,
+            update: None,
             versions: telemetry::Versions { agent: telemetry::AGENT_VERSION, image: None, kernel: None },
         }
     }
@@ -419,6 +436,13 @@ impl Attendant {
     fn message(&self, topic: impl FnOnce(CameraId) -> Topic, payload: Bytes, delivery: Delivery) -> Message {
         Message { topic: topic(self.config.camera.clone()).to_string(), payload, delivery }
     }
+}
+
+/// The address of the bundle in a file, which is there as a whole or not at all.
+async fn request_update(run_directory: &Path, url: &BundleUrl) -> io::Result<()> {
+    let part = run_directory.join(format!("{UPDATE_FILE}.part"));
+    fs::write(&part, format!("{}\n", url.as_str())).await?;
+    fs::rename(&part, run_directory.join(UPDATE_FILE)).await
 }
 
 async fn read(machine: Machine) -> Reading {

@@ -1,10 +1,11 @@
 //! How the camera is as a whole: what its LED shows, and what the watchdog's script reads.
 //!
-//! The script finds one line in `<run directory>/health`: a word and the time since the machine started, in whole
-//! seconds, as in /proc/uptime. The words: `flowing`, frames are captured; `waiting`, there is a reason why there
-//! can be none yet (the agent starts, or the clock is not set); `absent`, the camera fails for a reason that is
-//! known and in the log, and is tried again; `stalled`, there should be frames and are none. A line that grows old
-//! means that the agent itself stands still. It is written every [`WRITE_PERIOD`].
+//! The script finds one line in `<run directory>/health`: a word, the time since the machine started, in whole
+//! seconds, as in /proc/uptime, and `connected` or `disconnected` (from the broker). The words: `flowing`, frames are
+//! captured; `waiting`, there is a reason why there can be none yet (the agent starts, or the clock is not set);
+//! `absent`, the camera fails for a reason that is known and in the log, and is tried again; `stalled`, there should
+//! be frames and are none. A line that grows old means that the agent itself stands still. It is written every
+//! [`WRITE_PERIOD`].
 
 use std::{
     fmt, io,
@@ -87,7 +88,8 @@ impl Condition {
     pub(crate) async fn write(&self, run_directory: &Path, now: Instant) -> io::Result<()> {
         let since_start = clock_gettime(ClockId::Boottime).tv_sec;
         let part = run_directory.join(format!("{FILE}.part"));
-        fs::write(&part, format!("{} {since_start}\n", self.word(now))).await?;
+        let link = if self.connected { "connected" } else { "disconnected" };
+        fs::write(&part, format!("{} {since_start} {link}\n", self.word(now))).await?;
         fs::rename(&part, run_directory.join(FILE)).await
     }
 }
@@ -157,10 +159,11 @@ mod tests {
         let now = Instant::now();
         live(now).write(place.path(), now).await.unwrap();
         let line = std::fs::read_to_string(place.path().join(FILE)).unwrap();
-        let (word, seconds) = line.strip_suffix('\n').unwrap().split_once(' ').unwrap();
+        let words: Vec<_> = line.strip_suffix('\n').unwrap().split(' ').collect();
+        let [word, seconds, link] = words[..] else { panic!("{line:?}") };
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
         let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
-        assert_eq!(word, "flowing");
+        assert_eq!((word, link), ("flowing", "connected"));
         assert!((uptime - seconds.parse::<f64>().unwrap()).abs() < 5.0, "{line} {uptime}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
     }

@@ -21,7 +21,7 @@ const ID_CHARS_MAX: usize = 64;
 const ANSWERED_MAX: usize = 32;
 
 /// What is asked; `None` and `false` leave things as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Wishes {
     pub(crate) rate: Option<Rate>,
     pub(crate) quality: Option<Quality>,
@@ -30,6 +30,30 @@ pub(crate) struct Wishes {
     pub(crate) led: Option<Switch>,
     pub(crate) snapshot: bool,
     pub(crate) restart: bool,
+    pub(crate) update: Option<BundleUrl>,
+}
+
+/// Where the bundle of an update is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BundleUrl(String);
+
+impl BundleUrl {
+    const EXPECTED: &'static str =
+        "an address of at most 1000 visible ASCII characters that begins with http:// or https://";
+    const CHARS_MAX: usize = 1000;
+
+    /// `text`, if it is such an address.
+    pub(crate) fn new(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+        let is_address = !rest.is_empty()
+            && text.len() <= Self::CHARS_MAX
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_address.then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Something that decides by itself unless it is told.
@@ -51,6 +75,8 @@ pub(crate) struct Abilities {
     pub(crate) light: bool,
     /// It has a status LED.
     pub(crate) led: bool,
+    /// It is a card with two slots.
+    pub(crate) updates: bool,
 }
 
 /// What became of a request.
@@ -63,15 +89,21 @@ pub(crate) struct Reply {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What will come of it, where that takes a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
 }
 
+const UPDATE_NOTE: &str =
+    "it is fetched, checked and installed; then the camera restarts into it, and keeps it once frames flow";
+
 impl Reply {
-    fn yes(id: Option<String>) -> Self {
-        Self { id, ok: true, reason: None }
+    fn yes(id: Option<String>, wishes: &Wishes) -> Self {
+        Self { id, ok: true, reason: None, note: wishes.update.as_ref().map(|_| UPDATE_NOTE) }
     }
 
     fn no(id: Option<String>, reason: impl Into<String>) -> Self {
-        Self { id, ok: false, reason: Some(reason.into()) }
+        Self { id, ok: false, reason: Some(reason.into()), note: None }
     }
 
     /// Why the request was refused, if it was.
@@ -95,6 +127,11 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(abilities: Abilities) -> Self {
         Self { abilities, answered: VecDeque::new() }
+    }
+
+    /// Whether updates can be taken shows only once the rest of the card is up.
+    pub(crate) fn takes_updates(&mut self, updates: bool) {
+        self.abilities.updates = updates;
     }
 
     /// A message came: what to answer, if anything, and what to do.
@@ -122,7 +159,7 @@ impl Desk {
             return Some((reply.clone(), Wishes::default()));
         }
         let (reply, wishes) = match wishes(request, self.abilities) {
-            Ok(wishes) => (Reply::yes(id.clone()), wishes),
+            Ok(wishes) => (Reply::yes(id.clone(), &wishes), wishes),
             Err(reason) => (Reply::no(id.clone(), reason), Wishes::default()),
         };
         if let Some(id) = id {
@@ -135,6 +172,7 @@ impl Desk {
 
 const NO_LIGHT: &str = "light: this camera has no infrared light: name its pin in gpio.infrared";
 const NO_LED: &str = "led: this camera has no status LED: name its pin in gpio.led";
+const NO_UPDATES: &str = "update: this camera does not run from a card with two slots";
 
 /// All that is asked, or all that is wrong with it.
 fn wishes(request: Map<String, Value>, abilities: Abilities) -> Result<Wishes, String> {
@@ -160,6 +198,9 @@ fn wishes(request: Map<String, Value>, abilities: Abilities) -> Result<Wishes, S
             "led" => given(switch(value), &mut wishes.led).ok_or_else(|| expected(SWITCH)),
             "snapshot" => flag(value, &mut wishes.snapshot).ok_or_else(|| expected("true")),
             "restart" => flag(value, &mut wishes.restart).ok_or_else(|| expected("true")),
+            "update" if !abilities.updates => Err(NO_UPDATES.to_owned()),
+            "update" => given(value.as_str().and_then(BundleUrl::new), &mut wishes.update)
+                .ok_or_else(|| expected(BundleUrl::EXPECTED)),
             _ => Err(format!("{:?}: {KNOWN}", key.chars().take(ID_CHARS_MAX).collect::<String>())),
         };
         mistakes.extend(outcome.err());
@@ -171,7 +212,7 @@ const SWITCH: &str = "\"on\", \"off\" or \"auto\"";
 const RESOLUTION: &str =
     "a size such as \"1280x720\": even numbers of pixels from 320 to 3840 by 180 to 2160";
 const KNOWN: &str =
-    "no such key, expected some of id, rate, quality, resolution, light, led, snapshot, restart";
+    "no such key, expected some of id, rate, quality, resolution, light, led, snapshot, restart, update";
 
 fn given<T>(value: Option<T>, wish: &mut Option<T>) -> Option<()> {
     *wish = value;
@@ -205,7 +246,7 @@ fn switch(value: &Value) -> Option<Switch> {
 mod tests {
     use super::*;
 
-    const ALL: Abilities = Abilities { pictures: true, light: true, led: true };
+    const ALL: Abilities = Abilities { pictures: true, light: true, led: true, updates: true };
 
     /// The reply to `request`, and what is done.
     fn ask(desk: &mut Desk, request: &str) -> (String, Wishes) {
@@ -235,6 +276,7 @@ mod tests {
             led: Some(Switch::Auto),
             snapshot: true,
             restart: false,
+            update: None,
         };
         assert_eq!(wishes, expected);
         let (reply, wishes) = ask(&mut Desk::new(ALL), r#"{"restart":true}"#);
@@ -245,6 +287,28 @@ mod tests {
         let (reply, _) = ask(&mut Desk::new(ALL), r#"{"id":"8","rate":0}"#);
         let reason = "rate: expected a number of frames per second from 0.1 to 120";
         assert_eq!(reply, format!(r#"{{"id":"8","ok":false,"reason":"{reason}"}}"#));
+        let url = "http://desk.lan:8000/teiten.raucb?a=1&b=2";
+        let (reply, wishes) = ask(&mut Desk::new(ALL), &format!(r#"{{"id":"9","update":"{url}"}}"#));
+        assert_eq!(reply, format!(r#"{{"id":"9","ok":true,"note":"{UPDATE_NOTE}"}}"#));
+        assert_eq!(wishes, Wishes { update: BundleUrl::new(url), ..Wishes::default() });
+    }
+
+    #[test]
+    fn an_update_comes_from_an_address_that_no_script_can_take_for_anything_else() {
+        for wrong in [
+            "7",
+            r#""""#,
+            r#""teiten.raucb""#,
+            r#""file:///etc/passwd""#,
+            r#""http://""#,
+            r#""http://a b""#,
+            r#""http://a\n--help""#,
+            r#""https://ä""#,
+            &format!(r#""http://{}""#, "a".repeat(1000)),
+        ] {
+            let reason = refusal(ALL, &format!(r#"{{"update":{wrong}}}"#));
+            assert_eq!(reason, format!("update: expected {}", BundleUrl::EXPECTED), "{wrong}");
+        }
     }
 
     #[test]
@@ -276,9 +340,10 @@ mod tests {
 
     #[test]
     fn what_a_camera_does_not_have_is_refused() {
-        let bare = Abilities { pictures: false, light: false, led: false };
+        let bare = Abilities { pictures: false, light: false, led: false, updates: false };
         assert!(refusal(bare, r#"{"light":"on"}"#).contains("gpio.infrared"));
         assert!(refusal(bare, r#"{"led":"on"}"#).contains("gpio.led"));
+        assert_eq!(refusal(bare, r#"{"update":"http://desk/a"}"#), NO_UPDATES);
         assert!(refusal(bare, r#"{"quality":50}"#).contains("footage"));
         assert!(refusal(bare, r#"{"resolution":"640x480"}"#).contains("footage"));
         assert!(Desk::new(bare).hear(br#"{"rate":1,"snapshot":true}"#, false).unwrap().1.snapshot);

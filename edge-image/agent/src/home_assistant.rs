@@ -224,7 +224,7 @@ mod tests {
     fn its_buttons_and_its_light_ask_what_the_camera_understands() {
         use crate::control::{Abilities, Desk};
         let announced = announced(&config(), &full());
-        let mut desk = Desk::new(Abilities { pictures: true, light: true, led: true });
+        let mut desk = Desk::new(Abilities { pictures: true, light: true, led: true, updates: true });
         for (component, key) in [
             ("snapshot", "payload_press"),
             ("restart", "payload_press"),

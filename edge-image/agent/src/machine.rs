@@ -31,6 +31,8 @@ pub(crate) struct Reading {
     pub(crate) image: Option<String>,
     /// What the board is called.
     pub(crate) model: Option<String>,
+    /// How far an update is.
+    pub(crate) update: Option<String>,
 }
 
 /// The names of what the firmware reports, now and since the start.
@@ -59,6 +61,7 @@ impl Machine {
             kernel: self.line("proc/sys/kernel/osrelease"),
             image: self.line("etc/teiten-release"),
             model: self.line("proc/device-tree/model"),
+            update: self.line("run/teiten/update-state"),
         }
     }
 
@@ -174,6 +177,7 @@ mod tests {
             ("proc/sys/kernel/osrelease", "6.12.41-v8\n"),
             ("etc/teiten-release", "0.1.0\n"),
             ("proc/device-tree/model", "Raspberry Pi 3 Model A Plus Rev 1.0\0"),
+            ("run/teiten/update-state", "installing\n"),
         ]);
         let names = || vec!["under_voltage", "throttled"];
         assert_eq!(
@@ -186,6 +190,7 @@ mod tests {
                 kernel: Some("6.12.41-v8".to_owned()),
                 image: Some("0.1.0".to_owned()),
                 model: Some("Raspberry Pi 3 Model A Plus Rev 1.0".to_owned()),
+                update: Some("installing".to_owned()),
             }
         );
     }

@@ -50,6 +50,12 @@ enum Command {
         #[arg(long)]
         directory: PathBuf,
     },
+    /// Restarts the machine at once, with an argument for its firmware: "0 tryboot" lets a Raspberry Pi try the
+    /// other slot of its card once.
+    Reboot {
+        /// As reboot(2) has it.
+        argument: String,
+    },
 }
 
 /// The exit status that asks whoever started the agent to start it anew (EX_TEMPFAIL of sysexits.h).
@@ -64,6 +70,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if let Some(Command::Cost { format, pictures }) = &arguments.command {
         return cost(format.as_deref(), *pictures).map(|()| ExitCode::SUCCESS);
+    }
+    if let Some(Command::Reboot { argument }) = &arguments.command {
+        return Err(teiten_agent::system::reboot(argument)).context("the machine cannot be restarted");
     }
     if let Some(Command::System { directory }) = &arguments.command {
         teiten_agent::system::write(&usable(&arguments.config), directory)

@@ -3,6 +3,7 @@
 //! `authorized_keys`. A file of something that is not set is left out.
 
 use std::{
+    ffi::CString,
     fmt::Write as _,
     fs,
     io::{self, Write as _},
@@ -35,6 +36,23 @@ pub fn write(settings: &Usable, directory: &Path) -> io::Result<()> {
     put("chrony.conf", Some(chrony(time_servers)))?;
     put("syslog", syslog.as_ref().map(|Address { host, port }| format!("{host}:{}\n", port.unwrap_or(514))))?;
     put("authorized_keys", ssh_key.as_ref().map(|key| format!("{key}\n")))
+}
+
+/// Restarts the machine with an argument for its firmware (reboot(2), LINUX_REBOOT_CMD_RESTART2), which neither
+/// busybox nor a safe interface can. Nothing is stopped or written before. Returns only if that failed.
+pub fn reboot(argument: &str) -> io::Error {
+    let Ok(argument) = CString::new(argument) else { return io::ErrorKind::InvalidInput.into() };
+    // SAFETY: the kernel reads the argument as a string that ends in a zero byte, and keeps no pointer.
+    unsafe {
+        libc::syscall(
+            libc::SYS_reboot,
+            libc::LINUX_REBOOT_MAGIC1,
+            libc::LINUX_REBOOT_MAGIC2,
+            libc::LINUX_REBOOT_CMD_RESTART2,
+            argument.as_ptr(),
+        )
+    };
+    io::Error::last_os_error()
 }
 
 fn private(path: &Path, text: &str) -> io::Result<()> {

@@ -31,6 +31,9 @@ pub(crate) struct Telemetry {
     pub(crate) throttling: Option<Throttling>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) wifi_signal_dbm: Option<i32>,
+    /// How far an update is, in words, since the machine was switched on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) update: Option<String>,
     pub(crate) versions: Versions,
 }
 
@@ -104,6 +107,7 @@ impl Telemetry {
                 .throttling
                 .map(|throttling| Throttling { now: throttling.now, since_start: throttling.since_start }),
             wifi_signal_dbm: reading.signal_dbm,
+            update: reading.update,
             versions: Versions { agent: AGENT_VERSION, image: reading.image, kernel: reading.kernel },
             ..self
         }
@@ -144,6 +148,7 @@ mod tests {
             temperature_celsius: None,
             throttling: None,
             wifi_signal_dbm: None,
+            update: None,
             versions: Versions { agent: "0.1.0", image: None, kernel: None },
         }
     }
@@ -173,6 +178,7 @@ mod tests {
             kernel: Some("6.12.41-v8".to_owned()),
             image: Some("0.1.0".to_owned()),
             model: None,
+            update: Some("installing".to_owned()),
         };
         let source = Source {
             state: "failing",
@@ -190,6 +196,7 @@ mod tests {
                 r#""source":{"state":"failing","why":"there is no /dev/video0","failures":{"missing":3}},"#,
                 r#""light":"on","temperature_celsius":51.5,"#,
                 r#""throttling":{"now":[],"since_start":["under_voltage"]},"wifi_signal_dbm":-56,"#,
+                r#""update":"installing","#,
                 r#""versions":{"agent":"0.1.0","image":"0.1.0","kernel":"6.12.41-v8"}}"#
             )
         );

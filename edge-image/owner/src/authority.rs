@@ -1,5 +1,5 @@
 //! The owner's certificate authority and what it signs: the broker's server certificate, the client
-//! certificates of the bridge and of each camera (X.509 v3, RFC 5280; ECDSA P-256; PEM, RFC 7468).
+//! certificates of the bridge and of each camera, and the certificate that signs updates (X.509 v3, RFC 5280; ECDSA P-256; PEM, RFC 7468).
 //!
 //! Every certificate is valid from 2020 on. A Raspberry Pi has no clock of its own: it may have to check the
 //! broker's certificate with a time that is older than the certificate, and 2020 is the earliest time that any
@@ -133,6 +133,11 @@ impl Authority {
     /// A camera's client certificate: its common name is the camera's.
     pub fn camera(&self, camera: &CameraId, now: Timestamp) -> Result<Identity, rcgen::Error> {
         self.client(camera.as_str(), now)
+    }
+
+    /// The certificate that signs updates: good for code alone, as those of cameras are good for the broker alone.
+    pub fn updates(&self, now: Timestamp) -> Result<Identity, rcgen::Error> {
+        self.sign(leaf("updates.teiten", ExtendedKeyUsagePurpose::CodeSigning, now))
     }
 
     fn client(&self, name: &str, now: Timestamp) -> Result<Identity, rcgen::Error> {

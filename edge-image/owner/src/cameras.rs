@@ -6,7 +6,8 @@
 //! cameras/ca.teiten/{ca.pem,key.pem}                    the authority
 //! cameras/broker.teiten/{ca,certificate,key}.pem        for the broker
 //! cameras/bridge.teiten/{ca,certificate,key}.pem        for the bridge
-//! cameras/NAME/{teiten.toml,ca.pem,certificate.pem,key.pem}   for the card of NAME
+//! cameras/updates.teiten/{ca,certificate,key}.pem       signs updates
+//! cameras/NAME/{teiten.toml,ca.pem,certificate.pem,key.pem,updates.pem}   for the card of NAME
 //! ```
 //!
 //! A camera's name has no dot, so the names cannot meet.
@@ -31,7 +32,10 @@ use crate::{
 pub const TLS_PORT: u16 = 8883;
 
 /// The files of a camera's card, in the order in which they are useful to look at.
-pub const CARD_FILES: [&str; 4] = ["teiten.toml", "ca.pem", "certificate.pem", "key.pem"];
+pub const CARD_FILES: [&str; 5] = ["teiten.toml", "ca.pem", "certificate.pem", "key.pem", UPDATES];
+
+/// The authority whose updates a camera takes: the owner's, in a file of its own, for a broker can have another one.
+const UPDATES: &str = "updates.pem";
 
 /// What is the same for all cameras of an owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +85,18 @@ impl Cameras {
         self.folder.join(camera.as_str())
     }
 
+    /// The folder of the certificate that signs updates, made if it is missing.
+    pub fn updates(&self, now: Timestamp) -> anyhow::Result<PathBuf> {
+        ensure!(
+            self.home()?.is_some(),
+            "{} has no camera yet, and thus no key: ./just camera add NAME",
+            self.folder.display()
+        );
+        let authority = self.authority(now)?;
+        self.keep("updates.teiten", || authority.updates(now))?;
+        Ok(self.folder.join("updates.teiten"))
+    }
+
     /// Makes what is missing, and the folder of `camera`. One that is there is refused, or with `renew` gets a
     /// new certificate; its settings stay as they are.
     pub fn add(&self, camera: &CameraId, home: &Home, renew: bool, now: Timestamp) -> anyhow::Result<Added> {
@@ -108,13 +124,16 @@ impl Cameras {
         let broker_renewed = self.broker(&authority, home, &hosts, now)?;
         self.keep("bridge.teiten", || authority.bridge(now))?;
         let identity = authority.camera(camera, now)?;
+        let trusted = read(&self.folder.join("ca.teiten/ca.pem"))?;
         if exists {
+            write(&card.join(UPDATES), &trusted)?;
             self.write_identity(&card, &identity)?;
         } else {
             // All or nothing: a folder that is there is complete.
             let unfinished = self.folder.join(format!("{camera}.unfinished"));
             make_folder(&unfinished)?;
             write(&unfinished.join("teiten.toml"), &text)?;
+            write(&unfinished.join(UPDATES), &trusted)?;
             self.write_identity(&unfinished, &identity)?;
             fs::rename(&unfinished, &card).with_context(|| format!("{} cannot be made", card.display()))?;
         }

@@ -13,6 +13,7 @@ use teiten_footage::CameraId;
 use teiten_owner::{
     Wifi,
     authority::BrokerHost,
+    bundle::{self, Slot},
     cameras::{CARD_FILES, Cameras, Home, TLS_PORT},
     flash::{Objection, System, prepare, verdict, write},
 };
@@ -35,6 +36,16 @@ enum Command {
     Camera(Camera),
     /// Writes an image and a camera's settings onto a card, and reads it back.
     Flash(Flash),
+    /// Makes an update of what an image is made of, signed with your key.
+    Bundle(Bundle),
+}
+
+#[derive(Args)]
+struct Bundle {
+    /// The folder with the image's boot.vfat, root.squashfs and release.
+    image: PathBuf,
+    /// The bundle to write.
+    bundle: PathBuf,
 }
 
 #[derive(Args)]
@@ -91,6 +102,7 @@ fn main() -> anyhow::Result<()> {
     match command {
         Command::Camera(Camera::Add(arguments)) => add(&cameras, &arguments),
         Command::Flash(arguments) => flash(&cameras, &arguments),
+        Command::Bundle(arguments) => bundle(&cameras, &arguments),
     }
 }
 
@@ -145,6 +157,20 @@ fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
     })?;
     eprintln!();
     println!("{} is the card of {name}: put it into the Raspberry Pi.", device.display());
+    Ok(())
+}
+
+fn bundle(cameras: &Cameras, Bundle { image, bundle }: &Bundle) -> anyhow::Result<()> {
+    let signer = cameras.updates(teiten_telemetry::now())?;
+    let slot = Slot::in_folder(image)?;
+    bundle::make(&slot, &signer, bundle)?;
+    let mebibytes = fs::metadata(bundle)?.len() as f64 / f64::from(1 << 20);
+    println!(
+        "{} ({}, {mebibytes:.1} MiB) is signed. Put it where cameras can fetch it",
+        bundle.display(),
+        slot.release
+    );
+    println!("by HTTP, and tell them: publish {{\"update\":\"http://…\"}} on teiten/NAME/control.");
     Ok(())
 }
 

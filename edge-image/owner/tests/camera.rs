@@ -14,6 +14,7 @@ use std::{
 use teiten_footage::{CameraId, Timestamp};
 use teiten_owner::{
     Wifi,
+    bundle::{self, Slot},
     cameras::{CARD_FILES, Cameras, Home},
 };
 
@@ -98,6 +99,47 @@ fn certificates_are_good_for_a_clock_of_2020_and_for_ten_years() {
     for host in [["-verify_hostname", "mqtt.home"], ["-verify_ip", "192.168.1.10"]] {
         let purpose = ["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", "ca.pem"];
         openssl(&[&purpose[..], &host, &["certificate.pem"]].concat(), &broker);
+    }
+}
+
+#[test]
+fn an_update_is_signed_with_the_owners_key_and_a_cameras_key_signs_none() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path().join("cameras"));
+    assert!(cameras.updates(NOW).unwrap_err().to_string().contains("./just camera add"));
+    let added = cameras.add(&camera("yard"), &home(&["mqtt.home"]), false, NOW).unwrap();
+    let stranger = Cameras::at(place.path().join("others"));
+    stranger.add(&camera("yard"), &home(&["mqtt.home"]), false, NOW).unwrap();
+    let signer = cameras.updates(NOW).unwrap();
+    let shown = openssl(&["x509", "-in", "certificate.pem", "-noout", "-ext", "extendedKeyUsage"], &signer);
+    assert!(shown.contains("Code Signing"), "{shown}");
+    openssl(&["verify", "-x509_strict", "-CAfile", "ca.pem", "certificate.pem"], &signer);
+
+    let image = place.path().join("image");
+    fs::create_dir(&image).unwrap();
+    // RAUC makes no bundle of less than a block.
+    let noise: Vec<u8> = rand::random_iter().take(8192).collect();
+    for (file, content) in [("boot.vfat", &*noise), ("root.squashfs", b"root"), ("release", b"1.2.3\n")] {
+        fs::write(image.join(file), content).unwrap();
+    }
+    let slot = Slot::in_folder(&image).unwrap();
+    // What the camera has: its configuration, with the authority from its card.
+    let system = fs::read_to_string("../overlay/etc/rauc/system.conf").unwrap();
+    let trusted = added.folder.join("updates.pem");
+    let config = place.path().join("system.conf");
+    fs::write(&config, system.replace("/run/teiten/card/updates.pem", trusted.to_str().unwrap())).unwrap();
+    let bundle = place.path().join("update.raucb");
+    let info = |signer: &Path| {
+        bundle::make(&slot, signer, &bundle).unwrap();
+        Command::new("rauc").arg("-c").arg(&config).arg("info").arg(&bundle).output().unwrap()
+    };
+    let own = info(&signer);
+    let (shown, said) = (String::from_utf8_lossy(&own.stdout), String::from_utf8_lossy(&own.stderr));
+    assert!(own.status.success() && shown.contains("1.2.3"), "{shown}{said}");
+    for other in [&added.folder, &stranger.updates(NOW).unwrap()] {
+        let refused = info(other);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("signature verification failed"), "{said}");
     }
 }
 

@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
-# Makes the card's image of what Buildroot has built: a FAT partition with firmware, kernel and settings, and the root.
+# Makes the card's image of what Buildroot has built, teiten.img. What a slot is made of stays beside it, for bundles:
+# boot.vfat, root.squashfs, release.
 set -euo pipefail
-board=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
-cp "$board/../../../agent/teiten.toml.example" "$BINARIES_DIR/"
+shared=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../..")
 cd "$BINARIES_DIR"
-files=$(printf '\t\t\t"%s",\n' Image ./*.dtb rpi-firmware/* teiten.toml.example | sed 's|"\./|"|')
-# genimage copies its root path as a whole, and none of it is needed.
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/root"
-awk -v files="$files" '{ print $0 == "@FILES@" ? files : $0 }' "$board/genimage.cfg.in" >genimage.cfg
-genimage --rootpath "$scratch/root" --tmppath "$scratch/tmp" --inputpath . --outputpath . --config genimage.cfg
+mkdir -p "$scratch"/root/{settings,boot}
+# The ROM of the Pi 3 and Zero 2 reads bootcode.bin from the first partition only.
+cp rpi-firmware/bootcode.bin "$shared"/card/{autoboot,config}.txt "$scratch/root/settings/"
+cp "$shared/agent/teiten.toml.example" "$scratch/root/settings/teiten.toml"
+cp -r Image ./*.dtb rpi-firmware/* "$scratch/root/boot/"
+rm "$scratch/root/boot/bootcode.bin"
+cp rootfs.squashfs root.squashfs
+cp "$TARGET_DIR/etc/teiten-release" release
+genimage --rootpath "$scratch/root" --tmppath "$scratch/tmp" --inputpath . --outputpath . --config "$shared/card/genimage.cfg"
+mv card.img teiten.img

@@ -1,0 +1,164 @@
+//! A card that takes updates: its camera, the owner who signs them, and the server that they are fetched from.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::ensure;
+use teiten_owner::{
+    bundle::{self, Slot},
+    cameras::{Cameras, Home},
+};
+
+use crate::{
+    card::{Card, Start, image_folder},
+    debian::succeed,
+    machine::{Board, Machine},
+    mosquitto::Mosquitto,
+    pipeline::camera,
+    process::eventually,
+    sntp, web,
+};
+
+/// An emulated Pi, on a busy machine.
+pub const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// A trial that is shorter than that of a camera on a wall.
+const TRIAL: &str = "teiten.proof=5 teiten.trial=100";
+
+/// See the head of this file.
+pub struct Updates {
+    folder: PathBuf,
+    board: Board,
+    card: Card,
+    broker: Mosquitto,
+    web_port: u16,
+    signer: PathBuf,
+    owned: BTreeMap<String, Vec<u8>>,
+    starts: usize,
+}
+
+impl Updates {
+    /// A card of the camera `gate` for `board`, and its owner.
+    pub async fn new(board: Board, folder: &Path) -> anyhow::Result<Self> {
+        let broker = Mosquitto::start(folder).await?;
+        let now = teiten_telemetry::now();
+        let owner = Cameras::at(folder.join("cameras"));
+        let home = Home { broker: vec!["10.0.2.2".to_owned()], port: broker.port, wifi: None };
+        let added = owner.add(&camera("gate")?, &home, false, now)?;
+        let settings = format!(
+            "camera = \"gate\"\n[broker]\nhost = \"10.0.2.2\"\nport = {}\n\
+             [source]\nkind = \"v4l2\"\nwidth = 320\nheight = 180\nrate = 1\n[preview]\nenabled = false\n\
+             [system]\ntime_servers = [\"10.0.2.2:{}\"]\n",
+            broker.port,
+            sntp::serve().await?
+        );
+        let card = Card::with_settings(folder, &settings, &[&added.folder.join("updates.pem")])?;
+        let web = folder.join("web");
+        fs::create_dir(&web)?;
+        let owned = card.settings(folder)?;
+        ensure!(owned.contains_key("teiten.toml") && owned.contains_key("updates.pem"), "{:?}", owned.keys());
+        Ok(Self {
+            web_port: web::serve(&web).await?,
+            signer: owner.updates(now)?,
+            folder: folder.to_owned(),
+            board,
+            card,
+            broker,
+            owned,
+            starts: 0,
+        })
+    }
+
+    /// Starts the camera.
+    pub async fn start(&mut self, start: Start) -> anyhow::Result<Machine> {
+        self.starts += 1;
+        let name = format!("start-{}", self.starts);
+        self.card.start(self.board, start, &name, &self.folder, "vivid,softdog", TRIAL).await
+    }
+
+    /// Awaits that the camera restarts, and does what the firmware does then.
+    pub async fn restarted(&mut self, machine: &mut Machine) -> anyhow::Result<(Start, Machine)> {
+        machine.off(WAIT_MAX).await?;
+        let start = if machine.asked_to_try() { Start::Try } else { Start::Ordinary };
+        Ok((start, self.start(start).await?))
+    }
+
+    /// The partition that the camera starts from when it is switched on.
+    pub fn partition(&self) -> anyhow::Result<usize> {
+        self.card.boot_partition(Start::Ordinary)
+    }
+
+    /// Awaits that something is written on a boot partition.
+    pub async fn begins_to_write(&self, partition: usize) -> anyhow::Result<()> {
+        let what = "the other slot is written";
+        eventually(what, WAIT_MAX, async || Ok(self.is_written(partition)?.then_some(()))).await
+    }
+
+    /// Whether anything is on a boot partition.
+    pub fn is_written(&self, partition: usize) -> anyhow::Result<bool> {
+        self.card.is_written(partition)
+    }
+
+    /// The owner's files are as they were.
+    pub fn the_owners_files_are_untouched(&self) -> anyhow::Result<()> {
+        ensure!(self.card.settings(&self.folder)? == self.owned, "something of the owner's was changed");
+        Ok(())
+    }
+
+    /// A bundle of the image as it is built, with `more` on the kernel's command line.
+    pub fn bundle(&self, name: &str, more: &str) -> anyhow::Result<()> {
+        let mut slot = Slot::in_folder(&image_folder())?;
+        if !more.is_empty() {
+            let [boot, line] = ["boot.vfat", "cmdline.txt"].map(|file| self.folder.join(file));
+            fs::copy(&slot.boot, &boot)?;
+            let text = succeed(crate::card::mtool("mtype", &boot, 0).arg("::cmdline.txt"))?;
+            fs::write(&line, format!("{} {more}\n", text.trim_end()))?;
+            succeed(crate::card::mtool("mcopy", &boot, 0).arg("-o").arg(&line).arg("::"))?;
+            slot.boot = boot;
+        }
+        bundle::make(&slot, &self.signer, &self.folder.join("web").join(name))
+    }
+
+    /// A small bundle that nothing could start from, signed by the owner.
+    pub fn small_bundle(&self, name: &str) -> anyhow::Result<()> {
+        self.small_bundle_of(&self.signer, name)
+    }
+
+    /// The same, signed by somebody else.
+    pub fn strangers_bundle(&self, name: &str) -> anyhow::Result<()> {
+        let now = teiten_telemetry::now();
+        let stranger = Cameras::at(self.folder.join("others"));
+        let home = Home { broker: vec!["10.0.2.2".to_owned()], port: 1, wifi: None };
+        stranger.add(&camera("gate")?, &home, false, now)?;
+        self.small_bundle_of(&stranger.updates(now)?, name)
+    }
+
+    fn small_bundle_of(&self, signer: &Path, name: &str) -> anyhow::Result<()> {
+        let [boot, root, line] =
+            ["small.vfat", "small.squashfs", "cmdline.txt"].map(|file| self.folder.join(file));
+        fs::write(&boot, vec![0; 1 << 20])?;
+        succeed(crate::card::mtool("mformat", &boot, 0).args(["-T", "2048", "::"]))?;
+        fs::write(&line, "rauc.slot=A root=/dev/mmcblk0p5\n")?;
+        succeed(crate::card::mtool("mcopy", &boot, 0).arg("-o").arg(&line).arg("::"))?;
+        // RAUC makes no bundle of less than a block.
+        fs::write(&root, rand::random_iter().take(8192).collect::<Vec<u8>>())?;
+        let slot = Slot { boot, root, release: "small".to_owned() };
+        bundle::make(&slot, signer, &self.folder.join("web").join(name))
+    }
+
+    /// The kernel's command line on a boot partition.
+    pub fn command_line(&self, partition: usize) -> anyhow::Result<String> {
+        self.card.command_line(partition)
+    }
+
+    /// Tells the camera to update itself, once it can hear that.
+    pub async fn tell(&self, machine: &Machine, name: &str) -> anyhow::Result<()> {
+        machine.says("connected broker=", WAIT_MAX).await?;
+        let request = format!("{{\"update\":\"http://10.0.2.2:{}/{name}\"}}", self.web_port);
+        self.broker.publish("teiten/gate/control", &request)
+    }
+}

@@ -1,0 +1,50 @@
+//! What can go wrong with an update of a camera's card. It takes many starts: see `just test-updates`.
+
+use anyhow::ensure;
+use teiten_tests::{
+    card::Start,
+    machine::Board,
+    updates::{Updates, WAIT_MAX},
+};
+
+const SLOT_A: usize = 2;
+const SLOT_B: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_runs() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut camera = Updates::new(Board::Virt, folder.path()).await?;
+    camera.bundle("owners", "")?;
+    // The virtual camera's driver is not loaded, so that no frame can flow.
+    camera.bundle("blind", "module_blacklist=vivid")?;
+    let mut machine = camera.start(Start::Ordinary).await?;
+    machine.says("frames flow", WAIT_MAX).await?;
+
+    println!("the power is cut while slot B is written");
+    camera.tell(&machine, "owners").await?;
+    camera.begins_to_write(SLOT_B).await?;
+    machine.cut_power()?;
+    let mut machine = camera.start(Start::Ordinary).await?;
+    machine.says("frames flow", WAIT_MAX).await?;
+
+    println!("an update without frames");
+    camera.tell(&machine, "blind").await?;
+    let (start, mut machine) = camera.restarted(&mut machine).await?;
+    ensure!(start == Start::Try, "the firmware was not told to try the other slot");
+    machine.says("back to slot A", WAIT_MAX).await?;
+    let (start, mut machine) = camera.restarted(&mut machine).await?;
+    ensure!((start, camera.partition()?) == (Start::Ordinary, SLOT_A), "{start:?}");
+    machine.says("frames flow", WAIT_MAX).await?;
+
+    println!("a good one, and another start");
+    camera.tell(&machine, "owners").await?;
+    let (_, mut machine) = camera.restarted(&mut machine).await?;
+    machine.says("update: slot B confirmed", WAIT_MAX).await?;
+    machine.cut_power()?;
+    ensure!(camera.partition()? == SLOT_B, "slot B is confirmed and not started from now on");
+    let mut machine = camera.start(Start::Ordinary).await?;
+    machine.says("frames flow", WAIT_MAX).await?;
+    ensure!(!machine.console().contains("on trial"), "what is confirmed is on trial again");
+    machine.cut_power()?;
+    camera.the_owners_files_are_untouched()
+}
