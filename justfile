@@ -69,10 +69,13 @@ image-debian: agent
     edge-image/debian/build
 
 # Measurements, with ratios taken in the same run.
-bench: _test-tools viewer
+bench: _test-tools viewer agent
+    @scripts/need valgrind
     cargo build --release --workspace --bins
     scripts/footage >/dev/null && cargo bench -p teiten-encode
     target/release/delay
+    target/release/budget
+    TEITEN_FRAMES=10000 cargo test --release -p teiten-agent --test allocations -- --nocapture
 
 # The object store's conformance suite against any S3 endpoint: ./just conformance http://KEY:SECRET@HOST:PORT/BUCKET
 conformance URL: _build-tools
@@ -105,7 +108,7 @@ _build-tools:
 
 _test-tools: _build-tools (_npm-install "tests/browser")
     @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools
-    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler rauc squashfs-tools radosgw
+    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler rauc squashfs-tools ssh radosgw
 
 _npm-install FOLDER:
     @scripts/need node

@@ -41,6 +41,11 @@ impl Process {
         &self.name
     }
 
+    /// The number of its present process.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Starts it again, after it ended or was killed.
     pub fn restart(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "{} is running already", self.name);
