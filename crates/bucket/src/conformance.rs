@@ -141,9 +141,10 @@ fn unique_prefix() -> String {
 
 type Case = fn(Corner) -> BoxFuture<'static, Result<(), Failure>>;
 
-const CASES: [(&str, Case); 14] = [
+const CASES: [(&str, Case); 15] = [
     ("an absent object is absent", |corner| Box::pin(absent(corner))),
     ("what is put can be got", |corner| Box::pin(round_trip(corner))),
+    ("a part of an object can be got", |corner| Box::pin(parts(corner))),
     ("an empty object is an object", |corner| Box::pin(empty_object(corner))),
     ("awkward keys are kept as they are", |corner| Box::pin(awkward_keys(corner))),
     ("overwriting changes the entity tag", |corner| Box::pin(overwrite(corner))),
@@ -249,6 +250,22 @@ async fn round_trip(corner: Corner) -> Result<(), Failure> {
     let put = corner.store("round-trip", &bytes, Condition::Always).await?;
     let got = corner.holds("round-trip", &bytes).await?;
     expect("the tag of a get and of its put", put, got)
+}
+
+async fn parts(corner: Corner) -> Result<(), Failure> {
+    let put = corner.store("parts", b"0123456789", Condition::Always).await?;
+    for (offset, length, part) in
+        [(0, 10, "0123456789"), (0, 4, "0123"), (3, 4, "3456"), (9, 1, "9"), (6, 100, "6789"), (3, 0, "")]
+    {
+        let what = format!("get of {length} bytes from {offset} on");
+        let Some(object) = corner.bucket.get_range(&corner.key("parts"), offset, length).await? else {
+            return Err(wrong(&what, "an object", "none"));
+        };
+        expect(&what, Bytes::from_static(part.as_bytes()), object.bytes)?;
+        expect("the tag of a part", put.clone(), object.etag)?;
+    }
+    let absent = corner.bucket.get_range(&corner.key("no-parts"), 0, 4).await?;
+    expect("get of a part of an absent object", true, absent.is_none())
 }
 
 async fn empty_object(corner: Corner) -> Result<(), Failure> {

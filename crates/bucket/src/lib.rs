@@ -100,6 +100,13 @@ pub trait Bucket: Send + Sync + fmt::Debug {
     /// Reads an object whole; `None` if there is none.
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError>;
 
+    /// Reads `length` bytes of an object from `offset` on, fewer where it ends before; `None` if there is no such
+    /// object.
+    async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Object>, BucketError> {
+        let whole = self.get(key).await?;
+        Ok(whole.map(|object| Object { bytes: part_of(&object.bytes, offset, length), etag: object.etag }))
+    }
+
     /// Writes an object whole, if `condition` holds.
     async fn put(
         &self,
@@ -120,6 +127,12 @@ pub trait Bucket: Send + Sync + fmt::Debug {
 
     /// Deletes an object; one that does not exist is deleted already.
     async fn delete(&self, key: &str) -> Result<(), BucketError>;
+}
+
+/// The bytes of an object that [`Bucket::get_range`] is asked for.
+fn part_of(bytes: &Bytes, offset: u64, length: u64) -> Bytes {
+    let end = offset.saturating_add(length).min(bytes.len() as u64);
+    bytes.slice(offset.min(end) as usize..end as usize)
 }
 
 /// Why the store did not do as asked.

@@ -14,7 +14,7 @@ use aws_sdk_s3::{
     Client,
     config::{Builder as ConfigBuilder, http::HttpResponse, retry::RetryConfig},
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
-    operation::put_object::builders::PutObjectFluentBuilder,
+    operation::{get_object::builders::GetObjectFluentBuilder, put_object::builders::PutObjectFluentBuilder},
     primitives::ByteStream,
 };
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use bytes::Bytes;
 use crate::{
     Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
     config::{ATTEMPT_TIMEOUT, S3Config},
+    part_of,
 };
 
 /// The most objects of one page of a listing: S3's own limit.
@@ -38,6 +39,24 @@ impl S3Bucket {
     /// The bucket `name` of the store that `config` describes.
     pub fn new(config: &S3Config, name: &str) -> Self {
         Self { client: config.client().clone(), name: name.to_owned() }
+    }
+
+    /// Sends a request for (a part of) an object; `None` if there is none.
+    async fn read(&self, key: &str, request: GetObjectFluentBuilder) -> Result<Option<Object>, BucketError> {
+        let output = match request.bucket(&self.name).key(key).send().await {
+            Ok(output) => output,
+            Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(self.error("get", key, &error)),
+        };
+        let etag = self.tag("get", key, output.e_tag())?;
+        let body = tokio::time::timeout(ATTEMPT_TIMEOUT, output.body.collect()).await;
+        match body {
+            Ok(Ok(body)) => Ok(Some(Object { bytes: body.into_bytes(), etag })),
+            Ok(Err(error)) => Err(self.unavailable("get", key, DisplayErrorContext(error).to_string())),
+            Err(_elapsed) => Err(self.unavailable("get", key, "the body took too long".to_owned())),
+        }
     }
 
     /// A put of `bytes` with headers, without its condition.
@@ -127,20 +146,22 @@ impl Bucket for S3Bucket {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        let output = match self.client.get_object().bucket(&self.name).key(key).send().await {
-            Ok(output) => output,
-            Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(self.error("get", key, &error)),
+        self.read(key, self.client.get_object()).await
+    }
+
+    async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Object>, BucketError> {
+        let Some(last) = length.checked_sub(1).map(|more| offset.saturating_add(more)) else {
+            let whole = self.get(key).await?;
+            return Ok(whole.map(|object| Object { bytes: Bytes::new(), etag: object.etag }));
         };
-        let etag = self.tag("get", key, output.e_tag())?;
-        let body = tokio::time::timeout(ATTEMPT_TIMEOUT, output.body.collect()).await;
-        match body {
-            Ok(Ok(body)) => Ok(Some(Object { bytes: body.into_bytes(), etag })),
-            Ok(Err(error)) => Err(self.unavailable("get", key, DisplayErrorContext(error).to_string())),
-            Err(_elapsed) => Err(self.unavailable("get", key, "the body took too long".to_owned())),
-        }
+        let request = self.client.get_object().range(format!("bytes={offset}-{last}"));
+        let object = self.read(key, request).await?;
+        // A store may pass over the header and send all (RFC 9110 §14.2).
+        let is_whole = |object: &Object| object.bytes.len() as u64 > length;
+        Ok(object.map(|object| match is_whole(&object) {
+            true => Object { bytes: part_of(&object.bytes, offset, length), etag: object.etag },
+            false => object,
+        }))
     }
 
     async fn put(

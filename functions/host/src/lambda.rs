@@ -23,6 +23,13 @@ pub(crate) async fn run(router: Router) -> anyhow::Result<()> {
     lambda_http::run(service).await.map_err(anyhow::Error::from_boxed)
 }
 
+/// The same for requests, with answers that are streamed (invoke mode `RESPONSE_STREAM`): each is an HTTP request, so
+/// whoever asked sees the status.
+pub(crate) async fn run_streaming(router: Router) -> anyhow::Result<()> {
+    let service = service_fn(move |request: Request| router.clone().oneshot(request.map(Body::new)));
+    lambda_http::run_with_streaming_response(service).await.map_err(anyhow::Error::from_boxed)
+}
+
 async fn answer(router: Router, request: Request) -> Result<Response<Body>, String> {
     let sees_no_status = matches!(request.request_context_ref(), Some(RequestContext::PassThrough));
     let Ok(response) = router.oneshot(request.map(Body::new)).await;

@@ -1,22 +1,27 @@
-//! One HTTP handler for event functions, on Knative (HTTP on `$PORT`) and on AWS Lambda alike.
+//! One HTTP handler for functions, on Knative (HTTP on `$PORT`) and on AWS Lambda alike.
 //!
-//! A function is a [`Function`]: an event in, perhaps an event out; or a [`Chore`], which a schedule asks for.
-//! Everything else is here: which forms an event comes in ([`router`] tells), what the answer says, concurrency, logs,
-//! and an orderly end.
+//! A function is a [`Function`]: an event in, perhaps an event out; or a [`Chore`], which a schedule asks for; or a
+//! [`Responder`], which answers a GET. Everything else is here: which forms an event comes in ([`router`] tells), what
+//! the answer says, concurrency, logs, and an orderly end.
 
 mod answer;
 mod chore;
 mod handle;
 mod incoming;
 mod lambda;
+mod request;
 mod serve;
 
 use async_trait::async_trait;
 use teiten_footage::Event;
 
+pub use axum::{body::Body, response::Response};
 pub use chore::{Chore, chore_router};
 pub use handle::{BODY_BYTES_MAX, router};
 pub use incoming::PING;
+pub use request::{
+    Asked, LAMBDA_BYTES_MAX, Origin, Refusal, Responder, request_router, run_requests, serve_requests,
+};
 pub use serve::{DRAIN_MAX, run, run_chore, serve, serve_chore};
 
 /// What a function does with an event.

@@ -60,10 +60,21 @@ fn sink_from_environment() -> anyhow::Result<Option<Sink>> {
     Ok(Some(Sink::new(&url).context("the client for K_SINK")?))
 }
 
+/// Whether AWS Lambda runs this program.
+pub(crate) fn is_lambda() -> bool {
+    env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
+
+/// Runs a router whose answers are streamed.
+pub(crate) async fn run_requests(name: &'static str, router: Router) -> anyhow::Result<()> {
+    if is_lambda() { lambda::run_streaming(router).await } else { run_on_port(name, router).await }
+}
+
 async fn run_router(name: &'static str, router: Router) -> anyhow::Result<()> {
-    if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
-        return lambda::run(router).await;
-    }
+    if is_lambda() { lambda::run(router).await } else { run_on_port(name, router).await }
+}
+
+async fn run_on_port(name: &'static str, router: Router) -> anyhow::Result<()> {
     let port = match env::var("PORT") {
         Ok(port) => port.parse().with_context(|| format!("PORT {port:?} is no port"))?,
         Err(_) => PORT_DEFAULT,
@@ -76,7 +87,11 @@ async fn run_router(name: &'static str, router: Router) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve_router(router: Router, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+pub(crate) async fn serve_router(
+    router: Router,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let listener = listener.tap_io(|stream| {
         // Answers are small and awaited: none should wait to be joined by more.
         if let Err(error) = stream.set_nodelay(true) {

@@ -5,4 +5,5 @@
 mod chores;
 mod http;
 mod programs;
+mod requests;
 mod support;

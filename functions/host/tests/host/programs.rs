@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use crate::requests::Library;
 use crate::support::{Scripted, batch, batch_key, notification, segment};
 use axum::{
     Router,
@@ -23,6 +24,19 @@ use tokio::{
     sync::mpsc,
 };
 
+/// In a process of its own, this test is the program of a function that answers requests.
+#[tokio::test]
+async fn the_program_of_requests_runs_where_it_is_asked_to() {
+    if std::env::var_os(PROGRAM).is_some() {
+        let (chunks, receiver) = mpsc::channel(4);
+        for chunk in ["one", "two"] {
+            chunks.send(Bytes::from_static(chunk.as_bytes())).await.unwrap();
+        }
+        drop(chunks);
+        teiten_host::run_requests(Library::new(receiver)).await.unwrap();
+    }
+}
+
 /// In a process of its own, this test is the function's program.
 const PROGRAM: &str = "TEITEN_TEST_PROGRAM";
 
@@ -37,8 +51,12 @@ async fn the_program_runs_where_it_is_asked_to() {
 }
 
 fn program(environment: &[(&str, String)]) -> Child {
+    program_of("programs::the_program_runs_where_it_is_asked_to", environment)
+}
+
+fn program_of(test: &str, environment: &[(&str, String)]) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "programs::the_program_runs_where_it_is_asked_to", "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(PROGRAM, "1")
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
@@ -76,13 +94,25 @@ async fn result(
     Path((_id, kind)): Path<(String, String)>,
     body: Bytes,
 ) -> StatusCode {
-    api.results.send((kind, serde_json::from_slice(&body).unwrap())).unwrap();
+    // A streamed answer: its head as JSON, eight zeros, and the body.
+    let json = match body.windows(8).position(|zeros| zeros == [0; 8]) {
+        Some(end) => {
+            let head: Value = serde_json::from_slice(&body[..end]).unwrap();
+            json!({ "head": head, "body": String::from_utf8_lossy(&body[end + 8..]) })
+        }
+        None => serde_json::from_slice(&body).unwrap(),
+    };
+    api.results.send((kind, json)).unwrap();
     StatusCode::ACCEPTED
 }
 
 /// What a function that Lambda runs makes of `invocations`, one after another: whether it is a `response` or an
 /// `error`, and its JSON.
 async fn invoke(invocations: Vec<Value>) -> Vec<(String, Value)> {
+    invoke_program("programs::the_program_runs_where_it_is_asked_to", invocations).await
+}
+
+async fn invoke_program(test: &str, invocations: Vec<Value>) -> Vec<(String, Value)> {
     let (queue, receiver) = mpsc::unbounded_channel();
     let (results, mut outcomes) = mpsc::unbounded_channel();
     let count = invocations.len();
@@ -93,12 +123,15 @@ async fn invoke(invocations: Vec<Value>) -> Vec<(String, Value)> {
         .route("/2018-06-01/runtime/invocation/{id}/{kind}", post(result))
         .with_state(Arc::new(api));
     let address = serve(router).await;
-    let mut function = program(&[
-        ("AWS_LAMBDA_RUNTIME_API", address.to_string()),
-        ("AWS_LAMBDA_FUNCTION_NAME", "scripted".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
-    ]);
+    let mut function = program_of(
+        test,
+        &[
+            ("AWS_LAMBDA_RUNTIME_API", address.to_string()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "scripted".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+        ],
+    );
     let mut all = Vec::new();
     while all.len() < count {
         all.push(outcomes.recv().await.unwrap());
@@ -187,6 +220,30 @@ async fn lambda_answers_http_with_http() {
     assert_eq!(unavailable["headers"]["retry-after"], "1");
     assert_eq!(corrupt["statusCode"], 422);
     assert_eq!(corrupt["body"], "no frame of corrupt can be decoded\n");
+}
+
+#[tokio::test]
+async fn lambda_streams_the_answers_to_requests() {
+    let get = |path: &str| {
+        let mut request = api_gateway("a");
+        request["rawPath"] = path.into();
+        request["requestContext"]["http"]["method"] = "GET".into();
+        request["requestContext"]["http"]["path"] = path.into();
+        request["body"] = Value::Null;
+        request
+    };
+    let program = "programs::the_program_of_requests_runs_where_it_is_asked_to";
+    let outcomes = invoke_program(program, vec![get("/slow"), get("/nothing"), get("/large")]).await;
+    assert!(outcomes.iter().all(|(kind, _)| kind == "response"), "{outcomes:?}");
+    let [slow, nothing, large] = [&outcomes[0].1, &outcomes[1].1, &outcomes[2].1];
+    assert_eq!((&slow["head"]["statusCode"], &slow["body"]), (&json!(200), &json!("onetwo")));
+    assert_eq!(slow["head"]["headers"]["access-control-allow-origin"], "*");
+    assert_eq!(
+        (&nothing["head"]["statusCode"], &nothing["body"]),
+        (&json!(404), &json!("there is no nothing\n"))
+    );
+    assert_eq!(large["head"]["statusCode"], 413);
+    assert!(large["body"].as_str().unwrap().contains("ask for less"), "{large}");
 }
 
 /// Keeps the events that are posted to it, and refuses the first one.

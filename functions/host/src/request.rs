@@ -1,0 +1,275 @@
+//! Requests: functions that answer an HTTP GET, perhaps with a body that is made while it is sent.
+//!
+//! The same program answers on Knative (`$PORT`) and on AWS Lambda. There the answer is streamed as well: the function's
+//! URL has to be one of invoke mode `RESPONSE_STREAM` (API Gateway and load balancers take no streamed
+//! answers), and AWS ends an answer at 200 MB. What is larger is refused there with 413 before anything is sent.
+
+use std::{env, io, sync::Arc, time::Instant};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use axum::{
+    Router,
+    body::Body,
+    extract::{Query, State},
+    response::Response,
+    routing::{any, get},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{answer, serve};
+
+/// The largest answer on AWS Lambda, in bytes: what it streams at most.
+pub const LAMBDA_BYTES_MAX: u64 = 200 << 20;
+
+/// Something that answers requests.
+#[async_trait]
+pub trait Responder: Send + Sync + 'static {
+    /// The function's name, for logs.
+    const NAME: &'static str;
+
+    /// Answers a GET. (A HEAD gets the same answer without its body, which is then never asked for a byte.)
+    /// Content-Length is set by who knows it.
+    async fn respond(&self, asked: Asked) -> Result<Response, Refusal>;
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The path, as it was sent.
+    pub path: String,
+    /// The query's keys and values, decoded.
+    pub query: Vec<(String, String)>,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+impl Asked {
+    fn read<Sent>(request: &Request<Sent>) -> Result<Self, Refusal> {
+        let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
+        let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
+        Ok(Self { path: request.uri().path().to_owned(), query, headers: request.headers().clone() })
+    }
+
+    /// The last part of the path. What is before it is a gateway's affair.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The value of a key of the query; refused if there are several.
+    pub fn value(&self, key: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.query.iter().filter(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(Refusal::bad_request(format!("{key} is given more than once"))),
+        }
+    }
+
+    /// Refused if the query has other keys than these: who misspells one shall know.
+    pub fn has_no_keys_but(&self, keys: &[&str]) -> Result<(), Refusal> {
+        match self.query.iter().find(|(name, _)| !keys.contains(&name.as_str())) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let name: String = name.chars().take(40).collect();
+                Err(Refusal::bad_request(format!(
+                    "there is no parameter {name:?}, there are {}",
+                    keys.join(", ")
+                )))
+            }
+        }
+    }
+}
+
+/// Why a request is not answered as it wants, in one line of text that says what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{status}: {why}")]
+pub struct Refusal {
+    status: StatusCode,
+    why: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// Any status.
+    pub fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Self { status, why: why.into(), headers: Vec::new() }
+    }
+
+    /// 400: the request makes no sense.
+    pub fn bad_request(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, why)
+    }
+
+    /// 503: it may work later.
+    pub fn unavailable(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+
+    /// The same with a header, such as WWW-Authenticate.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn answer(self) -> Response {
+        let mut response = answer::failed(self.status, &self.why);
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// Whose pages may read the answers: one origin, or `*`.
+#[derive(Debug, Clone)]
+pub struct Origin(HeaderValue);
+
+impl Origin {
+    /// An origin such as `https://cameras.example`, or `*`.
+    pub fn new(origin: &str) -> anyhow::Result<Self> {
+        HeaderValue::from_str(origin).map(Self).with_context(|| format!("{origin:?} is no origin"))
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self(HeaderValue::from_static("*"))
+    }
+}
+
+/// A function, who may read its answers, and where it runs.
+struct Host<R> {
+    responder: Arc<R>,
+    origin: Origin,
+    bytes_max: u64,
+}
+
+/// The one handler of a function that answers requests:
+///
+/// | request | answer |
+/// |---|---|
+/// | `GET`, `HEAD` | the function's, or a [`Refusal`] in one line of text |
+/// | `OPTIONS` | 204, what pages of other origins may do (CORS) |
+/// | `GET /healthz` | 200 |
+/// | another method | 405 |
+/// | what makes the function panic | 500 |
+pub fn request_router<R: Responder>(responder: Arc<R>, origin: Origin) -> Router {
+    router(Host { responder, origin, bytes_max: u64::MAX })
+}
+
+fn router<R: Responder>(host: Host<R>) -> Router {
+    Router::new()
+        .route("/healthz", get(StatusCode::OK))
+        .fallback_service(any(handle::<R>).with_state(Arc::new(host)))
+}
+
+/// Serves a function on `listener`, as [`serve`](crate::serve()) does one of events.
+pub async fn serve_requests<R: Responder>(
+    responder: Arc<R>,
+    origin: Origin,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve::serve_router(request_router(responder, origin), listener, shutdown).await
+}
+
+/// Runs a function as the environment asks, as [`run`](crate::run) does one of events. `$TEITEN_CORS_ORIGIN` says
+/// whose pages may read the answers; everybody's (`*`) if it is empty or not set.
+pub async fn run_requests<R: Responder>(responder: R) -> anyhow::Result<()> {
+    let origin = env::var("TEITEN_CORS_ORIGIN").unwrap_or_default();
+    let origin = if origin.is_empty() {
+        Origin::default()
+    } else {
+        Origin::new(&origin).context("TEITEN_CORS_ORIGIN")?
+    };
+    let bytes_max = if serve::is_lambda() { LAMBDA_BYTES_MAX } else { u64::MAX };
+    serve::run_requests(R::NAME, router(Host { responder: Arc::new(responder), origin, bytes_max })).await
+}
+
+async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request<Body>) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let mut response = match method {
+        Method::GET | Method::HEAD => match Asked::read(&request) {
+            Ok(asked) => host.respond(asked).await,
+            Err(refusal) => refusal.answer(),
+        },
+        Method::OPTIONS => preflight(),
+        _ => {
+            let why = format!("{method} is not for this: it answers GET, HEAD and OPTIONS");
+            let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, why);
+            refusal.with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS")).answer()
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, host.origin.0.clone());
+    let exposed = HeaderValue::from_static("content-disposition, content-length, date");
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    let status = response.status().as_u16();
+    let millis = begun.elapsed().as_millis() as u64;
+    info!(function = R::NAME, %method, path, status, millis, "request answered");
+    if method == Method::HEAD {
+        // Whatever streams the body ends here, unasked.
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+impl<R: Responder> Host<R> {
+    async fn respond(&self, asked: Asked) -> Response {
+        let responder = Arc::clone(&self.responder);
+        let path = asked.path.clone();
+        // In a task of its own, so that a panic is this request's alone. It ends with the caller's patience.
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(async move { responder.respond(asked).await });
+        match task.join_next().await {
+            Some(Ok(Ok(response))) => self.within_limits(response),
+            Some(Ok(Err(refusal))) => {
+                if refusal.status.is_server_error() {
+                    warn!(function = R::NAME, path, why = refusal.why, "request failed, may work later");
+                }
+                refusal.answer()
+            }
+            Some(Err(_)) | None => {
+                error!(function = R::NAME, path, "request made the function panic");
+                answer::failed(StatusCode::INTERNAL_SERVER_ERROR, "panicked")
+            }
+        }
+    }
+
+    fn within_limits(&self, response: Response) -> Response {
+        let length = response.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        match length {
+            Some(length) if length > self.bytes_max => {
+                let (length, most) = (length >> 20, self.bytes_max >> 20);
+                let why = format!(
+                    "the answer has {length} MiB, and {most} MiB are the most that can be sent: ask for less"
+                );
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why).answer()
+            }
+            _ => response,
+        }
+    }
+}
+
+/// What browsers ask before they send a request with an Authorization header.
+fn preflight() -> Response {
+    let mut response = answer::done();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, range"),
+        (header::ACCESS_CONTROL_MAX_AGE, "3600"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
