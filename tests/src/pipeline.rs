@@ -68,6 +68,7 @@ pub struct Pipeline {
     /// The bridge.
     pub bridge: Process,
     s3: S3Config,
+    s3_port: u16,
     router_port: u16,
     reconcile_port: u16,
 }
@@ -182,6 +183,7 @@ impl Pipeline {
             reconcile,
             bridge,
             s3,
+            s3_port,
             router_port,
             reconcile_port,
         })
@@ -221,6 +223,11 @@ impl Pipeline {
     /// The bucket of media.
     pub fn media(&self) -> Arc<dyn Bucket> {
         Arc::new(S3Bucket::new(&self.s3, "media"))
+    }
+
+    /// Where players find an object of the bucket of media.
+    pub fn media_url(&self, key: &str) -> String {
+        format!("http://127.0.0.1:{}/media/{key}", self.s3_port)
     }
 
     /// The last lines of what each part wrote, to be read when a test fails.

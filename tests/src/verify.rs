@@ -27,6 +27,18 @@ pub struct Recording {
 /// Objects that one listing asks for.
 const PAGE: usize = 1000;
 
+/// How many pictures a player finds at `url`: ffprobe's count of packets.
+pub fn packets(url: &str) -> anyhow::Result<usize> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-count_packets", "-select_streams", "v:0"])
+        .args(["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", url])
+        .output()?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && messages.is_empty(), "ffprobe {url}: {messages}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().unwrap_or_default().trim().parse().with_context(|| format!("ffprobe {url}: {text:?}"))
+}
+
 /// The keys of all objects under `prefix`.
 pub async fn list_all(bucket: &dyn Bucket, prefix: &str) -> anyhow::Result<Vec<String>> {
     let mut keys: Vec<String> = Vec::new();
@@ -61,6 +73,9 @@ impl Recording {
         let mut segments = BTreeMap::new();
         let mut inits = BTreeMap::new();
         for key in list_all(media, &teiten_footage::key::segments_prefix(camera)).await? {
+            if key.ends_with(".m3u8") {
+                continue; // the playlist of an hour
+            }
             let key: SegmentKey = key.parse()?;
             let batch = batches.get(&key.window).with_context(|| format!("{key} has no batch"))?;
             if batch.frames_hash() != key.frames {

@@ -1,13 +1,13 @@
 //! Real surveillance footage through every part: what was sent is what can be watched.
 
-use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use teiten_bucket::{Bucket, S3Bucket};
-use teiten_footage::{CameraId, WindowLength};
+use teiten_footage::{CameraId, Hour, WindowLength, key};
 use teiten_tests::{
     pipeline::{self, Pipeline, camera},
     process::{Process, eventually, free_port, listening, program, some_footage},
-    verify::{Recording, decode_without_a_message, ssim},
+    verify::{Recording, decode_without_a_message, packets, ssim},
 };
 
 /// The mean SSIM that a segment must keep against its JPEGs, over all planes.
@@ -56,6 +56,23 @@ fn pictures_are_those_of(recording: &Recording, source: &Path) -> anyhow::Result
     Ok(())
 }
 
+/// Ends the hours that were filmed, as is done when they are over, and fails unless ffmpeg finds every picture.
+async fn hours_can_be_played(
+    pipeline: &Pipeline,
+    recording: &Recording,
+    camera: &CameraId,
+) -> anyhow::Result<()> {
+    let hours: BTreeSet<Hour> = recording.segments.keys().map(|window| Hour::of(*window)).collect();
+    let mut pictures = 0;
+    for hour in hours {
+        let over = hour.end() + teiten_playlist::CLOSE_AFTER;
+        teiten_playlist::update_hour(&*pipeline.media(), camera, hour, over).await?;
+        pictures += packets(&pipeline.media_url(&key::hour_playlist_key(camera, hour)))?;
+    }
+    assert_eq!(pictures, recording.sample_count());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn footage_through_mosquitto_is_in_the_segments_frame_by_frame() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
@@ -72,6 +89,7 @@ async fn footage_through_mosquitto_is_in_the_segments_frame_by_frame() -> anyhow
     .await?;
     let recording = check(folder.path(), frames, media, &camera, Some(&source)).await?;
     assert_eq!(recording.frames().count(), FRAMES);
+    hours_can_be_played(&pipeline, &recording, &camera).await?;
     assert_eq!(pipeline.dead_letters().await?, Vec::<serde_json::Value>::new());
     Ok(())
 }

@@ -34,7 +34,7 @@ impl ContentHash {
     }
 
     /// The 64 bits as a number, most significant first.
-    pub(crate) fn to_u64(self) -> u64 {
+    pub fn to_u64(self) -> u64 {
         u64::from_be_bytes(self.0)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{camera::CameraId, hash::ContentHash, window::Window};
+use crate::{camera::CameraId, hash::ContentHash, hour::Hour, window::Window};
 
 /// The bucket of batches, private and short-lived.
 pub const FRAMES_BUCKET: &str = "frames";
@@ -147,6 +147,17 @@ impl SegmentKey {
         format!("{}/{}-{}-{}.m4s", Hour::of(self.window), self.window, self.init, self.frames)
     }
 
+    /// `<hh>/…`: the key without its camera and day, as the playlist of an hour names it.
+    pub fn in_day(&self) -> String {
+        let hour = Hour::of(self.window).of_day();
+        format!("{hour:02}/{}-{}-{}.m4s", self.window, self.init, self.frames)
+    }
+
+    /// The inverse of [`SegmentKey::in_day`], on the day of `hour`.
+    pub fn from_in_day(camera: &CameraId, hour: Hour, in_day: &str) -> Result<Self, KeyError> {
+        format!("{camera}/{}/{in_day}", hour.day()).parse()
+    }
+
     /// The inverse of [`SegmentKey::relative`].
     pub fn from_relative(camera: &CameraId, relative: &str) -> Result<Self, KeyError> {
         format!("{camera}/{relative}").parse()
@@ -184,20 +195,33 @@ pub fn live_playlist_key(camera: &CameraId) -> String {
 /// `cameras.json` in `media`: the names of all cameras that ever had a playlist.
 pub const CAMERAS_KEY: &str = "cameras.json";
 
-/// `<yyyy-mm-dd>/<hh>`, the folder of a window: the hour (UTC) that it starts in.
-struct Hour(jiff::civil::DateTime);
-
-impl Hour {
-    fn of(window: Window) -> Self {
-        Self(window.start().civil())
-    }
+/// `<camera>/<yyyy-mm-dd>/<hh>.m3u8` in `media`: the playlist of an hour of the archive.
+pub fn hour_playlist_key(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}.m3u8")
 }
 
-impl fmt::Display for Hour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let c = self.0;
-        write!(f, "{:04}-{:02}-{:02}/{:02}", c.year(), c.month(), c.day(), c.hour())
-    }
+/// `<camera>/archive.json` in `media`: which hours of a camera have a playlist.
+pub fn archive_key(camera: &CameraId) -> String {
+    format!("{camera}/archive.json")
+}
+
+/// The prefix of the segments of one hour of a camera in `media`.
+pub fn hour_prefix(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}/")
+}
+
+/// Which of a camera's hours an object of `media` is of: those of `<camera>/<yyyy-mm-dd>/<hh>…`.
+pub fn hour_of(camera: &CameraId, key: &str) -> Option<Hour> {
+    let rest = key.strip_prefix(camera.as_str())?.strip_prefix('/')?;
+    let (hour, after) = rest.split_at_checked("2026-11-23/04".len())?;
+    let hour = hour.parse().ok()?;
+    after.starts_with(['.', '/']).then_some(hour)
+}
+
+/// Every key of a camera's `hour` and of earlier ones sorts before this, every key of a later hour after it.
+pub fn after_hour(camera: &CameraId, hour: Hour) -> String {
+    // '0' comes just after '/'; what stands beside the folder (`04.m3u8`) comes before it.
+    format!("{camera}/{hour}0")
 }
 
 /// Splits `<camera>/<day>/<hour>/<name>`; that day and hour are right is seen by formatting again.
@@ -248,6 +272,8 @@ mod tests {
         assert_eq!(segment.to_string(), SEGMENT);
         assert_eq!(segment.init_key().to_string(), "front-door/init-e3b0c44298fc1c14.mp4");
         assert_eq!(live_playlist_key(&camera), "front-door/live.m3u8");
+        assert_eq!(hour_playlist_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.m3u8");
+        assert_eq!(archive_key(&camera), "front-door/archive.json");
         assert_eq!(gap_relative(window), "2026-11-23/04/20261123T040501.000Z-1000.gap");
     }
 
@@ -256,6 +282,9 @@ mod tests {
         let segment: SegmentKey = SEGMENT.parse().unwrap();
         assert_eq!(segment.to_string(), SEGMENT);
         assert_eq!(SegmentKey::from_relative(&segment.camera, &segment.relative()), Ok(segment.clone()));
+        let (hour, in_day) = (Hour::of(segment.window), segment.in_day());
+        assert_eq!(format!("front-door/2026-11-23/{in_day}"), SEGMENT);
+        assert_eq!(SegmentKey::from_in_day(&segment.camera, hour, &in_day), Ok(segment.clone()));
         let init = segment.init_key();
         assert_eq!(init.to_string().parse(), Ok(init));
         let batch = "front-door/2026-11-23/04/20261123T040501.000Z-1000.h264";
@@ -270,6 +299,25 @@ mod tests {
         ] {
             assert!(key.parse::<BatchKey>().is_err(), "{key:?}");
             assert!(key.parse::<SegmentKey>().is_err(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_an_hour_stands_together_in_a_listing() {
+        let segment: SegmentKey = SEGMENT.parse().unwrap();
+        let (camera, hour) = (&segment.camera, Hour::of(segment.window));
+        let playlist = hour_playlist_key(camera, hour);
+        assert!(SEGMENT.starts_with(&hour_prefix(camera, hour)));
+        assert!(*playlist < *SEGMENT && *SEGMENT < *after_hour(camera, hour));
+        assert!(after_hour(camera, hour) < hour_playlist_key(camera, hour.next()));
+        assert_eq!((hour_of(camera, SEGMENT), hour_of(camera, &playlist)), (Some(hour), Some(hour)));
+        for key in [
+            "front-door/live.m3u8",
+            "front-door/2026-11-23/041",
+            "front/2026-11-23/04.m3u8",
+            "front-door/2026-11-é",
+        ] {
+            assert_eq!(hour_of(camera, key), None, "{key}");
         }
     }
 

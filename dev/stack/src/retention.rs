@@ -8,11 +8,10 @@ use teiten_footage::Timestamp;
 /// How many objects are listed at a time.
 const PAGE: usize = 1000;
 
-/// Deletes the objects of `bucket` that were last written more than `keep` before `now` and whose name ends in
-/// one of `extensions`; answers how many.
+/// Deletes the objects of `bucket` that were last written more than `keep` before `now` and are what a camera
+/// filmed (`<camera>/2…`: batches or segments, and the playlists of hours); answers how many.
 pub(crate) async fn expire(
     bucket: &dyn Bucket,
-    extensions: &[&str],
     keep: Duration,
     now: Timestamp,
 ) -> Result<usize, BucketError> {
@@ -22,7 +21,7 @@ pub(crate) async fn expire(
     loop {
         let page = bucket.list_after("", &after, PAGE).await?;
         for object in &page {
-            let expires = extensions.iter().any(|extension| object.key.ends_with(extension));
+            let expires = object.key.split_once('/').is_some_and(|(_, of_camera)| of_camera.starts_with('2'));
             if expires && object.modified_unix_millis < oldest_kept {
                 bucket.delete(&object.key).await?;
                 deleted += 1;
@@ -45,15 +44,17 @@ mod tests {
     #[tokio::test]
     async fn only_old_footage_is_deleted() {
         let bucket = MemoryBucket::new("media");
-        for key in ["a/live.m3u8", "a/x.m4s"] {
+        for key in ["a/live.m3u8", "a/2026-11-23/04.m3u8", "a/2026-11-23/04/x.m4s", "index.html"] {
             bucket.put(key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
         }
         let now = teiten_telemetry::now() + Duration::from_secs(60);
         let hour = Duration::from_secs(3600);
-        assert_eq!(expire(&bucket, &[".m4s"], hour, now).await.unwrap(), 0);
-        assert_eq!(expire(&bucket, &[".m4s"], hour, now + hour).await.unwrap(), 1);
+        assert_eq!(expire(&bucket, hour, now).await.unwrap(), 0);
+        assert_eq!(expire(&bucket, hour, now + hour).await.unwrap(), 2);
         let left = bucket.list_after("", "", 10).await.unwrap();
-        assert_eq!(left.len(), 1);
-        assert_eq!(left[0].key, "a/live.m3u8");
+        assert_eq!(
+            left.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(),
+            ["a/live.m3u8", "index.html"]
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! The shell around [`advance`]: read, decide, write by compare-and-swap, and from the start again if someone
-//! else was quicker.
+//! else was quicker. When that is done, the archive's turn may have come ([`Hours`]): it is off the live path.
 //!
 //! An event only says that it is time to look. What is listed follows from the bucket, so events may be lost,
 //! repeated and come in any order: the next one makes up for it. Several instances can work on one camera; within
@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -21,7 +21,9 @@ use tracing::{debug, info, warn};
 use crate::{
     advance::{Footage, LIVE_AGE_MAX, Settings, Step, advance},
     cameras,
+    hours::Hours,
     live::{Content, LivePlaylist},
+    per_camera::PerCamera,
 };
 
 /// How often one event may find that someone else wrote in between, before it is sent again.
@@ -30,23 +32,22 @@ pub(crate) const COLLISIONS_MAX: usize = 32;
 /// The most segments that are looked at in one listing: those of [`LIVE_AGE_MAX`], ten times over.
 const LISTED_MAX: usize = 1000;
 
-/// The most cameras that something is remembered of between events.
-const CAMERAS_MAX: usize = 4096;
-
 /// The most missed windows that are remembered of one camera.
 const MISSED_MAX: usize = 64;
 
-const HEADERS: Headers = Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
+pub(crate) const HEADERS: Headers =
+    Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
 
 type Clock = dyn Fn() -> Timestamp + Send + Sync;
 
-/// Keeps `<camera>/live.m3u8` of every camera, and `cameras.json`.
+/// Keeps `<camera>/live.m3u8` and the playlists of the archive of every camera, and `cameras.json`.
 pub struct Playlist {
     media: Arc<dyn Bucket>,
     clock: Box<Clock>,
     settings: Settings,
     signer: Option<Signer>,
-    cameras: Mutex<HashMap<CameraId, Arc<tokio::sync::Mutex<Memory>>>>,
+    cameras: PerCamera<tokio::sync::Mutex<Memory>>,
+    hours: Hours,
 }
 
 /// What is remembered of a camera between events. All of it only saves time: it may be forgotten.
@@ -60,9 +61,9 @@ struct Memory {
     enlisted: bool,
 }
 
-/// Why an event could not be worked in.
+/// Why a playlist could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ShellError {
+pub enum ShellError {
     /// The store failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -71,10 +72,18 @@ pub(crate) enum ShellError {
     Sign(#[from] SignError),
     /// Others wrote all the time.
     #[error("{key}: others wrote it each time, {COLLISIONS_MAX} times")]
-    Contended { key: String },
+    Contended {
+        /// Which object.
+        key: String,
+    },
     /// The object is not what this function writes.
     #[error("{key} was not written by Teiten, or was changed ({why}): delete it, and a new one is begun")]
-    Foreign { key: String, why: String },
+    Foreign {
+        /// Which object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl From<ShellError> for Failure {
@@ -101,7 +110,9 @@ impl Playlist {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { media, clock: Box::new(clock), settings, signer: None, cameras: Mutex::default() }
+        let hours = Hours::new(Arc::clone(&media));
+        let cameras = PerCamera::default();
+        Self { media, clock: Box::new(clock), settings, signer: None, cameras, hours }
     }
 
     /// The same with links to footage that `signer` signs, where not anybody may read it.
@@ -110,17 +121,9 @@ impl Playlist {
         self
     }
 
-    fn memory(&self, camera: &CameraId) -> Arc<tokio::sync::Mutex<Memory>> {
-        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        if cameras.len() >= CAMERAS_MAX && !cameras.contains_key(camera) {
-            cameras.retain(|_, memory| Arc::strong_count(memory) > 1);
-        }
-        cameras.entry(camera.clone()).or_default().clone()
-    }
-
     /// Works in that `segment` is stored, or that `window` was missed.
     async fn update(&self, camera: &CameraId, cause: Cause<'_>) -> Result<(), ShellError> {
-        let memory = self.memory(camera);
+        let memory = self.cameras.of(camera);
         let mut memory = memory.lock().await;
         if cause.window().end() <= memory.listed_until {
             debug!(%camera, window = %cause.window(), "window is listed already, or too late to be");
@@ -285,7 +288,12 @@ impl Function for Playlist {
                     );
                     return Err(Failure::Permanent(anyhow::Error::msg(why)));
                 }
-                self.update(&key.camera, Cause::Stored(key)).await?;
+                let live = self.update(&key.camera, Cause::Stored(key)).await;
+                if let Err(error) = self.hours.segment_stored(key, (self.clock)()).await {
+                    // The event has done what it came for: the next ones make up for it, or reconcile does.
+                    warn!(camera = %key.camera, window = %key.window, %error, "archive not brought up to date");
+                }
+                live?;
             }
             Event::WindowMissed { camera, window } => self.update(camera, Cause::Missed(*window)).await?,
             Event::BatchStored { key, .. } => {

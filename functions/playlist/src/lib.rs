@@ -1,17 +1,32 @@
-//! The playlist function: keeps `media/<camera>/live.m3u8` of every camera up to date.
+//! The playlist function: keeps `media/<camera>/live.m3u8` and the playlists of the archive of every camera up to date.
 //!
-//! [`advance`](advance()) decides: a pure function of the current playlist, the segments that are stored, and
-//! the time. [`Playlist`] reads, asks it, and writes by compare-and-swap. No two successive versions of a playlist
-//! break the rules of draft-pantos-hls-rfc8216bis §6.2, whatever comes in whichever order.
+//! [`advance`](advance()) decides on the live playlist, [`advance_hour`] on that of an hour: pure functions of the
+//! current playlist, the segments that are stored, and the time. [`Playlist`] reads, asks them, and writes by
+//! compare-and-swap. No two successive versions of a playlist break the rules of draft-pantos-hls-rfc8216bis §6.2,
+//! whatever comes in whichever order.
 
 mod advance;
+mod archive;
 mod cameras;
 mod function;
+mod hour;
+mod hour_advance;
+mod hour_parse;
+mod hours;
 mod live;
 mod parse;
+mod per_camera;
+mod range;
 
 pub use advance::{Footage, LIVE_AGE_MAX, SILENCE_MIN, Settings, Step, advance};
+pub use archive::{Archive, StoredHour, stored_hour};
 pub use cameras::Cameras;
-pub use function::Playlist;
+pub use function::{Playlist, ShellError};
+pub use hour::{HourPlaylist, Listing, TARGET_DURATION_SECONDS};
+pub use hour_advance::{
+    CLOSE_AFTER, HourStep, REWRITE_PERIOD, advance_hour, cutoff, in_order, is_over, is_stale,
+};
+pub use hours::{read_hour, update_hour};
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
 pub use parse::ParseError;
+pub use range::{TimeRange, asked_camera, stored_in, vod};

@@ -9,7 +9,7 @@ use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, WindowLength, ke
 
 use crate::live::{Content, Entry, LivePlaylist, date, target_duration_seconds};
 
-/// Why a text is no live playlist of Teiten's.
+/// Why a text is no playlist of Teiten's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct ParseError {
@@ -35,6 +35,12 @@ struct Pending {
     length: Option<WindowLength>,
 }
 
+impl ParseError {
+    pub(crate) fn new(line: usize, why: impl Into<String>) -> Self {
+        Self { line, why: why.into() }
+    }
+}
+
 struct Parser<'a> {
     camera: &'a CameraId,
     header: Header,
@@ -49,7 +55,7 @@ impl LivePlaylist {
     pub fn parse(camera: &CameraId, text: &str) -> Result<Self, ParseError> {
         let mut lines = text.lines().enumerate();
         if lines.next().map(|(_, line)| line) != Some("#EXTM3U") {
-            return Err(ParseError { line: 1, why: "no #EXTM3U".to_owned() });
+            return Err(ParseError::new(1, "no #EXTM3U"));
         }
         let mut parser = Parser {
             camera,
@@ -62,9 +68,9 @@ impl LivePlaylist {
         let mut count = 1;
         for (index, line) in lines {
             count = index + 1;
-            parser.line(line).map_err(|why| ParseError { line: count, why })?;
+            parser.line(line).map_err(|why| ParseError::new(count, why))?;
         }
-        parser.finish().map_err(|why| ParseError { line: count, why })
+        parser.finish().map_err(|why| ParseError::new(count, why))
     }
 }
 
@@ -81,7 +87,7 @@ impl Parser<'_> {
             "-X-DISCONTINUITY" => self.pending.discontinuity = true,
             "-X-GAP" => self.pending.gap = true,
             "-X-PROGRAM-DATE-TIME" => self.pending.date = Some(value.to_owned()),
-            "-X-MAP" => self.init = Some(init(value)?),
+            "-X-MAP" => self.init = Some(init(value, "")?),
             "INF" => self.pending.length = Some(length(value)?),
             "-X-ENDLIST" => return Err("a live playlist has no end".to_owned()),
             _ => {}
@@ -156,9 +162,12 @@ fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("{text:?} is no number"))
 }
 
-fn init(attributes: &str) -> Result<ContentHash, String> {
+/// The attributes of EXT-X-MAP, whose URI is in `folder`.
+pub(crate) fn init(attributes: &str, folder: &str) -> Result<ContentHash, String> {
     attributes
-        .strip_prefix("URI=\"init-")
+        .strip_prefix("URI=\"")
+        .and_then(|rest| rest.strip_prefix(folder))
+        .and_then(|rest| rest.strip_prefix("init-"))
         .and_then(|rest| rest.strip_suffix('"'))
         .and_then(|rest| without_query(rest).strip_suffix(".mp4"))
         .and_then(|hash| hash.parse().ok())
@@ -166,7 +175,7 @@ fn init(attributes: &str) -> Result<ContentHash, String> {
 }
 
 /// `1.000,` as the length of a window.
-fn length(text: &str) -> Result<WindowLength, String> {
+pub(crate) fn length(text: &str) -> Result<WindowLength, String> {
     let parse = || {
         let (seconds, fraction) = text.strip_suffix(',')?.split_once('.')?;
         if fraction.len() != 3 {

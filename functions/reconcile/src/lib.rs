@@ -5,11 +5,14 @@
 //!
 //! - a batch without a segment made after it: `teiten.batch.stored` is sent again, to `encode`;
 //! - a live playlist that would change if it were looked at: `teiten.segment.stored` is sent again, to `playlist`;
+//! - an hour's playlist that does not list what is stored of it: it is brought up to date;
+//! - an `archive.json` that does not name just the hours with a playlist and footage: it is written anew;
 //! - a `cameras.json` that does not name just the cameras with a live playlist: it is written anew.
 //!
 //! [`plan`] decides, in functions of listings and the time; [`Reconcile`] lists, asks it, and sends. Nothing is
 //! remembered between two runs, and several at a time do no harm.
 
+mod archive;
 mod cameras;
 mod listing;
 pub mod plan;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use teiten_footage::{BatchKey, SegmentKey, Timestamp, Window};
+use teiten_footage::{BatchKey, Hour, SegmentKey, Timestamp, Window};
 use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance};
 
 /// How many periods every run looks back at least.
@@ -22,6 +22,13 @@ const _: () = assert!(PERIOD_MIN.as_millis() * PERIODS_MIN as u128 > LIVE_AGE_MA
 
 /// A segment written this long ago had its time to be listed.
 const LISTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A camera is filming if it did within this time: three versions of its hour's playlist.
+const FILMING_WITHIN: Duration = Duration::from_secs(180);
+
+/// Every how many runs `archive.json` is looked at, and the whole archive.
+const ARCHIVE_RUNS: u64 = 16;
+const SURVEY_RUNS: u64 = 1024;
 
 /// A batch that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +46,32 @@ pub struct StoredBatch {
 /// is all the back-off that one needs which can never be encoded, without anything remembered of it; and the listing
 /// of a whole horizon is shared among many runs.
 pub fn look_back(now: Timestamp, period: Duration, horizon: Duration) -> Duration {
-    // Rounded, so that runs that start a little early or late still get successive numbers.
-    let run = (now + period / 2).unix_micros() / (period.as_micros().max(1) as u64);
-    let doublings = run.trailing_zeros().min(16);
+    let doublings = run_number(now, period).trailing_zeros().min(16);
     (period * PERIODS_MIN).saturating_mul(1 << doublings).min(horizon.max(period * PERIODS_MIN))
+}
+
+/// Rounded, so that runs that start a little early or late still get successive numbers.
+fn run_number(now: Timestamp, period: Duration) -> u64 {
+    (now + period / 2).unix_micros() / (period.as_micros().max(1) as u64)
+}
+
+/// Whether the run of this time looks at `archive.json`: about four an hour do, if there is a run a minute.
+pub fn is_archives_turn(now: Timestamp, period: Duration) -> bool {
+    run_number(now, period).is_multiple_of(ARCHIVE_RUNS)
+}
+
+/// Whether that run lists the whole archive: about three in two days do. It costs a request for each hour.
+pub fn is_surveys_turn(now: Timestamp, period: Duration) -> bool {
+    run_number(now, period).is_multiple_of(SURVEY_RUNS)
+}
+
+/// Whether the playlist of an hour is still in the hands of the function that rewrites it once a minute: the hour
+/// lasts and its camera is filming. (There is no need to read it then.)
+pub fn is_under_way(hour: Hour, segments: &[Footage], now: Timestamp) -> bool {
+    let of_hour =
+        segments.iter().map(|segment| segment.key.window).filter(|window| Hour::of(*window) == hour);
+    let newest = of_hour.map(Window::end).max();
+    now < hour.end() + FILMING_WITHIN && newest.is_some_and(|newest| now < newest + FILMING_WITHIN)
 }
 
 /// The batches that have no segment, the oldest first. One that was written less than `delay` ago may be on its way.
@@ -149,6 +178,26 @@ mod tests {
         assert_eq!(runs, [5, 10, 5, 20, 5, 10, 5, 40, 5, 10, 5, 20, 5, 10, 5, 80]);
         assert_eq!((look_back(32), look_back(64)), (160, 320));
         assert!((1..=128).map(look_back).all(|minutes| minutes <= 360));
+    }
+
+    #[test]
+    fn archives_are_looked_at_now_and_then() {
+        let runs = |turn: fn(Timestamp, Duration) -> bool| {
+            (0..2048).filter(|run| turn(NOON + MINUTE * *run, MINUTE)).count()
+        };
+        assert_eq!((runs(is_archives_turn), runs(is_surveys_turn)), (128, 2));
+    }
+
+    #[test]
+    fn an_hour_is_left_to_its_function_while_its_camera_is_filming() {
+        let hour = Hour::containing(NOON);
+        let segments: Vec<Footage> = (0..600).map(|index| segment(index, "a", seconds(index + 2))).collect();
+        assert!(is_under_way(hour, &segments, NOON + seconds(700)));
+        assert!(!is_under_way(hour, &segments, NOON + seconds(800)), "the camera is silent");
+        let segments: Vec<Footage> =
+            (3000..3600).map(|index| segment(index, "a", seconds(index + 2))).collect();
+        assert!(is_under_way(hour, &segments, NOON + seconds(3700)));
+        assert!(!is_under_way(hour, &segments, NOON + seconds(3800)), "the hour is over");
     }
 
     proptest! {

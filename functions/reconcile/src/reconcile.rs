@@ -13,7 +13,7 @@ use teiten_sink::Sink;
 use tracing::{info, warn};
 
 use crate::{
-    cameras, listing,
+    archive, cameras, listing,
     plan::{self, StoredBatch},
 };
 
@@ -61,6 +61,10 @@ pub struct Report {
     pub batches_left: usize,
     /// Cameras whose live playlist was stale: the event of their newest segment was sent again.
     pub playlists_stale: usize,
+    /// Playlists of hours that were brought up to date.
+    pub hours_mended: usize,
+    /// Cameras whose `archive.json` was written anew.
+    pub archives_rebuilt: usize,
     /// Whether `cameras.json` was written anew.
     pub cameras_rebuilt: bool,
 }
@@ -81,6 +85,8 @@ struct Found {
     without_segment: Vec<BatchKey>,
     unlisted: Option<SegmentKey>,
     has_playlist: bool,
+    hours_mended: usize,
+    archive_rebuilt: bool,
 }
 
 impl Reconcile {
@@ -120,8 +126,20 @@ impl Reconcile {
                 }
             }
         };
-        let has_playlist = playlist.is_some();
-        Ok(Found { camera, batches: batches.len(), without_segment, unlisted, has_playlist })
+        let hours_mended = archive::mend_hours(&*self.media, &camera, &segments, from, now).await?;
+        let period = self.settings.period;
+        let survey = plan::is_surveys_turn(now, period);
+        let archive_rebuilt = plan::is_archives_turn(now, period)
+            && archive::mend_archive(&*self.media, &camera, &segments, now, survey).await?;
+        Ok(Found {
+            camera,
+            batches: batches.len(),
+            without_segment,
+            unlisted,
+            has_playlist: playlist.is_some(),
+            hours_mended,
+            archive_rebuilt,
+        })
     }
 
     async fn send(&self, event: &Event) -> Result<(), Failure> {
@@ -167,6 +185,8 @@ impl Chore for Reconcile {
             looked_back_seconds: look_back.as_secs(),
             cameras: found.iter().filter(|found| found.has_playlist || found.batches > 0).count(),
             batches: found.iter().map(|found| found.batches).sum(),
+            hours_mended: found.iter().map(|found| found.hours_mended).sum(),
+            archives_rebuilt: found.iter().filter(|found| found.archive_rebuilt).count(),
             ..Report::default()
         };
         for found in &found {
@@ -192,6 +212,8 @@ impl Chore for Reconcile {
             batches_sent = report.batches_sent,
             batches_left = report.batches_left,
             playlists_stale = report.playlists_stale,
+            hours_mended = report.hours_mended,
+            archives_rebuilt = report.archives_rebuilt,
             cameras_rebuilt = report.cameras_rebuilt,
             "reconciled"
         );

@@ -11,7 +11,7 @@ use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::p
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_footage::{
-    BatchKey, CameraId, CloudEvent, ContentHash, Event, SegmentKey, Timestamp, Window, WindowLength,
+    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, SegmentKey, Timestamp, Window, WindowLength,
     key::{self, BatchFormat},
 };
 use teiten_host::{Chore as _, Failure, Function as _};
@@ -66,6 +66,12 @@ impl World {
     async fn list(&self, key: &SegmentKey) {
         let playlist = Playlist::new(Arc::new(self.media.clone()), Default::default());
         playlist.handle(stored(key)).await.unwrap();
+    }
+
+    /// Brings the playlist of the segment's hour up to date.
+    async fn list_hour(&self, key: &SegmentKey) {
+        let (hour, now) = (Hour::of(key.window), teiten_telemetry::now());
+        teiten_playlist::update_hour(&self.media, &key.camera, hour, now).await.unwrap();
     }
 
     /// Runs `later` than now; answers the report, and the events that were sent.
@@ -199,4 +205,99 @@ async fn windows_beyond_the_look_back_are_left_alone() {
     world.batch("gate", ancient).await;
     let (report, events) = world.run(DELAY).await;
     assert!(events.is_empty() && report.looked_back_seconds <= horizon.as_secs());
+}
+
+/// A run that looks at archives (and, as it is the first of 1024, at all of them) soon after `later` than now.
+fn turn(later: Duration, runs: u64) -> Duration {
+    let period = Settings::default().period * runs as u32;
+    let earliest = teiten_telemetry::now() + later;
+    let turn = (earliest.unix_micros() / period.as_micros() as u64 + 1) * period.as_micros() as u64;
+    Timestamp::from_unix_micros(turn).since(teiten_telemetry::now())
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn an_hour_is_ended_though_its_camera_fell_silent() {
+    let world = World::start().await;
+    let window = world.window(5);
+    let segment = world.segment("gate", window, "a").await;
+    world.list(&segment).await;
+    let playlist = key::hour_playlist_key(&id("gate"), Hour::of(window));
+    assert_eq!(world.run(Duration::ZERO).await.0.hours_mended, 0, "its camera is filming");
+    let report = world.run(turn(HOUR * 2, 128)).await.0;
+    assert_eq!((report.hours_mended, report.archives_rebuilt), (1, 0), "archive.json came with the playlist");
+    let text = text(&world.media, &playlist).await;
+    assert!(text.contains(&segment.in_day()) && text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+    assert_eq!(world.run(turn(HOUR * 2, 128)).await.0.hours_mended, 0);
+    // Late footage of which nobody is told.
+    let late = world.segment(
+        "gate",
+        Window::containing(window.start() - Duration::from_secs(1), window.length()),
+        "a",
+    );
+    let late = late.await;
+    if Hour::of(late.window) == Hour::of(window) {
+        assert_eq!(world.run(turn(HOUR * 2, 128)).await.0.hours_mended, 1);
+        assert!(self::text(&world.media, &playlist).await.contains(&late.in_day()));
+    }
+}
+
+#[tokio::test]
+async fn archives_and_hours_are_rebuilt_from_a_listing_alone() {
+    let world = World::start().await;
+    let segment = world.segment("gate", world.window(5), "a").await;
+    let hour = Hour::of(segment.window);
+    let (playlist, archive) = (key::hour_playlist_key(&id("gate"), hour), key::archive_key(&id("gate")));
+    let named = format!(r#"{{"window_millis":1000,"days":{{"{}":[{}]}}}}"#, hour.day(), hour.of_day());
+    world.run(turn(HOUR * 2, 128)).await;
+    let right = text(&world.media, &playlist).await;
+    assert_eq!(text(&world.media, &archive).await, named);
+    for (wrong, rebuilt) in [
+        ("no JSON", 1),
+        (r#"{"window_millis":1000,"days":{"2020-02-02":[2]}}"#, 1),
+        // The playlist names its hour when it is written.
+        (r#"{"window_millis":1000,"days":{}}"#, 0),
+    ] {
+        put(&world.media, &archive, wrong).await;
+        world.media.delete(&playlist).await.unwrap();
+        let report = world.run(turn(HOUR * 2, 128)).await.0;
+        assert_eq!((report.hours_mended, report.archives_rebuilt), (1, rebuilt), "{wrong}");
+        assert_eq!(
+            (text(&world.media, &archive).await, text(&world.media, &playlist).await),
+            (named.clone(), right.clone())
+        );
+    }
+    world.media.delete(&archive).await.unwrap();
+    assert_eq!(world.run(turn(HOUR * 2, 16)).await.0.archives_rebuilt, 1);
+    assert_eq!(text(&world.media, &archive).await, named);
+}
+
+#[tokio::test]
+async fn hours_whose_footage_has_expired_are_no_longer_named() {
+    let world = World::start().await;
+    let first = Window::containing(world.window(0).start() - HOUR * 40, WindowLength::DEFAULT);
+    let mut segments = Vec::new();
+    for hours in [0, 20, 21] {
+        for seconds in [0, 1] {
+            let start = Hour::of(first).start() + HOUR * hours + Duration::from_secs(seconds);
+            let segment = world.segment("gate", Window::containing(start, WindowLength::DEFAULT), "a").await;
+            world.list_hour(&segment).await;
+            segments.push(segment);
+        }
+    }
+    let archive = key::archive_key(&id("gate"));
+    let days = |text: &str| teiten_playlist::Archive::parse(text.as_bytes()).unwrap().hours().count();
+    assert_eq!(days(&text(&world.media, &archive).await), 3);
+    for expired in &segments[0..3] {
+        world.media.delete(&expired.to_string()).await.unwrap();
+    }
+    assert_eq!(world.run(turn(Duration::ZERO, 16)).await.0.archives_rebuilt, 1);
+    assert_eq!(days(&text(&world.media, &archive).await), 2);
+    let eroded = text(&world.media, &key::hour_playlist_key(&id("gate"), Hour::of(segments[2].window))).await;
+    assert!(!eroded.contains(&segments[2].in_day()) && eroded.contains(&segments[3].in_day()), "{eroded}");
+    world.media.delete(&segments[4].to_string()).await.unwrap();
+    world.media.delete(&segments[5].to_string()).await.unwrap();
+    assert_eq!(world.run(turn(Duration::ZERO, 1024)).await.0.archives_rebuilt, 1);
+    assert_eq!(days(&text(&world.media, &archive).await), 1);
 }

@@ -1,10 +1,23 @@
-//! A referee of live playlists: what draft-pantos-hls-rfc8216bis demands of one version (§4.4, §6.2.1) and of two
-//! versions that follow each other (§6.2.2), as far as Teiten's playlists go. It reads playlists by itself and shares
-//! nothing with what writes them.
+//! A referee of playlists: what draft-pantos-hls-rfc8216bis demands of one version (§4.4, §6.2.1) and of two
+//! versions that follow each other (§4.4.3.5, §6.2.2), as far as Teiten's playlists go. It reads playlists by itself and
+//! shares nothing with what writes them.
+
+/// What may become of a playlist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It may lose segments at its front (no EXT-X-PLAYLIST-TYPE).
+    Live,
+    /// It may only grow.
+    Event,
+    /// It may not change.
+    Vod,
+}
 
 /// One version of a playlist, as a player reads it.
 #[derive(Debug, Clone)]
 pub(crate) struct Version {
+    pub(crate) kind: Kind,
+    pub(crate) ended: bool,
     pub(crate) target_duration_seconds: u64,
     pub(crate) media_sequence: u64,
     pub(crate) discontinuity_sequence: u64,
@@ -41,8 +54,10 @@ impl Version {
         let (mut version, mut target, mut sequence, mut discontinuities) = (None, None, None, None);
         let (mut map, mut duration, mut date) = (None, None, None);
         let (mut gap, mut discontinuity, mut independent) = (false, false, false);
+        let (mut kind, mut ended) = (None, None);
         let mut segments = Vec::new();
         for line in lines {
+            demand!(ended.is_none(), "{line:?} follows the end");
             let (tag, value) = line.split_once(':').unwrap_or((line, ""));
             match tag {
                 "#EXT-X-VERSION" => once(&mut version, integer(value)?)?,
@@ -53,6 +68,15 @@ impl Version {
                     once(which, integer(value)?)?;
                 }
                 "#EXT-X-INDEPENDENT-SEGMENTS" => independent = true,
+                "#EXT-X-PLAYLIST-TYPE" => {
+                    let value = match value {
+                        "EVENT" => Kind::Event,
+                        "VOD" => Kind::Vod,
+                        _ => return Err(format!("{value:?} is no type of playlist")),
+                    };
+                    once(&mut kind, value)?;
+                }
+                "#EXT-X-ENDLIST" => once(&mut ended, true)?,
                 "#EXT-X-MAP" => {
                     let uri = value.strip_prefix("URI=\"").and_then(|rest| rest.strip_suffix('"'));
                     map = Some(uri.ok_or("EXT-X-MAP without URI")?.to_owned());
@@ -69,7 +93,7 @@ impl Version {
                     gap: std::mem::take(&mut gap),
                     discontinuity: std::mem::take(&mut discontinuity),
                 }),
-                _ => return Err(format!("{line:?} has no place in a live playlist")),
+                _ => return Err(format!("{line:?} has no place in a playlist")),
             }
         }
         demand!(independent, "no EXT-X-INDEPENDENT-SEGMENTS");
@@ -78,10 +102,18 @@ impl Version {
             "tags after the last segment"
         );
         demand!(version >= Some(8) || !segments.iter().any(|s: &Segment| s.gap), "EXT-X-GAP needs version 8");
+        demand!(version >= Some(6), "EXT-X-MAP needs version 6");
+        let kind = kind.unwrap_or(Kind::Live);
         let version = Self {
+            kind,
+            ended: ended.unwrap_or(false),
             target_duration_seconds: target.ok_or("no EXT-X-TARGETDURATION")?,
             media_sequence: sequence.ok_or("no EXT-X-MEDIA-SEQUENCE")?,
-            discontinuity_sequence: discontinuities.ok_or("no EXT-X-DISCONTINUITY-SEQUENCE")?,
+            // Where segments can vanish, it has to be said how many discontinuities did.
+            discontinuity_sequence: match kind {
+                Kind::Live => discontinuities.ok_or("no EXT-X-DISCONTINUITY-SEQUENCE")?,
+                Kind::Event | Kind::Vod => discontinuities.unwrap_or(0),
+            },
             segments,
         };
         version.check()?;
@@ -106,11 +138,19 @@ impl Version {
         }
         for pair in self.segments.windows(2) {
             let [one, next] = pair else { unreachable!("windows of two") };
-            let joined = one.date_unix_millis + one.duration_millis == next.date_unix_millis;
-            demand!(joined, "{} does not follow {} in time", next.uri, one.uri);
-            let changed = one.map != next.map;
-            demand!(changed == next.discontinuity, "{}: discontinuity and map disagree", next.uri);
+            let end = one.date_unix_millis + one.duration_millis;
+            let joined = end == next.date_unix_millis;
+            // A live playlist has a line for every window; an archive leaves out what is not there.
+            let follows = joined || self.kind != Kind::Live && end < next.date_unix_millis;
+            demand!(follows, "{} does not follow {} in time", next.uri, one.uri);
+            // Where time stamps jump or the format changes (§4.4.4.3).
+            let changed = one.map != next.map || !joined;
+            demand!(changed == next.discontinuity, "{}: discontinuity, time and map disagree", next.uri);
         }
+        demand!(
+            self.ended || self.kind != Kind::Vod,
+            "a VOD playlist without an end would never be loaded again"
+        );
         let gaps = self.segments.split(|segment| !segment.gap).map(<[Segment]>::len).max();
         demand!(gaps <= Some(GAPS_IN_A_ROW_MAX), "more than {GAPS_IN_A_ROW_MAX} gaps in a row");
         Ok(())
@@ -118,6 +158,18 @@ impl Version {
 
     /// Checks that a player which has seen `self` can go on with `next`.
     pub(crate) fn check_successor(&self, next: &Self) -> Result<(), String> {
+        if self.ended {
+            // No player asks again: whatever comes is a new playlist to those who come.
+            demand!(next.ended, "a playlist has ended, and goes on");
+            return Ok(());
+        }
+        let (from, to) = (self.kind, next.kind);
+        let is_grown_up = from == Kind::Event && to == Kind::Vod && next.ended;
+        demand!(from == to || is_grown_up, "the type changed from {from:?} to {to:?}");
+        if from == Kind::Event {
+            let kept = next.media_sequence == self.media_sequence;
+            demand!(kept, "an EVENT playlist lost segments at its front");
+        }
         demand!(next.target_duration_seconds == self.target_duration_seconds, "the target duration changed");
         demand!(next.media_sequence >= self.media_sequence, "the media sequence number went back");
         demand!(next.end() >= self.end(), "segments were removed from the end");
@@ -232,6 +284,69 @@ fn the_checker_reads_what_a_player_reads() {
     assert_eq!(version.segments[2].map, "b.mp4");
 }
 
+/// An hour that lasts, with a hole and another init section.
+const EVENT: &str = "#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-TARGETDURATION:60
+#EXT-X-PLAYLIST-TYPE:EVENT
+#EXT-X-MEDIA-SEQUENCE:0
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MAP:URI=\"a.mp4\"
+#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:00:00.000Z
+#EXTINF:1.000,
+0.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:30:00.000Z
+#EXTINF:1.000,
+1800.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-MAP:URI=\"b.mp4\"
+#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:30:01.000Z
+#EXTINF:1.000,
+1801.m4s
+";
+
+#[test]
+fn the_checker_knows_what_may_become_of_an_hour() {
+    let event = Version::read(EVENT).unwrap();
+    let edited = |edits: &[(&str, &str)]| {
+        let text = edits.iter().fold(EVENT.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
+        Version::read(&text)
+    };
+    let more = "#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:30:02.000Z\n#EXTINF:1.000,\n1802.m4s\n";
+    let (more, end) = (format!("1801.m4s\n{more}"), "1801.m4s\n#EXT-X-ENDLIST\n");
+    let grown = edited(&[("1801.m4s\n", &more)]).unwrap();
+    let ended = edited(&[("EVENT", "VOD"), ("1801.m4s\n", end)]).unwrap();
+    assert_eq!((grown.kind, grown.ended, ended.kind, ended.ended), (Kind::Event, false, Kind::Vod, true));
+    assert_eq!((event.check_successor(&grown), event.check_successor(&ended)), (Ok(()), Ok(())));
+    assert!(grown.check_successor(&event).is_err());
+    assert!(ended.check_successor(&event).is_err());
+    assert!(ended.check_successor(&ended).is_ok());
+    let front =
+        "#EXT-X-PROGRAM-DATE-TIME:2024-03-01T00:00:00.000Z\n#EXTINF:1.000,\n0.m4s\n#EXT-X-DISCONTINUITY\n";
+    for edits in [
+        [(front, ""), ("SEQUENCE:0", "SEQUENCE:1")],
+        [("1800.m4s", "x.m4s"), ("#", "#")],
+        [("#EXT-X-PLAYLIST-TYPE:EVENT\n", "#EXT-X-DISCONTINUITY-SEQUENCE:0\n"), ("#", "#")],
+        [("DURATION:60", "DURATION:1"), ("#", "#")],
+    ] {
+        let wrong = edited(&edits).map(|version| event.check_successor(&version));
+        assert!(!matches!(wrong, Ok(Ok(()))), "{edits:?}");
+    }
+    for (from, to) in [
+        ("EVENT", "VOD"),
+        ("VERSION:6", "VERSION:5"),
+        ("#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM", "#EXT-X-PROGRAM"),
+        ("T00:30:01", "T00:29:01"),
+        ("1801.m4s\n", "1801.m4s\n#EXT-X-ENDLIST\n#EXT-X-ENDLIST\n"),
+    ] {
+        assert!(edited(&[(from, to)]).is_err(), "{from} -> {to}");
+    }
+}
+
 #[test]
 fn the_checker_refuses_versions_that_are_wrong_by_themselves() {
     for (from, to) in [
@@ -240,6 +355,7 @@ fn the_checker_refuses_versions_that_are_wrong_by_themselves() {
         ("#EXT-X-DISCONTINUITY\n", ""),
         ("VERSION:8", "VERSION:7"),
         ("9.m4s", "9.m4s\n#EXT-X-ENDLIST"),
+        ("10.m4s", "10.m4s\n#EXT-X-SURPRISE"),
         ("#EXT-X-MAP:URI=\"a.mp4\"\n", ""),
     ] {
         assert!(Version::read(&GOOD.replacen(from, to, 1)).is_err(), "{from} -> {to}");

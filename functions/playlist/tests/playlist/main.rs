@@ -4,5 +4,6 @@
 
 mod any_order;
 mod checker;
+mod hours;
 mod shell;
 mod world;

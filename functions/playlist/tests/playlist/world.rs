@@ -37,6 +37,7 @@ impl World {
             failing,
             versions: Mutex::default(),
             operations: AtomicUsize::new(0),
+            asked: Mutex::default(),
         };
         Self { bucket: Arc::new(bucket), clock: Arc::new(AtomicU64::new(now.unix_micros())) }
     }
@@ -95,7 +96,7 @@ pub(crate) fn segment(camera: &str, window: Window, init: &str, frames: &str) ->
     SegmentKey { camera, window, init, frames }
 }
 
-/// A bucket in memory that checks every version of a live playlist as it is published.
+/// A bucket in memory that checks every version of a playlist as it is published.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) inner: MemoryBucket,
@@ -103,6 +104,16 @@ pub(crate) struct Watched {
     failing: f64,
     versions: Mutex<Vec<Published>>,
     operations: AtomicUsize,
+    asked: Mutex<Vec<Asked>>,
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) operation: &'static str,
+    /// The key or prefix.
+    pub(crate) key: String,
+    pub(crate) written_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -127,6 +138,16 @@ impl Watched {
     /// How many operations there were.
     pub(crate) fn operations(&self) -> usize {
         self.operations.load(Ordering::SeqCst)
+    }
+
+    /// Every request so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn note(&self, operation: &'static str, key: &str, written_bytes: usize) {
+        self.operations.fetch_add(1, Ordering::SeqCst);
+        self.asked.lock().unwrap().push(Asked { operation, key: key.to_owned(), written_bytes });
     }
 
     /// Lets others go first, or fails.
@@ -159,10 +180,15 @@ impl Watched {
 
     async fn referee(&self, key: &str, text: &str) -> Result<Version, String> {
         let version = Version::read(text)?;
-        let folder = key.strip_suffix("live.m3u8").ok_or("no live playlist")?;
+        let (folder, _) = key.rsplit_once('/').ok_or("a playlist of no camera")?;
         for segment in version.segments.iter().filter(|segment| !segment.gap) {
             for uri in [&segment.map, &segment.uri] {
-                let object = self.inner.get(&format!("{folder}{uri}")).await.unwrap();
+                // As a player resolves it.
+                let object = match uri.strip_prefix("../") {
+                    Some(uri) => format!("{}/{uri}", folder.rsplit_once('/').ok_or("no folder above")?.0),
+                    None => format!("{folder}/{uri}"),
+                };
+                let object = self.inner.get(&object).await.unwrap();
                 object.ok_or(format!("{uri} is listed and does not exist"))?;
             }
         }
@@ -188,7 +214,7 @@ impl Bucket for Watched {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.operations.fetch_add(1, Ordering::SeqCst);
+        self.note("get", key, 0);
         self.step("get", key).await?;
         self.inner.get(key).await
     }
@@ -200,11 +226,11 @@ impl Bucket for Watched {
         headers: Headers,
         condition: Condition,
     ) -> Result<Put, BucketError> {
-        self.operations.fetch_add(1, Ordering::SeqCst);
+        self.note("put", key, bytes.len());
         self.step("put", key).await?;
         // On one thread nothing comes between the two: a bucket in memory never waits.
         let put = self.inner.put(key, bytes.clone(), headers, condition).await?;
-        if matches!(put, Put::Stored(_)) && key.ends_with("/live.m3u8") {
+        if matches!(put, Put::Stored(_)) && key.ends_with(".m3u8") {
             self.publish(key, &bytes).await;
         }
         // An answer that is lost on its way.
@@ -218,7 +244,7 @@ impl Bucket for Watched {
         after: &str,
         count_max: usize,
     ) -> Result<Vec<Listed>, BucketError> {
-        self.operations.fetch_add(1, Ordering::SeqCst);
+        self.note("list", prefix, 0);
         self.step("list", prefix).await?;
         self.inner.list_after(prefix, after, count_max).await
     }

@@ -1,0 +1,211 @@
+//! Reads back the text of an [`HourPlaylist`].
+//!
+//! As with live playlists, only our own are read, and what is read is checked: windows of the hour, in the order of
+//! time, with holes and changes marked as they are written. Tags that are not ours are passed over.
+
+use teiten_footage::{CameraId, ContentHash, Hour, SegmentKey, Timestamp, WindowLength};
+
+use crate::{
+    hour::{HourPlaylist, Listing},
+    live::date,
+    parse::{ParseError, init, length},
+};
+
+/// What was read so far, and of the segment whose URI is still to come.
+struct Parser<'a> {
+    camera: &'a CameraId,
+    hour: Hour,
+    is_vod: Option<bool>,
+    ended: bool,
+    init: Option<ContentHash>,
+    discontinuity: bool,
+    date: Option<String>,
+    length: Option<WindowLength>,
+    listings: Vec<Listing>,
+}
+
+impl HourPlaylist {
+    /// Reads the text of the playlist of an hour of `camera`, the inverse of `to_string`.
+    pub fn parse(camera: &CameraId, hour: Hour, text: &str) -> Result<Self, ParseError> {
+        let mut parser = Parser {
+            camera,
+            hour,
+            is_vod: None,
+            ended: false,
+            init: None,
+            discontinuity: false,
+            date: None,
+            length: None,
+            listings: Vec::new(),
+        };
+        let mut lines = text.lines().enumerate();
+        if lines.next().map(|(_, line)| line) != Some("#EXTM3U") {
+            return Err(ParseError::new(1, "no #EXTM3U"));
+        }
+        let mut count = 1;
+        for (index, line) in lines {
+            count = index + 1;
+            parser.line(line).map_err(|why| ParseError::new(count, why))?;
+        }
+        parser.finish().map_err(|why| ParseError::new(count, why))
+    }
+}
+
+impl Parser<'_> {
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        if self.ended {
+            return Err("something follows the end".to_owned());
+        }
+        let Some(tag) = line.strip_prefix("#EXT") else {
+            return if line.is_empty() || line.starts_with('#') { Ok(()) } else { self.uri(line) };
+        };
+        let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+        match name {
+            "-X-PLAYLIST-TYPE" => self.is_vod = Some(value == "VOD"),
+            "-X-DISCONTINUITY" => self.discontinuity = true,
+            "-X-PROGRAM-DATE-TIME" => self.date = Some(value.to_owned()),
+            "-X-MAP" => self.init = Some(init(value, "../")?),
+            "INF" => self.length = Some(length(value)?),
+            "-X-ENDLIST" => self.ended = true,
+            "-X-GAP" => return Err("an hour's playlist lists no gaps".to_owned()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A URI ends what is said of a segment.
+    fn uri(&mut self, uri: &str) -> Result<(), String> {
+        let init = self.init.ok_or("no EXT-X-MAP before the first segment")?;
+        let length = self.length.take().ok_or("no EXTINF before the URI")?;
+        let segment =
+            SegmentKey::from_in_day(self.camera, self.hour, uri).map_err(|error| error.to_string())?;
+        let window = segment.window;
+        if Hour::of(window) != self.hour || window.length() != length || segment.init != init {
+            let hour = self.hour;
+            return Err(format!("{uri:?} is no segment of {length} in hour {hour} with init section {init}"));
+        }
+        if self.date.take().as_deref() != Some(date(window.start()).as_str()) {
+            return Err(format!("EXT-X-PROGRAM-DATE-TIME is not that of window {window}"));
+        }
+        let until = self.listings.last().map_or(Timestamp::default(), |last| last.window.end());
+        if window.start() < until {
+            return Err(format!("window {window} does not come after those before"));
+        }
+        let hole_or_change =
+            self.listings.last().is_some_and(|last| window.start() != until || init != last.init);
+        if hole_or_change != std::mem::take(&mut self.discontinuity) {
+            return Err(format!("EXT-X-DISCONTINUITY before window {window} does not tell the truth"));
+        }
+        self.listings.push(Listing::of(&segment));
+        Ok(())
+    }
+
+    fn finish(self) -> Result<HourPlaylist, String> {
+        if self.is_vod != Some(self.ended) {
+            return Err("EXT-X-PLAYLIST-TYPE and EXT-X-ENDLIST do not go together".to_owned());
+        }
+        if self.listings.is_empty() {
+            return Err("no segment at all".to_owned());
+        }
+        let Self { hour, ended, listings, .. } = self;
+        Ok(HourPlaylist { camera: self.camera.clone(), hour, listings, ended })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Golden: playlists of stored footage look like this. A change has to read this form still.
+    const GOLDEN: &str = r##"#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-TARGETDURATION:60
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-MEDIA-SEQUENCE:0
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MAP:URI="../init-e3b0c44298fc1c14.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:01.500Z
+#EXTINF:1.500,
+04/20261123T040001.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03.000Z
+#EXTINF:1.500,
+04/20261123T040003.000Z-1500-e3b0c44298fc1c14-e3b0c44298fc1c14.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:00.000Z
+#EXTINF:1.500,
+04/20261123T043000.000Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s
+#EXT-X-DISCONTINUITY
+#EXT-X-MAP:URI="../init-ba7816bf8f01cfea.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:01.500Z
+#EXTINF:1.500,
+04/20261123T043001.500Z-1500-ba7816bf8f01cfea-ba7816bf8f01cfea.m4s
+#EXT-X-ENDLIST
+"##;
+
+    fn camera() -> CameraId {
+        CameraId::new("front-door").unwrap()
+    }
+
+    fn parse(text: &str) -> Result<HourPlaylist, ParseError> {
+        HourPlaylist::parse(&camera(), "2026-11-23/04".parse().unwrap(), text)
+    }
+
+    fn golden() -> HourPlaylist {
+        let (one, other) = (ContentHash::of(b""), ContentHash::of(b"abc"));
+        let listing = |window: &str, init, frames| Listing { window: window.parse().unwrap(), init, frames };
+        HourPlaylist {
+            camera: camera(),
+            hour: "2026-11-23/04".parse().unwrap(),
+            listings: vec![
+                listing("20261123T040001.500Z-1500", one, other),
+                listing("20261123T040003.000Z-1500", one, one),
+                listing("20261123T043000.000Z-1500", one, other),
+                listing("20261123T043001.500Z-1500", other, other),
+            ],
+            ended: true,
+        }
+    }
+
+    #[test]
+    fn an_hour_is_written_as_players_read_it_and_read_as_it_was_written() {
+        assert_eq!(golden().to_string(), GOLDEN);
+        assert_eq!(parse(GOLDEN), Ok(golden()));
+        let lasting = HourPlaylist { ended: false, ..golden() };
+        assert!(lasting.to_string().contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"));
+        assert_eq!(parse(&lasting.to_string()), Ok(lasting));
+        assert_eq!(golden().holes(), 1);
+    }
+
+    #[test]
+    fn tags_that_are_not_ours_are_passed_over() {
+        let text = GOLDEN.replace("#EXTINF", "#EXT-X-DATERANGE:ID=\"1\"\n# a comment\n\n#EXTINF");
+        assert_eq!(parse(&text), Ok(golden()));
+    }
+
+    #[test]
+    fn what_does_not_follow_from_the_segments_is_refused() {
+        for (from, to) in [
+            ("#EXTM3U", "#EXTM3"),
+            ("VOD", "EVENT"),
+            ("#EXT-X-ENDLIST\n", ""),
+            ("#EXT-X-ENDLIST\n", "#EXT-X-ENDLIST\n#EXT-X-ENDLIST\n"),
+            ("#EXT-X-DISCONTINUITY\n", ""),
+            ("04:00:03.000Z\n", "04:00:03.001Z\n"),
+            ("#EXTINF:1.500,\n04/20261123T040003", "#EXTINF:1.000,\n04/20261123T040003"),
+            ("#EXTINF:1.500,\n04/20261123T040003", "04/20261123T040003"),
+            ("04/20261123T040003.000Z", "05/20261123T050003.000Z"),
+            ("../init-e3b0c44298fc1c14", "../init-ba7816bf8f01cfea"),
+            ("../init-e3b0c44298fc1c14", "init-e3b0c44298fc1c14"),
+            (
+                "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
+                "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
+            ),
+            ("#EXTINF:1.500,\n04/20261123T040003", "#EXT-X-GAP\n#EXTINF:1.500,\n04/20261123T040003"),
+        ] {
+            assert!(GOLDEN.contains(from), "{from}");
+            assert!(parse(&GOLDEN.replacen(from, to, 1)).is_err(), "{from} -> {to}");
+        }
+        assert!(parse("").is_err());
+        assert!(parse("#EXTM3U\n#EXT-X-PLAYLIST-TYPE:EVENT\n").is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! The shell around [`advance_hour`]: the playlists of the archive, brought up to date once a minute in the wake of
+//! events, and by whoever asks for it.
+//!
+//! A version costs a listing of what is new and a write: what was written last is remembered with its entity tag, so
+//! it is only read where another instance was quicker. A camera takes about 200 kB of memory for that.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Put};
+use teiten_footage::{CameraId, Hour, SegmentKey, Timestamp, Window, WindowLength, key};
+use tracing::{debug, info, warn};
+
+use crate::{
+    advance::Footage,
+    archive,
+    function::{COLLISIONS_MAX, HEADERS, ShellError},
+    hour::HourPlaylist,
+    hour_advance::{HourStep, advance_hour, cutoff, is_over},
+    per_camera::PerCamera,
+};
+
+/// How many objects are listed at a time: what one request to S3 gives.
+const PAGE: usize = 1000;
+
+/// The most objects of an hour that are looked at: four for each of its shortest windows.
+const HOUR_OBJECTS_MAX: usize = 4 * 7200;
+
+/// The most hours of one camera that are remembered for having got late footage; `reconcile` finds the others.
+const LATE_MAX: usize = 64;
+
+/// How many hours with late footage are mended at a time.
+const MENDED_AT_A_TIME: usize = 4;
+
+/// A playlist and the version of its object.
+type Known = (HourPlaylist, ETag);
+
+/// Keeps the playlists of hours, and `archive.json`, of every camera.
+#[derive(Debug)]
+pub(crate) struct Hours {
+    media: Arc<dyn Bucket>,
+    cameras: PerCamera<Memory>,
+}
+
+/// What is remembered of a camera.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Hours that got footage after the version that should have listed it.
+    late: Mutex<BTreeSet<Hour>>,
+    work: tokio::sync::Mutex<Work>,
+}
+
+/// Where one at a time is at work.
+#[derive(Debug, Default)]
+struct Work {
+    /// The cutoff of the last versions that were tried.
+    tried: Timestamp,
+    /// The playlists that are not ended, as they were last seen.
+    open: BTreeMap<Hour, Known>,
+}
+
+impl Hours {
+    pub(crate) fn new(media: Arc<dyn Bucket>) -> Self {
+        Self { media, cameras: PerCamera::default() }
+    }
+
+    /// Works in that `segment` is stored, if the time for that has come and nobody else is at it.
+    pub(crate) async fn segment_stored(
+        &self,
+        segment: &SegmentKey,
+        now: Timestamp,
+    ) -> Result<(), ShellError> {
+        let camera = &segment.camera;
+        let memory = self.cameras.of(camera);
+        let cutoff = cutoff(camera, now);
+        if segment.window.end() <= cutoff {
+            memory.note_late(Hour::of(segment.window));
+        }
+        let Ok(mut work) = memory.work.try_lock() else { return Ok(()) };
+        if cutoff <= work.tried {
+            return Ok(());
+        }
+        work.tried = cutoff;
+        let ended = self.rewrite_open(camera, cutoff, now, &mut work).await?;
+        self.mend_late(camera, &ended, now, &memory).await
+    }
+
+    /// Brings up to date what is not ended; answers which hours are now.
+    async fn rewrite_open(
+        &self,
+        camera: &CameraId,
+        cutoff: Timestamp,
+        now: Timestamp,
+        work: &mut Work,
+    ) -> Result<BTreeSet<Hour>, ShellError> {
+        let current = Hour::containing(cutoff - std::time::Duration::from_millis(1));
+        let hours: BTreeSet<Hour> = work.open.keys().copied().chain([current]).collect();
+        let mut ended = BTreeSet::new();
+        for hour in hours {
+            let known = work.open.remove(&hour);
+            let (_, known) = bring_up_to_date(&*self.media, camera, hour, now, known).await?;
+            match known {
+                Some(known) if !known.0.ended() => {
+                    work.open.insert(hour, known);
+                }
+                Some(_) => {
+                    ended.insert(hour);
+                }
+                None => {}
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Mends hours that are over and got late footage, but for those that have only just `ended`: whoever
+    /// watched them grow shall see the end first.
+    async fn mend_late(
+        &self,
+        camera: &CameraId,
+        ended: &BTreeSet<Hour>,
+        now: Timestamp,
+        memory: &Memory,
+    ) -> Result<(), ShellError> {
+        let is_due = |hour: &Hour| is_over(*hour, now) && !ended.contains(hour);
+        let due: Vec<Hour> = memory.late().iter().copied().filter(is_due).take(MENDED_AT_A_TIME).collect();
+        for hour in due {
+            // Forgotten first: what comes from now on may be too late for this listing.
+            memory.late().remove(&hour);
+            let result = bring_up_to_date(&*self.media, camera, hour, now, None).await;
+            // Where it was only ended, what is late is still to be put in.
+            if !matches!(result, Ok((None | Some(HourStep::Mended), _))) {
+                memory.note_late(hour);
+            }
+            result?;
+        }
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn late(&self) -> MutexGuard<'_, BTreeSet<Hour>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_late(&self, hour: Hour) {
+        let mut late = self.late();
+        if late.len() < LATE_MAX {
+            late.insert(hour);
+        }
+    }
+}
+
+/// Brings the playlist of an hour of `camera` up to date with a listing of its segments, by at most one step, and
+/// `archive.json` with that.
+pub async fn update_hour(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    hour: Hour,
+    now: Timestamp,
+) -> Result<Option<HourStep>, ShellError> {
+    bring_up_to_date(media, camera, hour, now, None).await.map(|(step, _)| step)
+}
+
+/// The playlist of an hour of `camera`, if there is one.
+pub async fn read_hour(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    hour: Hour,
+) -> Result<Option<HourPlaylist>, ShellError> {
+    Ok(read(media, camera, hour).await?.map(|(playlist, _)| playlist))
+}
+
+async fn bring_up_to_date(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    hour: Hour,
+    now: Timestamp,
+    mut known: Option<Known>,
+) -> Result<(Option<HourStep>, Option<Known>), ShellError> {
+    let key = key::hour_playlist_key(camera, hour);
+    for _ in 0..COLLISIONS_MAX {
+        let current = match known.take() {
+            Some(known) => Some(known),
+            None => read(media, camera, hour).await?,
+        };
+        let playlist = current.as_ref().map(|(playlist, _)| playlist);
+        let from = match playlist {
+            Some(playlist) if !playlist.ended() => playlist.listed_until(),
+            _ => hour.start(),
+        };
+        let footage = footage(media, camera, hour, from).await?;
+        let Some((step, next)) = advance_hour(playlist, camera, hour, &footage, now) else {
+            return Ok((None, current));
+        };
+        let condition =
+            current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
+        if let Put::Stored(etag) = media.put(&key, Bytes::from(next.to_string()), HEADERS, condition).await? {
+            report(step, &next);
+            if current.is_none() {
+                let length =
+                    next.listings().last().map_or(WindowLength::DEFAULT, |last| last.window.length());
+                if let Err(error) = archive::name_hour(media, camera, hour, length).await {
+                    warn!(%camera, %hour, %error, "archive does not name an hour until it is reconciled");
+                }
+            }
+            return Ok((Some(step), Some((next, etag))));
+        }
+    }
+    Err(ShellError::Contended { key })
+}
+
+async fn read(media: &dyn Bucket, camera: &CameraId, hour: Hour) -> Result<Option<Known>, ShellError> {
+    let key = key::hour_playlist_key(camera, hour);
+    let Some(object) = media.get(&key).await? else { return Ok(None) };
+    let foreign = |why: String| ShellError::Foreign { key: key.clone(), why };
+    let text = std::str::from_utf8(&object.bytes).map_err(|error| foreign(error.to_string()))?;
+    let playlist = HourPlaylist::parse(camera, hour, text).map_err(|error| foreign(error.to_string()))?;
+    Ok(Some((playlist, object.etag)))
+}
+
+/// The segments of an hour whose windows start at `from` or later.
+async fn footage(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    hour: Hour,
+    from: Timestamp,
+) -> Result<Vec<Footage>, BucketError> {
+    let prefix = key::hour_prefix(camera, hour);
+    let mut after = key::segments_from(camera, Window::containing(from, WindowLength::MIN));
+    let mut footage = Vec::new();
+    for _ in 0..HOUR_OBJECTS_MAX / PAGE {
+        if from >= hour.end() {
+            break;
+        }
+        let page = media.list_after(&prefix, &after, PAGE).await?;
+        let is_last = page.len() < PAGE;
+        if let Some(last) = page.last() {
+            after.clone_from(&last.key);
+        }
+        // What is no segment is someone else's and of no concern.
+        footage.extend(page.into_iter().filter_map(|object| {
+            let key = object.key.parse().ok()?;
+            Some(Footage { key, modified_unix_millis: object.modified_unix_millis })
+        }));
+        if is_last {
+            break;
+        }
+    }
+    Ok(footage)
+}
+
+/// The window of the footage in an object of this key; `None` if it is none.
+pub(crate) fn window_of(key: &str) -> Option<Window> {
+    key.parse::<SegmentKey>().ok().map(|segment| segment.window)
+}
+
+/// Says what is worth knowing about a new version that is published.
+fn report(step: HourStep, playlist: &HourPlaylist) {
+    let (camera, hour) = (playlist.camera(), playlist.hour());
+    let (segments, holes) = (playlist.listings().len(), playlist.holes());
+    match step {
+        HourStep::Begun => info!(%camera, %hour, "playlist of an hour begun"),
+        HourStep::Extended => debug!(%camera, %hour, segments, "playlist of an hour extended"),
+        HourStep::Ended => info!(%camera, %hour, segments, holes, "playlist of an hour ended"),
+        HourStep::Mended => info!(%camera, %hour, segments, holes, "playlist of an hour mended"),
+    }
+}

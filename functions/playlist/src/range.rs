@@ -1,0 +1,158 @@
+//! Any range of time of a camera: what is stored of it, from a listing, and as a playlist.
+
+use std::time::Duration;
+
+use teiten_bucket::{Bucket, BucketError};
+use teiten_footage::{CameraId, ContentHash, Timestamp, Window, WindowLength, key};
+use teiten_host::{Asked, Refusal};
+
+use crate::{
+    advance::Footage,
+    hour::{Kind, Listing, write_listings},
+    hour_advance::in_order,
+    live::target_duration_seconds,
+};
+
+/// How many objects are listed at a time: what one request to S3 gives.
+const PAGE: usize = 1000;
+
+/// Times from the first on and before the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeRange {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl TimeRange {
+    /// `None` unless `from` is before `to`.
+    pub fn new(from: Timestamp, to: Timestamp) -> Option<Self> {
+        (from < to).then_some(Self { from, to })
+    }
+
+    /// What a request wants: `from` and `to` in its query (RFC 3339), no more than `most` apart.
+    pub fn asked_for(asked: &Asked, most: Duration) -> Result<Self, Refusal> {
+        let time = |name: &str| {
+            let text = asked.value(name)?.ok_or_else(|| {
+                Refusal::bad_request(format!(
+                    "{name} is missing: give a time such as {name}=2026-11-23T04:00:00Z"
+                ))
+            })?;
+            // The plus of an offset that was not escaped arrives as a space.
+            Timestamp::from_rfc3339(&text.replace(' ', "+")).ok_or_else(|| {
+                let text: String = text.chars().take(40).collect();
+                Refusal::bad_request(format!(
+                    "{name}={text:?} is no time: give one such as 2026-11-23T04:00:00Z or 2026-11-23T05:00:00+01:00"
+                ))
+            })
+        };
+        let (from, to) = (time("from")?, time("to")?);
+        let range = Self::new(from, to).ok_or_else(|| Refusal::bad_request("from is not before to"))?;
+        if to.since(from) > most {
+            let most = most.as_secs() / 3600;
+            return Err(Refusal::bad_request(format!("more than {most} hours: ask for several ranges")));
+        }
+        Ok(range)
+    }
+
+    /// Its first instant.
+    pub fn from(self) -> Timestamp {
+        self.from
+    }
+
+    /// The first instant after it.
+    pub fn to(self) -> Timestamp {
+        self.to
+    }
+
+    /// Whether some of `window` is in it.
+    pub fn touches(self, window: Window) -> bool {
+        window.start() < self.to && self.from < window.end()
+    }
+}
+
+/// The camera whose name is asked for, with this extension.
+pub fn asked_camera(asked: &Asked, extension: &str) -> Result<CameraId, Refusal> {
+    let name = asked.name();
+    name.strip_suffix(extension)
+        .ok_or_else(|| Refusal::not_found(format!("ask for /<camera>{extension}?from=…&to=…")))?
+        .parse()
+        .map_err(|error: teiten_footage::camera::CameraIdError| Refusal::not_found(error.to_string()))
+}
+
+/// What is stored of the windows that touch `range`, in the order of time: a request for each thousand objects.
+pub async fn stored_in(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    range: TimeRange,
+) -> Result<Vec<Listing>, BucketError> {
+    let first = Window::containing(range.from - WindowLength::MAX.duration(), WindowLength::MIN);
+    let mut after = key::segments_from(camera, first);
+    let end = key::segments_from(
+        camera,
+        Window::containing(range.to + WindowLength::MAX.duration(), WindowLength::MIN),
+    );
+    let mut footage = Vec::new();
+    loop {
+        let page = media.list_after(&key::segments_prefix(camera), &after, PAGE).await?;
+        let is_last = page.len() < PAGE || page.last().is_some_and(|last| last.key >= end);
+        if let Some(last) = page.last() {
+            after.clone_from(&last.key);
+        }
+        footage.extend(page.into_iter().filter_map(|object| {
+            let key: teiten_footage::SegmentKey = object.key.parse().ok()?;
+            range
+                .touches(key.window)
+                .then_some(Footage { key, modified_unix_millis: object.modified_unix_millis })
+        }));
+        if is_last {
+            return Ok(in_order(&footage));
+        }
+    }
+}
+
+/// A VOD playlist of `listings`, with the URIs that `init` and `segment` give.
+pub fn vod(
+    listings: &[Listing],
+    init: impl Fn(ContentHash) -> String,
+    segment: impl Fn(&Listing) -> String,
+) -> String {
+    let longest = listings.iter().map(|listing| listing.window.length()).max().unwrap_or_default();
+    let mut text = String::new();
+    let target = target_duration_seconds(longest);
+    write_listings(&mut text, Kind::Vod, target, listings, init, segment).expect("a String takes all");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(from: &str, to: &str) -> Result<TimeRange, String> {
+        let query = vec![("from".to_owned(), from.to_owned()), ("to".to_owned(), to.to_owned())];
+        let asked = Asked { path: String::new(), query, headers: Default::default() };
+        TimeRange::asked_for(&asked, Duration::from_secs(24 * 3600)).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn a_range_is_two_times_in_their_order_and_not_too_long() {
+        let range = asked("2026-11-23T04:00:00Z", "2026-11-23T06:00:00 01:00").unwrap();
+        assert_eq!(range.to().since(range.from()), Duration::from_secs(3600));
+        for (from, to, named) in [
+            ("yesterday", "2026-11-23T04:00:00Z", "from=\"yesterday\""),
+            ("2026-11-23T04:00:00Z", "2026-11-23T04:00:00Z", "before"),
+            ("2026-11-23T04:00:00Z", "2026-11-24T04:00:01Z", "24 hours"),
+        ] {
+            let refusal = asked(from, to).unwrap_err();
+            assert!(refusal.starts_with("400") && refusal.contains(named), "{refusal}");
+        }
+        let nothing = Asked { path: "/a/Gate.m3u8".to_owned(), query: vec![], headers: Default::default() };
+        assert!(
+            TimeRange::asked_for(&nothing, Duration::MAX)
+                .unwrap_err()
+                .to_string()
+                .contains("from is missing")
+        );
+        assert!(asked_camera(&nothing, ".m3u8").unwrap_err().to_string().contains("\"Gate\""));
+        assert!(asked_camera(&nothing, ".mp4").unwrap_err().to_string().contains("<camera>.mp4"));
+    }
+}

@@ -1,0 +1,272 @@
+//! The archive: the playlists of hours, and `archive.json`.
+
+use std::{collections::BTreeSet, ops::Range, time::Duration};
+
+use proptest::prelude::*;
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
+use teiten_footage::{CameraId, Hour, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_host::Function;
+use teiten_playlist::{Archive, CLOSE_AFTER, HourStep, Playlist, REWRITE_PERIOD, update_hour};
+
+use crate::{
+    checker::{Kind, Version},
+    world::{World, segment, stored, window},
+};
+
+const CAMERA: &str = "front-door";
+const HOUR: &str = "front-door/2026-11-23/12.m3u8";
+const SECOND: WindowLength = WindowLength::DEFAULT;
+
+fn camera() -> CameraId {
+    CameraId::new(CAMERA).unwrap()
+}
+
+fn hour() -> Hour {
+    "2026-11-23/12".parse().unwrap()
+}
+
+/// The window of this second of the hour (or of the next one's).
+fn second(index: u64) -> Window {
+    window(SECOND, index)
+}
+
+/// The segments of these seconds are stored 1.5 s after their ends, each with its event.
+async fn film(world: &World, playlist: &Playlist, seconds: Range<u64>) {
+    for index in seconds {
+        let segment = segment(CAMERA, second(index), "init", "frames");
+        world.set_clock(second(index).end() + Duration::from_millis(1500));
+        let event = world.store(&segment).await;
+        playlist.handle(event).await.unwrap();
+    }
+}
+
+/// These come now, whatever the time.
+async fn backlog(world: &World, playlist: &Playlist, seconds: Range<u64>, frames: &str) {
+    for index in seconds {
+        let event = world.store(&segment(CAMERA, second(index), "init", frames)).await;
+        playlist.handle(event).await.unwrap();
+    }
+}
+
+/// Which seconds of the hour are listed.
+fn seconds(version: &Version) -> Vec<u64> {
+    let start = hour().start().unix_millis();
+    version.segments.iter().map(|segment| (segment.date_unix_millis - start) / 1000).collect()
+}
+
+async fn archive(media: &MemoryBucket) -> String {
+    let object = media.get(&key::archive_key(&camera())).await.unwrap().unwrap();
+    String::from_utf8(object.bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn an_hour_grows_once_a_minute_and_is_ended_soon_after() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    film(&world, &playlist, 0..3750).await;
+    let versions = world.bucket.versions(HOUR);
+    let (ended, lasting) = versions.split_last().unwrap();
+    assert!(lasting.iter().all(|version| version.kind == Kind::Event));
+    assert!((60..=61).contains(&lasting.len()), "{} versions", lasting.len());
+    for pair in lasting.windows(2) {
+        assert!(pair[1].segments.len() - pair[0].segments.len() <= 60);
+    }
+    assert_eq!((ended.kind, ended.ended), (Kind::Vod, true));
+    assert_eq!(seconds(ended), (0..3600).collect::<Vec<_>>());
+    assert!(world.bucket.versions("front-door/2026-11-23/13.m3u8").len() >= 2, "the next one has begun");
+    assert_eq!(archive(&world.bucket.inner).await, r#"{"window_millis":1000,"days":{"2026-11-23":[12,13]}}"#);
+    let headers = |key: &str| world.bucket.inner.headers(key).unwrap();
+    assert_eq!(headers(HOUR).content_type, "application/vnd.apple.mpegurl");
+    assert_eq!(headers(HOUR).cache_control, "no-cache");
+    assert_eq!(headers("front-door/archive.json").content_type, "application/json");
+}
+
+/// Golden: README's Numbers and docs/formats.md give these.
+#[tokio::test]
+async fn an_hour_costs_what_the_readme_says() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    film(&world, &playlist, 0..3600).await;
+    let before = world.bucket.asked().len();
+    film(&world, &playlist, 3600..7200).await;
+    let asked = world.bucket.asked().split_off(before);
+    // What is of an hour, and the archive's list; listings of the live path have the prefix of all segments.
+    let all = key::segments_prefix(&camera());
+    let of_archive = |key: &str| key.ends_with("archive.json") || key.starts_with(&all) && key != all;
+    let (archive, live): (Vec<_>, Vec<_>) = asked.into_iter().partition(|asked| of_archive(&asked.key));
+    let count = |operation| archive.iter().filter(|asked| asked.operation == operation).count();
+    let written: usize = archive.iter().map(|asked| asked.written_bytes).sum();
+    println!(
+        "a camera-hour at windows of 1 s: archive {} requests ({} get, {} list, {} put), {written} bytes written; live {} requests",
+        archive.len(),
+        count("get"),
+        count("list"),
+        count("put"),
+        live.len()
+    );
+    assert!(archive.len() <= 132, "{} requests", archive.len());
+    assert!(written <= 15_500_000, "{written} bytes");
+    assert!(archive.len() * 50 < live.len(), "the archive is to cost little beside the live path");
+}
+
+#[tokio::test]
+async fn the_archive_is_off_the_live_path() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    film(&world, &playlist, 0..70).await;
+    let of_archive = |key: &str| key.contains("/12") || key.ends_with("archive.json");
+    let mut live_comes_first = 0;
+    for asked in world.bucket.asked().windows(2) {
+        if of_archive(&asked[1].key) && !of_archive(&asked[0].key) {
+            assert!(asked[0].operation == "put" && !of_archive(&asked[0].key), "{asked:?}");
+            live_comes_first += 1;
+        }
+    }
+    assert!(live_comes_first >= 1);
+    // An archive that cannot be kept does not keep an event from being done.
+    let foreign = bytes::Bytes::from_static(b"#EXTM3U\nmovie.ts\n");
+    world.bucket.inner.put(HOUR, foreign.clone(), Headers::default(), Condition::Always).await.unwrap();
+    film(&world, &world.playlist(), 70..140).await;
+    assert_eq!(world.bucket.inner.get(HOUR).await.unwrap().unwrap().bytes, foreign);
+    assert!(world.bucket.versions("front-door/live.m3u8").len() >= 140);
+}
+
+#[tokio::test]
+async fn a_backlog_gets_into_its_hours_once_they_are_ended() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    film(&world, &playlist, 0..200).await;
+    film(&world, &playlist, 1000..1100).await;
+    backlog(&world, &playlist, 200..1000, "frames").await;
+    backlog(&world, &playlist, 50..51, "with late ones").await;
+    film(&world, &playlist, 1100..3900).await;
+    let versions = world.bucket.versions(HOUR);
+    let before = versions.iter().rfind(|version| !version.ended).unwrap();
+    assert!(!seconds(before).contains(&500), "nothing is put in where someone may have read on");
+    let last = versions.last().unwrap();
+    assert_eq!(seconds(last), (0..3600).collect::<Vec<_>>());
+    let remade = segment(CAMERA, second(50), "init", "with late ones").in_day();
+    assert_eq!(last.segments[50].uri, remade, "of two segments of one window the one written later counts");
+    // Once more, long after.
+    backlog(&world, &playlist, 60..61, "with later ones").await;
+    film(&world, &playlist, 3900..4000).await;
+    assert!(
+        world.bucket.versions(HOUR).last().unwrap().segments[60]
+            .uri
+            .ends_with(&segment(CAMERA, second(60), "init", "with later ones").in_day())
+    );
+}
+
+#[tokio::test]
+async fn an_hour_whose_camera_is_silent_is_ended_by_whoever_asks() {
+    let world = World::at(hour().start());
+    film(&world, &world.playlist(), 0..200).await;
+    let media = &*world.bucket;
+    let update = |now: Timestamp| async move { update_hour(media, &camera(), hour(), now).await.unwrap() };
+    assert_eq!(update(hour().start() + Duration::from_secs(600)).await, Some(HourStep::Extended));
+    assert_eq!(update(hour().end()).await, None);
+    assert_eq!(update(hour().end() + CLOSE_AFTER).await, Some(HourStep::Ended));
+    assert_eq!(update(hour().end() + CLOSE_AFTER).await, None);
+    assert_eq!(seconds(world.bucket.versions(HOUR).last().unwrap()), (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn several_instances_do_not_write_more_often() {
+    let world = World::at(hour().start());
+    let instances = [world.playlist(), world.playlist(), world.playlist()];
+    for index in 0..900 {
+        film(&world, &instances[index as usize % 3], index..index + 1).await;
+    }
+    assert!(world.bucket.versions(HOUR).len() as u64 <= 900 / REWRITE_PERIOD.as_secs());
+}
+
+/// A part of an hour that is stored, and how.
+#[derive(Debug, Clone)]
+struct Stretch {
+    seconds: Range<u64>,
+    /// It comes this much later than it should.
+    late: Duration,
+    new_init: bool,
+}
+
+fn stretches() -> impl Strategy<Value = Vec<Stretch>> {
+    let stretch = (1_u64..700, 0_u64..400, prop_oneof![3 => Just(0), 1 => 1_u64..4000], any::<bool>());
+    proptest::collection::vec(stretch, 1..8).prop_map(|parts| {
+        let mut start = 0;
+        let stretch = |(length, hole, late, new_init): (u64, u64, u64, bool)| {
+            let seconds = start + hole..start + hole + length;
+            start = seconds.end;
+            Stretch { seconds, late: Duration::from_secs(late), new_init }
+        };
+        parts.into_iter().map(stretch).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// With several instances, events lost and out of order, and a store that fails: no version breaks the rules, and
+    /// in the end the playlists hold what the listing does.
+    #[test]
+    fn in_the_end_an_hour_is_what_is_stored(stretches in stretches(), seed in any::<u64>(), failing in prop_oneof![Just(0.0), Just(0.05)]) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let world = World::troubled(hour().start(), seed, failing);
+            let instances = [world.playlist(), world.playlist()];
+            let mut dice = StdRng::seed_from_u64(seed);
+            let mut course: Vec<(Timestamp, SegmentKey)> = Vec::new();
+            for (number, stretch) in stretches.iter().enumerate() {
+                let init = if stretch.new_init { number.to_string() } else { "init".to_owned() };
+                for index in stretch.seconds.clone() {
+                    let key = segment(CAMERA, second(index), &init, "frames");
+                    course.push((second(index).end() + stretch.late + Duration::from_millis(1500), key));
+                }
+            }
+            course.shuffle(&mut dice);
+            course.sort_by_key(|(at, _)| at.unix_millis() / 3000);
+            for (at, key) in &course {
+                world.set_clock(*at);
+                let event = world.store(key).await;
+                // Every tenth is lost; failed ones are not sent again.
+                if dice.random_bool(0.9) {
+                    let _ = instances[dice.random_range(0..2)].handle(event).await;
+                }
+            }
+            let hours: BTreeSet<Hour> = course.iter().map(|(_, key)| Hour::of(key.window)).collect();
+            let end = hours.last().unwrap().end() + Duration::from_secs(6000);
+            for hour in &hours {
+                // An end, and what came late; each may fail.
+                let mut quiet = 0;
+                while quiet < 2 {
+                    if let Ok(None) = update_hour(&*world.bucket, &camera(), *hour, end).await {
+                        quiet += 1;
+                    }
+                }
+                let versions = world.bucket.versions(&key::hour_playlist_key(&camera(), *hour));
+                let listed: Vec<&str> = versions.last().unwrap().segments.iter().map(|segment| segment.uri.as_str()).collect();
+                let mut expected: Vec<String> =
+                    course.iter().filter(|(_, key)| Hour::of(key.window) == *hour).map(|(_, key)| key.in_day()).collect();
+                expected.sort();
+                assert_eq!(listed, expected);
+            }
+            if failing == 0.0 {
+                let archive = Archive::parse(archive(&world.bucket.inner).await.as_bytes()).unwrap();
+                assert_eq!(archive.hours().collect::<BTreeSet<_>>(), hours);
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn events_again_change_nothing() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    film(&world, &playlist, 0..4000).await;
+    let versions = world.bucket.versions(HOUR).len();
+    for index in 0..300 {
+        world.advance_clock(Duration::from_secs(10));
+        playlist.handle(stored(&segment(CAMERA, second(index), "init", "frames"))).await.unwrap();
+    }
+    assert_eq!(world.bucket.versions(HOUR).len(), versions);
+}

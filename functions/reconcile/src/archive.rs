@@ -1,0 +1,156 @@
+//! The archive of a camera, compared with what is stored: the playlists of its hours, and `archive.json`.
+//!
+//! The playlists of hours are brought up to date by whoever notices: here it is the hour whose camera fell silent
+//! before it was over, and footage of which nobody was told. What has expired is no longer named.
+
+use std::collections::BTreeSet;
+
+use teiten_bucket::{Bucket, BucketError, Condition, Put};
+use teiten_footage::{CameraId, Hour, Timestamp, WindowLength, key};
+use teiten_playlist::{
+    Archive, Footage, ShellError, StoredHour, is_stale, read_hour, stored_hour, update_hour,
+};
+use tracing::warn;
+
+use crate::plan;
+
+/// Brings up to date the playlists of those hours whose segments (`segments`: all from `from` on) are not
+/// listed as they should be. Answers how many versions were written.
+pub(crate) async fn mend_hours(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    segments: &[Footage],
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<usize, BucketError> {
+    let mut mended = 0;
+    let hours: BTreeSet<Hour> = segments.iter().map(|segment| Hour::of(segment.key.window)).collect();
+    for hour in hours {
+        if plan::is_under_way(hour, segments, now) {
+            continue;
+        }
+        let Some(playlist) = unless_foreign(camera, read_hour(media, camera, hour).await)? else { continue };
+        if is_stale(playlist.as_ref(), camera, hour, segments, from, now)
+            && unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten().is_some()
+        {
+            mended += 1;
+        }
+    }
+    Ok(mended)
+}
+
+/// Writes the camera's `archive.json` anew, if it does not name just the hours that have a playlist and footage; says
+/// whether it did. Hours within the camera's archive are believed, unless this is a `survey`: what expires is at its
+/// beginning, and what is new is in `segments`.
+pub(crate) async fn mend_archive(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    segments: &[Footage],
+    now: Timestamp,
+    survey: bool,
+) -> Result<bool, BucketError> {
+    // Read before the listing: who adds an hour in between makes the write below be refused.
+    let (archive, condition) = match media.get(&key::archive_key(camera)).await? {
+        None => (None, Condition::IfAbsent),
+        Some(object) => (Archive::parse(&object.bytes).ok(), Condition::IfMatch(object.etag)),
+    };
+    let first = first_hour_with_footage(media, camera).await?;
+    if let Some(first) = first {
+        mend_first_hour(media, camera, first, now).await?;
+    }
+    let hours = match (&archive, first) {
+        (_, None) => BTreeSet::new(),
+        (Some(archive), Some(first)) if !survey => {
+            named_hours(media, camera, archive, first.hour, segments).await?
+        }
+        _ => stored_hours(media, camera).await?,
+    };
+    if hours.is_empty() && archive.is_none() {
+        return Ok(false);
+    }
+    let newest = segments.iter().map(|segment| segment.key.window).max_by_key(|window| window.start());
+    let known = archive.as_ref().and_then(|archive| WindowLength::from_millis(archive.window_millis).ok());
+    let length = newest.map(|window| window.length()).or(known).unwrap_or_default();
+    let right = Archive::of(length, hours);
+    if archive.as_ref() == Some(&right) {
+        return Ok(false);
+    }
+    // Where it was changed since it was read, a later run sees what is right.
+    Ok(matches!(right.put(media, camera, condition).await?, Put::Stored(_)))
+}
+
+/// The hours that `archive` names from the `first` one with footage on, and those that `segments` adds.
+async fn named_hours(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    archive: &Archive,
+    first: Hour,
+    segments: &[Footage],
+) -> Result<BTreeSet<Hour>, BucketError> {
+    let mut hours: BTreeSet<Hour> = archive.hours().filter(|hour| *hour >= first).collect();
+    for hour in segments.iter().map(|segment| Hour::of(segment.key.window)).collect::<BTreeSet<_>>() {
+        if !hours.contains(&hour)
+            && unless_foreign(camera, read_hour(media, camera, hour).await)?.flatten().is_some()
+        {
+            hours.insert(hour);
+        }
+    }
+    Ok(hours)
+}
+
+/// The hours that have a playlist and footage: a request for each hour of the archive.
+async fn stored_hours(media: &dyn Bucket, camera: &CameraId) -> Result<BTreeSet<Hour>, BucketError> {
+    let mut hours = BTreeSet::new();
+    let mut after = None;
+    while let Some(stored) = stored_hour(media, camera, after).await? {
+        if stored.has_playlist && stored.first.is_some() {
+            hours.insert(stored.hour);
+        }
+        after = Some(stored.hour);
+    }
+    Ok(hours)
+}
+
+async fn first_hour_with_footage(
+    media: &dyn Bucket,
+    camera: &CameraId,
+) -> Result<Option<StoredHour>, BucketError> {
+    let mut after = None;
+    while let Some(stored) = stored_hour(media, camera, after).await? {
+        if stored.first.is_some() {
+            return Ok(Some(stored));
+        }
+        after = Some(stored.hour);
+    }
+    Ok(None)
+}
+
+/// Takes out of the playlist of the first hour what has expired of it.
+async fn mend_first_hour(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    first: StoredHour,
+    now: Timestamp,
+) -> Result<(), BucketError> {
+    let playlist = unless_foreign(camera, read_hour(media, camera, first.hour).await)?.flatten();
+    let stored = first.first.map(|window| window.start());
+    let listed = playlist
+        .filter(|playlist| playlist.ended())
+        .and_then(|playlist| playlist.listings().first().map(|listing| listing.window.start()));
+    if listed.is_some() && listed < stored {
+        unless_foreign(camera, update_hour(media, camera, first.hour, now).await)?;
+    }
+    Ok(())
+}
+
+/// What is not ours, or contended, costs itself only.
+fn unless_foreign<T>(camera: &CameraId, result: Result<T, ShellError>) -> Result<Option<T>, BucketError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(ShellError::Bucket(error)) => Err(error),
+        Err(error) => {
+            warn!(%camera, %error, "playlist of an hour not mended");
+            Ok(None)
+        }
+    }
+}
