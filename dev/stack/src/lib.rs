@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use teiten_bucket::{Bucket, S3Bucket, S3Config};
 use teiten_footage::{Event, key};
-use teiten_host::{Chore, Function};
+use teiten_host::{Chore, Function, Origin, Responder};
 use teiten_router::{RetryPolicy, Router, Trigger};
 use teiten_sink::Sink;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -77,10 +77,16 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     )?;
     let frames: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&s3_config, key::FRAMES_BUCKET));
     let media: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&s3_config, key::MEDIA_BUCKET));
-    viewer::upload(&options.viewer, &*media).await?;
+    let mut functions = Stage::new();
+    let links = teiten_playback::Links::new(&format!("http://127.0.0.1:{}", options.http))?;
+    let playback = teiten_playback::Playback::new(Arc::clone(&media), links);
+    let services = viewer::Services {
+        playback: serve_requests(&mut functions, playback).await?,
+        clip: serve_requests(&mut functions, teiten_clip::Clip::new(Arc::clone(&media))).await?,
+    };
+    viewer::upload(&options.viewer, &services, &*media).await?;
 
     broker::start(mqtt).await?;
-    let mut functions = Stage::new();
     let encode = teiten_encode::Encode::new(
         Arc::clone(&frames),
         Arc::clone(&media),
@@ -116,7 +122,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         filming.spawn("camera", teiten_agent::run(config, filming.stop()));
     }
 
-    announce(&options, &camera_names);
+    announce(&options, &services, &camera_names);
     let end = async {
         match options.run_for {
             Some(time) => tokio::time::sleep(time).await,
@@ -161,6 +167,19 @@ async fn serve_function<F: Function>(stage: &mut Stage, function: F) -> anyhow::
     let url = format!("http://{}/", listener.local_addr()?);
     let stop = stage.stop();
     stage.spawn(F::NAME, async move { Ok(teiten_host::serve(Arc::new(function), listener, stop).await?) });
+    Ok(url)
+}
+
+/// Serves a function that answers requests on a port of its own; answers its URL.
+async fn serve_requests<R: Responder>(stage: &mut Stage, responder: R) -> anyhow::Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let stop = stage.stop();
+    let (responder, origin) = (Arc::new(responder), Origin::default());
+    stage.spawn(
+        R::NAME,
+        async move { Ok(teiten_host::serve_requests(responder, origin, listener, stop).await?) },
+    );
     Ok(url)
 }
 
@@ -223,8 +242,8 @@ async fn expire(options: &Options, frames: &dyn Bucket, media: &dyn Bucket) -> a
     loop {
         period.tick().await;
         let now = teiten_telemetry::now();
-        let batches = retention::expire(frames, &[".mjpeg", ".h264"], BATCHES_KEPT, now).await;
-        let segments = retention::expire(media, &[".m4s"], options.keep, now).await;
+        let batches = retention::expire(frames, BATCHES_KEPT, now).await;
+        let segments = retention::expire(media, options.keep, now).await;
         if let Err(error) = batches.and(segments) {
             // The next round finds what this one left.
             tracing::warn!(%error, "old footage was not deleted");
@@ -232,11 +251,13 @@ async fn expire(options: &Options, frames: &dyn Bucket, media: &dyn Bucket) -> a
     }
 }
 
-fn announce(options: &Options, cameras: &[teiten_footage::CameraId]) {
+fn announce(options: &Options, services: &viewer::Services, cameras: &[teiten_footage::CameraId]) {
     println!("viewer    http://127.0.0.1:{}/", options.http);
     for camera in cameras {
         println!("playlist  http://127.0.0.1:{}/media/{}", options.s3, key::live_playlist_key(camera));
     }
+    println!("playback  {}<camera>.m3u8?from=…&to=…", services.playback);
+    println!("clip      {}<camera>.mp4?from=…&to=…[&lapse=60]", services.clip);
     println!("MQTT      127.0.0.1:{} (topics teiten/<camera>/frame)", options.mqtt);
     println!("S3        http://127.0.0.1:{} (access key {ACCESS_KEY}, secret key {SECRET_KEY})", options.s3);
 }

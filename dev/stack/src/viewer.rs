@@ -6,8 +6,23 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Headers};
 
-/// Uploads every file of `folder` (and of folders in it) to `media`.
-pub(crate) async fn upload(folder: &Path, media: &dyn Bucket) -> anyhow::Result<()> {
+/// The object that names them, beside the page.
+const SERVICES_KEY: &str = "teiten.json";
+
+/// Where the functions are that answer requests: `teiten.json`, for the viewer.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Services {
+    /// Any range as a playlist.
+    pub(crate) playback: String,
+    /// Any range as a file.
+    pub(crate) clip: String,
+}
+
+/// Uploads every file of `folder` (and of folders in it) to `media`, and `teiten.json` beside them.
+pub(crate) async fn upload(folder: &Path, services: &Services, media: &dyn Bucket) -> anyhow::Result<()> {
+    let json = Bytes::from(serde_json::to_vec(services)?);
+    let headers = Headers { content_type: content_type(SERVICES_KEY), cache_control: "no-cache" };
+    media.put(SERVICES_KEY, json, headers, Condition::Always).await?;
     if !folder.join("index.html").is_file() {
         bail!("the viewer is not built in {}; run ./just viewer first", folder.display());
     }

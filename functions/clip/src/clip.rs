@@ -1,0 +1,267 @@
+//! From a request to a file: two passes over what is stored.
+
+use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use http::{HeaderValue, header};
+use mp4_atom::Avc1;
+use teiten_bucket::{Bucket, BucketError};
+use teiten_footage::{CameraId, ContentHash, InitKey, SegmentKey, Ticks, Timestamp};
+use teiten_host::{Asked, Body, Refusal, Responder, Response};
+use teiten_playlist::{Listing, TimeRange, asked_camera, stored_in};
+use tracing::{error, warn};
+
+use crate::{
+    cut::{Cut, Lapse, Tables},
+    fragment::{Fragment, FragmentError},
+    movie,
+};
+
+/// The longest range of one file: some tables of it are held in memory, ten bytes a picture (13 MB at 15 pictures a
+/// second).
+pub const RANGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// How much of a segment is read for its head: nearly always enough.
+const HEAD_BYTES: u64 = 4096;
+
+/// How many heads are read at a time.
+const HEADS_AT_A_TIME: usize = 16;
+
+/// How many segments are read ahead of what was sent.
+const SEGMENTS_AHEAD: usize = 4;
+
+/// The most sample entries of one file: as often can a camera's picture change within it.
+const ENTRIES_MAX: usize = 16;
+
+/// How much faster a time-lapse can be.
+const LAPSE: std::ops::RangeInclusive<u32> = 2..=3600;
+
+/// Answers with files of what is stored in `media`.
+#[derive(Clone)]
+pub struct Clip {
+    media: Arc<dyn Bucket>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    range: TimeRange,
+    lapse: Option<u32>,
+}
+
+/// Bytes of a stored segment that are handed through.
+#[derive(Debug, Clone)]
+struct Part {
+    listing: Listing,
+    bytes: Range<u64>,
+}
+
+/// What the first pass found.
+struct Plan {
+    tables: Tables,
+    entries: Vec<Avc1>,
+    parts: Vec<Part>,
+}
+
+/// Takes fragment after fragment, for a clip or for a time-lapse.
+enum Taking {
+    Clip(Cut),
+    Lapse(Lapse),
+}
+
+impl Taking {
+    fn new(wanted: Wanted) -> Self {
+        let (from, to) = (wanted.range.from().ticks(), wanted.range.to().ticks());
+        match wanted.lapse {
+            None => Self::Clip(Cut::new(from, to)),
+            Some(speed) => Self::Lapse(Lapse::new(from, to, speed)),
+        }
+    }
+
+    fn push(&mut self, fragment: &Fragment, entry: u16) -> Range<u64> {
+        match self {
+            Self::Clip(cut) => cut.push(fragment, entry),
+            Self::Lapse(lapse) => lapse.push(fragment, entry),
+        }
+    }
+
+    fn finish(self) -> Tables {
+        match self {
+            Self::Clip(cut) => cut.finish(),
+            Self::Lapse(lapse) => lapse.finish(),
+        }
+    }
+}
+
+impl Clip {
+    /// Makes files of what is in `media`.
+    pub fn new(media: Arc<dyn Bucket>) -> Self {
+        Self { media }
+    }
+
+    /// The first pass.
+    async fn plan(&self, camera: &CameraId, wanted: Wanted) -> Result<Plan, Refusal> {
+        let listings = stored_in(&*self.media, camera, wanted.range).await.map_err(unavailable)?;
+        let mut taking = Taking::new(wanted);
+        let mut inits: Vec<ContentHash> = Vec::new();
+        let mut parts = Vec::new();
+        let heads = stream::iter(listings).map(|listing| async move {
+            self.fragment(camera, &listing).await.map(|fragment| (listing, fragment))
+        });
+        let mut heads = heads.buffered(HEADS_AT_A_TIME);
+        while let Some((listing, fragment)) = heads.try_next().await.map_err(unavailable)? {
+            let Some(fragment) = fragment else { continue };
+            let entry = match inits.iter().position(|init| *init == listing.init) {
+                Some(entry) => entry,
+                None if inits.len() < ENTRIES_MAX => {
+                    inits.push(listing.init);
+                    inits.len() - 1
+                }
+                None => {
+                    return Err(Refusal::bad_request(format!(
+                        "the picture of {camera} changes more than {ENTRIES_MAX} times within this: ask for less"
+                    )));
+                }
+            };
+            let bytes = taking.push(&fragment, entry as u16);
+            if !bytes.is_empty() {
+                let bytes = fragment.data_offset + bytes.start..fragment.data_offset + bytes.end;
+                parts.push(Part { listing, bytes });
+            }
+        }
+        let tables = taking.finish();
+        if tables.is_empty() {
+            let (from, to) = (wanted.range.from(), wanted.range.to());
+            return Err(Refusal::not_found(format!("there is no footage of {camera} from {from} to {to}")));
+        }
+        let mut entries = Vec::new();
+        for hash in inits {
+            entries.push(self.sample_entry(InitKey { camera: camera.clone(), hash }).await?);
+        }
+        Ok(Plan { tables, entries, parts })
+    }
+
+    /// Where the pictures of a segment are; `None` if it is none, or gone: it is left out as if it had never been.
+    async fn fragment(&self, camera: &CameraId, listing: &Listing) -> Result<Option<Fragment>, BucketError> {
+        let key = segment_key(camera, listing);
+        let mut length = HEAD_BYTES;
+        loop {
+            let Some(head) = self.media.get_range(&key, 0, length).await? else {
+                warn!(key, "segment is gone, left out of a clip");
+                return Ok(None);
+            };
+            match Fragment::read(&head.bytes) {
+                Ok(fragment) => return Ok(Some(fragment)),
+                Err(FragmentError::Short { bytes }) if bytes > length => length = bytes,
+                Err(error) => {
+                    warn!(key, %error, "segment left out of a clip");
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn sample_entry(&self, key: InitKey) -> Result<Avc1, Refusal> {
+        let object = self.media.get(&key.to_string()).await.map_err(unavailable)?;
+        let object = object.ok_or_else(|| Refusal::unavailable(format!("{key} is not there")))?;
+        movie::sample_entry(&object.bytes).map_err(|error| Refusal::unavailable(format!("{key}: {error}")))
+    }
+
+    /// The second pass: the bytes of `parts`, one segment after another.
+    fn pictures(
+        &self,
+        camera: CameraId,
+        parts: Vec<Part>,
+    ) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let media = Arc::clone(&self.media);
+        let read = move |part: Part| {
+            let (media, key) = (Arc::clone(&media), segment_key(&camera, &part.listing));
+            async move {
+                let length = part.bytes.end - part.bytes.start;
+                match media.get_range(&key, part.bytes.start, length).await {
+                    Ok(Some(object)) if object.bytes.len() as u64 == length => Ok(object.bytes),
+                    // The length of the answer is told already: it breaks off, which the receiver sees.
+                    Ok(_) => Err(broken_off(&key, "it is gone or has changed")),
+                    Err(error) => Err(broken_off(&key, &error.to_string())),
+                }
+            }
+        };
+        stream::iter(parts).map(read).buffered(SEGMENTS_AHEAD)
+    }
+}
+
+fn broken_off(key: &str, why: &str) -> io::Error {
+    error!(key, why, "clip breaks off");
+    io::Error::other(format!("{key}: {why}"))
+}
+
+fn segment_key(camera: &CameraId, listing: &Listing) -> String {
+    let Listing { window, init, frames } = *listing;
+    SegmentKey { camera: camera.clone(), window, init, frames }.to_string()
+}
+
+#[async_trait]
+impl Responder for Clip {
+    const NAME: &'static str = "clip";
+
+    async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
+        let camera = asked_camera(&asked, ".mp4")?;
+        asked.has_no_keys_but(&["from", "to", "lapse"])?;
+        let wanted = Wanted { range: TimeRange::asked_for(&asked, RANGE_MAX)?, lapse: lapse(&asked)? };
+        let Plan { tables, entries, parts } = self.plan(&camera, wanted).await?;
+        let captured = wanted.range.from().max(time_of(tables.start));
+        let head = movie::head(&camera, captured, entries, &tables)
+            .map_err(|error| Refusal::bad_request(format!("{error}: ask for less")))?;
+        let length =
+            head.len() as u64 + parts.iter().map(|part| part.bytes.end - part.bytes.start).sum::<u64>();
+        let name = file_name(&camera, captured, &tables, wanted.lapse);
+        let body = stream::once(async move { Ok(head) }).chain(self.pictures(camera, parts));
+        let mut response = Response::new(Body::from_stream(body));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
+        headers.insert(header::CONTENT_DISPOSITION, disposition.expect("cameras and times are plain text"));
+        Ok(response)
+    }
+}
+
+/// How much faster it shall be, if it shall.
+fn lapse(asked: &Asked) -> Result<Option<u32>, Refusal> {
+    let Some(text) = asked.value("lapse")? else { return Ok(None) };
+    let lapse = text.parse().ok().filter(|lapse| LAPSE.contains(lapse));
+    lapse.map(Some).ok_or_else(|| {
+        let text: String = text.chars().take(40).collect();
+        let (least, most) = (LAPSE.start(), LAPSE.end());
+        Refusal::bad_request(format!("lapse={text:?} is none: give a whole number from {least} to {most}"))
+    })
+}
+
+/// The first microsecond of a tick.
+fn time_of(ticks: Ticks) -> Timestamp {
+    Timestamp::from_unix_micros((ticks.0 * 100).div_ceil(9))
+}
+
+/// `gate-20261123T040501Z-60s.mp4`, `gate-20261123T040501Z-60x.mp4`.
+fn file_name(camera: &CameraId, captured: Timestamp, tables: &Tables, lapse: Option<u32>) -> String {
+    let start: String = captured.to_string().chars().take("2026-11-23T04:05:01".len()).collect();
+    let start = start.replace([':', '-'], "");
+    let what = match lapse {
+        Some(lapse) => format!("{lapse}x"),
+        None => format!("{}s", tables.shown_ticks().div_ceil(Ticks::PER_SECOND.into())),
+    };
+    format!("{camera}-{start}Z-{what}.mp4")
+}
+
+fn unavailable(error: BucketError) -> Refusal {
+    Refusal::unavailable(error.to_string())
+}
+
+impl fmt::Debug for Clip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clip").field("media", &self.media).finish()
+    }
+}

@@ -1,0 +1,212 @@
+//! Clips of real segments, as a browser gets them over HTTP, with ffmpeg as the judge of what is in them.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+use std::{net::SocketAddr, process::Command, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use mp4_atom::{Ftyp, Moov, ReadFrom as _};
+use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
+use teiten_clip::Clip;
+use teiten_encode::{Settings, encode};
+use teiten_footage::{Batch, BootId, CameraId, Frame, FrameId, Window};
+use teiten_host::Origin;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use turbojpeg::{Compressor, Subsamp, YuvImage, yuv_pixels_len};
+
+/// Frames of a window: ten, from 30 ms on.
+const FRAMES: u64 = 10;
+
+struct World {
+    media: MemoryBucket,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+/// A picture with its number in it, as a bar that grows.
+fn jpeg(width: usize, height: usize, number: u64) -> Bytes {
+    let subsamp = Subsamp::Sub2x2;
+    let mut pixels = vec![128; yuv_pixels_len(width, 1, height, subsamp).unwrap()];
+    for (index, pixel) in pixels[..width * height].iter_mut().enumerate() {
+        let (x, y) = ((index % width) as u64, index / width);
+        *pixel = if y < height / 2 && x < number % width as u64 { 220 } else { 40 + (x % 32) as u8 };
+    }
+    let image = YuvImage { pixels: pixels.as_slice(), width, align: 1, height, subsamp };
+    Compressor::new().unwrap().compress_yuv_to_vec(image).unwrap().into()
+}
+
+impl World {
+    async fn start() -> Self {
+        let media = MemoryBucket::new("media");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router =
+            teiten_host::request_router(Arc::new(Clip::new(Arc::new(media.clone()))), Origin::default());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { media, address, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Films a window; answers its segment with its init section before it.
+    async fn film(&self, window: Window, width: usize) -> Vec<u8> {
+        let frames = (0..FRAMES).map(|index| Frame {
+            id: FrameId { boot: BootId(7), sequence: window.index() * FRAMES + index },
+            captured: window.start() + Duration::from_millis(30 + 90 * index),
+            jpeg: jpeg(width, 96, window.index() * FRAMES + index),
+        });
+        let encoded = encode(&Batch::new(window, frames).unwrap(), &Settings::default()).unwrap();
+        let camera = CameraId::new("gate").unwrap();
+        for (key, bytes) in [
+            (encoded.init_key(camera.clone()).to_string(), &encoded.init),
+            (encoded.segment_key(camera).to_string(), &encoded.segment),
+        ] {
+            self.media.put(&key, bytes.clone(), Headers::default(), Condition::Always).await.unwrap();
+        }
+        [encoded.init.as_ref(), encoded.segment.as_ref()].concat()
+    }
+
+    /// Loads a clip into a file, and answers its path.
+    async fn clip(&self, query: &str) -> String {
+        let url = format!("http://{}/gate.mp4?{query}", self.address);
+        let answer = reqwest::get(&url).await.unwrap();
+        let status = answer.status();
+        let length = answer.content_length();
+        let bytes = answer.bytes().await.unwrap();
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&bytes));
+        assert_eq!(length, Some(bytes.len() as u64));
+        self.write("clip.mp4", &bytes)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    async fn refused(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && messages.is_empty(), "{program}: {messages}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A hash of each picture of a file, decoded, whatever an edit list hides.
+fn pictures(path: &str) -> Vec<String> {
+    let arguments =
+        ["-v", "error", "-ignore_editlist", "1", "-i", path, "-autoscale", "0", "-fps_mode", "passthrough"];
+    let text = run("ffmpeg", &[&arguments[..], &["-f", "framemd5", "-"]].concat());
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
+}
+
+/// How long each picture of a file that is not hidden is shown, in ticks, after decoding; and when, from the start.
+fn shown(path: &str) -> Vec<i64> {
+    let entries = ["-v", "error", "-show_entries", "frame=pts", "-of", "csv=p=0", path];
+    run("ffprobe", &entries).lines().map(|line| line.trim_end_matches(',').parse().unwrap()).collect()
+}
+
+fn probe(path: &str, entries: &str) -> String {
+    run("ffprobe", &["-v", "error", "-show_entries", entries, "-of", "default=nw=1", path])
+}
+
+fn window(second: u64) -> Window {
+    "20261123T235958.000Z-1000".parse::<Window>().unwrap().plus(second)
+}
+
+#[tokio::test]
+async fn a_clip_has_the_segments_pictures_and_just_the_time_that_was_asked_for() {
+    let world = World::start().await;
+    let mut expected = Vec::new();
+    for second in 0..5 {
+        let segment = world.film(window(second), 128).await;
+        expected.extend(pictures(&world.write("segment.mp4", &segment)));
+    }
+    // From within the first window's third picture (from 210 ms on) to within the fifth one's sixth (480 ms).
+    let clip = world.clip("from=2026-11-23T23:59:58.250Z&to=2026-11-24T00:00:02.500Z").await;
+    let all = pictures(&clip);
+    assert_eq!(all, expected[..46], "from the keyframe on, byte for byte, to the last one that is shown");
+    let text = probe(&clip, "format=duration:format_tags:stream=nb_frames");
+    assert!(text.contains("duration=4.250000"), "{text}");
+    assert!(text.contains("nb_frames=46"), "{text}");
+    assert!(text.contains("TAG:creation_time=2026-11-23T23:59:58.000000Z"), "{text}");
+    assert!(text.contains("TAG:com.apple.quicktime.creationdate=2026-11-23T23:59:58.250000Z"), "{text}");
+    assert!(text.contains("TAG:com.apple.quicktime.title=gate"), "{text}");
+    // What is shown before 250 ms is hidden, and all is shown for just the time that was asked for.
+    let bytes = std::fs::read(&clip).unwrap();
+    let mut cursor = std::io::Cursor::new(&bytes);
+    Ftyp::read_from(&mut cursor).unwrap();
+    let moov = Moov::read_from(&mut cursor).unwrap();
+    let edits = moov.trak[0].edts.as_ref().unwrap().elst.as_ref().unwrap();
+    assert_eq!(edits.entries.len(), 1);
+    let (edit, ticks) = (&edits.entries[0], |millis: u64| millis * 90);
+    assert_eq!((edit.media_time, edit.segment_duration), (Some(ticks(250)), ticks(4250)));
+    // ffmpeg counts from the first whole picture, that of 300 ms.
+    let times = shown(&clip);
+    let times = &times[times.len() - 43..];
+    assert_eq!(times[..4], [0, 90, 180, 270].map(|millis| times[0] + millis * 90));
+    assert_eq!(times[42] - times[0], (4480 - 300) * 90, "the last one is that of 480 ms, four seconds later");
+    // The sample tables come before the pictures, so it can be played while it is loaded.
+    let at = |kind: &[u8]| bytes.windows(4).position(|four| four == kind).unwrap();
+    assert!(at(b"moov") < at(b"mdat"));
+}
+
+#[tokio::test]
+async fn holes_are_left_out_and_a_change_of_the_picture_is_played() {
+    let world = World::start().await;
+    let mut expected = Vec::new();
+    for (second, width) in [(0, 128), (1, 128), (10, 128), (11, 160), (12, 128)] {
+        let segment = world.film(window(second), width).await;
+        expected.extend(pictures(&world.write("segment.mp4", &segment)));
+    }
+    let clip = world.clip("from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z").await;
+    let text = probe(&clip, "format=duration:stream=nb_frames");
+    assert!(text.contains("duration=5.000000") && text.contains("nb_frames=50"), "{text}");
+    assert_eq!(pictures(&clip), expected);
+}
+
+#[tokio::test]
+async fn a_time_lapse_is_made_of_keyframes_alone() {
+    let world = World::start().await;
+    let mut expected = Vec::new();
+    for second in 0..40 {
+        let segment = world.film(window(second), 128).await;
+        if second % 2 == 0 {
+            expected.push(pictures(&world.write("segment.mp4", &segment)).swap_remove(0));
+        }
+    }
+    let clip = world.clip("from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z&lapse=60").await;
+    assert_eq!(pictures(&clip), expected);
+    let text = probe(&clip, "format=duration:stream=nb_frames,avg_frame_rate");
+    assert!(text.contains("nb_frames=20") && text.contains("avg_frame_rate=30/1"), "{text}");
+    assert!(text.contains("duration=0.666667"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_damaged_or_not_there_costs_itself_only() {
+    let world = World::start().await;
+    for second in 0..3 {
+        world.film(window(second), 128).await;
+    }
+    let listed = world.media.list_after("gate/2", "", 10).await.unwrap();
+    let damaged = Bytes::from_static(b"no segment");
+    world.media.put(&listed[1].key, damaged, Headers::default(), Condition::Always).await.unwrap();
+    let clip = world.clip("from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z").await;
+    assert_eq!(pictures(&clip).len(), 20);
+    let range = "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
+    for (path, status, named) in [
+        (format!("/yard.mp4?{range}"), 404, "no footage of yard"),
+        (format!("/gate.m3u8?{range}"), 404, "/<camera>.mp4"),
+        (format!("/gate.mp4?{range}&lapse=1"), 400, "from 2 to 3600"),
+        (format!("/gate.mp4?{range}&speed=2"), 400, "from, to, lapse"),
+        ("/gate.mp4?from=2026-11-23T23:00:00Z".to_owned(), 400, "to is missing"),
+    ] {
+        let (answered, text) = world.refused(&path).await;
+        assert!(answered == status && text.contains(named), "{path}: {answered} {text}");
+    }
+}

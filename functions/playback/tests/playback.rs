@@ -1,0 +1,114 @@
+//! Playlists of ranges, as a player gets them over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
+use teiten_footage::{CameraId, ContentHash, SegmentKey, Window};
+use teiten_host::Origin;
+use teiten_playback::{Links, Playback};
+use tokio::net::TcpListener;
+
+const BASE: &str = "https://cameras.example/media";
+
+struct World {
+    media: MemoryBucket,
+    address: SocketAddr,
+}
+
+impl World {
+    async fn start() -> Self {
+        let media = MemoryBucket::new("media");
+        let playback = Playback::new(Arc::new(media.clone()), Links::new(BASE).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = teiten_host::request_router(Arc::new(playback), Origin::default());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { media, address }
+    }
+
+    async fn store(&self, window: &str, init: &str, frames: &str) -> SegmentKey {
+        let key = SegmentKey {
+            camera: CameraId::new("gate").unwrap(),
+            window: window.parse().unwrap(),
+            init: ContentHash::of(init.as_bytes()),
+            frames: ContentHash::of(frames.as_bytes()),
+        };
+        self.media.put(&key.to_string(), Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
+        key
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        let status = answer.status().as_u16();
+        if status == 200 {
+            assert_eq!(answer.headers()["content-type"], "application/vnd.apple.mpegurl");
+            assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+        }
+        (status, answer.text().await.unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_range_over_midnight_a_hole_and_another_picture_is_listed_as_it_is() {
+    let world = World::start().await;
+    world.store("20261123T235957.000Z-1000", "one", "a").await;
+    let first = world.store("20261123T235958.000Z-1000", "one", "a").await;
+    world.store("20261123T235959.000Z-1000", "one", "a").await;
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await; // the next millisecond
+    let second = world.store("20261123T235959.000Z-1000", "one", "b").await;
+    let third = world.store("20261124T000001.000Z-1000", "one", "a").await;
+    let fourth = world.store("20261124T000002.000Z-1000", "two", "a").await;
+    world.store("20261124T000003.000Z-1000", "two", "a").await;
+    // An hour's playlist among them is no footage.
+    world
+        .media
+        .put("gate/2026-11-24/00.m3u8", Bytes::new(), Headers::default(), Condition::Always)
+        .await
+        .unwrap();
+    let (status, text) =
+        world.get("/gate.m3u8?from=2026-11-23T23:59:58.9Z&to=2026-11-24T01:00:02.001%2B01:00").await;
+    assert_eq!(status, 200, "{text}");
+    let (one, two) = (first.init_key(), fourth.init_key());
+    let expected = format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{BASE}/{one}\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-23T23:59:58.000Z\n#EXTINF:1.000,\n{BASE}/{first}\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-23T23:59:59.000Z\n#EXTINF:1.000,\n{BASE}/{second}\n\
+         #EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-24T00:00:01.000Z\n#EXTINF:1.000,\n{BASE}/{third}\n\
+         #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"{BASE}/{two}\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-24T00:00:02.000Z\n#EXTINF:1.000,\n{BASE}/{fourth}\n#EXT-X-ENDLIST\n"
+    );
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn a_long_range_is_listed_whole() {
+    let world = World::start().await;
+    let first: Window = "20261123T220000.000Z-2000".parse().unwrap();
+    for index in 0..2500 {
+        world.store(&first.plus(index).to_string(), "one", "a").await;
+    }
+    let (_, text) = world.get("/gate.m3u8?from=2026-11-23T22:00:00Z&to=2026-11-24T22:00:00Z").await;
+    assert_eq!(text.matches("#EXTINF:2.000,").count(), 2500);
+    assert!(!text.contains("DISCONTINUITY"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_refused_with_what_to_do() {
+    let world = World::start().await;
+    let range = "from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z";
+    for (path, status, named) in [
+        (format!("/gate.m3u8?{range}"), 404, "no footage of gate from 2026-11-23T04:00:00.000000Z"),
+        (format!("/gate.mp4?{range}"), 404, "/<camera>.m3u8"),
+        (format!("/Gate!.m3u8?{range}"), 404, "no camera name"),
+        (format!("/gate.m3u8?{range}&lapse=60"), 400, "lapse"),
+        ("/gate.m3u8".to_owned(), 400, "from is missing"),
+        ("/gate.m3u8?from=2026-11-23T04:00:00Z&to=2026-11-25T04:00:00Z".to_owned(), 400, "24 hours"),
+    ] {
+        let (answered, text) = world.get(&path).await;
+        assert!(answered == status && text.contains(named), "{path}: {answered} {text}");
+    }
+}
