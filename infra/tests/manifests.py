@@ -248,6 +248,14 @@ class Manifests(unittest.TestCase):
                     self.assertGreaterEqual(int(scale), 1)
                     self.assertGreater(resource["spec"]["template"]["spec"]["containerConcurrency"], 0)
 
+    def test_links_are_given_inside_the_cluster_only_and_for_a_token(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                if resource["metadata"]["name"] == "link" and resource["kind"] == "Service":
+                    self.assertEqual(resource["metadata"]["labels"]["networking.knative.dev/visibility"], "cluster-local")
+                    container = resource["spec"]["template"]["spec"]["containers"][0]
+                    self.assertIn({"secretRef": {"name": "link-token"}}, container["envFrom"])
+
     def test_every_trigger_retries_with_growing_pauses_and_has_dead_letters(self):
         for where, resource in self.each():
             with self.subTest(where):

@@ -63,13 +63,14 @@ impl Radosgw {
         )?;
         let mon = daemon("ceph-mon", "mon.a")?;
         let osd_uuid = uuid()?;
-        let ceph = |args: &[&str]| {
-            let mut command = Command::new("ceph");
-            command.arg("-c").arg(&config).args(["--connect-timeout", &START_MAX.as_secs().to_string()]);
-            command.args(args);
-            command
-        };
-        done(&mut ceph(&["osd", "new", &osd_uuid]))?;
+        // The monitor is not up at once, and a client that came too early may wait for long.
+        eventually("the monitor knows the OSD", START_MAX, async || {
+            let mut ceph = tokio::process::Command::new("ceph");
+            ceph.arg("-c").arg(&config).args(["--connect-timeout", "10", "osd", "new", &osd_uuid]);
+            Ok(ceph.output().await?.status.success().then_some(()))
+        })
+        .await
+        .with_context(|| mon.log_tail())?;
         done(
             Command::new("ceph-osd").args(["--mkfs", "-i", "0", "--osd-uuid", &osd_uuid, "-c"]).arg(&config),
         )?;

@@ -17,7 +17,7 @@ use teiten_tests::{
         ACCESS_KEY, Options, Pipeline, SECRET_KEY, StoreProcess, camera, s3_config, s3_config_of, store,
         store_with, user_keys, with_s3,
     },
-    process::{eventually, footage, free_port, listening, program, project},
+    process::{Process, eventually, footage, free_port, listening, program, project},
     radosgw::Radosgw,
     verify::Recording,
 };
@@ -232,7 +232,8 @@ async fn plays_by_a_link(folder: &Path, store: StoreProcess, users: bool, valid:
     }
 
     let keys = if users { user_keys("link") } else { (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()) };
-    let link = new_link(port, &keys, valid)?;
+    let link =
+        if users { new_link(port, &keys, valid)? } else { asked_link(folder, port, &keys, valid).await? };
     let probed = ffprobe(&link).await?;
     ensure!(probed.status.success(), "{}", String::from_utf8_lossy(&probed.stderr));
     let streams = String::from_utf8(probed.stdout)?;
@@ -303,6 +304,29 @@ fn new_link(port: u16, keys: &(String, String), valid: &str) -> anyhow::Result<S
     let output = with_s3(&mut command, port, keys).args(["gate", "--for", valid]).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// What the function `link` answers to who has its token; nobody else gets an answer.
+async fn asked_link(
+    folder: &Path,
+    port: u16,
+    keys: &(String, String),
+    valid: &str,
+) -> anyhow::Result<String> {
+    let token = "0123456789abcdef0123456789abcdef";
+    let own_port = free_port()?;
+    let (path, keys) = (program("teiten-link")?, keys.clone());
+    let _function = Process::start("link", &folder.join("logs"), move || {
+        let mut command = Command::new(&path);
+        with_s3(&mut command, port, &keys).env("TEITEN_LINK_TOKEN", token).env("PORT", own_port.to_string());
+        command
+    })?;
+    listening("link", own_port).await?;
+    let url = format!("http://127.0.0.1:{own_port}/gate?for={valid}");
+    assert_eq!(reqwest::get(&url).await?.status(), 401);
+    let answer = reqwest::Client::new().get(&url).bearer_auth(token).send().await?.error_for_status()?;
+    let answer: serde_json::Value = answer.json().await?;
+    Ok(answer["url"].as_str().context("a link")?.to_owned())
 }
 
 /// What ffprobe says of an address: codec and size of its video.

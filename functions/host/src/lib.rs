@@ -5,6 +5,7 @@
 //! the answer says, concurrency, logs, and an orderly end.
 
 mod answer;
+mod bearer;
 mod chore;
 mod handle;
 mod incoming;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use teiten_footage::Event;
 
 pub use axum::{body::Body, response::Response};
+pub use bearer::{Bearer, BearerError};
 pub use chore::{Chore, chore_router};
 pub use handle::{BODY_BYTES_MAX, router};
 pub use incoming::PING;

@@ -4,10 +4,14 @@
 //! TEITEN_SIGNED_FOR says: whoever kept a copy of the playlist can still get at the seconds that it lists, and at nothing
 //! that came later.
 
+mod function;
+
 use std::sync::Arc;
 
 use teiten_bucket::{Bucket, BucketError, SignError, Signer, Validity};
 use teiten_footage::{CameraId, Timestamp, key};
+
+pub use function::{LinkDesk, VALID_DEFAULT};
 
 /// Makes links to what is in one bucket.
 #[derive(Debug, Clone)]
@@ -65,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    async fn links_to(key: &str) -> Links {
+    pub(crate) async fn links_to(key: &str) -> Links {
         let media = MemoryBucket::new("media");
         media.put(key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
         let credentials = Credentials {
