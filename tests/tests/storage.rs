@@ -23,7 +23,7 @@ use teiten_tests::{
 };
 
 /// The components that have users in these tests.
-const PARTS: [&str; 5] = ["bridge", "encode", "playlist", "reconcile", "link"];
+const PARTS: [&str; 7] = ["bridge", "encode", "playlist", "reconcile", "link", "playback", "clip"];
 
 /// Runs the storage set-up against the store on `port`; answers its lines: what became of a step, and what that is.
 fn set_up(port: u16, environment: &[(&str, &str)]) -> anyhow::Result<Vec<(String, String)>> {
@@ -130,7 +130,7 @@ async fn rights_are_those_of_the_parts(port: u16) -> anyhow::Result<()> {
         let (gets_frames, puts_frames, gets_media, puts_media) = match part {
             "bridge" => (true, true, false, false),
             "playlist" => (false, false, true, true),
-            "link" => (false, false, true, false),
+            "link" | "playback" | "clip" => (false, false, true, false),
             _ => (true, false, true, true),
         };
         let expect = |what: &str, allowed: bool, is_refused: bool| {
