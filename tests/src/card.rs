@@ -41,6 +41,7 @@ pub enum Start {
 /// A copy of the card with settings of its own.
 pub struct Card {
     image: PathBuf,
+    ssh_port: Option<u16>,
 }
 
 impl Card {
@@ -52,14 +53,20 @@ impl Card {
         fs::copy(original, &image)?;
         let toml = folder.join("teiten.toml");
         fs::write(&toml, settings)?;
-        let card = Self { image };
+        let card = Self { image, ssh_port: None };
         succeed(card.mtool("mcopy", SETTINGS)?.arg("-o").arg(toml).args(beside).arg("::"))?;
         Ok(card)
     }
 
+    /// Has port 22 of its machines be this port of 127.0.0.1 here.
+    pub fn with_ssh(self, port: u16) -> Self {
+        Self { ssh_port: Some(port), ..self }
+    }
+
     /// Puts it into a Pi and switches that on. `modules` are drivers that no device of it asks for.
     pub async fn boot(&self, name: &str, folder: &Path, modules: &str) -> anyhow::Result<Machine> {
-        self.start(Board::Pi3aPlus, Start::Ordinary, name, folder, modules, "").await
+        let more = "softdog.soft_margin=10";
+        self.start(Board::Pi3aPlus, Start::Ordinary, name, folder, modules, more).await
     }
 
     /// Does what the firmware does at a start: finds the partition, reads kernel and command line from it, and goes
@@ -89,6 +96,7 @@ impl Card {
             Board::Pi3aPlus => ("/dev/watchdog1", "phy-generic,dwc2,cdc_ether"),
             Board::Virt => ("/dev/watchdog", "virtio_net"),
         };
+        let ports: Vec<_> = self.ssh_port.into_iter().map(|port| (port, 22)).collect();
         let hardware = Hardware {
             board,
             kernel: &slot.join("kernel8.img"),
@@ -98,7 +106,7 @@ impl Card {
                 words.join(" ")
             ),
             card: Some(&self.image),
-            ports: &[],
+            ports: &ports,
         };
         Machine::start(name, folder, &hardware).await
     }

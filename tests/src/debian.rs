@@ -61,6 +61,17 @@ pub fn modules_for(module: &str) -> anyhow::Result<Vec<(PathBuf, String)>> {
     Ok(paths.iter().enumerate().map(with_options).collect())
 }
 
+/// V4l2loopback, built of Debian's source package for the kernel.
+pub fn v4l2loopback() -> anyhow::Result<PathBuf> {
+    let entries = fs::read_dir(root()?.join("usr/src"))?;
+    let is_its = |path: &PathBuf| path.to_string_lossy().contains("/v4l2loopback-");
+    let source = entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_its);
+    let mut build = Command::new(project().join("edge-image/debian/module"));
+    build.arg(source.context("v4l2loopback's sources were not unpacked")?);
+    let folder = succeed(build.stderr(Stdio::inherit()))?;
+    Ok(PathBuf::from(folder.trim()).join("v4l2loopback.ko"))
+}
+
 /// Packs `folder` as an initramfs.
 pub fn pack_initramfs(folder: &Path, packed: &Path) -> anyhow::Result<()> {
     let pipeline = "find . | cpio --create --format=newc --owner=0:0 --quiet | gzip -1 >\"$0\"";

@@ -21,6 +21,8 @@ use crate::{
 pub struct Ingredients {
     /// Kernel modules to load, each perhaps with options: `vivid n_devs=1`.
     pub modules: Vec<String>,
+    /// Modules that Debian's kernel does not have, built for it, with their options. They come last.
+    pub built: Vec<(PathBuf, String)>,
     /// Files: where they are here, and where they are to be in the guest (an absolute path).
     pub files: Vec<(PathBuf, String)>,
     /// More for the kernel's command line.
@@ -34,7 +36,7 @@ pub struct Guest {
 }
 
 /// An emulated computer on a busy machine takes this long at most until it has a shell.
-const BOOT_MAX: Duration = Duration::from_secs(90);
+const BOOT_MAX: Duration = Duration::from_secs(300);
 
 impl Guest {
     /// Boots a guest on `board`; everything of it is kept in `folder`.
@@ -113,13 +115,16 @@ fn build(board: Board, root: &Path, ingredients: &Ingredients, initramfs: &Path)
     }
     let mut list = String::new();
     let mut listed = HashSet::new();
+    let mut all = Vec::new();
     for module in modules.iter().copied().chain(ingredients.modules.iter().map(String::as_str)) {
-        for (path, options) in debian::modules_for(module)? {
-            let name = path.file_name().and_then(|name| name.to_str()).context("a module's name")?.to_owned();
-            if listed.insert(name.clone()) {
-                copy(&path, root, &format!("/modules/{name}"))?;
-                list += &format!("{name} {options}\n");
-            }
+        all.extend(debian::modules_for(module)?);
+    }
+    all.extend(ingredients.built.iter().cloned());
+    for (path, options) in all {
+        let name = path.file_name().and_then(|name| name.to_str()).context("a module's name")?.to_owned();
+        if listed.insert(name.clone()) {
+            copy(&path, root, &format!("/modules/{name}"))?;
+            list += &format!("{name} {options}\n");
         }
     }
     fs::write(root.join("modules/list"), list)?;

@@ -9,6 +9,7 @@ pub mod pipeline;
 pub mod process;
 pub mod radosgw;
 pub mod sntp;
+pub mod ssh;
 pub mod updates;
 pub mod verify;
 pub mod web;

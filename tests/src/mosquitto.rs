@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
+use anyhow::Context as _;
+
 use crate::{
     debian::succeed,
     process::{Process, free_port, listening},
@@ -47,16 +49,37 @@ impl Mosquitto {
         count: usize,
         wait_max: Duration,
     ) -> anyhow::Result<Vec<Vec<u8>>> {
-        let subscriber = tokio::process::Command::new("mosquitto_sub")
-            .args(["-p", &self.port.to_string(), "-t", filter, "-F", "%x"])
-            .args(["-C", &count.to_string(), "-W", &wait_max.as_secs().to_string()])
-            .output()
-            .await?;
-        let payloads: Vec<Vec<u8>> =
-            String::from_utf8(subscriber.stdout)?.lines().filter_map(from_hex).collect();
+        let mut subscriber = tokio::process::Command::new("mosquitto_sub");
+        subscriber.args(["-p", &self.port.to_string(), "-t", filter, "-F", "%x"]).args([
+            "-C",
+            &count.to_string(),
+            "-W",
+            &wait_max.as_secs().to_string(),
+        ]);
+        let payloads = payloads(subscriber).await?;
         anyhow::ensure!(payloads.len() == count, "{} of {count} messages to {filter}", payloads.len());
         Ok(payloads)
     }
+
+    /// Publishes `request` to one topic, and awaits the next message to another.
+    pub async fn ask(
+        &self,
+        topic: &str,
+        request: &str,
+        reply_topic: &str,
+        wait_max: Duration,
+    ) -> anyhow::Result<Vec<u8>> {
+        let mut asker = tokio::process::Command::new("mosquitto_rr");
+        asker
+            .args(["-p", &self.port.to_string(), "-t", topic, "-e", reply_topic, "-m", request, "-q", "1"])
+            .args(["-F", "%x", "-W", &wait_max.as_secs().to_string()]);
+        payloads(asker).await?.pop().with_context(|| format!("no answer to {request}"))
+    }
+}
+
+/// What a client prints, one message a line, in hexadecimal digits.
+async fn payloads(mut client: tokio::process::Command) -> anyhow::Result<Vec<Vec<u8>>> {
+    Ok(String::from_utf8(client.output().await?.stdout)?.lines().filter_map(from_hex).collect())
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -20,7 +20,8 @@ use crate::{
     mosquitto::Mosquitto,
     pipeline::camera,
     process::eventually,
-    sntp, web,
+    sntp::TimeServer,
+    web,
 };
 
 /// An emulated Pi, on a busy machine.
@@ -54,7 +55,7 @@ impl Updates {
              [source]\nkind = \"v4l2\"\nwidth = 320\nheight = 180\nrate = 1\n[preview]\nenabled = false\n\
              [system]\ntime_servers = [\"10.0.2.2:{}\"]\n",
             broker.port,
-            sntp::serve().await?
+            TimeServer::answering().await?.port
         );
         let card = Card::with_settings(folder, &settings, &[&added.folder.join("updates.pem")])?;
         let web = folder.join("web");

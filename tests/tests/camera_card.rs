@@ -2,29 +2,39 @@
 
 use std::{
     fs,
+    io::Read as _,
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 use teiten_footage::{Frame, WindowLength};
 use teiten_owner::cameras::{Cameras, Home};
 use teiten_tests::{
     card::Card,
+    machine::Machine,
+    mosquitto::Mosquitto,
     pipeline::{Options, Pipeline, camera},
     process::{eventually, free_port},
-    sntp,
-    verify::Recording,
+    sntp::TimeServer,
+    ssh::Key,
+    verify::{Recording, list_all},
 };
+use tokio::net::UdpSocket;
 
 /// The emulated Pi, on a busy machine.
-const BOOT_MAX: Duration = Duration::from_secs(120);
+const BOOT_MAX: Duration = Duration::from_secs(300);
 
 /// The frames of the cut follow behind live ones.
-const CATCH_UP_MAX: Duration = Duration::from_secs(240);
+const CATCH_UP_MAX: Duration = Duration::from_secs(400);
 
 /// How long the cable is pulled.
 const CUT: Duration = Duration::from_secs(30);
+
+/// A stalled agent's word grows old in 30 s; then the watchdog is not fed for 10.
+const WATCHDOG_MAX: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_them() -> anyhow::Result<()> {
@@ -44,13 +54,37 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     let options = Options { mosquitto, ..Options::default() };
     let pipeline = Pipeline::start_with(folder.path(), WindowLength::DEFAULT, options).await?;
 
-    let settings = with_virtual_camera(&added.folder.join("teiten.toml"), sntp::serve().await?)?;
+    let time_server = TimeServer::silent().await?;
+    let log = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let (owner, stranger) =
+        (Key::generate(folder.path(), "owner")?, Key::generate(folder.path(), "stranger")?);
+    let system = format!(
+        "time_servers = [\"10.0.2.2:{}\"]\nsyslog = \"10.0.2.2:{}\"\nssh_key = {:?}",
+        time_server.port,
+        log.local_addr()?.port(),
+        owner.public,
+    );
+    let settings = with_virtual_camera(&added.folder.join("teiten.toml"), system)?;
     let beside = ["ca.pem", "certificate.pem", "key.pem"].map(|file| added.folder.join(file));
     let card = Card::with_settings(folder.path(), &settings, &beside.each_ref().map(PathBuf::as_path))?;
+    let ssh_port = free_port()?;
+    let card = card.with_ssh(ssh_port);
     let before = card.hash()?;
-    let started = teiten_telemetry::now();
     let mut machine = card.boot("pi", folder.path(), "vivid,softdog").await?;
+
+    // Without the time there is no frame, but everything else.
+    machine.says("the clock is not set", BOOT_MAX).await?;
+    nothing_can_be_written(&owner, ssh_port).await.with_context(|| machine.console())?;
+    let refused = stranger.run(ssh_port, "true").await?;
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    ensure!(complaint.contains("Permission denied (publickey)"), "a stranger's login: {complaint}");
+    let kept = list_all(&*pipeline.frames(), "").await?;
+    ensure!(kept.is_empty(), "frames of a camera without the time: {kept:?}");
+    let started = teiten_telemetry::now();
+    time_server.answer_from_now_on();
+
     machine.says("frames flow", BOOT_MAX).await?;
+    the_log_is_heard(&log, "connected broker=10.0.2.2").await.with_context(|| machine.console())?;
     println!("{}", machine.console().split("Seconds from power to frames:").last().unwrap_or_default());
     let (frames, media) = (pipeline.frames(), pipeline.media());
     let listed = eventually("a playlist", BOOT_MAX, async || Ok(media.get("gate/live.m3u8").await?)).await;
@@ -76,31 +110,84 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     let first = recording.frames().next().context("no frame")?.captured;
     ensure!(first >= started, "a frame of {first}, before the clock was set");
 
-    machine.cut_power()?;
+    stall_the_agent(&owner, ssh_port, &mut machine).await?;
     ensure!(card.hash()? == before, "something was written to the card");
     Ok(())
 }
 
-/// Ready settings, with Linux's virtual camera for a camera, and the time from this machine.
-fn with_virtual_camera(ready: &Path, sntp_port: u16) -> anyhow::Result<String> {
+/// The card's root is for reading, whoever asks.
+async fn nothing_can_be_written(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    ensure!(owner.succeed(ssh_port, "id -u", BOOT_MAX).await?.trim() == "0");
+    for attempt in
+        ["touch /new", "echo >>/usr/bin/teiten-agent", "rm /etc/hosts", "mount -o remount,rw /; touch /new"]
+    {
+        let tried = owner.run(ssh_port, attempt).await?;
+        let complaint = String::from_utf8_lossy(&tried.stderr);
+        ensure!(!tried.status.success(), "{attempt}: it was let");
+        ensure!(complaint.to_lowercase().contains("read-only"), "{attempt}: {complaint}");
+    }
+    Ok(())
+}
+
+/// Awaits that the agent's log comes to a syslog server, by UDP (RFC 3164).
+async fn the_log_is_heard(server: &UdpSocket, text: &str) -> anyhow::Result<()> {
+    let heard = async {
+        let mut line = [0; 2048];
+        loop {
+            let length = server.recv(&mut line).await?;
+            let line = String::from_utf8_lossy(&line[..length]);
+            if line.starts_with('<') && line.contains("teiten-agent") && line.contains(text) {
+                return Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(BOOT_MAX, heard).await.context("no log was heard")?
+}
+
+/// The watchdog restarts a machine whose agent stands still (and QEMU ends with that).
+async fn stall_the_agent(owner: &Key, ssh_port: u16, machine: &mut Machine) -> anyhow::Result<()> {
+    owner.succeed(ssh_port, "kill -STOP $(pidof teiten-agent)", BOOT_MAX).await?;
+    machine.off(WATCHDOG_MAX).await.context("the watchdog lets a stalled agent be")
+}
+
+/// Ready settings, with Linux's virtual camera for a camera, and this `[system]`.
+fn with_virtual_camera(ready: &Path, system: String) -> anyhow::Result<String> {
     let mut settings: toml::Table = fs::read_to_string(ready)?.parse()?;
     let table = |text: String| text.parse::<toml::Table>().map(toml::Value::Table);
     let source = "kind = \"v4l2\"\nwidth = 320\nheight = 180\nrate = 2".to_owned();
     settings.insert("source".to_owned(), table(source)?);
-    let time_servers = format!("time_servers = [\"10.0.2.2:{sntp_port}\"]");
-    settings.insert("system".to_owned(), table(time_servers)?);
+    settings.insert("system".to_owned(), table(system)?);
     // The emulated Pi's network carries some 70 kB/s: few pictures, and the backlog may have what they leave.
     settings.insert("uplink".to_owned(), table("backlog_share = 1.0".to_owned())?);
     Ok(settings.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_with_mistakes_are_told_on_the_console() -> anyhow::Result<()> {
+async fn settings_with_mistakes_are_told_on_the_console_and_to_the_broker() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let settings = "camera = \"gate\"\ncolour = \"green\"\n[broker]\nport = 70000\n";
-    let card = Card::with_settings(folder.path(), settings, &[])?;
+    let mosquitto = Mosquitto::start(folder.path()).await?;
+    let settings = format!(
+        "camera = \"gate\"\ncolour = \"green\"\n[source]\nrate = -1\n[broker]\nhost = \"10.0.2.2\"\nport = {}\n",
+        mosquitto.port
+    );
+    let ssh_port = free_port()?;
+    let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(ssh_port);
     let machine = card.boot("pi", folder.path(), "softdog").await?;
     machine.says("colour: no such key here", BOOT_MAX).await?;
-    machine.says("broker.port: 70000 will not do", BOOT_MAX).await?;
+    machine.says("source.rate: -1 will not do", BOOT_MAX).await?;
+    let told = mosquitto.messages("teiten/gate/mistakes", 1, BOOT_MAX).await;
+    let told = told.inspect_err(|_| println!("{}", machine.console()))?;
+    let told: Value = serde_json::from_slice(&told[0])?;
+    let keys = told["mistakes"].as_array().context("a list of mistakes")?.iter();
+    let keys: Vec<_> = keys.filter_map(|mistake| mistake["key"].as_str()).collect();
+    ensure!(keys == ["colour", "source.rate"], "{told}");
+
+    // Without a key in the settings nobody can log in: nothing listens.
+    let mut ssh = TcpStream::connect((Ipv4Addr::LOCALHOST, ssh_port))?;
+    ssh.set_read_timeout(Some(BOOT_MAX))?;
+    let mut banner = Vec::new();
+    // An end without a word, or a connection that is reset.
+    let ended = ssh.read_to_end(&mut banner);
+    ensure!(banner.is_empty(), "{ended:?}: {}", String::from_utf8_lossy(&banner));
     Ok(())
 }

@@ -1,17 +1,44 @@
 //! The agent on Linux for arm64, with Linux's virtual camera.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use teiten_footage::jpeg;
+use anyhow::Context as _;
+use serde_json::Value;
+use teiten_footage::{Unstamped, jpeg};
 use teiten_tests::{
-    debian::succeed,
+    debian::{self, succeed},
     guest::{Guest, Ingredients},
     machine::Board,
     mosquitto::Mosquitto,
+    process::some_footage,
 };
 
+#[test]
+fn a_cameras_program_is_small_and_its_panics_unwind() -> anyhow::Result<()> {
+    let agent = debian::agent()?;
+    let bytes = fs::metadata(&agent)?.len();
+    assert!(bytes <= debian::AGENT_BYTES_MAX, "{bytes} bytes");
+    // Printing to a full device panics. With unwinding that ends the thread, here the first one, which Rust tells by
+    // this status; without, it ends the process by SIGABRT, as it would if it were the capture thread's.
+    let mut devices = Command::new("qemu-aarch64-static");
+    devices.arg(agent).arg("devices").stdout(fs::File::create("/dev/full")?);
+    let output = devices.stderr(Stdio::piped()).spawn()?.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(101), "{said}");
+    assert!(said.contains("panicked"), "{said}");
+    Ok(())
+}
+
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_in_a_guest_with_a_virtual_camera_reaches_mosquitto() -> anyhow::Result<()> {
+async fn an_agent_on_an_emulated_pi_switches_light_and_led_and_reaches_mosquitto() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mosquitto = Mosquitto::start(folder.path()).await?;
     let settings = folder.path().join("teiten.toml");
@@ -19,25 +46,45 @@ async fn an_agent_in_a_guest_with_a_virtual_camera_reaches_mosquitto() -> anyhow
         &settings,
         format!(
             "camera = \"guest\"\n[broker]\nhost = \"10.0.2.2\"\nport = {}\n\
-             [source]\nkind = \"pattern\"\nwidth = 320\nheight = 180\n",
+             [source]\nkind = \"pattern\"\nwidth = 320\nheight = 180\nrate = 1\n\
+             [gpio]\nled = {LED}\ninfrared = {INFRARED}\ninfrared_active = \"low\"\n",
             mosquitto.port
         ),
     )?;
     let ingredients = Ingredients {
-        modules: vec!["vivid n_devs=1 node_types=0x1".to_owned()],
         files: vec![(settings, "/teiten.toml".to_owned())],
+        // Debian's kernel has no /dev/gpiomem.
+        command_line: "iomem=relaxed".to_owned(),
         ..Ingredients::default()
     };
-    let mut guest = Guest::boot(Board::Virt, folder.path(), &ingredients).await?;
-    guest.run("test -c /dev/video0", Duration::from_secs(10)).await?;
-    guest.run("teiten-agent --config /teiten.toml >/dev/console 2>&1 &", Duration::from_secs(10)).await?;
-    let frames = mosquitto.messages("teiten/guest/frame", 3, Duration::from_secs(60)).await;
-    let frames = frames.inspect_err(|_| println!("{}", guest.machine.console()))?;
-    for frame in frames {
+    let mut guest = Guest::boot(Board::Pi3aPlus, folder.path(), &ingredients).await?;
+    // A Pi does not know the time.
+    let now = teiten_telemetry::now().unix_micros() / 1_000_000;
+    guest.run(&format!("date -s @{now}"), WAIT_MAX).await?;
+    guest.run("teiten-agent --config /teiten.toml >/dev/console 2>&1 &", WAIT_MAX).await?;
+    let frames = mosquitto.messages("teiten/guest/frame", 2, 2 * WAIT_MAX).await;
+    for frame in frames.inspect_err(|_| println!("{}", guest.machine.console()))? {
         assert_eq!(jpeg::whole(&frame), Some(&frame[..]));
+    }
+    for (light, led) in [(true, false), (false, true), (true, true), (false, false)] {
+        let word = |on| if on { "on" } else { "off" };
+        let request = format!(r#"{{"light":"{}","led":"{}"}}"#, word(light), word(led));
+        let reply =
+            mosquitto.ask("teiten/guest/control", &request, "teiten/guest/control-reply", WAIT_MAX).await;
+        assert_eq!(reply.inspect_err(|_| println!("{}", guest.machine.console()))?, br#"{"ok":true}"#);
+        let levels = guest.run(&format!("devmem {PIN_LEVELS}"), WAIT_MAX).await?;
+        let levels = levels.trim().strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let levels = levels.context("devmem prints a number")?;
+        let is_high = |pin: u32| levels >> pin & 1 == 1;
+        assert_eq!((is_high(INFRARED), is_high(LED)), (!light, led), "{levels:#x} after {request}");
     }
     Ok(())
 }
+
+/// Pins by their BCM numbers, and the register that has the levels of pins 0 to 31 (BCM2837's GPLEV0).
+const LED: u32 = 27;
+const INFRARED: u32 = 22;
+const PIN_LEVELS: &str = "0x3f200034";
 
 /// Vivid's controls that make something go wrong, once.
 const DISCONNECT: u32 = 0x00F0_F041;
@@ -54,41 +101,48 @@ fn settings(
     folder: &Path,
     port: u16,
     format: &str,
-    width: u32,
-    height: u32,
-) -> anyhow::Result<std::path::PathBuf> {
+    (width, height, rate): (u32, u32, u32),
+    (device, more): (&str, &str),
+) -> anyhow::Result<PathBuf> {
     let path = folder.join(format!("{format}.toml"));
     fs::write(
         &path,
         format!(
             "camera = \"{format}\"\n[broker]\nhost = \"10.0.2.2\"\nport = {port}\n[source]\nkind = \"v4l2\"\n\
-             format = \"{format}\"\nwidth = {width}\nheight = {height}\nrate = 5\n\
-             [source.controls]\nhorizontal_flip = true\n"
+             device = \"{device}\"\nformat = \"{format}\"\nwidth = {width}\nheight = {height}\nrate = {rate}\n{more}"
         ),
     )?;
     Ok(path)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_of_raw_pictures_is_captured_whatever_its_driver_does() -> anyhow::Result<()> {
+async fn a_camera_is_captured_whatever_its_driver_does() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let mosquitto = Mosquitto::start(folder).await?;
-    let helper = folder.join("v4l2-control");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/v4l2-control.c");
-    succeed(Command::new("aarch64-linux-gnu-gcc").args(["-static", "-O2", "-o"]).args([&helper, &source]))?;
-    let files = vec![
-        (settings(folder, mosquitto.port, "yuyv", 320, 180)?, "/yuyv.toml".to_owned()),
-        (settings(folder, mosquitto.port, "rgb24", 1280, 720)?, "/rgb24.toml".to_owned()),
-        (helper, "/bin/v4l2-control".to_owned()),
+    let [control, feed] = [helper(folder, "v4l2-control")?, helper(folder, "v4l2-feed")?];
+    let mut files = vec![
+        (settings(folder, mosquitto.port, "yuyv", (320, 180, 5), VIVID)?, "/yuyv.toml".to_owned()),
+        (settings(folder, mosquitto.port, "rgb24", (1280, 720, 5), VIVID)?, "/rgb24.toml".to_owned()),
+        (settings(folder, mosquitto.port, "mjpeg", (768, 576, 10), LOOPBACK)?, "/mjpeg.toml".to_owned()),
+        (control, "/bin/v4l2-control".to_owned()),
+        (feed, "/bin/v4l2-feed".to_owned()),
     ];
+    let pictures: Vec<PathBuf> = fs::read_dir(some_footage(folder, PICTURES)?)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<_>>()?;
+    for (number, picture) in (0..).zip(&pictures) {
+        files.push((picture.clone(), format!("/pictures/{number}.jpg")));
+    }
+    let loopback = "video_nr=9 exclusive_caps=1 max_buffers=8".to_owned();
     let ingredients = Ingredients {
         modules: vec!["vivid n_devs=1 node_types=0x1".to_owned()],
+        built: vec![(debian::v4l2loopback()?, loopback)],
         files,
         ..Ingredients::default()
     };
     let mut guest = Guest::boot(Board::Virt, folder, &ingredients).await?;
-    let wait_max = Duration::from_secs(60);
+    let wait_max = WAIT_MAX;
 
     let devices = guest.run("teiten-agent devices", wait_max).await?;
     for part in ["/dev/video0", "yuyv   1280x720", "rgb24", "horizontal_flip", "auto: "] {
@@ -119,9 +173,7 @@ async fn a_camera_of_raw_pictures_is_captured_whatever_its_driver_does() -> anyh
         let frames = mosquitto.messages("teiten/yuyv/frame", 3, wait_max).await;
         frames.inspect_err(|_| println!("{}", guest.machine.console()))?;
     }
-    guest
-        .run("killall -9 teiten-agent; while pidof teiten-agent >/dev/null; do usleep 50000; done", wait_max)
-        .await?;
+    guest.run(END_AGENT, wait_max).await?;
 
     guest.run("teiten-agent --config /rgb24.toml >/dev/console 2>&1 &", wait_max).await?;
     for frame in mosquitto.messages("teiten/rgb24/frame", 5, wait_max).await? {
@@ -131,5 +183,48 @@ async fn a_camera_of_raw_pictures_is_captured_whatever_its_driver_does() -> anyh
     let resident: Vec<u64> = status.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     println!("resident at 1280x720: {resident:?} KiB");
     assert!(resident.iter().all(|kib| *kib <= RESIDENT_KIB_MAX) && !resident.is_empty(), "{status}");
+    guest.run(END_AGENT, wait_max).await?;
+
+    guest.run("v4l2-feed /dev/video9 768 576 /pictures/* >/dev/console 2>&1 &", wait_max).await?;
+    guest.run("teiten-agent --config /mjpeg.toml >/dev/console 2>&1 &", wait_max).await?;
+    let originals: HashSet<Vec<u8>> = pictures
+        .iter()
+        .map(|picture| Ok(Unstamped::new(&fs::read(picture)?)?.jpeg().to_vec()))
+        .collect::<anyhow::Result<_>>()?;
+    let frames = mosquitto.messages("teiten/mjpeg/frame", 2 * PICTURES, wait_max).await;
+    let mut seen = HashSet::new();
+    for frame in frames.inspect_err(|_| println!("{}", guest.machine.console()))? {
+        assert_eq!(jpeg::whole(&frame), Some(&frame[..]), "the driver's padding is left off");
+        seen.insert(Unstamped::new(&frame)?.jpeg().to_vec());
+    }
+    assert!(
+        seen.is_subset(&originals) && seen.len() > 1,
+        "{} of {PICTURES} pictures as they are",
+        seen.len()
+    );
+    // It says so every ten seconds; by then a torn picture has been among them.
+    for telemetry in mosquitto.messages("teiten/mjpeg/telemetry", 1, wait_max).await? {
+        let telemetry: Value = serde_json::from_slice(&telemetry)?;
+        let dropped = &telemetry["frames"]["dropped"];
+        assert!(dropped["torn"].as_u64().is_some_and(|torn| torn > 0), "{telemetry}");
+        assert_eq!(telemetry["source"]["state"], "flowing", "{telemetry}");
+    }
     Ok(())
+}
+
+/// The pictures that a device of v4l2loopback gives, as they are and torn.
+const PICTURES: usize = 3;
+
+/// Devices, with what else there is to be set for them.
+const VIVID: (&str, &str) = ("/dev/video0", "[source.controls]\nhorizontal_flip = true\n");
+const LOOPBACK: (&str, &str) = ("/dev/video9", "");
+
+const END_AGENT: &str = "killall -9 teiten-agent; while pidof teiten-agent >/dev/null; do usleep 50000; done";
+
+/// A program of the guest's, `tests/guest/<name>.c`.
+fn helper(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let program = folder.join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guest/{name}.c"));
+    succeed(Command::new("aarch64-linux-gnu-gcc").args(["-static", "-O2", "-o"]).args([&program, &source]))?;
+    Ok(program)
 }
