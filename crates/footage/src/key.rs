@@ -200,6 +200,31 @@ pub fn hour_playlist_key(camera: &CameraId, hour: Hour) -> String {
     format!("{camera}/{hour}.m3u8")
 }
 
+/// `<camera>/<yyyy-mm-dd>/<hh>.motion.json` in `media`: what moved in an hour.
+pub fn motion_key(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}.motion.json")
+}
+
+/// `<camera>/motion-settings.json` in `media`: what counts as motion ([`crate::MotionSettings`]).
+pub fn motion_settings_key(camera: &CameraId) -> String {
+    format!("{camera}/motion-settings.json")
+}
+
+/// `<camera>/poster.jpg` in `media`: a camera's latest picture, small.
+pub fn poster_key(camera: &CameraId) -> String {
+    format!("{camera}/poster.jpg")
+}
+
+/// `<camera>/<yyyy-mm-dd>/<hh>.sprites.jpg` in `media`: the thumbnails of an hour.
+pub fn sheet_key(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}.sprites.jpg")
+}
+
+/// `<camera>/<yyyy-mm-dd>/<hh>.sprites.vtt` in `media`: which of them is where.
+pub fn sheet_index_key(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}.sprites.vtt")
+}
+
 /// `<camera>/archive.json` in `media`: which hours of a camera have a playlist.
 pub fn archive_key(camera: &CameraId) -> String {
     format!("{camera}/archive.json")
@@ -274,6 +299,11 @@ mod tests {
         assert_eq!(live_playlist_key(&camera), "front-door/live.m3u8");
         assert_eq!(hour_playlist_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.m3u8");
         assert_eq!(archive_key(&camera), "front-door/archive.json");
+        assert_eq!(motion_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.motion.json");
+        assert_eq!(motion_settings_key(&camera), "front-door/motion-settings.json");
+        assert_eq!(poster_key(&camera), "front-door/poster.jpg");
+        assert_eq!(sheet_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.sprites.jpg");
+        assert_eq!(sheet_index_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.sprites.vtt");
         assert_eq!(gap_relative(window), "2026-11-23/04/20261123T040501.000Z-1000.gap");
     }
 

@@ -108,8 +108,16 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     );
     let reconcile_url = serve_chore(&mut functions, reconcile).await?;
 
+    let pictures = teiten_pictures::Pictures::new(
+        Arc::clone(&frames),
+        Arc::clone(&media),
+        teiten_pictures::Settings { horizon: BATCHES_KEPT, ..Default::default() },
+    );
+    let pictures_url = serve_chore(&mut functions, pictures).await?;
+
     let mut routing = Stage::new();
-    let router = start_router(&mut routing, ingress, [&encode_url, &playlist_url, &reconcile_url]);
+    let router =
+        start_router(&mut routing, ingress, [&encode_url, &playlist_url, &reconcile_url, &pictures_url]);
 
     let mut bridging = Stage::new();
     bridging.spawn("bridge", {
@@ -193,7 +201,11 @@ async fn serve_chore<C: Chore>(stage: &mut Stage, chore: C) -> anyhow::Result<St
 }
 
 /// Starts the router on `ingress` with the triggers of a deployment.
-fn start_router(stage: &mut Stage, ingress: TcpListener, [encode, playlist, reconcile]: [&str; 3]) -> Router {
+fn start_router(
+    stage: &mut Stage,
+    ingress: TcpListener,
+    [encode, playlist, reconcile, pictures]: [&str; 4],
+) -> Router {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let trigger = |kind: &str, subscriber: &str, concurrency_max| Trigger {
         kind: kind.to_owned(),
@@ -206,6 +218,7 @@ fn start_router(stage: &mut Stage, ingress: TcpListener, [encode, playlist, reco
             trigger(Event::SEGMENT_STORED, playlist, 16),
             trigger(Event::WINDOW_MISSED, playlist, 16),
             trigger(teiten_host::PING, reconcile, 1),
+            trigger(teiten_host::PING, pictures, 1),
         ],
         RetryPolicy::default(),
     );

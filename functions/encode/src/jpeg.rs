@@ -52,6 +52,13 @@ pub struct Header {
 }
 
 impl Header {
+    /// That of the picture decoded at one `by`th of its size; `None` if that is too small.
+    fn shrunk(self, by: c_int) -> Option<Self> {
+        let (columns, rows) = ((self.columns + by - 1) / by, (self.rows + by - 1) / by);
+        let size = Size::of_jpeg(columns as u32, rows as u32)?;
+        Some(Self { size, columns, rows, ..self })
+    }
+
     /// How its chroma is sampled; `None` if it has none.
     fn chroma(self) -> Result<Option<ChromaStep>, FrameError> {
         let (columns, rows) = match self.subsampling {
@@ -164,6 +171,39 @@ impl Decoder {
     /// Decodes a JPEG into `picture`, which takes its size.
     pub fn decode(&mut self, jpeg: &[u8], picture: &mut Picture) -> Result<(), FrameError> {
         let header = self.header(jpeg)?;
+        self.decode_shrunk(jpeg, picture, header, 1)
+    }
+
+    /// Decodes a JPEG at an eighth, a quarter, half or all of its size: the smallest with this width. What is left out
+    /// is not computed.
+    pub fn decode_from_width(
+        &mut self,
+        jpeg: &[u8],
+        picture: &mut Picture,
+        width: u16,
+    ) -> Result<(), FrameError> {
+        let header = self.header(jpeg)?;
+        let shrunk = [8, 4, 2].into_iter().find_map(|by| {
+            let shrunk = header.shrunk(by)?;
+            (shrunk.size.width() >= width).then_some((shrunk, by))
+        });
+        let (header, by) = shrunk.unwrap_or((header, 1));
+        self.decode_shrunk(jpeg, picture, header, by)
+    }
+
+    /// Decodes a JPEG at one `by`th of its size, as `header` has it.
+    fn decode_shrunk(
+        &mut self,
+        jpeg: &[u8],
+        picture: &mut Picture,
+        header: Header,
+        by: c_int,
+    ) -> Result<(), FrameError> {
+        // SAFETY: the handle is live.
+        let status = unsafe {
+            tj::tj3SetScalingFactor(self.handle.as_ptr(), tj::tjscalingfactor { num: 1, denom: by })
+        };
+        assert_eq!(status, 0, "these sizes are among those that libjpeg-turbo decodes at");
         let chroma = header.chroma()?;
         picture.size = header.size;
         let (stride, rows) = header.plane(0);

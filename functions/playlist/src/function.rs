@@ -23,6 +23,7 @@ use crate::{
     cameras,
     hours::Hours,
     live::{Content, LivePlaylist},
+    motion::Motions,
     per_camera::PerCamera,
 };
 
@@ -48,6 +49,7 @@ pub struct Playlist {
     signer: Option<Signer>,
     cameras: PerCamera<tokio::sync::Mutex<Memory>>,
     hours: Hours,
+    motions: Motions,
 }
 
 /// What is remembered of a camera between events. All of it only saves time: it may be forgotten.
@@ -110,9 +112,9 @@ impl Playlist {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        let hours = Hours::new(Arc::clone(&media));
+        let (hours, motions) = (Hours::new(Arc::clone(&media)), Motions::new(Arc::clone(&media)));
         let cameras = PerCamera::default();
-        Self { media, clock: Box::new(clock), settings, signer: None, cameras, hours }
+        Self { media, clock: Box::new(clock), settings, signer: None, cameras, hours, motions }
     }
 
     /// The same with links to footage that `signer` signs, where not anybody may read it.
@@ -280,7 +282,7 @@ impl Function for Playlist {
 
     async fn handle(&self, event: Event) -> Result<Option<Event>, Failure> {
         match &event {
-            Event::SegmentStored { bucket, key, .. } => {
+            Event::SegmentStored { bucket, key, motion } => {
                 if bucket != self.media.name() {
                     let why = format!(
                         "segment {key} is in bucket {bucket:?}, playlists are in {:?}",
@@ -292,6 +294,9 @@ impl Function for Playlist {
                 if let Err(error) = self.hours.segment_stored(key, (self.clock)()).await {
                     // The event has done what it came for: the next ones make up for it, or reconcile does.
                     warn!(camera = %key.camera, window = %key.window, %error, "archive not brought up to date");
+                }
+                if let Err(error) = self.motions.segment_stored(key, motion.clone(), (self.clock)()).await {
+                    warn!(camera = %key.camera, window = %key.window, %error, "what moved is not written down");
                 }
                 live?;
             }

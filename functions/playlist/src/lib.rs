@@ -14,6 +14,8 @@ mod hour_advance;
 mod hour_parse;
 mod hours;
 mod live;
+mod motion;
+mod motion_hour;
 mod parse;
 mod per_camera;
 mod range;
@@ -28,5 +30,7 @@ pub use hour_advance::{
 };
 pub use hours::{read_hour, update_hour};
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
+pub use motion::mend_motion;
+pub use motion_hour::MotionHour;
 pub use parse::ParseError;
 pub use range::{TimeRange, asked_camera, stored_in, vod};

@@ -143,6 +143,17 @@ async fn mend_first_hour(
     Ok(())
 }
 
+/// Writes down what moved in those of `segments` whose events were lost. Answers how many hours were written.
+pub(crate) async fn mend_motion(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    segments: &[Footage],
+    now: Timestamp,
+) -> Result<usize, BucketError> {
+    let mended = teiten_playlist::mend_motion(media, camera, segments, now).await;
+    Ok(unless_foreign(camera, mended)?.unwrap_or_default())
+}
+
 /// What is not ours, or contended, costs itself only.
 fn unless_foreign<T>(camera: &CameraId, result: Result<T, ShellError>) -> Result<Option<T>, BucketError> {
     match result {

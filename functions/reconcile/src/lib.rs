@@ -14,7 +14,7 @@
 
 mod archive;
 mod cameras;
-mod listing;
+pub mod listing;
 pub mod plan;
 mod reconcile;
 

@@ -9,7 +9,7 @@ use teiten_footage::{CameraId, Timestamp, Window, WindowLength, key};
 const PAGE: usize = 1000;
 
 /// The folders of `bucket` that can be cameras', with one request for each folder.
-pub(crate) async fn folders(bucket: &dyn Bucket) -> Result<BTreeSet<CameraId>, BucketError> {
+pub async fn folders(bucket: &dyn Bucket) -> Result<BTreeSet<CameraId>, BucketError> {
     let mut folders = BTreeSet::new();
     let mut after = String::new();
     while let Some(object) = bucket.list_after("", &after, 1).await?.pop() {
@@ -27,7 +27,7 @@ pub(crate) async fn folders(bucket: &dyn Bucket) -> Result<BTreeSet<CameraId>, B
 
 /// The camera's objects in `bucket` whose windows start at `from` or later, if their keys have that form: a request
 /// for each thousand.
-pub(crate) async fn since<Item>(
+pub async fn since<Item>(
     bucket: &dyn Bucket,
     camera: &CameraId,
     from: Timestamp,

@@ -63,6 +63,8 @@ pub struct Report {
     pub playlists_stale: usize,
     /// Playlists of hours that were brought up to date.
     pub hours_mended: usize,
+    /// Hours of which it was written down anew what moved.
+    pub motion_mended: usize,
     /// Cameras whose `archive.json` was written anew.
     pub archives_rebuilt: usize,
     /// Whether `cameras.json` was written anew.
@@ -86,6 +88,7 @@ struct Found {
     unlisted: Option<SegmentKey>,
     has_playlist: bool,
     hours_mended: usize,
+    motion_mended: usize,
     archive_rebuilt: bool,
 }
 
@@ -127,6 +130,7 @@ impl Reconcile {
             }
         };
         let hours_mended = archive::mend_hours(&*self.media, &camera, &segments, from, now).await?;
+        let motion_mended = archive::mend_motion(&*self.media, &camera, &segments, now).await?;
         let period = self.settings.period;
         let survey = plan::is_surveys_turn(now, period);
         let archive_rebuilt = plan::is_archives_turn(now, period)
@@ -138,6 +142,7 @@ impl Reconcile {
             unlisted,
             has_playlist: playlist.is_some(),
             hours_mended,
+            motion_mended,
             archive_rebuilt,
         })
     }
@@ -186,6 +191,7 @@ impl Chore for Reconcile {
             cameras: found.iter().filter(|found| found.has_playlist || found.batches > 0).count(),
             batches: found.iter().map(|found| found.batches).sum(),
             hours_mended: found.iter().map(|found| found.hours_mended).sum(),
+            motion_mended: found.iter().map(|found| found.motion_mended).sum(),
             archives_rebuilt: found.iter().filter(|found| found.archive_rebuilt).count(),
             ..Report::default()
         };
@@ -213,6 +219,7 @@ impl Chore for Reconcile {
             batches_left = report.batches_left,
             playlists_stale = report.playlists_stale,
             hours_mended = report.hours_mended,
+            motion_mended = report.motion_mended,
             archives_rebuilt = report.archives_rebuilt,
             cameras_rebuilt = report.cameras_rebuilt,
             "reconciled"

@@ -35,10 +35,11 @@ enum Action {
 use Action::{Get, List, Put};
 
 /// Every component. The bridge gets, because late frames are merged into their batch.
-const COMPONENTS: [Rights; 7] = [
+const COMPONENTS: [Rights; 8] = [
     Rights { name: "bridge", frames: &[Get, Put, List], media: &[] },
     Rights { name: "encode", frames: &[Get, List], media: &[Get, Put, List] },
     Rights { name: "playlist", frames: &[], media: &[Get, Put, List] },
+    Rights { name: "pictures", frames: &[Get, List], media: &[Get, Put, List] },
     Rights { name: "reconcile", frames: &[Get, List], media: &[Get, Put, List] },
     Rights { name: "link", frames: &[], media: &[Get, List] },
     Rights { name: "playback", frames: &[], media: &[Get, List] },

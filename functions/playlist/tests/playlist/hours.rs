@@ -94,6 +94,7 @@ async fn an_hour_costs_what_the_readme_says() {
     // What is of an hour, and the archive's list; listings of the live path have the prefix of all segments.
     let all = key::segments_prefix(&camera());
     let of_archive = |key: &str| key.ends_with("archive.json") || key.starts_with(&all) && key != all;
+    let (motion, asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(|asked| asked.key.contains("motion"));
     let (archive, live): (Vec<_>, Vec<_>) = asked.into_iter().partition(|asked| of_archive(&asked.key));
     let count = |operation| archive.iter().filter(|asked| asked.operation == operation).count();
     let written: usize = archive.iter().map(|asked| asked.written_bytes).sum();
@@ -105,6 +106,10 @@ async fn an_hour_costs_what_the_readme_says() {
         count("put"),
         live.len()
     );
+    let motion_written: usize = motion.iter().map(|asked| asked.written_bytes).sum();
+    println!("what moves: {} requests, {motion_written} bytes written", motion.len());
+    assert!(motion.len() <= 190, "{} requests", motion.len());
+    assert!(motion_written <= 500_000, "{motion_written} bytes");
     assert!(archive.len() <= 132, "{} requests", archive.len());
     assert!(written <= 15_500_000, "{written} bytes");
     assert!(archive.len() * 50 < live.len(), "the archive is to cost little beside the live path");
@@ -115,7 +120,8 @@ async fn the_archive_is_off_the_live_path() {
     let world = World::at(hour().start());
     let playlist = world.playlist();
     film(&world, &playlist, 0..70).await;
-    let of_archive = |key: &str| key.contains("/12") || key.ends_with("archive.json");
+    let of_archive =
+        |key: &str| ["/11", "/12", "archive.json", "motion"].iter().any(|part| key.contains(part));
     let mut live_comes_first = 0;
     for asked in world.bucket.asked().windows(2) {
         if of_archive(&asked[1].key) && !of_archive(&asked[0].key) {

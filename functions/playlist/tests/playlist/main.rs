@@ -5,5 +5,6 @@
 mod any_order;
 mod checker;
 mod hours;
+mod motion;
 mod shell;
 mod world;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
-use teiten_footage::{CameraId, ContentHash, Event, SegmentKey, Timestamp, Window, WindowLength};
+use teiten_footage::{CameraId, ContentHash, Event, MotionMap, SegmentKey, Timestamp, Window, WindowLength};
 use teiten_playlist::{Playlist, Settings};
 
 use crate::checker::Version;
@@ -80,7 +80,7 @@ impl World {
 
 /// `teiten.segment.stored`.
 pub(crate) fn stored(key: &SegmentKey) -> Event {
-    Event::SegmentStored { bucket: "media".to_owned(), key: key.clone(), motion: None }
+    Event::SegmentStored { bucket: "media".to_owned(), key: key.clone(), motion: Some(MotionMap::default()) }
 }
 
 /// The windows of a stream, counted from noon of some day.

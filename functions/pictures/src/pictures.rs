@@ -1,0 +1,323 @@
+//! The shell: list batches, see what is missing, read a frame for it, write by compare-and-swap.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put};
+use teiten_encode::jpeg::Decoder;
+use teiten_footage::{
+    BatchKey, CameraId, Frame, Hour, Timestamp, batch,
+    key::{self, BatchFormat},
+    limits::FRAME_BYTES_MAX,
+};
+use teiten_host::{Chore, Failure};
+use teiten_reconcile::{listing, plan};
+use tracing::{info, warn};
+
+use crate::{
+    sheet::{SLOT_SECONDS, SLOTS, Sheet, TILE_HEIGHT_MAX, TILE_WIDTH, to_jpeg},
+    thumbnail,
+};
+
+/// Cameras that are looked at at a time: each takes the memory of a sheet and of a decoded frame.
+const CAMERAS_AT_A_TIME: usize = 2;
+
+/// The most of a batch that is read at first: most frames are smaller.
+const FIRST_BYTES: usize = 256 << 10;
+
+const JPEG: Headers = Headers { content_type: "image/jpeg", cache_control: "no-cache" };
+const INDEX: Headers = Headers { content_type: "text/vtt", cache_control: "no-cache" };
+
+type Clock = dyn Fn() -> Timestamp + Send + Sync;
+
+/// How pictures are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How much time there is between two runs, as the schedule has it.
+    pub period: Duration,
+    /// How old a batch may be that is still looked at; no more than batches are kept.
+    pub horizon: Duration,
+    /// How many thumbnails a run makes for one camera at most: one that was away for hours must not hold up the others.
+    pub thumbnails_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(60),
+            horizon: Duration::from_secs(6 * 3600),
+            thumbnails_max: SLOTS,
+        }
+    }
+}
+
+/// What a run made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// How far it looked back, in seconds.
+    pub looked_back_seconds: u64,
+    /// Cameras that have batches.
+    pub cameras: usize,
+    /// Posters that it wrote.
+    pub posters: usize,
+    /// Thumbnails that it put on sheets.
+    pub thumbnails: usize,
+    /// Sheets that it wrote.
+    pub sheets: usize,
+}
+
+/// Keeps the pictures of every camera.
+pub struct Pictures {
+    frames: Arc<dyn Bucket>,
+    media: Arc<dyn Bucket>,
+    clock: Box<Clock>,
+    settings: Settings,
+}
+
+impl Pictures {
+    /// Makes pictures of batches in `frames`, and writes them to `media`.
+    pub fn new(frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, settings: Settings) -> Self {
+        Self::with_clock(frames, media, settings, teiten_telemetry::now)
+    }
+
+    /// The same with another clock than the wall clock.
+    pub fn with_clock(
+        frames: Arc<dyn Bucket>,
+        media: Arc<dyn Bucket>,
+        settings: Settings,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        Self { frames, media, clock: Box::new(clock), settings }
+    }
+
+    /// Looks at the batches of one camera since `from`.
+    async fn camera(&self, camera: CameraId, from: Timestamp, now: Timestamp) -> Result<Report, Failure> {
+        let batches = listing::since(&*self.frames, &camera, from, |listed| listed.key.parse().ok());
+        let batches: Vec<BatchKey> = batches.await.map_err(unavailable)?;
+        let batches: Vec<BatchKey> =
+            batches.into_iter().filter(|key| key.format == BatchFormat::Mjpeg).collect();
+        let mut report = Report { cameras: usize::from(!batches.is_empty()), ..Report::default() };
+        // What came since the run before this, and a little more: a run may be late.
+        let is_new = |key: &&BatchKey| key.window.end() + 2 * self.settings.period > now;
+        if let Some(newest) = batches.last().filter(is_new)
+            && let Some(frame) = self.first_frame(newest).await?
+        {
+            report.posters += usize::from(self.write_poster(&camera, frame).await?);
+        }
+        let mut left = self.settings.thumbnails_max;
+        for (hour, slots) in first_of_slots(&batches) {
+            let (thumbnails, sheets) = self.hour(&camera, hour, slots, &mut left).await?;
+            report.thumbnails += thumbnails;
+            report.sheets += sheets;
+        }
+        Ok(report)
+    }
+
+    /// Puts what is missing on the sheet of an hour, and writes its index if that is another. Answers how many
+    /// thumbnails and sheets were made.
+    async fn hour(
+        &self,
+        camera: &CameraId,
+        hour: Hour,
+        slots: BTreeMap<usize, BatchKey>,
+        left: &mut usize,
+    ) -> Result<(usize, usize), Failure> {
+        let sheet_key = key::sheet_key(camera, hour);
+        let (mut sheet, condition) = self.read_sheet(&sheet_key).await?;
+        let missing =
+            slots.into_iter().filter(|(slot, _)| sheet.as_ref().is_none_or(|sheet| !sheet.has(*slot)));
+        let missing: Vec<(usize, BatchKey)> = missing.take(*left).collect();
+        *left -= missing.len();
+        let mut made = 0;
+        for (slot, batch) in missing {
+            let Some(frame) = self.first_frame(&batch).await? else { continue };
+            match put(sheet.take(), slot, frame.jpeg).await? {
+                Ok(with_it) => {
+                    sheet = Some(with_it);
+                    made += 1;
+                }
+                Err((without, why)) => {
+                    sheet = without;
+                    warn!(%camera, key = %batch, why, "no thumbnail of a frame");
+                }
+            }
+        }
+        let Some(sheet) = sheet else { return Ok((0, 0)) };
+        if made > 0 {
+            let jpeg = sheet.to_jpeg().map_err(|error| Failure::Permanent(error.into()))?;
+            let written = self.media.put(&sheet_key, jpeg, JPEG, condition).await.map_err(unavailable)?;
+            if written == Put::Refused {
+                // Another run was quicker; the next one finds what is missing then.
+                return Ok((0, 0));
+            }
+        }
+        // The sheet first: an index never names what is not there.
+        self.write_index(camera, hour, &sheet).await?;
+        Ok((made, usize::from(made > 0)))
+    }
+
+    async fn read_sheet(&self, key: &str) -> Result<(Option<Sheet>, Condition), Failure> {
+        let Some(object) = self.media.get(key).await.map_err(unavailable)? else {
+            return Ok((None, Condition::IfAbsent));
+        };
+        let condition = |etag: ETag| Condition::IfMatch(etag);
+        match Sheet::parse(&object.bytes) {
+            Ok(sheet) => Ok((Some(sheet), condition(object.etag))),
+            Err(error) => {
+                warn!(key, %error, "a sheet is begun anew");
+                Ok((None, condition(object.etag)))
+            }
+        }
+    }
+
+    async fn write_index(&self, camera: &CameraId, hour: Hour, sheet: &Sheet) -> Result<(), Failure> {
+        let index_key = key::sheet_index_key(camera, hour);
+        let file = key::sheet_key(camera, hour);
+        let (_, file) = file.rsplit_once('/').context("a key has folders").map_err(Failure::Permanent)?;
+        let index = Bytes::from(sheet.to_vtt(file));
+        let current = self.media.get(&index_key).await.map_err(unavailable)?;
+        if current.is_none_or(|current| current.bytes != index) {
+            self.media.put(&index_key, index, INDEX, Condition::Always).await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    /// The first frame of a batch; `None` if the batch is gone or has none.
+    async fn first_frame(&self, key: &BatchKey) -> Result<Option<Frame>, Failure> {
+        let name = key.to_string();
+        for bytes_max in [FIRST_BYTES, 2 * FRAME_BYTES_MAX] {
+            let Some(object) =
+                self.frames.get_range(&name, 0, bytes_max as u64).await.map_err(unavailable)?
+            else {
+                return Ok(None);
+            };
+            let is_all = object.bytes.len() < bytes_max;
+            let first = batch::parse(key.window, &object.bytes)
+                .batch
+                .and_then(|batch| batch.frames().first().cloned());
+            if first.is_some() || is_all {
+                return Ok(first);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes a camera's poster, stamped as its frame is; whether it could.
+    async fn write_poster(&self, camera: &CameraId, frame: Frame) -> Result<bool, Failure> {
+        let (id, captured) = (frame.id, frame.captured);
+        let poster = blocking(move || {
+            let picture =
+                thumbnail::poster(&mut Decoder::new(), &frame.jpeg).map_err(|error| error.to_string())?;
+            let jpeg = to_jpeg(&picture).map_err(|error| error.to_string())?;
+            Frame::stamp(&jpeg, id, captured).map_err(|error| error.to_string())
+        });
+        match poster.await? {
+            Ok(poster) => {
+                let key = key::poster_key(camera);
+                self.media.put(&key, poster.jpeg, JPEG, Condition::Always).await.map_err(unavailable)?;
+                Ok(true)
+            }
+            Err(why) => {
+                warn!(%camera, frame = %id, why, "no poster of a frame");
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// `sheet`, or a new one, with a thumbnail of `jpeg` in a slot; or as it was, and why.
+async fn put(
+    sheet: Option<Sheet>,
+    slot: usize,
+    jpeg: Bytes,
+) -> Result<Result<Sheet, (Option<Sheet>, String)>, Failure> {
+    blocking(move || {
+        let mut decoder = Decoder::new();
+        let height = match &sheet {
+            Some(sheet) => Ok(sheet.height()),
+            None => thumbnail::height(&mut decoder, &jpeg, TILE_WIDTH, TILE_HEIGHT_MAX),
+        };
+        let picture = height.and_then(|height| thumbnail::thumbnail(&mut decoder, &jpeg, TILE_WIDTH, height));
+        let picture = match picture {
+            Ok(picture) => picture,
+            Err(error) => return Err((sheet, error.to_string())),
+        };
+        let mut sheet = sheet.unwrap_or_else(|| Sheet::new(picture.size.height()));
+        match sheet.put(slot, &picture) {
+            Ok(()) => Ok(sheet),
+            Err(error) => Err((Some(sheet), error.to_string())),
+        }
+    })
+    .await
+}
+
+/// Runs what takes the CPU for milliseconds where it holds up nothing.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Failure::Permanent(anyhow!("a frame made the decoder panic: {error}")))
+}
+
+/// The first batch of each ten seconds, by hour.
+fn first_of_slots(batches: &[BatchKey]) -> BTreeMap<Hour, BTreeMap<usize, BatchKey>> {
+    let mut hours: BTreeMap<Hour, BTreeMap<usize, BatchKey>> = BTreeMap::new();
+    for key in batches {
+        let hour = Hour::of(key.window);
+        let into = key.window.start().unix_millis() - hour.start().unix_millis();
+        let slot = (into / (1000 * SLOT_SECONDS)) as usize;
+        hours.entry(hour).or_default().entry(slot).or_insert_with(|| key.clone());
+    }
+    hours
+}
+
+#[async_trait]
+impl Chore for Pictures {
+    const NAME: &'static str = "pictures";
+    const REPORT_KIND: &'static str = "teiten.pictures.made";
+    type Report = Report;
+
+    async fn run(&self) -> Result<Report, Failure> {
+        let now = (self.clock)();
+        let look_back = plan::look_back(now, self.settings.period, self.settings.horizon);
+        let cameras: BTreeSet<CameraId> = listing::folders(&*self.frames).await.map_err(unavailable)?;
+        let reports: Vec<Report> = stream::iter(cameras)
+            .map(|camera| self.camera(camera, now - look_back, now))
+            .buffered(CAMERAS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        let mut total = Report { looked_back_seconds: look_back.as_secs(), ..Report::default() };
+        for report in reports {
+            total.cameras += report.cameras;
+            total.posters += report.posters;
+            total.thumbnails += report.thumbnails;
+            total.sheets += report.sheets;
+        }
+        let Report { looked_back_seconds, cameras, posters, thumbnails, sheets } = total;
+        info!(looked_back_seconds, cameras, posters, thumbnails, sheets, "pictures made");
+        Ok(total)
+    }
+}
+
+impl fmt::Debug for Pictures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pictures")
+            .field("frames", &self.frames)
+            .field("media", &self.media)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Even a store that refuses is asked again by the next run: someone mends its set-up.
+fn unavailable(error: BucketError) -> Failure {
+    Failure::Transient(error.into())
+}

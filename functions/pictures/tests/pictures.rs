@@ -1,0 +1,179 @@
+//! The chore, from batches in a bucket to posters, sheets and indexes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use teiten_bucket::{Bucket, Condition, MemoryBucket};
+use teiten_footage::{
+    Batch, BatchKey, BootId, CameraId, Frame, FrameId, Timestamp, Window, WindowLength, key::BatchFormat,
+};
+use teiten_host::Chore;
+use teiten_pictures::{Pictures, Report, Settings, Sheet};
+use turbojpeg::{Compressor, Subsamp, YuvImage, yuv_pixels_len};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct World {
+    frames: Arc<MemoryBucket>,
+    media: Arc<MemoryBucket>,
+    /// Four o'clock.
+    start: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        let window: Window = "20261123T040000.000Z-1000".parse().unwrap();
+        let bucket = |name| Arc::new(MemoryBucket::new(name));
+        Self { frames: bucket("frames"), media: bucket("media"), start: window.start() }
+    }
+
+    fn window(&self, second: u64) -> Window {
+        Window::containing(self.start, WindowLength::DEFAULT).plus(second)
+    }
+
+    /// Stores a batch of two frames whose brightness tells the second.
+    async fn film(&self, camera: &str, second: u64, size: (usize, usize)) {
+        let window = self.window(second);
+        let frames = (0..2).map(|index| {
+            let id = FrameId { boot: BootId(7), sequence: 2 * second + index };
+            Frame::stamp(
+                &jpeg(size, brightness(second)),
+                id,
+                window.start() + Duration::from_millis(500 * index),
+            )
+            .unwrap()
+        });
+        self.put(camera, second, Batch::new(window, frames).unwrap().to_bytes()).await;
+    }
+
+    async fn put(&self, camera: &str, second: u64, bytes: Bytes) {
+        let camera = CameraId::new(camera).unwrap();
+        let key = BatchKey { camera, window: self.window(second), format: BatchFormat::Mjpeg };
+        self.frames.put(&key.to_string(), bytes, Default::default(), Condition::Always).await.unwrap();
+    }
+
+    /// A run when the clock shows this much more than four.
+    async fn run(&self, at: Duration) -> Report {
+        let now = self.start + at;
+        let (frames, media) = (self.frames.clone(), self.media.clone());
+        Pictures::with_clock(frames, media, Settings::default(), move || now).run().await.unwrap()
+    }
+
+    async fn media(&self, key: &str) -> Bytes {
+        self.media.get(key).await.unwrap().unwrap_or_else(|| panic!("no {key}")).bytes
+    }
+}
+
+fn brightness(second: u64) -> u8 {
+    60 + (second % 190) as u8
+}
+
+fn jpeg((width, height): (usize, usize), luma: u8) -> Vec<u8> {
+    let mut pixels = vec![128; yuv_pixels_len(width, 1, height, Subsamp::Sub2x1).unwrap()];
+    pixels[..width * height].fill(luma);
+    let image = YuvImage { pixels: &pixels[..], width, align: 1, height, subsamp: Subsamp::Sub2x1 };
+    Compressor::new().unwrap().compress_yuv_to_vec(image).unwrap()
+}
+
+/// The brightness of an image, `(x, y)` from its top left.
+fn luma(jpeg: &[u8], x: u32, y: u32) -> u8 {
+    image::load_from_memory(jpeg).unwrap().to_luma8().get_pixel(x, y)[0]
+}
+
+const SHEET: &str = "gate/2026-11-23/04.sprites.jpg";
+const INDEX: &str = "gate/2026-11-23/04.sprites.vtt";
+
+#[tokio::test]
+async fn every_ten_seconds_get_a_thumbnail_and_the_camera_a_poster() {
+    let world = World::new();
+    for second in 3..47 {
+        world.film("gate", second, (640, 360)).await;
+    }
+    let report = world.run(Duration::from_secs(50)).await;
+    assert_eq!((report.cameras, report.posters, report.thumbnails, report.sheets), (1, 1, 5, 1));
+    let sheet = world.media(SHEET).await;
+    for (slot, second) in [(0, 3), (1, 10), (2, 20), (3, 30), (4, 40)] {
+        let seen = luma(&sheet, 160 * slot + 80, 45);
+        assert!(seen.abs_diff(brightness(second)) <= 2, "slot {slot}: {seen}");
+    }
+    let index = String::from_utf8(world.media(INDEX).await.to_vec()).unwrap();
+    assert!(
+        index.starts_with("WEBVTT\n\n00:00:00.000 --> 00:00:10.000\n04.sprites.jpg#xywh=0,0,160,90\n"),
+        "{index}"
+    );
+    assert_eq!(index.matches("-->").count(), 5);
+    for (key, content_type) in [(SHEET, "image/jpeg"), (INDEX, "text/vtt"), ("gate/poster.jpg", "image/jpeg")]
+    {
+        let headers = world.media.headers(key).unwrap();
+        assert_eq!((headers.content_type, headers.cache_control), (content_type, "no-cache"));
+    }
+}
+
+#[tokio::test]
+async fn a_poster_is_the_newest_frame_small_with_its_time() {
+    let world = World::new();
+    for second in [0, 30, 31] {
+        world.film("gate", second, (1280, 720)).await;
+    }
+    world.run(Duration::from_secs(40)).await;
+    let poster = world.media("gate/poster.jpg").await;
+    let picture = image::load_from_memory(&poster).unwrap().to_luma8();
+    assert_eq!(picture.dimensions(), (640, 360));
+    assert!(picture.get_pixel(320, 180)[0].abs_diff(brightness(31)) <= 2);
+    let frame = Frame::parse(poster).unwrap().unwrap();
+    assert_eq!((frame.captured, frame.id.sequence), (world.window(31).start(), 62));
+    // Nothing new, so it stays; and no thumbnail is made again.
+    let report = world.run(Duration::from_secs(240)).await;
+    assert_eq!((report.posters, report.thumbnails, report.sheets), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_sheet_made_minute_by_minute_is_the_one_that_is_made_at_once() {
+    let (growing, at_once) = (World::new(), World::new());
+    for second in 0..240 {
+        growing.film("gate", second, (320, 240)).await;
+        at_once.film("gate", second, (320, 240)).await;
+        if second % 60 == 59 {
+            growing.run(Duration::from_secs(second + 2)).await;
+        }
+    }
+    at_once.run(Duration::from_secs(241)).await;
+    assert!(growing.media(SHEET).await == at_once.media(SHEET).await);
+    assert_eq!(growing.media(INDEX).await, at_once.media(INDEX).await);
+}
+
+#[tokio::test]
+async fn late_footage_gets_its_thumbnails_and_an_index_that_was_lost_comes_back() {
+    let world = World::new();
+    world.film("gate", 100, (320, 240)).await;
+    world.run(2 * MINUTE).await;
+    let before = world.media(SHEET).await;
+    world.film("gate", 20, (320, 240)).await;
+    world.media.delete(INDEX).await.unwrap();
+    assert_eq!(world.run(3 * MINUTE).await.thumbnails, 1);
+    let (before, after) = (Sheet::parse(&before).unwrap(), Sheet::parse(&world.media(SHEET).await).unwrap());
+    assert!(!before.has(2) && after.has(2) && after.has(10));
+    world.media.delete(INDEX).await.unwrap();
+    assert_eq!(world.run(4 * MINUTE).await.sheets, 0);
+    assert_eq!(world.media(INDEX).await, after.to_vtt("04.sprites.jpg"));
+}
+
+#[tokio::test]
+async fn frames_that_cannot_be_used_cost_their_own_thumbnail_only() {
+    let world = World::new();
+    world.put("gate", 0, Bytes::from_static(b"\xff\xd8 no picture \xff\xd9")).await;
+    world.film("gate", 10, (320, 240)).await;
+    world.film("gate", 20, (640, 120)).await; // of another shape: it takes that of the sheet
+    world.film("yard", 0, (320, 240)).await;
+    world
+        .media
+        .put(SHEET, Bytes::from_static(b"something"), Default::default(), Condition::Always)
+        .await
+        .unwrap();
+    let report = world.run(MINUTE).await;
+    assert_eq!((report.cameras, report.thumbnails, report.sheets), (2, 3, 2));
+    let sheet = Sheet::parse(&world.media(SHEET).await).unwrap();
+    assert_eq!([0, 1, 2].map(|slot| sheet.has(slot)), [false, true, true]);
+    assert_eq!(sheet.height(), 120);
+}
