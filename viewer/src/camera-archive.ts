@@ -23,6 +23,8 @@ const PLAYLISTS_MAX = 8;
 const SMALL_MAX = 80;
 /** What was seen live is remembered for this long, until the hour's playlist has it. */
 const SEEN_LIVE_MS = 10 * 60_000;
+/** What is stored is listed within this time; until then it is not known to be missing. */
+const LISTED_WITHIN_MS = 90_000;
 /** In a view of at most this length, footage is worth knowing to the second even if that takes the hours' playlists. */
 const CLOSE_VIEW_MS = 2 * HOUR_MS;
 const THUMBNAIL_WITHIN_MS = 10_000;
@@ -137,8 +139,10 @@ export class CameraArchive {
     for (const hourMs of hoursIn(this.#hours(), view)) {
       const entries = close ? this.#entriesOf(hourMs) : (this.#playlists.get(hourMs)?.value?.entries ?? undefined);
       const motion = this.#motionOf(hourMs);
-      if (entries !== undefined) exact.push(...this.#remembered(entries, () => union(entries, 1)));
-      else if (motion !== null) exact.push(...this.#remembered(motion, () => footageOf(motion)));
+      if (entries !== undefined) {
+        exact.push(...this.#remembered(entries, () => union(entries, 1)));
+        rough.push(...this.#unlisted(hourMs));
+      } else if (motion !== null) exact.push(...this.#remembered(motion, () => footageOf(motion)));
       else rough.push({ startMs: hourMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) });
     }
     const known = union(exact, 1);
@@ -225,6 +229,15 @@ export class CameraArchive {
       this.#withLive = { listed, seen: this.#seenLive, entries: joined(listed, this.#seenIn(hourMs)) };
     }
     return this.#withLive.entries;
+  }
+
+  /** The time between what an hour that is still written lists and what is seen live. */
+  #unlisted(hourMs: number): Span[] {
+    const hour = this.#playlists.get(hourMs)?.value;
+    const listedMs = hour?.entries.at(-1)?.endMs;
+    const seenMs = this.#seenLive.at(-1)?.endMs;
+    if (hour?.complete !== false || listedMs === undefined || seenMs === undefined || seenMs - listedMs > LISTED_WITHIN_MS) return [];
+    return [{ startMs: listedMs, endMs: seenMs }];
   }
 
   #seenIn(hourMs: number): readonly Entry[] {
