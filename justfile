@@ -44,6 +44,18 @@ test-infra:
     python3 infra/tests/broker.py
     python3 infra/tests/outage.py
     python3 infra/tests/lambda_functions.py
+    scripts/manifest-tools python3 infra/tests/cluster.py
+
+# An image is built, looked at and run as a container without rights: a release build, so not in `test`.
+test-images: _build-tools
+    @scripts/need buildah runc
+    python3 infra/tests/images.py
+
+# The images' encode for amd64 and arm64 (in qemu) make the same segments: a release build for both, so not in `test`.
+test-architectures: _test-tools
+    cargo build --quiet --workspace --bins
+    scripts/images --only encode
+    python3 infra/tests/architectures.py
 
 # Updates of cameras that go wrong: power cuts, images without frames. Many starts of an emulated Pi, some minutes.
 test-updates: _test-tools image-debian
@@ -59,6 +71,22 @@ check: _build-tools viewer
     git grep -lE '^#!.*/(env )?(ba)?sh$' | xargs shellcheck
     # The Buildroot tree, where a checkout is at hand: BUILDROOT=/path ./just check
     cd edge-image/buildroot && { [ -z "${BUILDROOT:-}" ] || git ls-files | xargs "$BUILDROOT/utils/check-package" -b; }
+
+# The images of bridge and functions: ./just images [--arch amd64,arm64] [--only NAME,…] [--save FOLDER] [--push]
+images *ARGS: _build-tools
+    scripts/images {{ ARGS }}
+
+# Into a Kubernetes cluster: checks, applies, waits, sends a test camera through: ./just deploy [--help]
+deploy *ARGS: _build-tools viewer
+    cargo run --quiet -p teiten-cluster -- deploy {{ ARGS }}
+
+# The cluster's cameras, delays and what is wrong.
+status *ARGS: _build-tools
+    cargo run --quiet -p teiten-cluster -- status {{ ARGS }}
+
+# Out of the cluster; the footage stays unless --footage is given.
+undeploy *ARGS: _build-tools
+    cargo run --quiet -p teiten-cluster -- undeploy {{ ARGS }}
 
 # The camera's agent for aarch64, static: target/agent/teiten-agent
 agent: _build-tools

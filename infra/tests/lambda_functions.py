@@ -1,5 +1,5 @@
 """The functions' programs on AWS Lambda: each runs as a `bootstrap` would, behind a stand-in of Lambda's Runtime API, and is invoked with
-what S3 sends. The way of a frame is real: agent, Mosquitto, bridge, store. Run by `./just test`."""
+what S3 sends. The way of a frame is real: agent, Mosquitto, bridge, store. Run by `./just test`; infra/lambda.md has the set-up."""
 
 import http.server
 import json
@@ -95,8 +95,8 @@ def event_bridge(bucket, key):
             "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "size": 1}, "reason": "PutObject"}}
 
 
-class Functions(unittest.TestCase):
-    """encode and playlist."""
+class WithCamera(unittest.TestCase):
+    """A camera, a bridge and a store."""
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-lambda-"))
@@ -113,18 +113,6 @@ class Functions(unittest.TestCase):
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-
-    def function(self, name):
-        """A function, deployed."""
-        runtime = Lambda()
-        self.addCleanup(runtime.server.close)
-        task = self.folder / name
-        task.mkdir()
-        shutil.copy(PROGRAMS / f"teiten-{name}", task / "bootstrap")
-        self.start(name, [task / "bootstrap"], AWS_LAMBDA_RUNTIME_API=runtime.server.address, AWS_LAMBDA_FUNCTION_NAME=name,
-                   AWS_LAMBDA_FUNCTION_MEMORY_SIZE="256", AWS_LAMBDA_FUNCTION_VERSION="$LATEST", LAMBDA_TASK_ROOT=str(task),
-                   _HANDLER="bootstrap")
-        return runtime
 
     def batches(self):
         """Keys of batches that a camera and the bridge make, as they come."""
@@ -148,6 +136,22 @@ class Functions(unittest.TestCase):
         settings.write_text(f'camera = "gate"\n[broker]\nhost = "127.0.0.1"\nport = {port}\n[source]\nkind = "pattern"\nrate = 5\n')
         self.start("camera", [PROGRAMS / "teiten-agent", "--config", settings])
         return keys
+
+
+class Functions(WithCamera):
+    """encode and playlist."""
+
+    def function(self, name):
+        """A function, deployed."""
+        runtime = Lambda()
+        self.addCleanup(runtime.server.close)
+        task = self.folder / name
+        task.mkdir()
+        shutil.copy(PROGRAMS / f"teiten-{name}", task / "bootstrap")
+        self.start(name, [task / "bootstrap"], AWS_LAMBDA_RUNTIME_API=runtime.server.address, AWS_LAMBDA_FUNCTION_NAME=name,
+                   AWS_LAMBDA_FUNCTION_MEMORY_SIZE="256", AWS_LAMBDA_FUNCTION_VERSION="$LATEST", LAMBDA_TASK_ROOT=str(task),
+                   _HANDLER="bootstrap")
+        return runtime
 
     def test_s3_invokes_encode_and_then_playlist_and_footage_plays(self):
         keys = self.batches()

@@ -14,7 +14,7 @@ import kubernetes_validate
 import yaml
 
 INFRA = pathlib.Path(__file__).resolve().parent.parent
-# The oldest Kubernetes that the manifests are for, and the newest that the schemas know.
+# The oldest Kubernetes that `./just deploy` takes, and the newest that the schemas know.
 KUBERNETES_VERSIONS = ["1.28", "1.37"]
 OVERLAYS = sorted(path.name for path in (INFRA / "overlays").iterdir() if path.is_dir())
 
@@ -192,6 +192,11 @@ class Manifests(unittest.TestCase):
                 if resource["kind"] == "Namespace":
                     self.assertEqual(resource["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
 
+    def test_everything_has_the_label_that_undeploying_goes_by(self):
+        for where, resource in self.each():
+            with self.subTest(where):
+                self.assertEqual(resource["metadata"]["labels"]["app.kubernetes.io/part-of"], "teiten")
+
     def test_no_secret_is_in_a_manifest(self):
         for where, resource in self.each():
             with self.subTest(where):
@@ -224,7 +229,7 @@ class Manifests(unittest.TestCase):
                 template = pod_of(resource)
                 spec = template["spec"] if template else {}
                 for container in spec.get("containers", []) + spec.get("initContainers", []):
-                    self.assertNotRegex(container["image"], r"^teiten/|:version$")
+                    self.assertNotRegex(container["image"], r"^teiten/|:version$|teiten/.*teiten/")
                     self.assertRegex(container["image"], r"^[^:]+/[^:]+:[^:]+$")
 
     def test_what_is_named_exists(self):

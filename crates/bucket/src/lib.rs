@@ -5,6 +5,7 @@
 pub mod conformance;
 
 mod config;
+mod folder;
 mod memory;
 mod s3;
 mod signer;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use config::{Credentials, S3Args, S3Config, S3ConfigError};
+pub use folder::{put_changed, put_folder};
 pub use memory::MemoryBucket;
 pub use s3::S3Bucket;
 pub use signer::{Access, SignArgs, SignError, Signer, Validity, ValidityError};

@@ -195,6 +195,9 @@ pub fn live_playlist_key(camera: &CameraId) -> String {
 /// `cameras.json` in `media`: the names of all cameras that ever had a playlist.
 pub const CAMERAS_KEY: &str = "cameras.json";
 
+/// Where dead letters are in `frames`; no camera has such a name. They are kept as long as the batches that they are about.
+pub const DEAD_LETTERS_PREFIX: &str = "dead-letters.teiten/";
+
 /// `<camera>/<yyyy-mm-dd>/<hh>.m3u8` in `media`: the playlist of an hour of the archive.
 pub fn hour_playlist_key(camera: &CameraId, hour: Hour) -> String {
     format!("{camera}/{hour}.m3u8")

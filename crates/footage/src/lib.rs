@@ -10,6 +10,7 @@
 pub mod batch;
 pub mod camera;
 pub mod cloudevent;
+pub mod dead_letter;
 pub mod event;
 pub mod frame;
 pub mod hash;
@@ -30,6 +31,7 @@ pub mod window;
 pub use batch::Batch;
 pub use camera::CameraId;
 pub use cloudevent::CloudEvent;
+pub use dead_letter::DeadLetter;
 pub use event::Event;
 pub use frame::{BootId, Frame, FrameId};
 pub use hash::ContentHash;

@@ -4,7 +4,7 @@
 //! ```text
 //! cameras/owner.toml                                    what was last told: broker, Wi-Fi
 //! cameras/ca.teiten/{ca.pem,key.pem}                    the authority
-//! cameras/broker.teiten/{ca,certificate,key}.pem        for the broker
+//! cameras/broker.teiten/{ca,certificate,key}.pem        for the broker; `names` are those that it is good for
 //! cameras/bridge.teiten/{ca,certificate,key}.pem        for the bridge
 //! cameras/updates.teiten/{ca,certificate,key}.pem       signs updates
 //! cameras/NAME/{teiten.toml,ca.pem,certificate.pem,key.pem,updates.pem}   for the card of NAME
@@ -64,6 +64,17 @@ pub struct Added {
     pub broker_renewed: bool,
 }
 
+/// What a broker and its bridge need.
+#[derive(Debug)]
+pub struct Desk {
+    /// The authority's certificate.
+    pub ca: String,
+    /// The broker's server certificate.
+    pub broker: Identity,
+    /// The bridge's client certificate.
+    pub bridge: Identity,
+}
+
 impl Cameras {
     /// The owner's folder at `folder`, which need not be there yet.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
@@ -121,7 +132,7 @@ impl Cameras {
 
         make_folder(&self.folder)?;
         let authority = self.authority(now)?;
-        let broker_renewed = self.broker(&authority, home, &hosts, now)?;
+        let broker_renewed = self.broker(&authority, &hosts, now)?;
         self.keep("bridge.teiten", || authority.bridge(now))?;
         let identity = authority.camera(camera, now)?;
         let trusted = read(&self.folder.join("ca.teiten/ca.pem"))?;
@@ -158,21 +169,49 @@ impl Cameras {
         Authority::from_key(&read(&key)?).with_context(|| format!("{} is no private key", key.display()))
     }
 
-    /// The broker's certificate, made if it is missing or not good for all hosts.
-    fn broker(
-        &self,
-        authority: &Authority,
-        home: &Home,
-        hosts: &[BrokerHost],
-        now: Timestamp,
-    ) -> anyhow::Result<bool> {
-        let told = self.home()?.map(|home| home.broker).unwrap_or_default();
+    /// Makes what is missing of what a broker and its bridge need elsewhere: the broker's certificate is good for all
+    /// of `hosts`, and for all that it was good for before.
+    pub fn desk(&self, hosts: &[BrokerHost], now: Timestamp) -> anyhow::Result<Desk> {
+        make_folder(&self.folder)?;
+        let authority = self.authority(now)?;
+        self.broker(&authority, hosts, now)?;
+        self.keep("bridge.teiten", || authority.bridge(now))?;
+        let identity = |name: &str| -> anyhow::Result<Identity> {
+            let folder = self.folder.join(name);
+            Ok(Identity {
+                certificate: read(&folder.join("certificate.pem"))?,
+                key: read(&folder.join("key.pem"))?,
+            })
+        };
+        Ok(Desk {
+            ca: read(&self.folder.join("ca.teiten/ca.pem"))?,
+            broker: identity("broker.teiten")?,
+            bridge: identity("bridge.teiten")?,
+        })
+    }
+
+    /// A certificate for `camera` that is kept nowhere.
+    pub fn passing(&self, camera: &CameraId, now: Timestamp) -> anyhow::Result<Identity> {
+        Ok(self.authority(now)?.camera(camera, now)?)
+    }
+
+    /// The broker's certificate, made if it is missing or not good for all hosts. Its names are beside it.
+    fn broker(&self, authority: &Authority, hosts: &[BrokerHost], now: Timestamp) -> anyhow::Result<bool> {
         let folder = self.folder.join("broker.teiten");
-        if folder.join("certificate.pem").exists() && home.broker.iter().all(|host| told.contains(host)) {
+        let names = folder.join("names");
+        let known = match fs::read_to_string(&names) {
+            Ok(text) => text.lines().map(str::to_owned).collect(),
+            Err(_) => self.home()?.map(|home| home.broker).unwrap_or_default(),
+        };
+        let known = known.iter().map(|host| host.parse()).collect::<Result<Vec<BrokerHost>, _>>()?;
+        if folder.join("certificate.pem").exists() && hosts.iter().all(|host| known.contains(host)) {
             return Ok(false);
         }
+        let mut all = hosts.to_vec();
+        all.extend(known.into_iter().filter(|host| !hosts.contains(host)));
         make_folder(&folder)?;
-        self.write_identity(&folder, &authority.broker(hosts, now)?)?;
+        self.write_identity(&folder, &authority.broker(&all, now)?)?;
+        write(&names, &all.iter().map(|host| format!("{host}\n")).collect::<String>())?;
         Ok(true)
     }
 

@@ -70,7 +70,8 @@ pub(crate) async fn run_requests(name: &'static str, router: Router) -> anyhow::
     if is_lambda() { lambda::run_streaming(router).await } else { run_on_port(name, router).await }
 }
 
-async fn run_router(name: &'static str, router: Router) -> anyhow::Result<()> {
+/// Runs any handler, as [`run`] does a function's.
+pub async fn run_router(name: &'static str, router: Router) -> anyhow::Result<()> {
     if is_lambda() { lambda::run(router).await } else { run_on_port(name, router).await }
 }
 

@@ -35,12 +35,13 @@ enum Action {
 use Action::{Get, List, Put};
 
 /// Every component. The bridge gets, because late frames are merged into their batch.
-const COMPONENTS: [Rights; 8] = [
+const COMPONENTS: [Rights; 9] = [
     Rights { name: "bridge", frames: &[Get, Put, List], media: &[] },
     Rights { name: "encode", frames: &[Get, List], media: &[Get, Put, List] },
     Rights { name: "playlist", frames: &[], media: &[Get, Put, List] },
     Rights { name: "pictures", frames: &[Get, List], media: &[Get, Put, List] },
     Rights { name: "reconcile", frames: &[Get, List], media: &[Get, Put, List] },
+    Rights { name: "dead-letters", frames: &[Put, List], media: &[] },
     Rights { name: "link", frames: &[], media: &[Get, List] },
     Rights { name: "playback", frames: &[], media: &[Get, List] },
     Rights { name: "clip", frames: &[], media: &[Get, List] },
@@ -136,7 +137,7 @@ pub fn bucket_statements(place: Place, settings: &Settings) -> Vec<Value> {
 fn named(name: &str, principal: &str, statements: Vec<Value>) -> Vec<Value> {
     let mut statements = statements;
     for (index, statement) in statements.iter_mut().enumerate() {
-        statement["Sid"] = json!(format!("{SID_PREFIX}{name}{}", index + 1));
+        statement["Sid"] = json!(format!("{SID_PREFIX}{}{}", name.replace('-', ""), index + 1));
         statement["Principal"] = json!({"AWS": [principal]});
     }
     statements

@@ -1,0 +1,381 @@
+//! What a cluster lacks, and how to get it. Everything is asked for before anything is applied, and all that is missing is
+//! said together.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::{address::is_ready, settings::Overlay};
+
+/// The oldest Kubernetes that knows every field of the manifests (`persistentVolumeClaimRetentionPolicy` from 1.27 on) and that
+/// the oldest Knative below takes. A newer Knative asks for a newer one by itself.
+pub const KUBERNETES_MIN: Version = Version { major: 1, minor: 28 };
+/// The oldest Knative whose own containers keep to the restricted standard, that this was written for.
+pub const KNATIVE_MIN: Version = Version { major: 1, minor: 14 };
+
+/// What the images are built for.
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+/// Images of this registry are on the nodes, and nobody asks a registry for them: Knative leaves its tags unresolved.
+const ON_THE_NODES: &str = "dev.local";
+/// A kubelet names no more than this many of a node's images.
+const IMAGES_NAMED_MAX: usize = 50;
+
+const KNATIVE: &str = "https://knative.dev/docs/install/yaml-install";
+
+/// A version's first two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The first.
+    pub major: u32,
+    /// The second.
+    pub minor: u32,
+}
+
+impl Version {
+    /// Of texts such as `v1.33.4+k3s1` and `1.21.0`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.trim_start_matches('v').split('.').map(|part| {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            part[..digits].parse().ok()
+        });
+        Some(Self { major: numbers.next()??, minor: numbers.next()?? })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What kubectl says about a cluster, as it says it.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// `kubectl version`.
+    pub version: Value,
+    /// All nodes.
+    pub nodes: Vec<Value>,
+    /// All Deployments.
+    pub deployments: Vec<Value>,
+    /// All DaemonSets.
+    pub daemon_sets: Vec<Value>,
+    /// All StorageClasses.
+    pub storage_classes: Vec<Value>,
+    /// Knative Serving's ConfigMap `config-network`.
+    pub config_network: Option<Value>,
+    /// Whether Teiten's volume for the store is there already.
+    pub has_volume: bool,
+}
+
+/// What is to be applied.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// What is inside of the cluster.
+    pub overlay: Overlay,
+    /// Where images are.
+    pub images: String,
+    /// Whether the events' Broker is Knative's own one over channels.
+    pub channel_broker: bool,
+}
+
+/// Something that a cluster lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is in vain to go on.
+    pub stops: bool,
+    /// What is missing.
+    pub what: String,
+    /// How to get it.
+    pub how: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stops, what, how } = self;
+        write!(f, "{} {what}\n    {how}", if *stops { "MISSING" } else { "note   " })
+    }
+}
+
+fn missing(what: impl Into<String>, how: impl Into<String>) -> Finding {
+    Finding { stops: true, what: what.into(), how: how.into() }
+}
+
+fn note(what: impl Into<String>, how: impl Into<String>) -> Finding {
+    Finding { stops: false, what: what.into(), how: how.into() }
+}
+
+/// What `facts` lack for `wanted`.
+pub fn findings(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.extend(kubernetes(facts));
+    found.extend(architectures(facts));
+    found.extend(knative(facts, "Serving", "knative-serving", &["activator", "controller", "webhook"]));
+    found.extend(networking_layer(facts));
+    found.extend(knative(
+        facts,
+        "Eventing",
+        "knative-eventing",
+        &["eventing-controller", "eventing-webhook"],
+    ));
+    if wanted.channel_broker && in_namespace(&facts.deployments, "knative-eventing").next().is_some() {
+        found.extend(deployments(
+            facts,
+            "Eventing",
+            "knative-eventing",
+            &["mt-broker-ingress", "mt-broker-filter", "imc-dispatcher"],
+        ));
+    }
+    found.extend(storage_class(facts, wanted));
+    found.extend(network_policies(facts));
+    found.extend(images(facts, wanted));
+    found
+}
+
+/// One line about what is there.
+pub fn summary(facts: &Facts) -> String {
+    let kubernetes = facts.version["serverVersion"]["gitVersion"].as_str().unwrap_or("of an unknown version");
+    let version = |namespace| {
+        knative_version(facts, namespace).map_or("none".to_owned(), |version| version.to_string())
+    };
+    let mut architectures: Vec<&str> = facts.nodes.iter().map(architecture).collect();
+    architectures.sort_unstable();
+    architectures.dedup();
+    format!(
+        "Kubernetes {kubernetes}, {} node{} ({}), Knative Serving {}, Eventing {}",
+        facts.nodes.len(),
+        if facts.nodes.len() == 1 { "" } else { "s" },
+        architectures.join(", "),
+        version("knative-serving"),
+        version("knative-eventing"),
+    )
+}
+
+fn kubernetes(facts: &Facts) -> Option<Finding> {
+    let text = facts.version["serverVersion"]["gitVersion"].as_str().unwrap_or_default();
+    match Version::parse(text) {
+        Some(version) if version >= KUBERNETES_MIN => None,
+        Some(_) => Some(missing(
+            format!("Kubernetes {KUBERNETES_MIN} or newer: this is {text}"),
+            "Upgrade the cluster; the release notes of your Knative say which one it takes.",
+        )),
+        None => Some(missing("the cluster's version", "`kubectl version` must name the server's.")),
+    }
+}
+
+fn architecture(node: &Value) -> &str {
+    node["status"]["nodeInfo"]["architecture"].as_str().unwrap_or("unknown")
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn architectures(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if !facts.nodes.iter().any(is_ready) {
+        found.push(missing("a node that is ready", "`kubectl get nodes` says what is wrong with them."));
+    }
+    let others: Vec<&Value> =
+        facts.nodes.iter().filter(|node| !ARCHITECTURES.contains(&architecture(node))).collect();
+    let names = || {
+        others
+            .iter()
+            .map(|node| format!("{} ({})", name(node), architecture(node)))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    if !others.is_empty() && others.len() == facts.nodes.len() {
+        found.push(missing(
+            format!("a node of an architecture that there are images for: {}", names()),
+            "Images are for amd64 and arm64. A Raspberry Pi 3 or newer is arm64 with a 64-bit system.",
+        ));
+    } else if !others.is_empty() {
+        found.push(note(
+            format!("nodes that there are no images for: {}", names()),
+            "Keep pods away from them: kubectl taint nodes NAME teiten.dev/no-images=:NoSchedule",
+        ));
+    }
+    found
+}
+
+fn in_namespace<'a>(deployments: &'a [Value], namespace: &'a str) -> impl Iterator<Item = &'a Value> {
+    deployments.iter().filter(move |deployment| deployment["metadata"]["namespace"] == namespace)
+}
+
+fn knative_version(facts: &Facts, namespace: &str) -> Option<Version> {
+    let labels = in_namespace(&facts.deployments, namespace)
+        .filter_map(|deployment| deployment["metadata"]["labels"]["app.kubernetes.io/version"].as_str());
+    labels.filter_map(Version::parse).min()
+}
+
+/// Whether all of a Deployment's pods are there (none, if it wants none).
+fn is_available(deployment: &Value) -> bool {
+    let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
+    deployment["status"]["readyReplicas"].as_u64().unwrap_or(0) >= wanted.min(1)
+}
+
+fn knative(facts: &Facts, part: &str, namespace: &str, wanted: &[&str]) -> Vec<Finding> {
+    if in_namespace(&facts.deployments, namespace).next().is_none() {
+        let how = match part {
+            "Serving" => {
+                format!("{KNATIVE}/serving/install-serving-with-yaml (with the networking layer Kourier)")
+            }
+            _ => format!(
+                "{KNATIVE}/eventing/install-eventing-with-yaml (with the in-memory channel and the MT-Channel-based Broker)"
+            ),
+        };
+        return vec![missing(format!("Knative {part} {KNATIVE_MIN} or newer"), how)];
+    }
+    let mut found = Vec::new();
+    match knative_version(facts, namespace) {
+        Some(version) if version < KNATIVE_MIN => found.push(missing(
+            format!("Knative {part} {KNATIVE_MIN} or newer: this is {version}"),
+            "https://knative.dev/docs/install/upgrade".to_owned(),
+        )),
+        Some(_) => {}
+        None => found.push(note(
+            format!("Knative {part} does not say its version"),
+            format!("It should be {KNATIVE_MIN} or newer."),
+        )),
+    }
+    found.extend(deployments(facts, part, namespace, wanted));
+    found
+}
+
+/// Which of the `wanted` Deployments of a part of Knative are not there, or not ready.
+fn deployments(facts: &Facts, part: &str, namespace: &str, wanted: &[&str]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for wanted in wanted {
+        let how = match *wanted {
+            "imc-dispatcher" => {
+                "Install the in-memory channel (in-memory-channel.yaml), or give the Broker another class: infra/components/README.md"
+            }
+            "mt-broker-ingress" | "mt-broker-filter" => {
+                "Install the MT-Channel-based Broker (mt-channel-broker.yaml), or give the Broker another class: infra/components/README.md"
+            }
+            _ => "Install that part of Knative anew.",
+        };
+        match in_namespace(&facts.deployments, namespace).find(|deployment| name(deployment) == *wanted) {
+            None => found.push(missing(format!("Knative {part}'s {wanted}"), how)),
+            Some(deployment) if !is_available(deployment) => found.push(missing(
+                format!("Knative {part}'s {wanted}, which is not ready"),
+                format!("kubectl -n {namespace} describe deployment {wanted}"),
+            )),
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+fn networking_layer(facts: &Facts) -> Option<Finding> {
+    in_namespace(&facts.deployments, "knative-serving").next()?;
+    let data = &facts.config_network.as_ref()?["data"];
+    let class = data["ingress-class"]
+        .as_str()
+        .or_else(|| data["ingress.class"].as_str())
+        .unwrap_or("istio.ingress.networking.knative.dev");
+    let (layer, namespace) = match class {
+        "kourier.ingress.networking.knative.dev" => ("Kourier", "kourier-system"),
+        "contour.ingress.networking.knative.dev" => ("Contour", "contour-internal"),
+        "istio.ingress.networking.knative.dev" => ("Istio", "istio-system"),
+        _ => {
+            return Some(note(
+                format!("an unknown networking layer: {class}"),
+                "Name its namespace in infra/base/functions/network.yaml.",
+            ));
+        }
+    };
+    if in_namespace(&facts.deployments, namespace).next().is_none() {
+        return Some(missing(
+            format!(
+                "Knative's networking layer: config-network names {layer}, and nothing is in {namespace}"
+            ),
+            format!(
+                "{KNATIVE}/serving/install-serving-with-yaml/#install-a-networking-layer (Kourier is the smallest)"
+            ),
+        ));
+    }
+    None
+}
+
+fn storage_class(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
+    let is_default = |class: &Value| {
+        class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
+    };
+    if wanted.overlay != Overlay::Local || facts.has_volume || facts.storage_classes.iter().any(is_default) {
+        return None;
+    }
+    let how = match facts.storage_classes.first() {
+        Some(class) => format!(
+            "kubectl annotate storageclass {} storageclass.kubernetes.io/is-default-class=true",
+            name(class)
+        ),
+        None => "Install one: k3s, kind and minikube bring theirs; else Rancher's local-path-provisioner keeps volumes on the nodes' disks.".to_owned(),
+    };
+    Some(missing("a default storage class, for the volume of footage", how))
+}
+
+fn network_policies(facts: &Facts) -> Option<Finding> {
+    // Those that enforce policies; k3s and RKE2 do so by themselves.
+    const ENFORCE: [&str; 9] = [
+        "calico-node",
+        "canal",
+        "rke2-canal",
+        "cilium",
+        "antrea-agent",
+        "kube-router",
+        "weave-net",
+        "ovnkube-node",
+        "anetd",
+    ];
+    const DO_NOT: [&str; 2] = ["kube-flannel-ds", "kube-flannel"];
+    let runs = |names: &[&str]| facts.daemon_sets.iter().any(|set| names.contains(&name(set)));
+    let version = facts
+        .nodes
+        .first()
+        .and_then(|node| node["status"]["nodeInfo"]["kubeletVersion"].as_str())
+        .unwrap_or_default();
+    if version.contains("+k3s") || version.contains("+rke2") || runs(&ENFORCE) {
+        return None;
+    }
+    let what = if runs(&DO_NOT) {
+        "network policies are not enforced: Flannel alone does not"
+    } else {
+        "it is not known whether this cluster's network plugin enforces network policies"
+    };
+    Some(note(
+        what,
+        "Teiten works all the same, but its parts are not walled off. Calico and Cilium enforce them.",
+    ))
+}
+
+fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
+    if wanted.images.split('/').next() != Some(ON_THE_NODES) {
+        return None;
+    }
+    let prefix = format!("{}/", wanted.images);
+    let without: Vec<&str> = facts
+        .nodes
+        .iter()
+        .filter(|node| is_ready(node))
+        .filter(|node| {
+            let images: Vec<&Value> = node["status"]["images"].as_array().into_iter().flatten().collect();
+            let mut names = images.iter().flat_map(|image| image["names"].as_array().into_iter().flatten());
+            let has = names.any(|name| name.as_str().is_some_and(|name| name.starts_with(&prefix)));
+            !has && images.len() < IMAGES_NAMED_MAX
+        })
+        .map(name)
+        .collect();
+    if without.is_empty() {
+        return None;
+    }
+    Some(missing(
+        format!("the images ({prefix}…) on {}", without.join(", ")),
+        "./just images --save target/images/archives, and on each node `k3s ctr images import NAME-ARCH.tar` (kind: `kind load \
+         image-archive`, minikube: `minikube image load`); or set TEITEN_IMAGES to a registry of yours, and ./just images --push",
+    ))
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

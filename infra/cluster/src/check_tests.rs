@@ -1,0 +1,184 @@
+use serde_json::json;
+
+use super::*;
+
+fn node(name: &str, architecture: &str) -> Value {
+    json!({
+        "metadata": {"name": name},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "nodeInfo": {"architecture": architecture, "kubeletVersion": "v1.33.4+k3s1"},
+            "images": [{"names": ["docker.io/rancher/mirrored-pause:3.6"]}, {"names": ["dev.local/teiten/encode:0.1.0"]}],
+        },
+    })
+}
+
+fn deployment(namespace: &str, name: &str, ready: u64) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/version": "1.19.5"}},
+        "spec": {"replicas": 1},
+        "status": {"readyReplicas": ready},
+    })
+}
+
+/// A small cluster of Raspberry Pis that lacks nothing.
+fn facts() -> Facts {
+    let mut deployments: Vec<Value> =
+        ["activator", "autoscaler", "controller", "net-kourier-controller", "webhook"]
+            .map(|name| deployment("knative-serving", name, 1))
+            .into();
+    deployments.extend(
+        [
+            "eventing-controller",
+            "eventing-webhook",
+            "imc-controller",
+            "imc-dispatcher",
+            "mt-broker-controller",
+            "mt-broker-filter",
+            "mt-broker-ingress",
+        ]
+        .map(|name| deployment("knative-eventing", name, 1)),
+    );
+    // The one adapter that waits for the first PingSource wants no pods.
+    let mut idle = deployment("knative-eventing", "pingsource-mt-adapter", 0);
+    idle["spec"]["replicas"] = 0.into();
+    deployments.extend([idle, deployment("kourier-system", "3scale-kourier-gateway", 1)]);
+    Facts {
+        version: json!({"clientVersion": {"gitVersion": "v1.36.0"}, "serverVersion": {"gitVersion": "v1.33.4+k3s1"}}),
+        nodes: vec![node("pi-1", "arm64"), node("pi-2", "arm64")],
+        deployments,
+        daemon_sets: Vec::new(),
+        storage_classes: vec![json!({"metadata": {
+            "name": "local-path", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}})],
+        config_network: Some(
+            json!({"data": {"_example": "…", "ingress-class": "kourier.ingress.networking.knative.dev"}}),
+        ),
+        has_volume: false,
+    }
+}
+
+fn local() -> Wanted {
+    Wanted { overlay: Overlay::Local, images: "dev.local/teiten".to_owned(), channel_broker: true }
+}
+
+/// The one thing that is found.
+fn only(facts: &Facts, wanted: &Wanted) -> Finding {
+    let mut found = findings(facts, wanted);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    found.remove(0)
+}
+
+#[test]
+fn a_cluster_that_has_all_lacks_nothing() {
+    assert_eq!(findings(&facts(), &local()), []);
+    assert_eq!(
+        summary(&facts()),
+        "Kubernetes v1.33.4+k3s1, 2 nodes (arm64), Knative Serving 1.19, Eventing 1.19"
+    );
+}
+
+#[test]
+fn an_empty_cluster_lacks_knative_with_a_place_to_get_it() {
+    let facts = Facts { deployments: Vec::new(), config_network: None, ..facts() };
+    let found = findings(&facts, &local());
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for (finding, part) in found.iter().zip(["Serving", "Eventing"]) {
+        assert!(
+            finding.stops && finding.what.contains(part) && finding.how.contains("knative.dev/docs"),
+            "{finding}"
+        );
+    }
+}
+
+#[test]
+fn an_old_kubernetes_and_an_old_knative_are_named() {
+    let mut facts = facts();
+    facts.version["serverVersion"]["gitVersion"] = "v1.27.16".into();
+    for deployment in &mut facts.deployments {
+        if deployment["metadata"]["namespace"] == "knative-eventing" {
+            deployment["metadata"]["labels"]["app.kubernetes.io/version"] = "1.9.1".into();
+        }
+    }
+    let found = findings(&facts, &local());
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].what.contains("v1.27.16") && found[1].what.contains("1.9"), "{found:#?}");
+    assert!(found.iter().all(|finding| finding.stops));
+}
+
+#[test]
+fn a_part_of_knative_that_is_missing_or_down_is_named() {
+    let mut facts = facts();
+    facts.deployments.retain(|deployment| name(deployment) != "imc-dispatcher");
+    assert!(only(&facts, &local()).how.contains("in-memory-channel.yaml"));
+    assert_eq!(findings(&facts, &Wanted { channel_broker: false, ..local() }), []);
+    for deployment in &mut facts.deployments {
+        if name(deployment) == "activator" {
+            deployment["status"] = json!({});
+        }
+    }
+    assert!(findings(&facts, &local())[0].what.contains("activator, which is not ready"));
+}
+
+#[test]
+fn a_networking_layer_that_is_configured_and_not_there_is_missing() {
+    let mut facts = facts();
+    facts.deployments.retain(|deployment| deployment["metadata"]["namespace"] != "kourier-system");
+    assert!(only(&facts, &local()).what.contains("nothing is in kourier-system"));
+}
+
+#[test]
+fn nodes_must_have_an_architecture_that_images_are_for() {
+    let mut some = facts();
+    some.nodes.push(node("old", "arm"));
+    let finding = only(&some, &local());
+    assert!(!finding.stops && finding.what.contains("old (arm)"), "{finding}");
+    let all = Facts { nodes: vec![node("old", "arm")], ..facts() };
+    assert!(only(&all, &local()).stops);
+}
+
+#[test]
+fn only_what_keeps_footage_inside_needs_a_storage_class() {
+    let mut facts = facts();
+    facts.storage_classes[0]["metadata"]["annotations"] = Value::Null;
+    let finding = only(&facts, &local());
+    assert!(finding.stops && finding.how.contains("annotate storageclass local-path"), "{finding}");
+    let production =
+        Wanted { overlay: Overlay::Production, images: "ghcr.io/you/teiten".to_owned(), ..local() };
+    assert_eq!(findings(&facts, &production), []);
+    facts.has_volume = true;
+    assert_eq!(findings(&facts, &local()), [], "the volume is there already");
+}
+
+#[test]
+fn whether_policies_are_enforced_is_known_or_said() {
+    let mut facts = facts();
+    for node in &mut facts.nodes {
+        node["status"]["nodeInfo"]["kubeletVersion"] = "v1.34.0".into();
+    }
+    assert!(only(&facts, &local()).what.contains("not known"));
+    facts.daemon_sets = vec![json!({"metadata": {"name": "kube-flannel-ds", "namespace": "kube-flannel"}})];
+    assert!(only(&facts, &local()).what.contains("not enforced"));
+    facts.daemon_sets.push(json!({"metadata": {"name": "calico-node", "namespace": "kube-system"}}));
+    assert_eq!(findings(&facts, &local()), []);
+}
+
+#[test]
+fn images_of_no_registry_must_be_on_every_node() {
+    let mut facts = facts();
+    facts.nodes[1]["status"]["images"] = json!([]);
+    let finding = only(&facts, &local());
+    assert!(finding.stops && finding.what.contains("pi-2") && !finding.what.contains("pi-1"), "{finding}");
+    let registry = Wanted { images: "ghcr.io/you/teiten".to_owned(), ..local() };
+    assert_eq!(findings(&facts, &registry), []);
+    // A kubelet that names as many as it ever does may have left it out.
+    facts.nodes[1]["status"]["images"] = vec![json!({"names": ["other"]}); IMAGES_NAMED_MAX].into();
+    assert_eq!(findings(&facts, &local()), []);
+}
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    let version = |text| Version::parse(text).unwrap();
+    assert!(version("v1.9.0") < version("1.14.2") && version("v1.33.4+k3s1") > version("v1.4"));
+    assert_eq!(version("1.32-eks"), Version { major: 1, minor: 32 });
+    assert_eq!((Version::parse("devel"), Version::parse("1")), (None, None));
+}

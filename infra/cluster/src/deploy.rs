@@ -1,0 +1,344 @@
+//! `./just deploy`: what is missing is made, what is there stays as it is.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use teiten_footage::CameraId;
+use teiten_owner::{
+    authority::{BrokerHost, Identity},
+    cameras::{Cameras, Desk},
+};
+use teiten_telemetry::now;
+use tokio::time::Instant;
+
+use crate::{
+    Kubectl, NAMESPACE,
+    address::Address,
+    camera::{NAME, TestCamera},
+    check::{Facts, Wanted, findings, summary},
+    page, ready, secrets,
+    settings::{Overlay, Settings},
+    store::{self, ADMIN, Store},
+};
+
+/// How often the cluster is looked at while something is waited for.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a load balancer may take to give an address, before a node's port is taken instead.
+const BALANCER_MAX: Duration = Duration::from_secs(30);
+/// The broker's names inside of the cluster.
+const INSIDE: [&str; 3] = ["broker", "broker.teiten", "broker.teiten.svc"];
+
+/// How to deploy.
+#[derive(Debug)]
+pub struct Deploy {
+    /// The folder of manifests.
+    pub infra: PathBuf,
+    /// The owner's folder of certificates.
+    pub cameras: PathBuf,
+    /// The viewer's built page.
+    pub viewer: PathBuf,
+    /// How long to wait until all is ready, in seconds.
+    pub wait: u64,
+    /// Only say what the cluster lacks.
+    pub check_only: bool,
+    /// Make keys for the components of a store that is the user's own.
+    pub make_keys: bool,
+    /// Send a test camera through.
+    pub test_camera: bool,
+}
+
+/// Applies everything, waits until it is ready, and sends a test camera through. Answers whether all is well.
+pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) -> anyhow::Result<bool> {
+    let overlay = options.infra.join("overlays").join(settings.overlay.name());
+    let overlay = overlay.to_str().context("a folder whose name is not UTF-8")?;
+    let manifests = kubectl.run(&["kustomize", overlay], None)?;
+    if !check(kubectl, settings, &manifests)? {
+        println!("Nothing was changed.");
+        return Ok(false);
+    }
+    if options.check_only {
+        return Ok(true);
+    }
+
+    if kubectl.get("namespace", NAMESPACE, NAMESPACE)?.is_none() {
+        kubectl.apply(&namespace())?;
+    }
+    make_secrets(kubectl, settings, &manifests, options.make_keys)?;
+    println!("applying {overlay}");
+    let applied = kubectl.apply_folder(overlay)?;
+    let broker = certificates(kubectl, settings, &Cameras::at(&options.cameras)).await?;
+    set_up_store(kubectl, options.wait).await?;
+    wait_until_ready(kubectl, options.wait).await?;
+    clear_old_settings(kubectl, &applied)?;
+
+    let url = Store::url(kubectl, settings)?
+        .context("the store has no address outside of the cluster: set TEITEN_PUBLIC_URL")?;
+    let store = Store::open(kubectl, settings, url)?;
+    let functions = kubectl.list("services.serving.knative.dev")?;
+    let files = page::publish(&options.viewer, &functions, &*store.media).await.with_context(|| {
+        format!("the store at {} (where the outside reaches it: if that is another address, set TEITEN_PUBLIC_URL)", store.url)
+    })?;
+    println!(
+        "the viewer: {}",
+        if files == 0 { "as it was".to_owned() } else { format!("{files} files put") }
+    );
+    if options.test_camera {
+        send_a_camera_through(settings, &store, &broker).await?;
+    }
+    println!("viewer    {}", settings.media_url(&store.url, "index.html"));
+    println!("playlists {}", settings.media_url(&store.url, "CAMERA/live.m3u8"));
+    let Address { host, port } = &broker.address;
+    println!(
+        "broker    {} (./just camera add NAME --broker {host} --port {port})",
+        broker.address.authority()
+    );
+    if !settings.public {
+        println!(
+            "Footage is private: these addresses answer only to who has a key of the store (docs/formats.md)."
+        );
+    }
+    Ok(true)
+}
+
+/// The broker as a camera sees it.
+struct Broker {
+    address: Address,
+    /// Its authority.
+    ca: String,
+    /// Who the test camera is to it.
+    camera: Identity,
+}
+
+/// Says what the cluster has and lacks; answers whether it is enough.
+fn check(kubectl: &Kubectl, settings: &Settings, manifests: &str) -> anyhow::Result<bool> {
+    let facts = Facts {
+        version: kubectl.json(&["version"])?,
+        nodes: kubectl.list_everywhere("nodes")?,
+        deployments: kubectl.list_everywhere("deployments.apps")?,
+        daemon_sets: kubectl.list_everywhere("daemonsets.apps")?,
+        storage_classes: kubectl.list_everywhere("storageclasses.storage.k8s.io")?,
+        config_network: kubectl.get("configmap", "config-network", "knative-serving")?,
+        has_volume: kubectl.get("persistentvolumeclaim", "data-storage-0", NAMESPACE)?.is_some(),
+    };
+    println!("cluster: {}", summary(&facts));
+    let wanted = Wanted {
+        overlay: settings.overlay,
+        images: settings.images.clone(),
+        channel_broker: manifests.contains("eventing.knative.dev/broker.class: MTChannelBasedBroker"),
+    };
+    let found = findings(&facts, &wanted);
+    for finding in &found {
+        println!("{finding}");
+    }
+    Ok(!found.iter().any(|finding| finding.stops))
+}
+
+/// The namespace alone: secrets come before what names them. What else it is, the manifests say.
+fn namespace() -> Value {
+    serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+}
+
+/// Makes the Secrets that the manifests name and that are missing.
+fn make_secrets(
+    kubectl: &Kubectl,
+    settings: &Settings,
+    manifests: &str,
+    make_keys: bool,
+) -> anyhow::Result<()> {
+    let there: BTreeSet<String> = kubectl
+        .list("secrets")?
+        .iter()
+        .filter_map(|secret| Some(secret["metadata"]["name"].as_str()?.to_owned()))
+        .collect();
+    let missing: Vec<String> = secrets::named(manifests).difference(&there).cloned().collect();
+    // Keys to a store of the user's own are the user's to give.
+    let yours = |name: &String| {
+        settings.overlay == Overlay::Production && secrets::is_of_store(name) && (name == ADMIN || !make_keys)
+    };
+    let asked: Vec<_> = missing.iter().filter(|name| yours(name)).collect();
+    if !asked.is_empty() {
+        let keys = "--from-literal AWS_ACCESS_KEY_ID=… --from-literal AWS_SECRET_ACCESS_KEY=…";
+        let commands: Vec<_> = asked
+            .iter()
+            .map(|name| format!("  kubectl -n {NAMESPACE} create secret generic {name} {keys}"))
+            .collect();
+        bail!(
+            "your store's keys are missing. Make a user for each component with the rights that the job storage-setup prints, and\n{}\n\
+             If the store is your own MinIO, only {ADMIN} is needed: --make-keys makes the others",
+            commands.join("\n")
+        );
+    }
+    for name in &missing {
+        let secret = secrets::with_random_keys(name)
+            .with_context(|| format!("the manifests name a secret {name}: make it, and deploy again"))?;
+        kubectl.apply(&secret)?;
+        println!("secret {name}: new random keys");
+    }
+    Ok(())
+}
+
+/// Makes the certificates of broker and bridge known. Answers where cameras reach the broker.
+async fn certificates(kubectl: &Kubectl, settings: &Settings, cameras: &Cameras) -> anyhow::Result<Broker> {
+    let address = match settings.overlay {
+        Overlay::Production => {
+            let (host, port) = &settings.mqtt;
+            Address { host: host.to_string(), port: *port }
+        }
+        Overlay::Local => broker_address(kubectl, settings).await?,
+    };
+    let mut hosts = settings.broker_hosts.clone();
+    hosts.push(address.host.parse::<BrokerHost>()?);
+    for name in INSIDE {
+        hosts.push(name.parse()?);
+    }
+    let Desk { ca, broker: of_broker, bridge } = cameras.desk(&hosts, now())?;
+    let mut trusted = ca.clone();
+    match (settings.overlay, kubectl.get("secret", "bridge-tls", NAMESPACE)?) {
+        // A broker of the user's own may have an authority of the user's own.
+        (Overlay::Production, Some(theirs)) => trusted = secrets::value(&theirs, "ca.crt").unwrap_or(trusted),
+        _ => put_certificate(
+            kubectl,
+            "bridge",
+            &secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key),
+        )?,
+    }
+    if settings.overlay == Overlay::Local {
+        let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);
+        put_certificate(kubectl, "broker", &secret)?;
+    }
+    let camera = cameras.passing(&CameraId::new(NAME)?, now())?;
+    Ok(Broker { address, ca: trusted, camera })
+}
+
+/// Where cameras reach the broker inside of the cluster.
+async fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Address> {
+    let started = Instant::now();
+    let mut balanced = None;
+    while balanced.is_none() && started.elapsed() < BALANCER_MAX {
+        let service =
+            kubectl.get("services.v1.", "broker", NAMESPACE)?.context("there is no Service broker")?;
+        balanced = crate::address::balanced(&service);
+        if balanced.is_none() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    let address = match balanced {
+        Some(address) => Some(address),
+        None => store::reach(kubectl, "broker")?,
+    };
+    let mut address = address.context("the broker has no address outside of the cluster")?;
+    if let Some(host) = settings.broker_hosts.first() {
+        address.host = host.to_string();
+    }
+    Ok(address)
+}
+
+/// Puts a certificate, unless cert-manager keeps it. Where it replaces another one, who has it is started anew, for it is
+/// read at start.
+fn put_certificate(kubectl: &Kubectl, part: &str, secret: &Value) -> anyhow::Result<()> {
+    let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+    let before = kubectl.get("secret", name, NAMESPACE)?;
+    let stays = |before: &Value| {
+        secrets::same(before, secret)
+            || before["metadata"]["annotations"]["cert-manager.io/certificate-name"].is_string()
+    };
+    if before.as_ref().is_some_and(stays) {
+        return Ok(());
+    }
+    kubectl.apply(secret)?;
+    println!("secret {name}: the certificate of cameras/{part}.teiten");
+    if before.is_some() {
+        kubectl.run(&["rollout", "restart", "statefulset", part, "--namespace", NAMESPACE], None)?;
+    }
+    Ok(())
+}
+
+/// Runs the job that sets the store up, unless it has run as it is.
+async fn set_up_store(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
+    const NAME: &str = "storage-setup";
+    let started = Instant::now();
+    loop {
+        let cron = kubectl
+            .get("cronjobs.batch", NAME, NAMESPACE)?
+            .with_context(|| format!("there is no CronJob {NAME}"))?;
+        let jobs = kubectl.list("jobs.batch")?;
+        if ready::is_done(&cron, &jobs) {
+            return Ok(());
+        }
+        if started.elapsed() >= Duration::from_secs(wait) {
+            bail!(
+                "the store was not set up within {wait} s: kubectl -n {NAMESPACE} logs -l app.kubernetes.io/name={NAME} --tail 20"
+            );
+        }
+        let under_way = |job: &Value| {
+            job["status"]["active"].as_u64().unwrap_or(0) > 0 || job["status"]["conditions"].is_null()
+        };
+        if !jobs.iter().any(under_way) {
+            println!("setting the store up");
+            kubectl.apply(&ready::job_of(&cron, &format!("{NAME}-{}", now().unix_millis())))?;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn wait_until_ready(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut said = Vec::new();
+    loop {
+        let objects = kubectl.list(&ready::KINDS.join(","))?;
+        let not_ready = ready::not_ready(&objects);
+        if not_ready.is_empty() {
+            println!("all {} parts are ready", ready::parts(&objects));
+            return Ok(());
+        }
+        if started.elapsed() >= Duration::from_secs(wait) {
+            bail!("not ready within {wait} s:\n  {}", not_ready.join("\n  "));
+        }
+        if not_ready != said {
+            println!("waiting for {} of {} parts; {}", not_ready.len(), ready::parts(&objects), not_ready[0]);
+            said = not_ready;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Deletes the ConfigMaps of earlier settings. Each has its own name, and nothing that is ready names an old one.
+fn clear_old_settings(kubectl: &Kubectl, applied: &[String]) -> anyhow::Result<()> {
+    for map in kubectl.list("configmaps")? {
+        let name = map["metadata"]["name"].as_str().unwrap_or_default();
+        let ours = map["metadata"]["labels"]["app.kubernetes.io/part-of"] == NAMESPACE;
+        if ours && !applied.contains(&format!("configmap/{name}")) {
+            kubectl
+                .run(&["delete", "configmap", name, "--namespace", NAMESPACE, "--ignore-not-found"], None)?;
+        }
+    }
+    Ok(())
+}
+
+async fn send_a_camera_through(settings: &Settings, store: &Store, broker: &Broker) -> anyhow::Result<()> {
+    println!("a test camera sends to {} …", broker.address.authority());
+    let camera = TestCamera::start(&broker.address, &broker.ca, &broker.camera)?;
+    let measured = camera.delay(&*store.media).await;
+    if let Ok(delay) = &measured {
+        println!(
+            "its pictures came through: {:.2} s from the first picture of a window to the playlist, at windows of {} s",
+            delay.as_secs_f64(),
+            settings.window.duration().as_secs_f64()
+        );
+        println!("  playlist {}", settings.media_url(&store.url, &format!("{NAME}/live.m3u8")));
+        if io::stdin().is_terminal() {
+            println!("  It goes on sending until you press Enter.");
+            tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new())).await??;
+        }
+    }
+    // It is cleared away whatever came of it.
+    let ended = camera.end(store).await;
+    measured?;
+    ended.context("the test camera's footage was not cleared away")
+}

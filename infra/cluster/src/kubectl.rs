@@ -1,0 +1,138 @@
+//! `kubectl`, the user's own, as a process. Requests for JSON are the only ones whose answers are read.
+
+use std::{
+    io::{ErrorKind, Write as _},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::NAMESPACE;
+
+/// How long one request to the cluster may take.
+const REQUEST_TIMEOUT: &str = "--request-timeout=60s";
+
+/// kubectl, for one cluster.
+#[derive(Debug, Clone)]
+pub struct Kubectl {
+    context: Option<String>,
+}
+
+/// Why kubectl did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KubectlError {
+    /// There is none.
+    #[error(
+        "there is no kubectl here: install it (https://kubernetes.io/docs/tasks/tools, or your cluster's own: `k3s kubectl`, \
+         `microk8s kubectl`), and see that `kubectl get nodes` answers"
+    )]
+    Missing,
+    /// It cannot be run.
+    #[error("kubectl cannot be run: {0}")]
+    Run(#[from] std::io::Error),
+    /// It failed.
+    #[error("kubectl {command}: {stderr}")]
+    Failed {
+        /// What it was to do.
+        command: String,
+        /// What it said.
+        stderr: String,
+    },
+    /// It did not answer in JSON.
+    #[error("kubectl {command}: {source}")]
+    Json {
+        /// What it was to do.
+        command: String,
+        /// What is wrong with the answer.
+        source: serde_json::Error,
+    },
+}
+
+impl Kubectl {
+    /// kubectl for the cluster that `context` names, or the current one.
+    pub fn new(context: Option<String>) -> Self {
+        Self { context }
+    }
+
+    /// What `kubectl <arguments>` prints, where `input` is what it reads.
+    pub fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<String, KubectlError> {
+        let mut command = Command::new("kubectl");
+        if let Some(context) = &self.context {
+            command.args(["--context", context]);
+        }
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut child = command.spawn().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => KubectlError::Missing,
+            _ => error.into(),
+        })?;
+        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+            match stdin.write_all(input.as_bytes()) {
+                // It ended before it read all; it says why.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
+        }
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(KubectlError::Failed { command: arguments.join(" "), stderr });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The JSON that `kubectl <arguments> -o json` prints.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value, KubectlError> {
+        let text = self.run(&[arguments, &["-o", "json", REQUEST_TIMEOUT]].concat(), None)?;
+        serde_json::from_str(&text)
+            .map_err(|source| KubectlError::Json { command: arguments.join(" "), source })
+    }
+
+    /// The items of a list in all namespaces, or of kinds that have none.
+    pub fn list_everywhere(&self, kind: &str) -> Result<Vec<Value>, KubectlError> {
+        Ok(items(self.json(&["get", kind, "--all-namespaces"])?))
+    }
+
+    /// The items of a list in Teiten's namespace. A kind that the cluster does not know has none.
+    pub fn list(&self, kind: &str) -> Result<Vec<Value>, KubectlError> {
+        match self.json(&["get", kind, "--namespace", NAMESPACE]) {
+            Err(KubectlError::Failed { stderr, .. }) if stderr.contains("doesn't have a resource type") => {
+                Ok(Vec::new())
+            }
+            answer => Ok(items(answer?)),
+        }
+    }
+
+    /// One object, if it is there.
+    pub fn get(&self, kind: &str, name: &str, namespace: &str) -> Result<Option<Value>, KubectlError> {
+        let arguments = ["get", kind, name, "--namespace", namespace, "--ignore-not-found"];
+        let text = self.run(&[&arguments[..], &["-o", "json", REQUEST_TIMEOUT]].concat(), None)?;
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let read = serde_json::from_str(&text);
+        read.map(Some).map_err(|source| KubectlError::Json { command: arguments.join(" "), source })
+    }
+
+    /// Applies an object as a whole. What is so already stays untouched.
+    pub fn apply(&self, object: &Value) -> Result<(), KubectlError> {
+        self.run(&[APPLY, &["--filename", "-"]].concat(), Some(&object.to_string())).map(drop)
+    }
+
+    /// Applies a kustomization. Answers what is in it, as `kind/name`.
+    pub fn apply_folder(&self, folder: &str) -> Result<Vec<String>, KubectlError> {
+        let printed = self.run(&[APPLY, &["--kustomize", folder, "--output", "name"]].concat(), None)?;
+        Ok(printed.lines().map(str::to_owned).collect())
+    }
+}
+
+/// The cluster itself compares what is with what shall be, field by field; these fields are this program's.
+const APPLY: &[&str] =
+    &["apply", "--server-side", "--force-conflicts", "--field-manager", "teiten-deploy", REQUEST_TIMEOUT];
+
+fn items(mut list: Value) -> Vec<Value> {
+    match list["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,289 @@
+//! What is not ready in the cluster, in words.
+
+use serde_json::{Value, json};
+
+/// The kinds that tell whether they are ready, and the pods that say why they are not.
+pub const KINDS: [&str; 9] = [
+    "statefulsets.apps",
+    "deployments.apps",
+    "cronjobs.batch",
+    "pods",
+    "services.serving.knative.dev",
+    "brokers.eventing.knative.dev",
+    "triggers.eventing.knative.dev",
+    "pingsources.sources.knative.dev",
+    "sinkbindings.sources.knative.dev",
+];
+
+/// What of `objects` is not ready, and why, one line each.
+pub fn not_ready(objects: &[Value]) -> Vec<String> {
+    let mut found: Vec<String> = objects.iter().filter_map(|object| trouble(object, objects)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// How many of `objects` tell whether they are ready.
+pub fn parts(objects: &[Value]) -> usize {
+    objects.iter().filter(|object| is_part(object)).count()
+}
+
+fn is_part(object: &Value) -> bool {
+    match object["kind"].as_str().unwrap_or_default() {
+        // A Knative Service speaks for its Deployments.
+        "Deployment" => object["metadata"]["labels"]["serving.knative.dev/service"].is_null(),
+        "Pod" | "CronJob" => false,
+        _ => true,
+    }
+}
+
+fn trouble(object: &Value, all: &[Value]) -> Option<String> {
+    if !is_part(object) {
+        return None;
+    }
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let reason = match kind {
+        "StatefulSet" | "Deployment" => workload(object)?,
+        _ => conditions(object)?,
+    };
+    // Its pods know more than it does.
+    let reason = all.iter().filter(|pod| belongs(pod, name)).find_map(pod_trouble).unwrap_or(reason);
+    Some(format!("{} {name}: {reason}", words(kind)))
+}
+
+fn words(kind: &str) -> &str {
+    match kind {
+        "StatefulSet" | "Deployment" | "Service" => "the part",
+        "Broker" => "the events' broker",
+        "Trigger" => "the trigger",
+        "PingSource" => "the clock",
+        "SinkBinding" => "the binding of events of",
+        other => other,
+    }
+}
+
+fn workload(object: &Value) -> Option<String> {
+    let (metadata, spec, status) = (&object["metadata"], &object["spec"], &object["status"]);
+    let wanted = spec["replicas"].as_u64().unwrap_or(1);
+    let ready = status["readyReplicas"].as_u64().unwrap_or(0);
+    let updated = status["updatedReplicas"].as_u64().unwrap_or(0);
+    if status["observedGeneration"].as_u64() < metadata["generation"].as_u64() {
+        return Some("the cluster has not looked at it yet".to_owned());
+    }
+    if ready < wanted {
+        return Some(format!("{ready} of {wanted} ready"));
+    }
+    (updated < wanted).then(|| format!("{updated} of {wanted} renewed"))
+}
+
+fn conditions(object: &Value) -> Option<String> {
+    let status = &object["status"];
+    let conditions = || status["conditions"].as_array().into_iter().flatten();
+    if status["observedGeneration"].as_u64() < object["metadata"]["generation"].as_u64() {
+        return Some("the cluster has not looked at it yet".to_owned());
+    }
+    let Some(ready) = conditions().find(|condition| condition["type"] == "Ready") else {
+        return Some("it has not said yet whether it is ready".to_owned());
+    };
+    if ready["status"] == "True" {
+        return None;
+    }
+    let says = |condition: &Value| {
+        let message = condition["message"].as_str().or_else(|| condition["reason"].as_str());
+        message.filter(|message| !message.is_empty()).map(str::to_owned)
+    };
+    let failed =
+        conditions().find(|condition| condition["status"] == "False" && condition["type"] != "Ready");
+    let message = says(ready).or_else(|| failed.and_then(says));
+    Some(message.unwrap_or_else(|| "not ready yet".to_owned()))
+}
+
+fn belongs(pod: &Value, part: &str) -> bool {
+    pod["kind"] == "Pod" && pod["metadata"]["labels"]["app.kubernetes.io/name"] == part
+}
+
+/// Why a pod does not run.
+fn pod_trouble(pod: &Value) -> Option<String> {
+    let status = &pod["status"];
+    let containers = ["initContainerStatuses", "containerStatuses"];
+    let waiting = containers.iter().flat_map(|list| status[*list].as_array().into_iter().flatten()).find_map(
+        |container| {
+            let (waiting, last) = (&container["state"]["waiting"], &container["lastState"]["terminated"]);
+            let reason = waiting["reason"]
+                .as_str()
+                .filter(|reason| !["ContainerCreating", "PodInitializing"].contains(reason))?;
+            let restarts = container["restartCount"].as_u64().unwrap_or(0);
+            let message = waiting["message"].as_str().unwrap_or_default();
+            Some(match (reason, last["reason"].as_str()) {
+                ("CrashLoopBackOff", Some("OOMKilled")) => {
+                    format!("it needed more memory than it may, {restarts} times")
+                }
+                ("CrashLoopBackOff", _) => format!(
+                    "it ended {restarts} times, last with status {}: kubectl -n teiten logs {} --previous",
+                    last["exitCode"],
+                    pod["metadata"]["name"].as_str().unwrap_or_default()
+                ),
+                ("ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName", _) => {
+                    format!("its image is not to be had: {message}")
+                }
+                _ => format!("{reason}: {message}"),
+            })
+        },
+    );
+    let unschedulable = || {
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let scheduled = conditions
+            .into_iter()
+            .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")?;
+        Some(format!("no node takes it: {}", scheduled["message"].as_str().unwrap_or_default()))
+    };
+    waiting.or_else(unschedulable)
+}
+
+/// Whether a Job of the CronJob `cron` has already done what it says today.
+pub fn is_done(cron: &Value, jobs: &[Value]) -> bool {
+    // What the cluster adds to a template in a Job is left out of the comparison.
+    let wanted = containers(&cron["spec"]["jobTemplate"]["spec"]["template"]);
+    jobs.iter().any(|job| {
+        let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+        let complete = conditions
+            .into_iter()
+            .any(|condition| condition["type"] == "Complete" && condition["status"] == "True");
+        let owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let ours = owners.into_iter().any(|owner| owner["uid"] == cron["metadata"]["uid"]);
+        complete && ours && containers(&job["spec"]["template"]) == wanted
+    })
+}
+
+/// A Job of the CronJob `cron`, now: what `kubectl create job --from` makes.
+pub fn job_of(cron: &Value, name: &str) -> Value {
+    let template = &cron["spec"]["jobTemplate"];
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": cron["metadata"]["namespace"],
+            "labels": template["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
+            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"},
+            "ownerReferences": [{
+                "apiVersion": "batch/v1", "kind": "CronJob", "controller": true,
+                "name": cron["metadata"]["name"], "uid": cron["metadata"]["uid"],
+            }],
+        },
+        "spec": template["spec"],
+    })
+}
+
+fn containers(template: &Value) -> (&Value, &Value) {
+    (&template["spec"]["containers"], &template["spec"]["volumes"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode(conditions: Value) -> Value {
+        json!({
+            "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "encode", "generation": 2},
+            "status": {"observedGeneration": 2, "conditions": conditions},
+        })
+    }
+
+    fn pod(part: &str, status: Value) -> Value {
+        json!({"kind": "Pod", "metadata": {"name": format!("{part}-0"), "labels": {"app.kubernetes.io/name": part}}, "status": status})
+    }
+
+    fn bridge(ready: u64) -> Value {
+        json!({
+            "kind": "StatefulSet", "metadata": {"name": "bridge", "generation": 1}, "spec": {"replicas": 2},
+            "status": {"observedGeneration": 1, "readyReplicas": ready, "updatedReplicas": 2},
+        })
+    }
+
+    #[test]
+    fn what_is_ready_needs_no_words() {
+        let idle = json!({
+            "kind": "Deployment", "metadata": {"name": "encode-00001-deployment", "labels": {"serving.knative.dev/service": "encode"}},
+            "spec": {"replicas": 1}, "status": {}});
+        let ready = encode(
+            json!([{"type": "ConfigurationsReady", "status": "True"}, {"type": "Ready", "status": "True"}]),
+        );
+        let objects = [bridge(2), ready, idle];
+        assert_eq!(not_ready(&objects), [""; 0]);
+        assert_eq!(parts(&objects), 2);
+    }
+
+    #[test]
+    fn what_is_not_ready_says_why() {
+        let failed = encode(json!([
+            {"type": "ConfigurationsReady", "status": "False", "message": "Unable to fetch image \"teiten/encode:0.1.0\": 401"},
+            {"type": "Ready", "status": "False", "reason": "RevisionMissing", "message": ""},
+        ]));
+        assert_eq!(
+            not_ready(&[bridge(1), failed]),
+            [
+                "the part bridge: 1 of 2 ready",
+                "the part encode: Unable to fetch image \"teiten/encode:0.1.0\": 401"
+            ]
+        );
+        let mut changed = bridge(2);
+        changed["metadata"]["generation"] = 2.into();
+        assert_eq!(not_ready(&[changed]), ["the part bridge: the cluster has not looked at it yet"]);
+        let mut renewed = bridge(2);
+        renewed["status"]["updatedReplicas"] = 1.into();
+        assert_eq!(not_ready(&[renewed]), ["the part bridge: 1 of 2 renewed"]);
+        assert_eq!(
+            not_ready(&[encode(json!([]))]),
+            ["the part encode: it has not said yet whether it is ready"]
+        );
+    }
+
+    #[test]
+    fn a_pod_knows_better_why() {
+        let waiting = |reason: &str, message: &str| {
+            json!({"containerStatuses": [{"restartCount": 4, "state": {"waiting": {"reason": reason, "message": message}},
+                "lastState": {"terminated": {"exitCode": 2, "reason": "Error"}}}]})
+        };
+        for (status, words) in [
+            (
+                waiting("ImagePullBackOff", "Back-off pulling image \"dev.local/teiten/bridge:0.1.0\""),
+                "its image is not to be had: Back-off",
+            ),
+            (
+                waiting("CrashLoopBackOff", "back-off 1m20s"),
+                "it ended 4 times, last with status 2: kubectl -n teiten logs bridge-0",
+            ),
+            (
+                waiting("CreateContainerConfigError", "secret \"storage-bridge\" not found"),
+                "CreateContainerConfigError: secret",
+            ),
+            (
+                json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}]}),
+                "no node takes it: 0/1 nodes",
+            ),
+            (waiting("ContainerCreating", ""), "1 of 2 ready"),
+        ] {
+            let found = not_ready(&[bridge(1), pod("bridge", status), pod("encode", json!({}))]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with(&format!("the part bridge: {words}")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_counts_if_it_did_what_the_schedule_says_today() {
+        let template = |map: &str| json!({"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": map}}]}], "volumes": []}});
+        let cron = json!({"metadata": {"uid": "u"}, "spec": {"jobTemplate": {"spec": {"template": template("teiten-a")}}}});
+        let job = |map: &str, complete: &str| {
+            json!({"metadata": {"ownerReferences": [{"uid": "u"}]}, "spec": {"template": template(map)},
+                "status": {"conditions": [{"type": "Complete", "status": complete}]}})
+        };
+        assert!(is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "True")]));
+        assert!(!is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "False")]));
+        let mut made = job_of(&cron, "now");
+        assert!(!is_done(&cron, std::slice::from_ref(&made)), "it has not run");
+        made["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        assert!(is_done(&cron, &[made]));
+    }
+}

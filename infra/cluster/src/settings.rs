@@ -1,0 +1,281 @@
+//! The settings of an installation, `infra/settings/teiten.env`: NAME=value, one a line. What the bridge and the functions
+//! read is theirs to judge; what deploying needs is judged here, all mistakes together, before anything is applied.
+
+use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr};
+
+use anyhow::Context as _;
+use teiten_bucket::Credentials;
+use teiten_footage::WindowLength;
+use teiten_owner::authority::BrokerHost;
+
+/// Which parts are inside of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlay {
+    /// Broker and store are inside, all on one node.
+    Local,
+    /// Broker and store are the user's own.
+    Production,
+}
+
+impl Overlay {
+    /// Its folder below `infra/overlays`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// The settings that deploying needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Which parts are inside.
+    pub overlay: Overlay,
+    /// Where the outside reaches the store, if it is told: `https://store.example.org`.
+    pub media_url: Option<String>,
+    /// Where cameras reach the broker, if it is told.
+    pub broker_hosts: Vec<BrokerHost>,
+    /// How long a window is.
+    pub window: WindowLength,
+    /// The bucket of batches.
+    pub frames_bucket: String,
+    /// The bucket of media.
+    pub media_bucket: String,
+    /// Whether anybody may read footage whose address they know.
+    pub public: bool,
+    /// The store as the cluster reaches it; `None` is AWS.
+    pub endpoint: Option<String>,
+    /// The store's region.
+    pub region: String,
+    /// The user's own broker, host and port.
+    pub mqtt: (BrokerHost, u16),
+    /// Where images are.
+    pub images: String,
+}
+
+/// Everything that is wrong with a settings file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub struct SettingsError(pub Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl Settings {
+    /// Reads the settings file.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        text.parse().with_context(|| path.display().to_string())
+    }
+
+    /// Where players reach the object `key` of the bucket of media, of a store at `store`.
+    pub fn media_url(&self, store: &str, key: &str) -> String {
+        format!("{}/{}/{key}", store.trim_end_matches('/'), self.media_bucket)
+    }
+}
+
+/// As the file has them.
+struct Reader {
+    values: BTreeMap<String, String>,
+    mistakes: Vec<String>,
+}
+
+impl Reader {
+    fn of(text: &str) -> Self {
+        let mut reader = Self { values: BTreeMap::new(), mistakes: Vec::new() };
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            match line.split_once('=') {
+                Some((name, value)) if is_name(name) => {
+                    if reader.values.insert(name.to_owned(), value.trim().to_owned()).is_some() {
+                        reader.mistakes.push(format!("line {number}: {name} is there twice"));
+                    }
+                }
+                _ => {
+                    reader.mistakes.push(format!("line {number} is not TEITEN_NAME=value or AWS_NAME=value"))
+                }
+            }
+        }
+        reader
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.values.get(name).map_or("", String::as_str)
+    }
+
+    fn required(&mut self, name: &str) -> String {
+        let value = self.text(name).to_owned();
+        if value.is_empty() {
+            self.mistakes.push(format!("{name} is missing"));
+        }
+        value
+    }
+
+    /// What `read` makes of a value, or a mistake and `otherwise`.
+    fn value<T>(&mut self, name: &str, otherwise: T, read: impl FnOnce(&str) -> Result<T, String>) -> T {
+        match read(self.text(name)) {
+            Ok(value) => value,
+            Err(why) => {
+                self.mistakes.push(format!("{name}: {why}"));
+                otherwise
+            }
+        }
+    }
+}
+
+impl FromStr for Settings {
+    type Err = SettingsError;
+
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let mut reader = Reader::of(text);
+        let overlay = reader.value("TEITEN_OVERLAY", Overlay::Local, |text| match text {
+            "local" => Ok(Overlay::Local),
+            "production" => Ok(Overlay::Production),
+            other => Err(format!("local or production, not {other:?}")),
+        });
+        let window = reader.value("TEITEN_WINDOW", WindowLength::DEFAULT, |text| {
+            text.parse::<WindowLength>().map_err(|error| error.to_string())
+        });
+        let public = reader.value("TEITEN_MEDIA_ACCESS", false, |text| match text {
+            "private" => Ok(false),
+            "public" => Ok(true),
+            other => Err(format!("private or public, not {other:?}")),
+        });
+        let media_url = reader.value("TEITEN_PUBLIC_URL", None, url);
+        let endpoint = reader.value("AWS_ENDPOINT_URL_S3", None, url);
+        let broker_hosts = reader.value("TEITEN_BROKER_HOSTS", Vec::new(), |text| {
+            text.split_whitespace().map(|host| host.parse().map_err(|error| format!("{error}"))).collect()
+        });
+        let settings = Self {
+            overlay,
+            media_url,
+            broker_hosts,
+            window,
+            frames_bucket: reader.required("TEITEN_FRAMES_BUCKET"),
+            media_bucket: reader.required("TEITEN_MEDIA_BUCKET"),
+            public,
+            endpoint,
+            region: reader.required("AWS_REGION"),
+            mqtt: host_port(&mut reader),
+            images: reader.required("TEITEN_IMAGES"),
+        };
+        reader.required("TEITEN_VERSION");
+        for days in ["TEITEN_FRAMES_RETENTION_DAYS", "TEITEN_MEDIA_RETENTION_DAYS"] {
+            reader.value(days, (), whole_days);
+        }
+        reader.value("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", (), |text| {
+            text.split_whitespace().try_for_each(|pair| {
+                let (camera, days) = pair.split_once('=').ok_or(format!("{pair:?} is not camera=days"))?;
+                teiten_footage::CameraId::new(camera).map_err(|error| error.to_string())?;
+                whole_days(days)
+            })
+        });
+        if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError(reader.mistakes)) }
+    }
+}
+
+/// The store's keys of one component.
+pub fn credentials(access_key: &str, secret_key: &str) -> Credentials {
+    Credentials { access_key: access_key.to_owned(), secret_key: secret_key.to_owned(), session_token: None }
+}
+
+fn is_name(text: &str) -> bool {
+    let rest = text.strip_prefix("TEITEN_").or_else(|| text.strip_prefix("AWS_"));
+    rest.is_some_and(|rest| {
+        rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    })
+}
+
+fn whole_days(text: &str) -> Result<(), String> {
+    match text.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => Err(format!("a whole number of days, not {text:?}")),
+    }
+}
+
+fn url(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+    if rest.is_empty() || rest.contains(char::is_whitespace) {
+        return Err(format!("{text:?} is no http:// or https:// URL"));
+    }
+    Ok(Some(text.trim_end_matches('/').to_owned()))
+}
+
+fn host_port(reader: &mut Reader) -> (BrokerHost, u16) {
+    const NOBODY: &str = "broker";
+    let nobody = || NOBODY.parse::<BrokerHost>();
+    let read = reader.value("TEITEN_MQTT", None, |text| {
+        let parts = text.rsplit_once(':');
+        let parsed = parts.and_then(|(host, port)| Some((host.parse().ok()?, port.parse().ok()?)));
+        parsed.map(Some).ok_or(format!("host:port, not {text:?}"))
+    });
+    read.or_else(|| Some((nobody().ok()?, 8883))).unwrap_or_else(|| unreachable!("{NOBODY} is a host's name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../settings/teiten.env");
+
+    fn with(name: &str, value: &str) -> Result<Settings, SettingsError> {
+        let mut lines: Vec<String> = SHIPPED.lines().map(str::to_owned).collect();
+        let line = lines.iter_mut().find(|line| line.starts_with(&format!("{name}="))).unwrap();
+        *line = format!("{name}={value}");
+        lines.join("\n").parse()
+    }
+
+    #[test]
+    fn the_shipped_settings_are_complete_and_local() {
+        let settings: Settings = SHIPPED.parse().unwrap();
+        assert_eq!(settings.overlay, Overlay::Local);
+        assert!(!settings.public, "footage is private unless somebody says otherwise");
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_together() {
+        let text =
+            format!("{}AWS_REGION=again\nteiten_qp=30\n", SHIPPED.replace("TEITEN_IMAGES=", "TEITEN_IMAGE="));
+        let SettingsError(mistakes) = text.parse::<Settings>().unwrap_err();
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert!(mistakes[0].contains("AWS_REGION is there twice"), "{mistakes:?}");
+        assert_eq!(mistakes[2], "TEITEN_IMAGES is missing");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_named() {
+        for (name, value) in [
+            ("TEITEN_OVERLAY", "prod"),
+            ("TEITEN_WINDOW", "7s"),
+            ("TEITEN_MEDIA_ACCESS", "yes"),
+            ("TEITEN_PUBLIC_URL", "store.example.org"),
+            ("TEITEN_BROKER_HOSTS", "a b:1"),
+            ("TEITEN_MEDIA_RETENTION_DAYS", "0"),
+            ("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate"),
+            ("TEITEN_MQTT", "broker"),
+            ("AWS_REGION", ""),
+        ] {
+            let SettingsError(mistakes) = with(name, value).unwrap_err();
+            assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+            assert!(mistakes[0].starts_with(name), "{mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn an_objects_address_has_bucket_and_key() {
+        let settings = with("TEITEN_PUBLIC_URL", "https://store.example.org/").unwrap();
+        let store = settings.media_url.clone().unwrap();
+        assert_eq!(
+            settings.media_url(&store, "gate/live.m3u8"),
+            "https://store.example.org/media/gate/live.m3u8"
+        );
+    }
+}

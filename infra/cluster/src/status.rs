@@ -1,0 +1,179 @@
+//! `./just status`: cameras, delays and what is wrong, in plain words.
+
+use std::time::Duration;
+
+use teiten_bucket::Bucket;
+use teiten_footage::{CameraId, DeadLetter, Timestamp, key::CAMERAS_KEY};
+use teiten_playlist::{Cameras, LIVE_AGE_MAX, LivePlaylist};
+use teiten_telemetry::now;
+
+use crate::{
+    Kubectl, NAMESPACE,
+    camera::playlist,
+    dead_letters::{self, DeadLetters},
+    ready,
+    settings::Settings,
+    store::Store,
+};
+
+/// A camera whose newest picture is older than this is not live: some windows, and time for the way.
+const LIVE_MAX: Duration = Duration::from_secs(15);
+const _: () = assert!(LIVE_MAX.as_secs() < LIVE_AGE_MAX.as_secs());
+
+/// Prints how Teiten is. Answers whether all is well.
+pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bool> {
+    if kubectl.get("namespace", NAMESPACE, NAMESPACE)?.is_none() {
+        println!("There is no Teiten in this cluster: ./just deploy");
+        return Ok(false);
+    }
+    let objects = kubectl.list(&ready::KINDS.join(","))?;
+    let not_ready = ready::not_ready(&objects);
+    let mut well = not_ready.is_empty();
+    match ready::parts(&objects) {
+        0 => println!("No part of Teiten is in the cluster: ./just deploy"),
+        parts if well => println!("All {parts} parts are ready."),
+        parts => {
+            println!("{} of {parts} parts are not ready:\n  {}", not_ready.len(), not_ready.join("\n  "))
+        }
+    }
+    let store = match Store::url(kubectl, settings)? {
+        Some(url) => Store::open(kubectl, settings, url)?,
+        None => {
+            println!(
+                "The store has no address outside of the cluster, so cameras are not known: set TEITEN_PUBLIC_URL."
+            );
+            return Ok(false);
+        }
+    };
+    match cameras(&*store.media).await {
+        Ok(cameras) => {
+            let at = now();
+            let (lines, live) = report(&cameras, at);
+            println!("{lines}");
+            well &= live;
+        }
+        Err(error) => {
+            println!("The store at {} does not answer: {error:#}", store.url);
+            return Ok(false);
+        }
+    }
+    let letters = dead_letters::read(&*store.frames).await?;
+    println!("{}", words(&letters));
+    Ok(well && letters.count == 0)
+}
+
+/// Every camera and its live playlist.
+async fn cameras(media: &dyn Bucket) -> anyhow::Result<Vec<(CameraId, Option<LivePlaylist>)>> {
+    let list = match media.get(CAMERAS_KEY).await? {
+        Some(object) => Cameras::parse(&object.bytes)?,
+        None => Cameras::default(),
+    };
+    let mut found = Vec::new();
+    for camera in list.cameras {
+        let playlist = playlist(media, &camera).await?;
+        found.push((camera, playlist));
+    }
+    Ok(found)
+}
+
+/// A line for each camera, and whether all are live.
+fn report(cameras: &[(CameraId, Option<LivePlaylist>)], now: Timestamp) -> (String, bool) {
+    if cameras.is_empty() {
+        return ("No camera has sent a picture yet: ./just camera add NAME".to_owned(), true);
+    }
+    let mut live = 0;
+    let lines: Vec<String> = cameras
+        .iter()
+        .map(|(camera, playlist)| {
+            let Some(playlist) = playlist else { return format!("  {camera}: no live playlist") };
+            let age = now.since(playlist.next().start());
+            if age > LIVE_MAX {
+                return format!("  {camera}: NO PICTURES for {}", ago(age));
+            }
+            live += 1;
+            let gaps = match playlist.gaps_at_end() {
+                0 => String::new(),
+                gaps => format!("; the last {gaps} windows are missing"),
+            };
+            format!("  {camera}: live, the newest window ended {:.1} s ago{gaps}", age.as_secs_f64())
+        })
+        .collect();
+    (format!("{live} of {} cameras are live:\n{}", cameras.len(), lines.join("\n")), live == cameras.len())
+}
+
+fn ago(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn words(letters: &DeadLetters) -> String {
+    let Some(DeadLetter { at, destination, status, reason, event }) = &letters.newest else {
+        return "Every event was handled (no dead letters).".to_owned();
+    };
+    let count = format!("{}{}", if letters.more { "more than " } else { "" }, letters.count);
+    let to = destination.as_deref().unwrap_or("its function");
+    let status = status.as_deref().map_or(String::new(), |status| format!(" with {status}"));
+    let reason = reason.as_deref().map_or(String::new(), |reason| format!(": {reason}"));
+    format!(
+        "{count} events were given up. The newest, of {at}: {} of {}, refused by {to}{status}{reason}\n  (They are in the bucket of \
+         batches below dead-letters.teiten/, as long as the batches are.)",
+        event["type"].as_str().unwrap_or("an event"),
+        event["subject"].as_str().unwrap_or("no camera"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use teiten_footage::{ContentHash, SegmentKey, Window, WindowLength};
+
+    use super::*;
+
+    #[test]
+    fn a_camera_is_live_or_it_is_said_since_when_it_is_not() {
+        let window = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT);
+        let hash = ContentHash::of(b"");
+        let camera = |name: &str| CameraId::new(name).unwrap();
+        let playlist = |name: &str| {
+            LivePlaylist::starting_with(&SegmentKey {
+                camera: camera(name),
+                window,
+                init: hash,
+                frames: hash,
+            })
+        };
+        let cameras = [(camera("gate"), Some(playlist("gate"))), (camera("yard"), None)];
+        let (text, well) = report(&cameras, window.end() + Duration::from_millis(700));
+        assert_eq!(
+            text,
+            "1 of 2 cameras are live:\n  gate: live, the newest window ended 0.7 s ago\n  yard: no live playlist"
+        );
+        assert!(!well);
+        let (text, _) = report(&cameras[..1], window.end() + Duration::from_secs(3 * 3600));
+        assert_eq!(text, "0 of 1 cameras are live:\n  gate: NO PICTURES for 3 h");
+        assert!(report(&[], window.end()).1, "an installation without cameras is well");
+    }
+
+    #[test]
+    fn what_was_given_up_is_said_with_the_reason() {
+        let none = DeadLetters { count: 0, more: false, newest: None };
+        assert_eq!(words(&none), "Every event was handled (no dead letters).");
+        let newest = DeadLetter {
+            at: "2026-11-23T04:05:02.000Z".to_owned(),
+            destination: Some("http://encode.teiten.svc.cluster.local".to_owned()),
+            status: Some("422".to_owned()),
+            reason: Some("no frame can be decoded".to_owned()),
+            event: json!({"type": "teiten.batch.stored", "subject": "gate"}),
+        };
+        let text = words(&DeadLetters { count: 3, more: false, newest: Some(newest) });
+        assert!(text.starts_with(
+            "3 events were given up. The newest, of 2026-11-23T04:05:02.000Z: teiten.batch.stored of gate, refused by \
+             http://encode.teiten.svc.cluster.local with 422: no frame can be decoded"
+        ), "{text}");
+    }
+}

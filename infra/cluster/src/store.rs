@@ -1,0 +1,65 @@
+//! The object store as this machine reaches it, with the administrator's keys.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use teiten_bucket::{Bucket, S3Bucket, S3Config};
+
+use crate::{
+    Kubectl, NAMESPACE,
+    address::{self, Address},
+    secrets,
+    settings::{Overlay, Settings, credentials},
+};
+
+/// The Secret with the administrator's keys.
+pub(crate) const ADMIN: &str = "storage-admin";
+
+/// Both buckets, and where the outside reaches them.
+pub(crate) struct Store {
+    /// The store's URL, for players too.
+    pub url: String,
+    pub frames: Arc<dyn Bucket>,
+    pub media: Arc<dyn Bucket>,
+}
+
+impl Store {
+    /// The store of an installation whose URL is known.
+    pub(crate) fn open(kubectl: &Kubectl, settings: &Settings, url: String) -> anyhow::Result<Self> {
+        let admin = kubectl
+            .get("secret", ADMIN, NAMESPACE)?
+            .with_context(|| format!("there is no secret {ADMIN}"))?;
+        let key =
+            |name| secrets::value(&admin, name).with_context(|| format!("the secret {ADMIN} has no {name}"));
+        let credentials = credentials(&key("AWS_ACCESS_KEY_ID")?, &key("AWS_SECRET_ACCESS_KEY")?);
+        // With AWS, its own client knows where it is.
+        let endpoint =
+            (settings.overlay == Overlay::Local || settings.endpoint.is_some()).then_some(url.as_str());
+        let config = S3Config::new(endpoint, &settings.region, credentials)?;
+        let frames = Arc::new(S3Bucket::new(&config, &settings.frames_bucket));
+        let media = Arc::new(S3Bucket::new(&config, &settings.media_bucket));
+        Ok(Self { url, frames, media })
+    }
+
+    /// Where the outside reaches the store: as the settings say, else where it is.
+    pub(crate) fn url(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Option<String>> {
+        if let Some(url) = &settings.media_url {
+            return Ok(Some(url.clone()));
+        }
+        if settings.overlay == Overlay::Production {
+            let aws = || format!("https://s3.{}.amazonaws.com", settings.region);
+            return Ok(Some(settings.endpoint.clone().unwrap_or_else(aws)));
+        }
+        Ok(reach(kubectl, "storage")?.map(|address| format!("http://{}", address.authority())))
+    }
+}
+
+/// Where the outside reaches the Service `name`.
+pub(crate) fn reach(kubectl: &Kubectl, name: &str) -> anyhow::Result<Option<Address>> {
+    let service = kubectl.get("services.v1.", name, NAMESPACE)?.unwrap_or(Value::Null);
+    if let Some(address) = address::balanced(&service) {
+        return Ok(Some(address));
+    }
+    Ok(address::on_a_node(&service, &kubectl.list_everywhere("nodes")?))
+}

@@ -1,0 +1,66 @@
+//! `./just undeploy`: everything goes but the footage and the keys to it, unless told otherwise.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+
+use anyhow::ensure;
+
+use crate::{Kubectl, KubectlError, NAMESPACE};
+
+/// What goes, in this order: first what sends events, so that none goes astray. Volumes of footage and Secrets stay.
+const KINDS: [&str; 13] = [
+    "pingsources.sources.knative.dev",
+    "sinkbindings.sources.knative.dev",
+    "statefulsets.apps",
+    "triggers.eventing.knative.dev",
+    "brokers.eventing.knative.dev",
+    "services.serving.knative.dev",
+    "deployments.apps",
+    "cronjobs.batch",
+    "services.v1.",
+    "poddisruptionbudgets.policy",
+    "configmaps",
+    "networkpolicies.networking.k8s.io",
+    "servicemonitors.monitoring.coreos.com",
+];
+
+/// Takes Teiten out of the cluster; with `footage`, the whole namespace with its volumes and keys.
+pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool) -> anyhow::Result<()> {
+    if kubectl.get("namespace", NAMESPACE, NAMESPACE)?.is_none() {
+        println!("There is no Teiten in this cluster.");
+        return Ok(());
+    }
+    if footage {
+        if !yes {
+            ensure!(
+                io::stdin().is_terminal(),
+                "this deletes all footage in the cluster: --yes if you are sure"
+            );
+            println!(
+                "All footage that is in the cluster, and all keys, will be deleted. Type `footage` to go on:"
+            );
+            let mut answer = String::new();
+            io::stdin().lock().read_line(&mut answer)?;
+            ensure!(answer.trim() == "footage", "nothing was changed");
+        }
+        kubectl.run(&["delete", "namespace", NAMESPACE], None)?;
+        println!("All of it is gone. (Buckets of a store of your own are as they were.)");
+        return Ok(());
+    }
+    for kind in KINDS {
+        let label = format!("app.kubernetes.io/part-of={NAMESPACE}");
+        let arguments =
+            ["delete", kind, "--namespace", NAMESPACE, "--selector", &label, "--ignore-not-found"];
+        match kubectl.run(&arguments, None) {
+            // What the cluster does not know, it has none of.
+            Err(KubectlError::Failed { stderr, .. }) if stderr.contains("doesn't have a resource type") => {}
+            done => {
+                done?;
+            }
+        }
+    }
+    println!(
+        "Teiten is out of the cluster. The footage (volumes of the namespace {NAMESPACE}) and the keys are still there:"
+    );
+    println!("./just deploy goes on with them, ./just undeploy --footage deletes them.");
+    Ok(())
+}

@@ -1,0 +1,292 @@
+"""`./just deploy`, `status` and `undeploy` from beginning to end: the real kubectl and the real parts (Mosquitto, bridge, functions,
+store), but no Kubernetes: in its place are a stand-in of its API server (api_server.py) and this file, which starts the programs that
+are to run and says that they are ready. What a real cluster does with the manifests is not seen here. Run by `./just test`."""
+
+import base64
+import copy
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.request
+
+from api_server import KINDS, KNATIVE, ApiServer
+from programs import PROGRAMS, PROJECT, WAIT_SECONDS_MAX, free_port
+
+SHIPPED = PROJECT / "infra" / "base" / "broker"
+
+
+def decoded(secret):
+    """The values of a Secret."""
+    return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
+
+
+class Machine:
+    """What a cluster would do: runs the programs of the parts, and says in their status that they are ready."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        # An address of this machine that nobody else has, as a load balancer's: the usual ports are free there.
+        pid = os.getpid()
+        self.address = f"127.{64 + pid // 65536 % 128}.{pid // 256 % 256}.{pid % 256}"
+        self.processes, self.ports = {}, {}
+
+    def start(self, name, command, environment):
+        """Starts a part once."""
+        if name not in self.processes:
+            with open(self.folder / f"{name}.log", "ab") as log:
+                self.processes[name] = subprocess.Popen([str(word) for word in command], env={**os.environ, **environment},
+                                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def stop(self):
+        """Ends all parts."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        self.processes.clear()
+
+    def file(self, name, text):
+        """A file that anybody can read: Mosquitto that root starts is somebody else."""
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o644)
+        return path
+
+    def react(self, server):
+        """Brings the world to where the objects are."""
+        secrets = {secret["metadata"]["name"]: decoded(secret) for secret in server.all("secrets")}
+        for service in server.all("services", "v1"):
+            if service["spec"].get("type") == "LoadBalancer":
+                service["status"] = {"loadBalancer": {"ingress": [{"ip": self.address}]}}
+        for job in server.all("jobs"):
+            job["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+        config = next((map["data"] for map in server.all("configmaps") if map["metadata"]["name"].startswith("teiten-")), {})
+        for part in server.all("statefulsets"):
+            name = part["metadata"]["name"]
+            if self.run(name, secrets, config):
+                generation = part["metadata"]["generation"]
+                part["status"] = {"observedGeneration": generation, "readyReplicas": 1, "updatedReplicas": 1}
+        for version, plural, _, _ in KNATIVE:
+            for part in server.all(plural, version):
+                if plural != "services" or self.run(part["metadata"]["name"], secrets, config):
+                    part["status"] = {"observedGeneration": part["metadata"]["generation"],
+                                      "conditions": [{"type": "Ready", "status": "True"}],
+                                      "url": f"http://{part['metadata']['name']}.teiten.svc.cluster.local"}
+        if server.all("statefulsets") and "storage-admin" in secrets:
+            for claim in ("data-storage-0",):
+                server.store("v1", "persistentvolumeclaims", {"metadata": {"name": claim, "namespace": "teiten"}})
+
+    def run(self, name, secrets, config):
+        """Starts the part `name`, if its secrets are there."""
+        if name == "storage":
+            return self.run_storage(secrets)
+        if name == "broker":
+            return self.run_broker(secrets)
+        keys = secrets.get(f"storage-{name}")
+        if keys is None or "storage-admin" not in secrets:
+            return False
+        # The store of the tests has one user.
+        environment = {**config, **secrets["storage-admin"], "K_SINK": f"http://127.0.0.1:{self.port('router')}/",
+                       "AWS_ENDPOINT_URL_S3": f"http://{self.address}:9000", "PORT": str(self.port(name))}
+        if name == "bridge":
+            if "bridge-tls" not in secrets:
+                return False
+            environment["TEITEN_MQTT"] = f"{self.address}:8883"
+            for variable, value in (("CA", "ca.crt"), ("CERTIFICATE", "tls.crt"), ("KEY", "tls.key")):
+                environment[f"TEITEN_MQTT_{variable}"] = str(self.file(f"bridge-{value}", secrets["bridge-tls"][value]))
+        program = PROGRAMS / f"teiten-{name}"
+        if not program.is_file():
+            raise AssertionError(f"{program} is not built")
+        self.start(name, [program], environment)
+        return True
+
+    def port(self, name):
+        """The port of a part on this machine."""
+        return self.ports.setdefault(name, free_port())
+
+    def run_storage(self, secrets):
+        """The store."""
+        if "storage-admin" not in secrets:
+            return False
+        self.start("storage", [PROGRAMS / "teiten-s3", "--dir", self.folder / "bucket", "--listen", f"{self.address}:9000"],
+                   secrets["storage-admin"])
+        return True
+
+    def run_broker(self, secrets):
+        """Mosquitto with the shipped configuration, and the events' router, which does what Knative's Broker would."""
+        if "broker-tls" not in secrets:
+            return False
+        for name, text in secrets["broker-tls"].items():
+            self.file(name, text)
+        acl = self.file("acl", (SHIPPED / "acl").read_text())
+        config = (SHIPPED / "mosquitto.conf").read_text()
+        config = (config.replace("/mosquitto/tls", str(self.folder)).replace("/mosquitto/config/acl", str(acl))
+                  .replace("listener 8883\n", f"listener 8883 {self.address}\n"))
+        mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        self.start("broker", [mosquitto, "-c", self.file("mosquitto.conf", config)], {})
+        triggers = [("teiten.batch.stored", "encode"), ("teiten.segment.stored", "playlist"), ("teiten.window.missed", "playlist")]
+        arguments = [f"--trigger={kind}=http://127.0.0.1:{self.port(function)}/" for kind, function in triggers]
+        self.start("router", [PROGRAMS / "teiten-router", "--listen", f"127.0.0.1:{self.port('router')}", *arguments], {})
+        return True
+
+
+def deployment(namespace, name):
+    """A Deployment of Knative's that is ready."""
+    return {"metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/version": "1.21.0"}},
+            "spec": {"replicas": 1}, "status": {"readyReplicas": 1}}
+
+
+def furnish(server, images):
+    """A cluster of one node with Knative, as k3s and Knative's release files make it."""
+    for namespace in ("kube-system", "knative-serving", "knative-eventing", "kourier-system"):
+        server.store("v1", "namespaces", {"metadata": {"name": namespace}})
+    server.store("v1", "nodes", {"metadata": {"name": "pi"}, "status": {
+        "conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": [images + "/encode:0.1.0"]}],
+        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.33.4+k3s1"}}})
+    server.store("storage.k8s.io/v1", "storageclasses", {"metadata": {
+        "name": "local-path", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}})
+    server.store("v1", "configmaps", {"metadata": {"name": "config-network", "namespace": "knative-serving"},
+                                      "data": {"ingress-class": "kourier.ingress.networking.knative.dev"}})
+    for namespace, names in (("knative-serving", ("activator", "autoscaler", "controller", "webhook")),
+                             ("knative-eventing", ("eventing-controller", "eventing-webhook", "imc-dispatcher",
+                                                   "mt-broker-filter", "mt-broker-ingress")),
+                             ("kourier-system", ("3scale-kourier-gateway",))):
+        for name in names:
+            server.store("apps/v1", "deployments", deployment(namespace, name))
+
+
+class Cluster(unittest.TestCase):
+    """The three commands."""
+
+    def setUp(self):
+        # Mosquitto that root starts becomes another user, who must come in here.
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-cluster-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.folder.chmod(0o755)
+
+    def serve(self, kinds, react=lambda server: None):
+        """Starts a stand-in."""
+        server = ApiServer("v1.33.4+k3s1", kinds, react)
+        self.addCleanup(server.close)
+        config = {"apiVersion": "v1", "kind": "Config", "current-context": "stand-in",
+                  "clusters": [{"name": "stand-in", "cluster": {"server": server.url}}],
+                  "contexts": [{"name": "stand-in", "context": {"cluster": "stand-in", "user": "tester"}}],
+                  "users": [{"name": "tester", "user": {"token": "none"}}]}
+        (self.folder / "kubeconfig").write_text(json.dumps(config))
+        return server
+
+    def teiten(self, *arguments):
+        """Runs a command; returns its status and what it said."""
+        environment = {**os.environ, "KUBECONFIG": str(self.folder / "kubeconfig"), "HOME": str(self.folder)}
+        done = subprocess.run([PROGRAMS / "teiten-cluster", "--cameras", self.folder / "cameras", *arguments], cwd=PROJECT,
+                              env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                              timeout=2 * WAIT_SECONDS_MAX)
+        return done.returncode, done.stdout + done.stderr
+
+    def deploy(self, *arguments):
+        """Deploys, with a page that stands for the viewer's."""
+        page = self.folder / "page"
+        page.mkdir(exist_ok=True)
+        (page / "index.html").write_text("<title>the viewer</title>")
+        return self.teiten("deploy", "--viewer", page, "--wait", str(WAIT_SECONDS_MAX), *arguments)
+
+    def test_a_cluster_without_knative_is_told_what_it_lacks_and_left_as_it_is(self):
+        server = self.serve(KINDS)
+        server.store("v1", "nodes", {"metadata": {"name": "old"}, "status": {
+            "conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"architecture": "arm"}}})
+        status, said = self.deploy()
+        self.assertEqual(status, 1, said)
+        for words in ("Knative Serving", "Knative Eventing", "old (arm)", "default storage class", "Nothing was changed"):
+            self.assertIn(words, said)
+        self.assertEqual(server.writes, [])
+        status, said = self.teiten("status")
+        self.assertEqual((status, said), (1, "There is no Teiten in this cluster: ./just deploy\n"))
+
+    def test_without_a_cluster_kubectls_own_words_are_shown(self):
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            server = self.serve(KINDS)
+            config = (self.folder / "kubeconfig").read_text().replace(server.url, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+            (self.folder / "kubeconfig").write_text(config)
+            status, said = self.deploy()
+        self.assertEqual(status, 1)
+        self.assertIn("refused", said)
+
+    def test_deploy_sends_a_camera_through_and_again_changes_nothing_and_undeploy_keeps_the_footage(self):
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        server = self.serve(KINDS + KNATIVE, machine.react)
+        furnish(server, "dev.local/teiten")
+
+        status, said = self.deploy()
+        logs = "".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in self.folder.glob("*.log"))
+        self.assertEqual(status, 0, said + logs)
+        self.assertRegex(said, r"its pictures came through: \d+\.\d\d s from the first picture of a window to the playlist")
+        self.assertIn(f"http://{machine.address}:9000/media/index.html", said)
+        with urllib.request.urlopen(f"http://{machine.address}:9000/media/index.html") as page:
+            self.assertEqual(page.read(), b"<title>the viewer</title>")
+        keys = decoded(server.find("secrets", "storage-admin"))
+        self.assertEqual(len(keys["AWS_SECRET_ACCESS_KEY"]), 40)
+        self.assertNotEqual(keys, decoded(server.find("secrets", "storage-bridge")))
+        left = [path for path in (self.folder / "bucket").rglob("*") if "test-camera" in str(path) and path.is_file()]
+        self.assertEqual(left, [], "the test camera left something behind")
+
+        before = copy.deepcopy(server.objects)
+        server.writes.clear()
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertEqual(server.writes, [], said)
+        self.assertEqual(server.objects, before)
+        self.assertIn("the viewer: as it was", said)
+
+        status, said = self.teiten("status")
+        self.assertEqual(status, 0, said)
+        self.assertRegex(said, r"All \d+ parts are ready")
+        self.assertIn("No camera has sent a picture yet", said)
+        self.assertIn("no dead letters", said)
+        self.give_up_an_event(machine)
+        status, said = self.teiten("status")
+        self.assertEqual(status, 1, said)
+        self.assertIn("1 events were given up", said)
+        self.assertIn("teiten.batch.stored of gate, refused by http://encode.teiten.svc.cluster.local with 422", said)
+        server.find("statefulsets", "bridge")["status"]["readyReplicas"] = 0
+        self.assertIn("the part bridge: 0 of 1 ready", self.teiten("status")[1])
+
+        status, said = self.teiten("undeploy")
+        self.assertEqual(status, 0, said)
+        left = sorted(f"{plural}/{name}" for _, plural, namespace, name in server.objects if namespace == "teiten")
+        self.assertEqual({kind.split("/")[0] for kind in left} - {"jobs"}, {"secrets", "persistentvolumeclaims"}, left)
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertEqual(decoded(server.find("secrets", "storage-admin")), keys, "the footage's keys are as they were")
+        status, said = self.teiten("undeploy", "--footage")
+        self.assertEqual(status, 1, said)
+        status, said = self.teiten("undeploy", "--footage", "--yes")
+        self.assertEqual(status, 0, said)
+        self.assertFalse([key for key in server.objects if key[2] == "teiten"])
+
+    def give_up_an_event(self, machine):
+        """Posts an event to the sink of dead letters, as Knative's Broker does once a function has refused it."""
+        headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/teiten/bridge", "ce-type": "teiten.batch.stored",
+                   "ce-subject": "gate", "ce-knativeerrordest": "http://encode.teiten.svc.cluster.local",
+                   "ce-knativeerrorcode": "422", "content-type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{machine.port('dead-letters')}/", data=b"{}", headers=headers)
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    self.assertEqual(answer.status, 204)
+                    return
+            except ConnectionError:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    unittest.main()
