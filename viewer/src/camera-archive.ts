@@ -142,8 +142,11 @@ export class CameraArchive {
       if (entries !== undefined) {
         exact.push(...this.#remembered(entries, () => union(entries, 1)));
         rough.push(...this.#unlisted(hourMs));
-      } else if (motion !== null) exact.push(...this.#remembered(motion, () => footageOf(motion)));
-      else rough.push({ startMs: hourMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) });
+      } else {
+        // Where motion is known there is footage; where it is not, there may be.
+        if (motion !== null) exact.push(...this.#remembered(motion, () => footageOf(motion)));
+        rough.push({ startMs: hourMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) });
+      }
     }
     const known = union(exact, 1);
     return { exact: cut(known, view), rough: rough.flatMap((span) => gaps(known, span)) };

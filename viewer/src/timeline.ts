@@ -23,8 +23,6 @@ const SCRUB_EVERY_MS = 180;
 const HANDS_OFF_MS = 6_000;
 const WHEEL_ZOOM = 0.0022;
 const KEY_ZOOM = 2;
-/** A level of motion at or below this is what sensors make of nothing. */
-const QUIET_LEVEL = 8;
 
 /** What the timeline shows beside footage and motion. */
 export interface Model {
@@ -186,9 +184,10 @@ export class Timeline {
       }
       const columns = Math.max(1, Math.floor(this.#width / 2));
       peaks(hours, view, columns).forEach((level, column) => {
-        if (level <= QUIET_LEVEL) return;
-        const bar = Math.max(1.5, Math.sqrt(level / 255) * (height - 4));
-        context.fillStyle = covers(archive.motion(), toMs(view, columns, column + 0.5)) || level > 4 * QUIET_LEVEL ? motion : quietMotion;
+        if (level <= 0) return;
+        // Levels are square roots already.
+        const bar = Math.max(1.5, (level / 255) * (height - 4));
+        context.fillStyle = covers(archive.motion(), toMs(view, columns, column + 0.5)) ? motion : quietMotion;
         context.fillRect(column * 2, top + height - bar, 1.5, bar);
       });
       if (archives.length > 1) this.#paintName(context, archive.camera, top, height);

@@ -5,7 +5,7 @@ import { indexFrom, type Span, union } from './spans.ts';
 export interface MotionHour {
   readonly startMs: number;
   readonly stepMs: number;
-  /** One level, 0 to 255, for each step; null where there is no footage. */
+  /** One level, 0 to 255, for each step; null where there is no footage, or nothing is known. */
   readonly levels: readonly (number | null)[];
   /** When something moved, sorted and without overlaps. One that goes on ends with the levels. */
   readonly motion: readonly Span[];
@@ -35,7 +35,7 @@ function spansIn(json: unknown, openEndMs: number): Span[] {
   return Number.isFinite(startMs) && Number.isFinite(endMs) ? [{ startMs, endMs }] : [];
 }
 
-/** When there is footage, to the step. */
+/** When there certainly is footage, to the step. */
 export function footageOf({ startMs, stepMs, levels }: MotionHour): Span[] {
   const spans: Span[] = [];
   levels.forEach((level, index) => {
