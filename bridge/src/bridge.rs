@@ -1,18 +1,19 @@
 //! The loop that holds the windows: messages in, deliveries out, one timer.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, ops::ControlFlow, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use rand::Rng;
 use rumqttc::Transport;
 use teiten_footage::{
-    BootId, CameraId, Timestamp, Topic,
+    CameraId, ReplicaId, Timestamp, Topic,
     topic::{OFFLINE, ONLINE},
 };
 use teiten_mqtt::TlsFiles;
 use teiten_sink::Sink;
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -20,9 +21,11 @@ use crate::{
     Config,
     counters::Counters,
     delivery::{Deliveries, Released, Shared},
+    fleet::{BEAT_EVERY, Fleet, Shift},
     intake::{Intake, Rejected, TimeSource},
     log_limit::LogLimit,
-    mqtt::{self, Broker, Message, Publisher},
+    mqtt::{self, Broker, Heard, Message, Publisher},
+    overheard::Overheard,
     store::Store,
     windows::{Action, Admitted, Excess, Windows},
 };
@@ -32,6 +35,12 @@ const MESSAGES_MAX: usize = 16;
 
 /// How long a bridge that is stopped goes on storing what it has.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+
+/// How long a bridge that goes waits until it hears itself say so.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// What part of the memory for frames may be taken by pictures of cameras that other bridges have.
+const OVERHEARD_SHARE: usize = 8;
 
 /// How long saying good-bye to the broker may take.
 const DISCONNECT_MAX: Duration = Duration::from_secs(1);
@@ -49,30 +58,37 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let publisher = Publisher::default();
     let (messages_in, messages) = mpsc::channel(MESSAGES_MAX);
     let (released_in, released) = mpsc::unbounded_channel();
-    let boot = BootId(rand::rng().random());
     let store = Store::new(config.frames, counters.clone());
     let sink = Sink::new(&config.sink)?;
-    let shared = Shared::new(store, sink, publisher.clone(), counters.clone(), boot, released_in);
+    let shared = Shared::new(store, sink, publisher.clone(), counters.clone(), released_in);
     let transport = config.mqtt_tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
-    let broker = Broker { address: config.mqtt, transport, client_id: format!("bridge-{boot}") };
+    // Not the replica's name: should two have one name, the broker would let each disconnect the other for ever.
+    let client_id = format!("bridge-{:016x}", rand::rng().random::<u64>());
+    let broker = Broker { address: config.mqtt, transport, client_id, replica: config.replica.clone() };
+    let publishes = publisher.clone();
     let connection = AbortOnDropHandle::new(tokio::spawn(mqtt::run(
         broker,
-        publisher.clone(),
+        publishes,
         messages_in,
         counters.clone(),
         shutdown.clone(),
     )));
     let mut bridge = Bridge {
-        intake: Intake::new(boot, config.limits.cameras_max),
+        fleet: Fleet::new(config.replica),
+        intake: Intake::new(config.limits.cameras_max),
         windows: Windows::new(config.window, config.limits),
+        overheard: Overheard::new(config.limits.total_bytes_max / OVERHEARD_SHARE),
+        publisher: publisher.clone(),
         deliveries: Deliveries::new(shared),
         counters,
         log_limit: LogLimit::new(),
         messages,
         released,
+        leaving: false,
         summary: String::new(),
     };
     bridge.serve(&shutdown).await;
+    bridge.leave().await;
     bridge.drain().await;
     publisher.disconnect();
     // A connection that does not answer is cut when the handle is dropped.
@@ -81,13 +97,18 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 struct Bridge {
+    fleet: Fleet,
     intake: Intake,
     windows: Windows,
+    overheard: Overheard,
+    publisher: Publisher,
     deliveries: Deliveries,
     counters: Arc<Counters>,
     log_limit: LogLimit<Noted>,
-    messages: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<Heard>,
     released: mpsc::UnboundedReceiver<Released>,
+    /// Whether it has said that it goes.
+    leaving: bool,
     /// The counters as they were logged last.
     summary: String,
 }
@@ -106,9 +127,10 @@ enum Noted {
 }
 
 impl Bridge {
-    async fn serve(&mut self, shutdown: &CancellationToken) {
-        let mut log_counters = interval_at(Instant::now() + COUNTERS_LOGGED_EVERY, COUNTERS_LOGGED_EVERY);
-        log_counters.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Works until `stop`.
+    async fn serve(&mut self, stop: &CancellationToken) {
+        let mut log_counters = every(COUNTERS_LOGGED_EVERY);
+        let mut beat = every(BEAT_EVERY);
         loop {
             let deadline = self.windows.next_deadline();
             let timer = async {
@@ -118,23 +140,44 @@ impl Bridge {
                 }
             };
             tokio::select! {
-                () = shutdown.cancelled() => return,
-                Some(message) = self.messages.recv() => self.on_message(message, teiten_telemetry::now()),
+                () = stop.cancelled() => return,
+                Some(heard) = self.messages.recv() => {
+                    if self.on_heard(heard, teiten_telemetry::now()).is_break() {
+                        return;
+                    }
+                }
                 Some(Released { camera, bytes }) = self.released.recv() => self.windows.release(&camera, bytes),
                 () = timer => {
+                    // First: a process that was stopped for a while may have no cameras any more.
+                    self.look_around();
                     let actions = self.windows.on_timer(teiten_telemetry::now());
                     self.act(actions);
+                }
+                _ = beat.tick() => {
+                    self.say_online();
+                    self.look_around();
                 }
                 _ = log_counters.tick() => self.log_counters(),
             }
         }
     }
 
+    /// Says that it goes, and serves on until it has heard that itself: what the broker is sent later, others serve.
+    async fn leave(&mut self) {
+        self.leaving = true;
+        if self.publisher.publish_retained(&self.status_topic(), "") && self.fleet.others().len() > 0 {
+            // Should the broker not answer in time, cameras that can send again the rest.
+            let never = CancellationToken::new();
+            let _in_time = timeout(FAREWELL_MAX, self.serve(&never)).await;
+        }
+        self.fleet.gone();
+    }
+
     /// Takes what is waiting already, closes every window and waits until all is told, but not for ever.
     async fn drain(&mut self) {
         self.messages.close();
-        while let Some(message) = self.messages.recv().await {
-            self.on_message(message, teiten_telemetry::now());
+        while let Some(heard) = self.messages.recv().await {
+            let _ = self.on_heard(heard, teiten_telemetry::now());
         }
         let actions = self.windows.drain();
         self.act(actions);
@@ -149,10 +192,26 @@ impl Bridge {
         self.log_counters();
     }
 
-    fn on_message(&mut self, message: Message, now: Timestamp) {
+    /// Breaks if this bridge has gone.
+    fn on_heard(&mut self, heard: Heard, now: Timestamp) -> ControlFlow<()> {
+        match heard {
+            Heard::Subscribed => {
+                self.fleet.subscribed(instant());
+                self.say_online();
+                // Cameras send again, and other bridges say that they are there.
+                self.publisher.publish(&Topic::Hello, "");
+                ControlFlow::Continue(())
+            }
+            Heard::Message(message) => self.on_message(message, now),
+        }
+    }
+
+    fn on_message(&mut self, message: Message, now: Timestamp) -> ControlFlow<()> {
         match message.topic.parse() {
             Ok(Topic::Frame(camera)) => self.on_frame(&camera, &message, now),
             Ok(Topic::Status(camera)) => self.on_status(&camera, &message, now),
+            Ok(Topic::BridgeStatus(replica)) => return self.on_bridge_status(&replica, &message),
+            Ok(Topic::Hello) => self.say_online(),
             Ok(_) | Err(_) => {
                 self.counters.frames_rejected_total.increment();
                 if let Some(times) = self.log_limit.times(None, Noted::ForeignTopic, now) {
@@ -161,6 +220,71 @@ impl Bridge {
                 }
             }
         }
+        ControlFlow::Continue(())
+    }
+
+    fn on_bridge_status(&mut self, replica: &ReplicaId, message: &Message) -> ControlFlow<()> {
+        let online = match &message.payload[..] {
+            payload if payload == ONLINE.as_bytes() => true,
+            [] => false,
+            _ => return ControlFlow::Continue(()),
+        };
+        // What was said before this bridge subscribed may be long untrue; the hello has it said again.
+        if message.retained {
+            return ControlFlow::Continue(());
+        }
+        let mine = replica == self.fleet.me();
+        if mine && !online && self.leaving {
+            return ControlFlow::Break(());
+        }
+        let shift = self.fleet.heard(replica, online, instant());
+        if shift.is_some() && !mine {
+            tracing::info!(%replica, online, others = self.fleet.others().len(), "another bridge");
+        }
+        self.shift(shift);
+        if mine && !online {
+            // An earlier process of this name, whose end the broker noticed only now.
+            self.say_online();
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Notices which bridges are not there.
+    fn look_around(&mut self) {
+        let before = self.fleet.others().len();
+        let shift = self.fleet.on_timer(instant());
+        let others = self.fleet.others().len();
+        match shift {
+            Some(Shift::Ceded) => tracing::warn!(others, "out of touch with the broker, others have all cameras"),
+            Some(Shift::Gained) => tracing::warn!(before, others, "a bridge has fallen silent"),
+            None => {}
+        }
+        self.shift(shift);
+    }
+
+    /// Takes over or hands over what a change of the fleet has moved.
+    fn shift(&mut self, shift: Option<Shift>) {
+        let now = teiten_telemetry::now();
+        let Some(shift) = shift else { return };
+        self.windows.hand_over(|camera| self.fleet.owns(camera), now);
+        if shift == Shift::Gained {
+            for (camera, at, payload) in self.overheard.take(|camera| self.fleet.owns(camera), now) {
+                self.take_frame(&camera, &payload, at, now);
+            }
+            // What a bridge had in memory may be lost with it: cameras send it again.
+            self.publisher.publish(&Topic::Hello, "");
+        }
+    }
+
+    fn say_online(&self) {
+        if !self.leaving {
+            // Without a connection, connecting says it.
+            self.publisher.publish_retained(&self.status_topic(), ONLINE);
+        }
+    }
+
+    fn status_topic(&self) -> Topic {
+        Topic::BridgeStatus(self.fleet.me().clone())
     }
 
     fn on_frame(&mut self, camera: &CameraId, message: &Message, now: Timestamp) {
@@ -173,12 +297,24 @@ impl Bridge {
             }
             return;
         }
-        let (frame, source) = match self.intake.frame(camera, &message.payload, now) {
+        if self.fleet.owns(camera) || self.windows.is_ceding(camera) {
+            self.take_frame(camera, &message.payload, now, now);
+        } else {
+            self.counters.frames_elsewhere_total.increment();
+            if Intake::is_unstamped(&message.payload) {
+                self.overheard.keep(camera, &message.payload, now);
+            }
+        }
+    }
+
+    /// Takes a frame that arrived at `at`.
+    fn take_frame(&mut self, camera: &CameraId, payload: &Bytes, at: Timestamp, now: Timestamp) {
+        let (frame, source) = match self.intake.frame(camera, payload, at) {
             Ok(taken) => taken,
             Err(rejected) => {
                 self.counters.frames_rejected_total.increment();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::Rejected(rejected), now) {
-                    let bytes = message.payload.len();
+                    let bytes = payload.len();
                     tracing::warn!(%camera, reason = %rejected, bytes, times, "frame rejected");
                 }
                 return;
@@ -189,6 +325,7 @@ impl Bridge {
         match self.windows.on_frame(camera, frame, now, &mut actions) {
             Ok(Admitted::New) => {}
             Ok(Admitted::Duplicate) => self.counters.frames_duplicate_total.increment(),
+            Ok(Admitted::Ceded) => self.counters.frames_elsewhere_total.increment(),
             Err(excess) => {
                 self.counters.frames_dropped_total.increment();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::Excess(excess), now) {
@@ -242,4 +379,15 @@ impl Bridge {
             self.summary = summary;
         }
     }
+}
+
+/// Now, as the fleet measures time: no setting of the clock makes bridges seem silent.
+fn instant() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

@@ -65,6 +65,8 @@ pub(crate) struct Camera {
     live: Option<Live>,
     /// While there is no cursor: where the last one stopped. A straggler from before does not set a new one.
     settled_before: Option<Window>,
+    /// Another bridge has this camera from here on; the window before is completed.
+    ceded_from: Option<Window>,
     /// When a frame was admitted last.
     heard: Timestamp,
     /// Batches handed out and not yet released.
@@ -75,7 +77,15 @@ pub(crate) struct Camera {
 
 impl Camera {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { open: BTreeMap::new(), live: None, settled_before: None, heard: now, batches_out: 0, bytes: 0 }
+        Self {
+            open: BTreeMap::new(),
+            live: None,
+            settled_before: None,
+            ceded_from: None,
+            heard: now,
+            batches_out: 0,
+            bytes: 0,
+        }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -111,6 +121,13 @@ impl Camera {
         room: usize,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<Admitted, Excess> {
+        if let Some(from) = self.ceded_from
+            && (window >= from || now >= from.start() + WINDOW_GRACE)
+        {
+            self.close_all(outcomes);
+            self.ceded_from = None;
+            return Ok(Admitted::Ceded);
+        }
         let before = self.open.range(..window).next_back().map(|(before, _)| *before);
         if let Some(before) = before.filter(|before| before.next() == window) {
             self.close(before, outcomes);
@@ -123,7 +140,11 @@ impl Camera {
             self.close_oldest(outcomes);
         }
         let is_news = self.settled_before.is_none_or(|settled| window >= settled);
-        if self.live.is_none() && is_news && now.since(frame.captured) <= HOLD_MAX {
+        if self.live.is_none()
+            && self.ceded_from.is_none()
+            && is_news
+            && now.since(frame.captured) <= HOLD_MAX
+        {
             self.live = Some(Live::starting(window, now));
         }
         self.heard = now;
@@ -180,6 +201,25 @@ impl Camera {
     pub(crate) fn close_all(&mut self, outcomes: &mut Vec<Outcome>) {
         while self.close_oldest(outcomes) {}
         self.silence();
+    }
+
+    /// Another bridge has this camera now: it holds windows and reports them missed. The present one, of length
+    /// `length`, is completed here as well, since both of them hear what arrives: so it is whole at its end.
+    pub(crate) fn cede(&mut self, now: Timestamp, length: WindowLength) {
+        if self.ceded_from.is_none() {
+            self.ceded_from = Some(Window::containing(now, length).next());
+            self.silence();
+        }
+    }
+
+    /// It is this bridge's again.
+    pub(crate) fn reclaim(&mut self) {
+        self.ceded_from = None;
+    }
+
+    /// Whether it is being handed over.
+    pub(crate) fn is_ceding(&self) -> bool {
+        self.ceded_from.is_some()
     }
 
     /// A batch of `bytes` that was handed out needs no memory any more.

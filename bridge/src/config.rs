@@ -9,8 +9,9 @@ use std::{
 };
 
 use clap::Parser;
+use rand::Rng;
 use teiten_bucket::{Bucket, S3Args, S3Bucket, S3ConfigError};
-use teiten_footage::{WindowLength, limits::UNSTORED_BYTES_MAX};
+use teiten_footage::{ReplicaId, WindowLength, limits::UNSTORED_BYTES_MAX};
 use teiten_mqtt::{Identity, TlsFiles};
 use teiten_sink::{SinkUrl, SinkUrlError};
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub mqtt: HostPort,
     /// TLS to the broker, if it is spoken.
     pub mqtt_tls: Option<TlsFiles>,
+    /// This bridge's name among those that share the cameras.
+    pub replica: ReplicaId,
     /// How long a window is: the same for every part of an installation.
     pub window: WindowLength,
     /// Where batches go.
@@ -41,7 +44,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration with the usual limits; `sink` is the URL that events are posted to.
+    /// A configuration with the usual limits and a name drawn at random; `sink` is the URL that events are posted to.
     pub fn new(
         mqtt: impl Into<HostPort>,
         window: WindowLength,
@@ -49,8 +52,22 @@ impl Config {
         sink: impl AsRef<str>,
     ) -> Result<Self, SinkUrlError> {
         let sink = sink.as_ref().parse()?;
-        Ok(Self { mqtt: mqtt.into(), mqtt_tls: None, window, frames, sink, limits: Limits::default() })
+        Ok(Self {
+            mqtt: mqtt.into(),
+            mqtt_tls: None,
+            replica: random_replica(),
+            window,
+            frames,
+            sink,
+            limits: Limits::default(),
+        })
     }
+}
+
+/// A name that no other bridge has.
+fn random_replica() -> ReplicaId {
+    let number: u64 = rand::rng().random();
+    ReplicaId::new(&format!("bridge-{number:016x}")).expect("a word, a hyphen and hex digits")
 }
 
 /// Batches camera frames from MQTT into a bucket, one object for each window of time, and emits an event
@@ -73,6 +90,10 @@ pub struct Args {
     /// The private key of that certificate, a PEM file.
     #[arg(long, env = "TEITEN_MQTT_KEY", value_name = "FILE", requires_all = ["mqtt_ca", "mqtt_certificate"])]
     pub mqtt_key: Option<PathBuf>,
+
+    /// This bridge's name among those that share the cameras, such as its pod's; drawn at random if not given.
+    #[arg(long, env = "TEITEN_REPLICA", value_name = "NAME")]
+    pub replica: Option<ReplicaId>,
 
     /// How long a window is: 500ms to 6s, a divisor of a minute; the same for every part.
     #[arg(long, env = "TEITEN_WINDOW", default_value_t = WindowLength::DEFAULT)]
@@ -105,6 +126,7 @@ impl Args {
         Ok(Config {
             mqtt: self.mqtt,
             mqtt_tls: self.mqtt_ca.map(|ca| TlsFiles { ca, identity }),
+            replica: self.replica.unwrap_or_else(random_replica),
             window: self.window,
             frames: Arc::new(frames),
             sink: self.sink,

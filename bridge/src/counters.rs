@@ -24,6 +24,8 @@ macro_rules! counters {
 counters! {
     /// Messages on a frame topic.
     frames_received_total,
+    /// Frames of cameras that another bridge has.
+    frames_elsewhere_total,
     /// Frames that were in their open window already.
     frames_duplicate_total,
     /// JPEGs without a stamp, given their arrival time and an identity of the bridge's.

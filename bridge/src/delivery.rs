@@ -75,8 +75,6 @@ pub(crate) struct Shared {
     pub(crate) sink: Sink,
     pub(crate) publisher: Publisher,
     pub(crate) counters: Arc<Counters>,
-    /// The run of frames that have no publisher who waits for `stored`.
-    pub(crate) own_boot: BootId,
     /// One message for each batch in memory, which is what bounds it.
     pub(crate) released: mpsc::UnboundedSender<Released>,
     requests: Semaphore,
@@ -108,7 +106,6 @@ impl Shared {
         sink: Sink,
         publisher: Publisher,
         counters: Arc<Counters>,
-        own_boot: BootId,
         released: mpsc::UnboundedSender<Released>,
     ) -> Self {
         Self {
@@ -116,7 +113,6 @@ impl Shared {
             sink,
             publisher,
             counters,
-            own_boot,
             released,
             requests: Semaphore::new(REQUESTS_MAX),
             events_waiting: AtomicUsize::new(0),
@@ -206,7 +202,7 @@ impl Shared {
             .frames()
             .iter()
             .map(|frame| frame.id)
-            .filter(|id| !held && id.boot != self.own_boot && !durable.left_out.contains(id))
+            .filter(|id| !held && id.boot != BootId::NONE && !durable.left_out.contains(id))
             .collect();
         drop(batch);
         // The receiver is gone only when the bridge is: nothing is counted any more.

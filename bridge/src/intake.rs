@@ -1,7 +1,7 @@
 //! From a message's payload to a frame: what is no JPEG is rejected, and a JPEG without a credible stamp is
 //! stamped with its time of arrival, so that any MQTT camera works.
 //!
-//! A JPEG without a stamp gets an identity of this bridge's own. One whose time cannot be keeps its identity,
+//! A JPEG without a stamp gets an identity that is made of its bytes. One whose time cannot be keeps its identity,
 //! so that its publisher still learns that it is stored.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use teiten_footage::{
-    BootId, CameraId, Frame, FrameId, Timestamp,
+    CameraId, Frame, FrameId, Timestamp,
     limits::{CAPTURED_AHEAD_MAX, FRAME_BYTES_MAX, UNSTORED_FRAMES_MAX},
 };
 
@@ -52,8 +52,6 @@ pub enum TimeSource {
 /// Turns payloads into frames.
 #[derive(Debug)]
 pub struct Intake {
-    boot: BootId,
-    unstamped: u64,
     cameras_max: usize,
     arrivals: HashMap<CameraId, Arrivals>,
 }
@@ -88,14 +86,14 @@ impl Arrivals {
 }
 
 impl Intake {
-    /// An intake that gives frames without identity the run `boot`, which no other publisher has.
-    pub fn new(boot: BootId, cameras_max: usize) -> Self {
-        Self { boot, unstamped: 0, cameras_max, arrivals: HashMap::new() }
+    /// An intake that keeps track of the arrivals of `cameras_max` cameras.
+    pub fn new(cameras_max: usize) -> Self {
+        Self { cameras_max, arrivals: HashMap::new() }
     }
 
-    /// The run of the frames that had no identity.
-    pub fn boot(&self) -> BootId {
-        self.boot
+    /// Whether `payload` is a JPEG whose publisher gives it no identity, so that it cannot be told that it is stored.
+    pub fn is_unstamped(payload: &Bytes) -> bool {
+        payload.len() <= FRAME_BYTES_MAX && matches!(Frame::parse(payload.clone()), Ok(None))
     }
 
     /// The frame in `payload`, which arrived from `camera` at `now`. The frame owns its bytes: it does not
@@ -119,8 +117,7 @@ impl Intake {
             }
             None => {
                 let captured = self.arrivals(camera, now)?.next(now);
-                let frame = stamp(&jpeg, FrameId { boot: self.boot, sequence: self.unstamped }, captured)?;
-                self.unstamped += 1;
+                let frame = stamp(&jpeg, FrameId::of_unstamped(&jpeg), captured)?;
                 Ok((frame, TimeSource::ArrivalUnstamped))
             }
         }

@@ -9,9 +9,11 @@ mod camera;
 pub mod config;
 pub mod counters;
 mod delivery;
+mod fleet;
 pub mod intake;
 mod log_limit;
 mod mqtt;
+mod overheard;
 mod store;
 pub mod windows;
 

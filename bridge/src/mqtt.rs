@@ -1,7 +1,8 @@
 //! The connection to the broker: clean session, automatic acknowledgements, its own reconnecting.
 //!
 //! A broker's PUBACK promises little, so nothing here relies on it: what gets lost with a connection is not
-//! said to be `stored`, and its camera sends it again after the `hello` that follows each subscription.
+//! said to be `stored`, and its camera sends it again after the `hello` that follows each subscription. The last will
+//! tells the other bridges that this one is gone.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,13 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use rumqttc::{
-    AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter,
+    AsyncClient, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS, SubscribeFilter,
     SubscribeReasonCode, Transport,
 };
 use teiten_footage::{
-    Topic,
+    ReplicaId, Topic,
     limits::MQTT_PACKET_BYTES_MAX,
-    topic::{ALL_FRAMES, ALL_STATUS},
+    topic::{ALL_BRIDGES, ALL_FRAMES, ALL_STATUS, HELLO},
 };
 use teiten_mqtt::Explained;
 use teiten_telemetry::Backoff;
@@ -49,9 +50,18 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// Publishes with QoS 0, at once or not at all. Says whether a connection took it.
-    pub(crate) fn publish(&self, topic: &Topic, payload: String) -> bool {
+    pub(crate) fn publish(&self, topic: &Topic, payload: impl Into<String>) -> bool {
+        self.send(topic, payload.into(), false)
+    }
+
+    /// The same with a message that the broker keeps for who subscribes later; an empty one takes it away.
+    pub(crate) fn publish_retained(&self, topic: &Topic, payload: impl Into<String>) -> bool {
+        self.send(topic, payload.into(), true)
+    }
+
+    fn send(&self, topic: &Topic, payload: String, retained: bool) -> bool {
         self.with_client(|client| {
-            client.try_publish(topic.to_string(), QoS::AtMostOnce, false, payload).is_ok()
+            client.try_publish(topic.to_string(), QoS::AtMostOnce, retained, payload).is_ok()
         })
     }
 
@@ -76,12 +86,17 @@ pub(crate) struct Broker {
     pub(crate) transport: Transport,
     /// Unique to this process: of two clients with one name, each would disconnect the other for ever.
     pub(crate) client_id: String,
+    /// Our name among the bridges.
+    pub(crate) replica: ReplicaId,
 }
 
 impl Broker {
     fn connect(&self) -> (AsyncClient, EventLoop) {
         let mut options = MqttOptions::new(&self.client_id, self.address.socket_host(), self.address.port);
+        // An empty message: a bridge that is gone leaves nothing behind.
+        let will = Topic::BridgeStatus(self.replica.clone()).to_string();
         options
+            .set_last_will(LastWill::new(will, Bytes::new(), QoS::AtLeastOnce, true))
             .set_clean_session(true)
             .set_keep_alive(KEEP_ALIVE)
             .set_transport(self.transport.clone())
@@ -100,7 +115,7 @@ impl Broker {
 pub(crate) async fn run(
     broker: Broker,
     publisher: Publisher,
-    messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Heard>,
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) {
@@ -158,14 +173,14 @@ async fn session(
     mut eventloop: EventLoop,
     client: AsyncClient,
     publisher: &Publisher,
-    messages: &mpsc::Sender<Message>,
+    messages: &mpsc::Sender<Heard>,
     counters: &Counters,
     outage: &mut Outage,
 ) -> String {
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                let filters = [ALL_FRAMES, ALL_STATUS]
+                let filters = [ALL_FRAMES, ALL_STATUS, ALL_BRIDGES, HELLO]
                     .map(|filter| SubscribeFilter::new(filter.to_owned(), QoS::AtLeastOnce));
                 if let Err(error) = client.try_subscribe_many(filters) {
                     return error.to_string();
@@ -179,18 +194,26 @@ async fn session(
                 tracing::info!("subscribed");
                 outage.is_over();
                 publisher.set(Some(client.clone()));
-                publisher.publish(&Topic::Hello, String::new());
+                let _ = messages.send(Heard::Subscribed).await;
             }
             Ok(Event::Incoming(Packet::Publish(publish))) => {
                 // Waits for room if the windows lag, and the broker then waits for us. The receiver never
                 // waits for this task, and is gone only in the end, when frames are no longer taken.
-                let _ = messages.send(publish.into()).await;
+                let _ = messages.send(Heard::Message(publish.into())).await;
             }
             Ok(Event::Outgoing(Outgoing::Disconnect)) => return "disconnected".to_owned(),
             Ok(_) => {}
             Err(error) => return Explained(&error).to_string(),
         }
     }
+}
+
+/// What comes of a connection.
+pub(crate) enum Heard {
+    /// From now on all messages are heard.
+    Subscribed,
+    /// One of them.
+    Message(Message),
 }
 
 /// A message as the rest of the bridge sees it.

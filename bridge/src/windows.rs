@@ -66,6 +66,8 @@ pub enum Admitted {
     New,
     /// It was there already.
     Duplicate,
+    /// It is for the bridge that has the camera now.
+    Ceded,
 }
 
 /// The limit that a refused frame would have exceeded.
@@ -194,6 +196,24 @@ impl Windows {
             self.change(&name, &mut actions, Camera::close_all);
         }
         actions
+    }
+
+    /// Gives the cameras that are not `mine` (any more) to the bridge whose they are: each one's present window is
+    /// completed here too.
+    pub fn hand_over(&mut self, mine: impl Fn(&CameraId) -> bool, now: Timestamp) {
+        let length = self.length;
+        let names: Vec<CameraId> = self.cameras.keys().cloned().collect();
+        for name in names {
+            let mine = mine(&name);
+            self.change(&name, &mut Vec::new(), |camera, _| {
+                if mine { camera.reclaim() } else { camera.cede(now, length) }
+            });
+        }
+    }
+
+    /// Whether `camera` is being handed over, so that its frames are still wanted here.
+    pub fn is_ceding(&self, camera: &CameraId) -> bool {
+        self.cameras.get(camera).is_some_and(|entry| entry.camera.is_ceding())
     }
 
     /// A batch of `camera` with `bytes` ([`batch_bytes`]) is durable: its memory is free again.

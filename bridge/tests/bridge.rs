@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{AilingBucket, Camera, Installation, frames, jpeg};
+use harness::{AilingBucket, Camera, Installation, frames, jpeg, picture};
 use teiten_footage::{
     Event, Frame, Window,
     limits::{FRAME_BYTES_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX},
@@ -168,10 +168,10 @@ async fn backlog_is_stored_beside_live_frames() {
 async fn a_jpeg_without_a_stamp_is_stamped_with_its_arrival() {
     let (all, bridge, mut camera) = Installation::with_camera("esp32").await;
     let before = teiten_telemetry::now();
-    camera.send_bytes(jpeg()).await;
-    camera.send_bytes(jpeg()).await;
+    camera.send_bytes(picture(1)).await;
+    camera.send_bytes(picture(2)).await;
     // Retained pictures are old ones: no window is theirs.
-    camera.send_to(format!("teiten/{}/frame", camera.id), jpeg(), true).await;
+    camera.send_to(format!("teiten/{}/frame", camera.id), picture(3), true).await;
     camera.all_received(all.present()).await;
     bridge.drain().await;
     let stored = all.all_stored(&camera.id).await;
@@ -180,7 +180,7 @@ async fn a_jpeg_without_a_stamp_is_stamped_with_its_arrival() {
     assert!(stored.is_sorted_by_key(|frame| frame.captured));
     assert_eq!(Frame::parse(stored[0].jpeg.clone()).unwrap().unwrap(), stored[0]);
     let fifth = camera.stored().await;
-    assert_eq!(fifth, "00000000000000ff 5", "nobody waits for identities of the bridge's own");
+    assert_eq!(fifth, "00000000000000ff 5", "nobody waits to hear of pictures without identities");
     assert!(camera.has_heard_nothing());
     // A new bridge gets the retained message, which is old now.
     let bridge = all.bridge();

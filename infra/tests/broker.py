@@ -143,7 +143,7 @@ class Broker(unittest.TestCase):
         others = [("front-door", f"teiten/garden/{leaf}") for leaf in leaves]
         forged = [("front-door", topic) for topic in (
             "teiten/front-door/stored", "teiten/front-door/control", "teiten/garden/stored", "teiten/garden/control",
-            "teiten/front-door/anything", "teiten-bridge/hello")]
+            "teiten/front-door/anything", "teiten-bridge/hello", "teiten-bridge/bridge-0/status")]
         self.assertEqual(self.heard("owner.teiten", "teiten/#", others + forged + own), [topic for _, topic in own])
 
     def test_a_camera_announces_itself_to_home_assistant_and_no_other_camera(self):
@@ -162,6 +162,10 @@ class Broker(unittest.TestCase):
     def test_no_camera_speaks_as_the_bridge(self):
         said = [("front-door", "teiten-bridge/hello"), ("bridge.teiten", "teiten-bridge/hello")]
         self.assertEqual(self.heard("front-door", "teiten-bridge/hello", said), ["teiten-bridge/hello"])
+        status = "teiten-bridge/bridge-0/status"
+        said = [("front-door", status), ("garden", status), ("bridge.teiten", status)]
+        self.assertEqual(self.heard("owner.teiten", "teiten-bridge/+/status", said), [status])
+        self.assertEqual(self.heard("front-door", "teiten-bridge/+/status", said), [])
 
     def test_who_has_no_certificate_of_the_authority_does_not_get_in(self):
         for who in (None, "stranger"):

@@ -71,6 +71,33 @@ pub struct Pipeline {
     s3_port: u16,
     router_port: u16,
     reconcile_port: u16,
+    bridges: Bridges,
+}
+
+/// What all bridges have in common.
+#[derive(Clone)]
+struct Bridges {
+    logs: PathBuf,
+    window: WindowLength,
+    mqtt_port: u16,
+    s3_port: u16,
+    router_port: u16,
+    keys: (String, String),
+}
+
+impl Bridges {
+    fn start(&self, name: &str) -> anyhow::Result<Process> {
+        let path = program("teiten-bridge")?;
+        let (shared, replica) = (self.clone(), name.to_owned());
+        Process::start(name, &self.logs, move || {
+            let mut command = Command::new(&path);
+            with_s3(&mut command, shared.s3_port, &shared.keys)
+                .args(["--mqtt", &format!("127.0.0.1:{}", shared.mqtt_port)])
+                .args(["--window", &shared.window.to_string(), "--replica", &replica])
+                .env("K_SINK", format!("http://127.0.0.1:{}/", shared.router_port));
+            command
+        })
+    }
 }
 
 impl Pipeline {
@@ -161,16 +188,8 @@ impl Pipeline {
         ] {
             listening(what, port).await?;
         }
-        let bridge = Process::start("bridge", &logs, {
-            let (path, keys) = (program("teiten-bridge")?, keys("bridge"));
-            move || {
-                let mut command = Command::new(&path);
-                with_s3(&mut command, s3_port, &keys)
-                    .args(["--mqtt", &format!("127.0.0.1:{mqtt_port}"), "--window", &window.to_string()])
-                    .env("K_SINK", format!("http://127.0.0.1:{router_port}/"));
-                command
-            }
-        })?;
+        let bridges = Bridges { logs, window, mqtt_port, s3_port, router_port, keys: keys("bridge") };
+        let bridge = bridges.start("bridge-0")?;
         let folder = folder.to_owned();
         Ok(Self {
             folder,
@@ -186,7 +205,13 @@ impl Pipeline {
             s3_port,
             router_port,
             reconcile_port,
+            bridges,
         })
+    }
+
+    /// One more bridge beside [`Pipeline::bridge`], which is `bridge-0`.
+    pub fn another_bridge(&self, name: &str) -> anyhow::Result<Process> {
+        self.bridges.start(name)
     }
 
     /// A camera that replays `footage` (a folder or an `.mjpeg` file), with its spool in a folder.

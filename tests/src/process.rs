@@ -71,10 +71,25 @@ impl Process {
 
     /// SIGTERM, and waits until it has ended by itself.
     pub async fn stop(&mut self, wait_max: Duration) -> anyhow::Result<ExitStatus> {
-        let child = self.child.as_ref().with_context(|| format!("{} is not running", self.name))?;
-        let status = Command::new("kill").arg(child.id().to_string()).status()?;
-        ensure!(status.success(), "could not signal {}", self.name);
+        self.signal("TERM")?;
         self.ended(wait_max).await
+    }
+
+    /// SIGSTOP: it does nothing, and its connections stay.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP")
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let child = self.child.as_ref().with_context(|| format!("{} is not running", self.name))?;
+        let status = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status()?;
+        ensure!(status.success(), "could not signal {}", self.name);
+        Ok(())
     }
 
     /// Waits until it has ended by itself.

@@ -96,6 +96,12 @@ impl Recording {
         Ok(Self { batches, segments, inits })
     }
 
+    /// The batches of `camera` alone, without their segments.
+    pub async fn of_batches(frames: &dyn Bucket, camera: &CameraId) -> anyhow::Result<Self> {
+        let batches = batches(frames, camera).await?;
+        Ok(Self { batches, segments: BTreeMap::new(), inits: BTreeMap::new() })
+    }
+
     /// The frames of all windows, held ones left out, in order.
     pub fn frames(&self) -> impl Iterator<Item = &Frame> {
         self.batches.values().filter(|batch| !batch.is_held()).flat_map(Batch::frames)

@@ -1,8 +1,6 @@
-use teiten_footage::limits::CAPTURED_AHEAD_MAX;
+use teiten_footage::{BootId, ContentHash, limits::CAPTURED_AHEAD_MAX};
 
 use super::*;
-
-const BOOT: BootId = BootId(0xb0);
 
 fn now() -> Timestamp {
     Timestamp::Y2020 + Duration::from_secs(1000)
@@ -23,7 +21,7 @@ fn stamped(sequence: u64, captured: Timestamp) -> Frame {
 }
 
 fn intake() -> Intake {
-    Intake::new(BOOT, 2)
+    Intake::new(2)
 }
 
 #[test]
@@ -35,19 +33,21 @@ fn a_stamped_frame_is_taken_as_it_is() {
 }
 
 #[test]
-fn jpegs_without_a_stamp_get_identities_and_rising_times() {
+fn jpegs_without_a_stamp_get_identities_of_their_bytes_and_rising_times() {
     let mut intake = intake();
     let mut frames = Vec::new();
     // A clock that stands still, goes on, and is set back by very little.
     for micros in [0, 0, 500, 400] {
         let arrival = now() + Duration::from_micros(micros);
+        assert!(Intake::is_unstamped(&jpeg()));
         let (frame, source) = intake.frame(&camera(), &jpeg(), arrival).unwrap();
         assert_eq!(source, TimeSource::ArrivalUnstamped);
         assert_eq!(Frame::parse(frame.jpeg.clone()).unwrap().as_ref(), Some(&frame));
-        frames.push((frame.id.sequence, frame.captured.since(now()).as_micros()));
-        assert_eq!(frame.id.boot, BOOT);
+        assert!(!Intake::is_unstamped(&frame.jpeg));
+        assert_eq!(frame.id, FrameId { boot: BootId::NONE, sequence: ContentHash::of(&jpeg()).to_u64() });
+        frames.push(frame.captured.since(now()).as_micros());
     }
-    assert_eq!(frames, [(0, 0), (1, 1), (2, 500), (3, 501)]);
+    assert_eq!(frames, [0, 1, 500, 501]);
 }
 
 #[test]

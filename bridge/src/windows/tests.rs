@@ -70,6 +70,11 @@ impl Bench {
         described
     }
 
+    /// Another bridge has the camera now.
+    fn hand_over(&mut self, now: f64) {
+        self.windows.hand_over(|_| false, at(now));
+    }
+
     /// Lets time pass until `now`, with a timer that is always on time and a store that is at once; each
     /// entry says when it happened.
     fn pass_until(&mut self, now: f64) -> Vec<String> {
@@ -263,6 +268,49 @@ fn draining_closes_every_window_as_it_is() {
     bench.late(40.0, 100.1);
     assert_eq!(describe(&bench.windows.drain()), ["store 40: 40", "store 100: 100"]);
     assert_eq!(bench.pass_until(1000.0), [""; 0]);
+}
+
+#[test]
+fn a_camera_that_is_handed_over_is_completed_to_the_end_of_its_window_and_no_further() {
+    let mut bench = Bench::new();
+    bench.live(100.0);
+    bench.hand_over(100.3);
+    assert!(bench.windows.is_ceding(&bench.camera));
+    bench.live(100.5);
+    let (admitted, stored) = bench.take(frame(101.0), 101.0);
+    assert_eq!((admitted, stored), (Ok(Admitted::Ceded), vec!["store 100: 100 100.5".to_owned()]));
+    assert!(!bench.windows.is_ceding(&bench.camera));
+    assert_eq!(bench.pass_until(200.0), [""; 0]);
+    assert_eq!(bench.windows.cameras.len(), 0);
+}
+
+#[test]
+fn whose_camera_is_handed_over_neither_holds_its_windows_nor_misses_them() {
+    let mut bench = Bench::new();
+    bench.live(99.5);
+    bench.live(100.5);
+    bench.hand_over(101.5);
+    assert_eq!(bench.pass_until(200.0), ["103: store 100: 100.5"]);
+    let mut bench = Bench::new();
+    bench.live(100.5);
+    bench.hand_over(100.6);
+    bench.late(40.0, 100.7);
+    assert_eq!(
+        bench.take(frame(41.0), 103.0).0,
+        Ok(Admitted::Ceded),
+        "backlog is completed for a while only"
+    );
+}
+
+#[test]
+fn a_camera_that_comes_back_is_served_as_before() {
+    let mut bench = Bench::new();
+    bench.live(100.0);
+    bench.hand_over(100.3);
+    bench.windows.hand_over(|_| true, at(100.6));
+    bench.live(100.7);
+    assert_eq!(bench.live(101.0), ["store 100: 100 100.7"]);
+    assert_eq!(bench.pass_until(104.5), ["104: store 101: 101"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A real broker, a real sink, a camera that listens for `stored`, and a bridge between them.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
@@ -18,7 +19,7 @@ use teiten_bridge::Config;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_footage::{
     Batch, BatchKey, BootId, CameraId, CloudEvent, Event, Frame, FrameId, Stored, Timestamp, Topic, Window,
-    WindowLength, batch,
+    WindowLength, batch, topic::ALL_BRIDGES,
 };
 use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -184,6 +185,7 @@ impl Camera {
         let (heard_in, heard) = mpsc::unbounded_channel();
         let (subscribed_in, mut subscribed) = mpsc::unbounded_channel();
         let topics = [Topic::Stored(id.clone()), Topic::Hello].map(|topic| topic.to_string());
+        let topics = [&topics[..], &[ALL_BRIDGES.to_owned()]].concat();
         let subscriber = client.clone();
         tokio::spawn(async move {
             loop {
@@ -201,7 +203,7 @@ impl Camera {
                 }
             }
         });
-        for _ in 0..2 {
+        for _ in 0..3 {
             timeout(PATIENCE, subscribed.recv()).await.expect("the broker answers").unwrap();
         }
         Self { id, client, heard, stored: Vec::new() }
@@ -226,12 +228,40 @@ impl Camera {
         while self.heard().await.topic != Topic::Hello.to_string() {}
     }
 
+    /// Waits until a bridge has subscribed and `replicas` have said that they are there: each of them knows the others
+    /// then, before it gets what is sent from now on.
+    pub(crate) async fn hello_among(&mut self, replicas: &[&str]) {
+        self.hello().await;
+        self.are_there(replicas).await;
+    }
+
+    /// Waits until all of `replicas` have said that they are there.
+    pub(crate) async fn are_there(&mut self, replicas: &[impl std::fmt::Display]) {
+        let mut missing: Vec<_> =
+            replicas.iter().map(|name| format!("teiten-bridge/{name}/status")).collect();
+        while !missing.is_empty() {
+            let publish = self.heard().await;
+            missing.retain(|topic| *topic != publish.topic || publish.payload.is_empty());
+        }
+    }
+
+    /// Waits until `replica` is gone.
+    pub(crate) async fn is_gone(&mut self, replica: &str) {
+        let topic = format!("teiten-bridge/{replica}/status");
+        loop {
+            let publish = self.heard().await;
+            if publish.topic == topic && publish.payload.is_empty() {
+                return;
+            }
+        }
+    }
+
     /// The next `stored`.
     pub(crate) async fn stored(&mut self) -> String {
         loop {
             let publish = self.heard().await;
-            assert!(!publish.retain);
             if publish.topic == Topic::Stored(self.id.clone()).to_string() {
+                assert!(!publish.retain);
                 let payload = String::from_utf8(publish.payload.to_vec()).unwrap();
                 self.stored.push(payload.parse().unwrap());
                 return payload;
@@ -258,8 +288,10 @@ impl Camera {
         self.all_stored(&[fourth]).await;
     }
 
+    /// Whether nothing more was said to be stored.
     pub(crate) fn has_heard_nothing(&mut self) -> bool {
-        self.heard.try_recv().is_err()
+        let stored = Topic::Stored(self.id.clone()).to_string();
+        std::iter::from_fn(|| self.heard.try_recv().ok()).all(|publish| publish.topic != stored)
     }
 
     async fn heard(&mut self) -> Publish {
@@ -298,7 +330,18 @@ impl Installation {
 
     /// A bridge whose access to the bucket is `frames`.
     pub(crate) fn bridge_with(&self, frames: Arc<dyn Bucket>) -> Bridge {
-        let config = Config::new(self.broker.address, self.window, frames, &self.sink.url).unwrap();
+        self.replica_with("bridge-0", frames)
+    }
+
+    /// One of several bridges.
+    pub(crate) fn replica(&self, name: &str) -> Bridge {
+        self.replica_with(name, Arc::new(self.frames.clone()))
+    }
+
+    /// The same, and its access to the bucket is `frames`.
+    pub(crate) fn replica_with(&self, name: &str, frames: Arc<dyn Bucket>) -> Bridge {
+        let mut config = Config::new(self.broker.address, self.window, frames, &self.sink.url).unwrap();
+        config.replica = name.parse().unwrap();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(teiten_bridge::run(config, shutdown.clone()));
         Bridge { shutdown, task }
@@ -314,6 +357,16 @@ impl Installation {
         let parsed = batch::parse(key.window, &object.bytes);
         assert_eq!(parsed.rejected, []);
         parsed.batch.unwrap()
+    }
+
+    /// The pictures without stamps of a camera in the bucket: how often each identity is there.
+    pub(crate) async fn unstamped(&self, camera: &CameraId) -> BTreeMap<u64, usize> {
+        let mut counts = BTreeMap::new();
+        for frame in self.all_stored(camera).await {
+            assert_eq!(frame.id.boot, BootId::NONE);
+            *counts.entry(frame.id.sequence).or_default() += 1;
+        }
+        counts
     }
 
     /// Every frame of a camera in the bucket, in order; held ones and those of run `ff` left out.
@@ -341,12 +394,25 @@ impl Bridge {
         self.shutdown.cancel();
         timeout(PATIENCE, self.task).await.expect("the bridge stops").unwrap().unwrap();
     }
+
+    /// Ends it where it stands, as SIGKILL would.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
 }
 
 /// A small JPEG without a stamp.
 pub(crate) fn jpeg() -> Vec<u8> {
+    picture(0)
+}
+
+/// The same with `number` in its pixels: no two are alike.
+pub(crate) fn picture(number: u16) -> Vec<u8> {
+    let bit = |x: u32| if number >> x & 1 == 1 { 255 } else { 0 };
+    let image = image::GrayImage::from_fn(16 * 8, 8, |x, _| image::Luma([bit(x / 8)]));
     let mut bytes = io::Cursor::new(Vec::new());
-    image::RgbImage::new(16, 16).write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+    image.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
     bytes.into_inner()
 }
 

@@ -26,14 +26,7 @@ impl CameraId {
 
     /// Checks `name`.
     pub fn new(name: &str) -> Result<Self, CameraIdError> {
-        let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let bytes = name.as_bytes();
-        let well_formed = !bytes.is_empty()
-            && bytes.len() <= Self::LENGTH_MAX
-            && bytes.iter().copied().all(inside)
-            && bytes[0] != b'-'
-            && bytes[bytes.len() - 1] != b'-';
-        if well_formed {
+        if is_dns_label(name) {
             Ok(Self(name.into()))
         } else {
             Err(CameraIdError { name: name.chars().take(80).collect() })
@@ -44,6 +37,17 @@ impl CameraId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether `name` is `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`.
+pub(crate) fn is_dns_label(name: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let bytes = name.as_bytes();
+    !bytes.is_empty()
+        && bytes.len() <= CameraId::LENGTH_MAX
+        && bytes.iter().copied().all(inside)
+        && bytes[0] != b'-'
+        && bytes[bytes.len() - 1] != b'-'
 }
 
 impl FromStr for CameraId {

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use bytes::Bytes;
 
 use crate::{
-    hash::parse_hex_u64,
+    hash::{ContentHash, parse_hex_u64},
     jpeg,
     stamp::{self, StampError},
     time::Timestamp,
@@ -14,6 +14,12 @@ use crate::{
 /// Names one run of one publisher: a random number, chosen when it starts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootId(pub u64);
+
+impl BootId {
+    /// The run of frames whose publisher gave them no identity ([`FrameId::of_unstamped`]): nobody waits to hear
+    /// that they are stored.
+    pub const NONE: Self = Self(0);
+}
 
 /// 16 lower-case hex digits.
 impl fmt::Display for BootId {
@@ -59,6 +65,14 @@ pub struct FrameId {
     pub boot: BootId,
     /// 0, 1, 2, … within the run.
     pub sequence: u64,
+}
+
+impl FrameId {
+    /// The identity of a JPEG that came without one: made of its bytes, so that it is the same frame wherever and
+    /// however often it arrives.
+    pub fn of_unstamped(jpeg: &[u8]) -> Self {
+        Self { boot: BootId::NONE, sequence: ContentHash::of(jpeg).to_u64() }
+    }
 }
 
 /// EXIF's ImageUniqueID: 32 lower-case hex digits, boot then sequence.

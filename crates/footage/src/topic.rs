@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::camera::CameraId;
+use crate::{camera::CameraId, replica::ReplicaId};
 
 /// A topic of Teiten's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,20 +29,25 @@ pub enum Topic {
     Snapshot(CameraId),
     /// `teiten/<camera>/stored`: which frames are stored, bridge to camera, QoS 0 ([`crate::Stored`]).
     Stored(CameraId),
-    /// `teiten-bridge/hello`: a bridge has subscribed, QoS 0.
+    /// `teiten-bridge/hello`: a bridge has subscribed, or serves more cameras than before, QoS 0.
     Hello,
+    /// `teiten-bridge/<replica>/status`: retained, `online` again and again; empty once (and as last will) it is not.
+    BridgeStatus(ReplicaId),
 }
 
 /// The filter that matches every camera's frames.
 pub const ALL_FRAMES: &str = "teiten/+/frame";
 /// The filter that matches every camera's status.
 pub const ALL_STATUS: &str = "teiten/+/status";
-/// The payload of [`Topic::Status`] while a camera is connected.
+/// The filter that matches every bridge's status.
+pub const ALL_BRIDGES: &str = "teiten-bridge/+/status";
+/// The payload of [`Topic::Status`] while a camera is connected, and of [`Topic::BridgeStatus`].
 pub const ONLINE: &str = "online";
 /// The payload of [`Topic::Status`] once it is not.
 pub const OFFLINE: &str = "offline";
 
-const HELLO: &str = "teiten-bridge/hello";
+/// What every bridge says to cameras and other bridges: [`Topic::Hello`].
+pub const HELLO: &str = "teiten-bridge/hello";
 
 /// A topic that is none of Teiten's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,16 +70,17 @@ impl Topic {
             Self::Preview(camera) => (camera, "preview"),
             Self::Snapshot(camera) => (camera, "snapshot"),
             Self::Stored(camera) => (camera, "stored"),
-            Self::Hello => return None,
+            Self::Hello | Self::BridgeStatus(_) => return None,
         })
     }
 }
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.parts() {
-            Some((camera, leaf)) => write!(f, "teiten/{camera}/{leaf}"),
-            None => f.write_str(HELLO),
+        match (self, self.parts()) {
+            (_, Some((camera, leaf))) => write!(f, "teiten/{camera}/{leaf}"),
+            (Self::BridgeStatus(replica), None) => write!(f, "teiten-bridge/{replica}/status"),
+            (_, None) => f.write_str(HELLO),
         }
     }
 }
@@ -86,6 +92,10 @@ impl FromStr for Topic {
         let parse = || {
             if topic == HELLO {
                 return Some(Self::Hello);
+            }
+            if let Some(rest) = topic.strip_prefix("teiten-bridge/") {
+                let replica = rest.strip_suffix("/status")?;
+                return Some(Self::BridgeStatus(ReplicaId::new(replica).ok()?));
             }
             let (camera, leaf) = topic.strip_prefix("teiten/")?.split_once('/')?;
             let camera = CameraId::new(camera).ok()?;
@@ -130,10 +140,21 @@ mod tests {
             let text = format!("teiten/front-door/{leaf}");
             assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
         }
-        assert_eq!("teiten-bridge/hello".parse::<Topic>().unwrap().to_string(), "teiten-bridge/hello");
-        for text in
-            ["", "teiten", "teiten/a", "teiten/a/b", "teiten/A/frame", "teiten/a/frame/x", "x/a/frame"]
-        {
+        for text in ["teiten-bridge/hello", "teiten-bridge/bridge-0/status"] {
+            assert_eq!(text.parse::<Topic>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "teiten",
+            "teiten/a",
+            "teiten/a/b",
+            "teiten/A/frame",
+            "teiten/a/frame/x",
+            "x/a/frame",
+            "teiten-bridge/a",
+            "teiten-bridge/A/status",
+            "teiten-bridge/a/b/status",
+        ] {
             assert!(text.parse::<Topic>().is_err(), "{text:?}");
         }
     }

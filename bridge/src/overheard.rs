@@ -1,0 +1,129 @@
+//! The last pictures of cameras that another bridge has, and that would not send them again.
+//!
+//! A publisher that knows nothing of `stored` (an ESP32-CAM) sends each picture once. What its bridge had in memory
+//! when it was killed, and what came until that was noticed, is lost, unless another bridge that heard it too goes on
+//! from there. What the first one stored all the same is stored once: an unstamped picture's identity is made of its
+//! bytes.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use teiten_footage::{CameraId, Timestamp, WindowLength, limits::WINDOW_GRACE};
+
+use crate::fleet::{BEAT_EVERY, SILENCE_MAX};
+
+/// How long a picture is kept: as long as a window may have been open when its bridge went, and that be unnoticed.
+const KEPT_FOR: Duration = WindowLength::MAX
+    .duration()
+    .saturating_add(WINDOW_GRACE)
+    .saturating_add(SILENCE_MAX)
+    .saturating_add(BEAT_EVERY);
+
+/// Pictures by camera, each with its time of arrival.
+#[derive(Debug)]
+pub(crate) struct Overheard {
+    cameras: HashMap<CameraId, VecDeque<(Timestamp, Bytes)>>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Overheard {
+    /// Keeps `bytes_max` bytes at most.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { cameras: HashMap::new(), bytes: 0, bytes_max }
+    }
+
+    /// Keeps a copy of a picture, in place of what is too old. Where all is full of what is not, of two cameras the
+    /// one that was heard first is kept.
+    pub(crate) fn keep(&mut self, camera: &CameraId, payload: &Bytes, now: Timestamp) {
+        let pictures = self.cameras.entry(camera.clone()).or_default();
+        self.bytes -= forget_old(pictures, now);
+        if self.bytes + payload.len() > self.bytes_max {
+            self.forget_old(now);
+        }
+        if self.bytes + payload.len() <= self.bytes_max {
+            self.bytes += payload.len();
+            let pictures = self.cameras.entry(camera.clone()).or_default();
+            pictures.push_back((now, Bytes::copy_from_slice(payload)));
+        }
+    }
+
+    /// Takes out the pictures of the cameras that are `mine` now, each camera's in the order of arrival.
+    pub(crate) fn take(
+        &mut self,
+        mine: impl Fn(&CameraId) -> bool,
+        now: Timestamp,
+    ) -> Vec<(CameraId, Timestamp, Bytes)> {
+        self.forget_old(now);
+        let mut taken = Vec::new();
+        for (camera, pictures) in self.cameras.extract_if(|camera, _| mine(camera)) {
+            let named = pictures.into_iter().map(|(at, payload)| (camera.clone(), at, payload));
+            taken.extend(named.inspect(|(_, _, payload)| self.bytes -= payload.len()));
+        }
+        taken
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        for pictures in self.cameras.values_mut() {
+            self.bytes -= forget_old(pictures, now);
+        }
+        self.cameras.retain(|_, pictures| !pictures.is_empty());
+    }
+}
+
+/// Drops what is too old, or of a clock that was set back since. Says how many bytes that were.
+fn forget_old(pictures: &mut VecDeque<(Timestamp, Bytes)>, now: Timestamp) -> usize {
+    let mut bytes = 0;
+    while let Some((at, payload)) = pictures.front()
+        && (*at + KEPT_FOR < now || *at > now)
+    {
+        bytes += payload.len();
+        pictures.pop_front();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn camera(name: &str) -> CameraId {
+        CameraId::new(name).unwrap()
+    }
+
+    #[test]
+    fn the_pictures_of_the_last_seconds_are_given_out_once_to_whom_they_belong() {
+        let mut overheard = Overheard::new(1000);
+        let (start, second) = (Timestamp::Y2020, Duration::from_secs(1));
+        let picture = Bytes::from_static(b"0123456789");
+        overheard.keep(&camera("a"), &picture, start);
+        overheard.keep(&camera("b"), &picture, start + second);
+        overheard.keep(&camera("a"), &picture, start + KEPT_FOR);
+        overheard.keep(&camera("a"), &picture, start + KEPT_FOR + second);
+        let now = start + KEPT_FOR + second;
+        let is = |name: &'static str| move |other: &CameraId| *other == camera(name);
+        let times: Vec<_> =
+            overheard.take(is("a"), now).into_iter().map(|(camera, at, _)| (camera, at)).collect();
+        assert_eq!(times, [(camera("a"), start + KEPT_FOR), (camera("a"), now)], "the first is too old");
+        assert!(overheard.take(is("a"), now).is_empty());
+        assert_eq!(overheard.take(is("b"), now).len(), 1);
+        assert_eq!(overheard.bytes, 0);
+    }
+
+    #[test]
+    fn memory_stays_within_its_limit() {
+        let mut overheard = Overheard::new(25);
+        let picture = Bytes::from_static(b"0123456789");
+        for millis in 0..10 {
+            overheard.keep(&camera("a"), &picture, Timestamp::Y2020 + Duration::from_millis(millis));
+        }
+        assert_eq!(overheard.bytes, 20);
+        let later = Timestamp::Y2020 + 2 * KEPT_FOR;
+        overheard.keep(&camera("b"), &picture, later);
+        overheard.keep(&camera("b"), &picture, later);
+        assert_eq!((overheard.bytes, overheard.cameras.len()), (20, 1), "what is too old makes room");
+    }
+}
