@@ -280,6 +280,7 @@ fn a_camera_that_is_handed_over_is_completed_to_the_end_of_its_window_and_no_fur
     let (admitted, stored) = bench.take(frame(101.0), 101.0);
     assert_eq!((admitted, stored), (Ok(Admitted::Ceded), vec!["store 100: 100 100.5".to_owned()]));
     assert!(!bench.windows.is_ceding(&bench.camera));
+    bench.windows.release(&bench.camera.clone(), 20);
     assert_eq!(bench.pass_until(200.0), [""; 0]);
     assert_eq!(bench.windows.cameras.len(), 0);
 }

@@ -1,14 +1,11 @@
 //! Several bridges that share the cameras of one real Mosquitto.
 
-#[cfg(test)] // where unwrapping is allowed
-#[allow(dead_code)] // what the other tests need
-mod harness;
-
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use harness::{Camera, Installation, frames, picture};
 use teiten_bucket::MemoryBucket;
 use teiten_footage::FrameId;
+
+use crate::harness::{Camera, Installation, frames, picture};
 
 const NAMES: [&str; 6] = ["gate", "yard", "porch", "garage", "attic", "cellar"];
 

@@ -2,6 +2,8 @@
 
 #[cfg(test)] // where unwrapping is allowed
 mod harness;
+#[cfg(test)]
+mod replicas;
 
 use std::{
     sync::Arc,
