@@ -35,12 +35,13 @@ test: _test-tools image-debian viewer
     cargo test --workspace --exclude teiten-tests
     {{ just_executable() }} --justfile {{ justfile() }} test-infra
     # In real time and with processes that are killed: one after another.
-    cargo test --workspace --test footage_end_to_end --test faults --test bridges --test watching --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
+    cargo test --workspace --test footage_end_to_end --test faults --test bridges --test observed --test watching --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
 
 # The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
 test-infra:
-    @scripts/need mosquitto mosquitto-clients openssl
+    @scripts/need mosquitto mosquitto-clients openssl prometheus
     scripts/manifest-tools python3 infra/tests/manifests.py
+    scripts/manifest-tools python3 infra/tests/observability.py
     python3 infra/tests/broker.py
     python3 infra/tests/outage.py
     python3 infra/tests/lambda_functions.py
@@ -135,7 +136,7 @@ _build-tools:
     @scripts/need rust cc cmake nasm
 
 _test-tools: _build-tools (_npm-install "tests/browser")
-    @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools
+    @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools prometheus
     @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler rauc squashfs-tools ssh radosgw
 
 _npm-install FOLDER:

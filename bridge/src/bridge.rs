@@ -1,7 +1,13 @@
 //! The loop that holds the windows: messages in, deliveries out, one timer.
 
-use std::{future::pending, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use anyhow::Context;
 use bytes::Bytes;
 use rand::Rng;
 use rumqttc::Transport;
@@ -11,7 +17,9 @@ use teiten_footage::{
 };
 use teiten_mqtt::TlsFiles;
 use teiten_sink::Sink;
+use teiten_telemetry::metrics::{BridgeMetrics, Operations};
 use tokio::{
+    net::TcpListener,
     sync::mpsc,
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout},
 };
@@ -19,7 +27,6 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     Config,
-    counters::Counters,
     delivery::{Deliveries, Released, Shared},
     fleet::{BEAT_EVERY, Fleet, Shift},
     intake::{Intake, Rejected, TimeSource},
@@ -42,10 +49,13 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// What part of the memory for frames may be taken by pictures of cameras that other bridges have.
 const OVERHEARD_SHARE: usize = 8;
 
+/// A bridge that has not come round to its next beat for this long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
 /// How long saying good-bye to the broker may take.
 const DISCONNECT_MAX: Duration = Duration::from_secs(1);
 
-const COUNTERS_LOGGED_EVERY: Duration = Duration::from_secs(60);
+const METRICS_LOGGED_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs a bridge until `shutdown`; then stops taking frames, stores what it has, says so, and leaves.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -54,23 +64,34 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         "this machine's clock says {}: set it first, frames are put in order by the time of day",
         teiten_telemetry::now()
     );
-    let counters = Arc::new(Counters::default());
+    let metrics = Arc::new(BridgeMetrics::default());
     let publisher = Publisher::default();
     let (messages_in, messages) = mpsc::channel(MESSAGES_MAX);
     let (released_in, released) = mpsc::unbounded_channel();
-    let store = Store::new(config.frames, counters.clone());
+    let store = Store::new(config.frames, metrics.clone());
     let sink = Sink::new(&config.sink)?;
-    let shared = Shared::new(store, sink, publisher.clone(), counters.clone(), released_in);
+    let shared = Shared::new(store, sink, publisher.clone(), metrics.clone(), released_in);
     let transport = config.mqtt_tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
     // Not the replica's name: should two have one name, the broker would let each disconnect the other for ever.
     let client_id = format!("bridge-{:016x}", rand::rng().random::<u64>());
     let broker = Broker { address: config.mqtt, transport, client_id, replica: config.replica.clone() };
+    let pulse = Arc::new(Mutex::new(instant()));
+    let _operations = match config.metrics {
+        None => None,
+        Some(address) => {
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("{address}, for metrics, cannot be listened on"))?;
+            let serving = operations(&metrics, &publisher, &pulse).serve(listener);
+            Some(AbortOnDropHandle::new(tokio::spawn(serving)))
+        }
+    };
     let publishes = publisher.clone();
     let connection = AbortOnDropHandle::new(tokio::spawn(mqtt::run(
         broker,
         publishes,
         messages_in,
-        counters.clone(),
+        metrics.clone(),
         shutdown.clone(),
     )));
     let mut bridge = Bridge {
@@ -79,8 +100,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         windows: Windows::new(config.window, config.limits),
         overheard: Overheard::new(config.limits.total_bytes_max / OVERHEARD_SHARE),
         publisher: publisher.clone(),
+        pulse,
         deliveries: Deliveries::new(shared),
-        counters,
+        metrics,
         log_limit: LogLimit::new(),
         messages,
         released,
@@ -96,20 +118,35 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     Ok(())
 }
 
+/// What those who run the bridge may ask of it.
+fn operations(
+    metrics: &BridgeMetrics,
+    publisher: &Publisher,
+    pulse: &Arc<Mutex<std::time::Instant>>,
+) -> Operations {
+    let (publisher, pulse) = (publisher.clone(), pulse.clone());
+    let stuck = move || pulse.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > STUCK_AFTER;
+    Operations::new(metrics.registry())
+        .live_if(move || if stuck() { Err("the loop stands still") } else { Ok(()) })
+        .ready_if(move || publisher.is_subscribed().then_some(()).ok_or("not connected to the broker"))
+}
+
 struct Bridge {
     fleet: Fleet,
     intake: Intake,
     windows: Windows,
     overheard: Overheard,
     publisher: Publisher,
+    /// When it last came round to its beat.
+    pulse: Arc<Mutex<std::time::Instant>>,
     deliveries: Deliveries,
-    counters: Arc<Counters>,
+    metrics: Arc<BridgeMetrics>,
     log_limit: LogLimit<Noted>,
     messages: mpsc::Receiver<Heard>,
     released: mpsc::UnboundedReceiver<Released>,
     /// Whether it has said that it goes.
     leaving: bool,
-    /// The counters as they were logged last.
+    /// The numbers as they were logged last.
     summary: String,
 }
 
@@ -129,7 +166,7 @@ enum Noted {
 impl Bridge {
     /// Works until `stop`.
     async fn serve(&mut self, stop: &CancellationToken) {
-        let mut log_counters = every(COUNTERS_LOGGED_EVERY);
+        let mut log_metrics = every(METRICS_LOGGED_EVERY);
         let mut beat = every(BEAT_EVERY);
         loop {
             let deadline = self.windows.next_deadline();
@@ -156,8 +193,11 @@ impl Bridge {
                 _ = beat.tick() => {
                     self.say_online();
                     self.look_around();
+                    *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = instant();
+                    self.metrics.others.set(self.fleet.others().len() as i64);
+                    self.metrics.buffered_bytes.set(self.windows.total_bytes() as i64);
                 }
-                _ = log_counters.tick() => self.log_counters(),
+                _ = log_metrics.tick() => self.log_metrics(),
             }
         }
     }
@@ -189,7 +229,7 @@ impl Bridge {
         while let Ok(Released { camera, bytes }) = self.released.try_recv() {
             self.windows.release(&camera, bytes);
         }
-        self.log_counters();
+        self.log_metrics();
     }
 
     /// Breaks if this bridge has gone.
@@ -213,7 +253,7 @@ impl Bridge {
             Ok(Topic::BridgeStatus(replica)) => return self.on_bridge_status(&replica, &message),
             Ok(Topic::Hello) => self.say_online(),
             Ok(_) | Err(_) => {
-                self.counters.frames_rejected_total.increment();
+                self.metrics.frames_rejected_total.inc();
                 if let Some(times) = self.log_limit.times(None, Noted::ForeignTopic, now) {
                     let topic: String = message.topic.chars().take(100).collect();
                     tracing::warn!(topic, times, "message dropped, its topic names no camera");
@@ -255,7 +295,9 @@ impl Bridge {
         let shift = self.fleet.on_timer(instant());
         let others = self.fleet.others().len();
         match shift {
-            Some(Shift::Ceded) => tracing::warn!(others, "out of touch with the broker, others have all cameras"),
+            Some(Shift::Ceded) => {
+                tracing::warn!(others, "out of touch with the broker, others have all cameras")
+            }
             Some(Shift::Gained) => tracing::warn!(before, others, "a bridge has fallen silent"),
             None => {}
         }
@@ -288,10 +330,10 @@ impl Bridge {
     }
 
     fn on_frame(&mut self, camera: &CameraId, message: &Message, now: Timestamp) {
-        self.counters.frames_received_total.increment();
+        self.metrics.frames_received_total.inc();
         if message.retained {
             // A picture of long ago, sent once more for every subscription.
-            self.counters.frames_rejected_total.increment();
+            self.metrics.frames_rejected_total.inc();
             if let Some(times) = self.log_limit.times(Some(camera), Noted::Retained, now) {
                 tracing::warn!(%camera, times, "frame dropped, it is a retained message");
             }
@@ -300,7 +342,7 @@ impl Bridge {
         if self.fleet.owns(camera) || self.windows.is_ceding(camera) {
             self.take_frame(camera, &message.payload, now, now);
         } else {
-            self.counters.frames_elsewhere_total.increment();
+            self.metrics.frames_elsewhere_total.inc();
             if Intake::is_unstamped(&message.payload) {
                 self.overheard.keep(camera, &message.payload, now);
             }
@@ -312,7 +354,7 @@ impl Bridge {
         let (frame, source) = match self.intake.frame(camera, payload, at) {
             Ok(taken) => taken,
             Err(rejected) => {
-                self.counters.frames_rejected_total.increment();
+                self.metrics.frames_rejected_total.inc();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::Rejected(rejected), now) {
                     let bytes = payload.len();
                     tracing::warn!(%camera, reason = %rejected, bytes, times, "frame rejected");
@@ -324,10 +366,14 @@ impl Bridge {
         let mut actions = Vec::new();
         match self.windows.on_frame(camera, frame, now, &mut actions) {
             Ok(Admitted::New) => {}
-            Ok(Admitted::Duplicate) => self.counters.frames_duplicate_total.increment(),
-            Ok(Admitted::Ceded) => self.counters.frames_elsewhere_total.increment(),
+            Ok(Admitted::Duplicate) => {
+                self.metrics.frames_duplicate_total.inc();
+            }
+            Ok(Admitted::Ceded) => {
+                self.metrics.frames_elsewhere_total.inc();
+            }
             Err(excess) => {
-                self.counters.frames_dropped_total.increment();
+                self.metrics.frames_dropped_total.inc();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::Excess(excess), now) {
                     let buffered = self.windows.total_bytes();
                     tracing::warn!(%camera, reason = %excess, buffered, times, "frame dropped");
@@ -341,13 +387,13 @@ impl Bridge {
         match source {
             TimeSource::Camera => {}
             TimeSource::ArrivalUnstamped => {
-                self.counters.frames_stamped_total.increment();
+                self.metrics.frames_stamped_total.inc();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::Unstamped, now) {
                     tracing::debug!(%camera, times, "frame without a stamp, stamped with its arrival");
                 }
             }
             TimeSource::ArrivalImpossible => {
-                self.counters.frames_restamped_total.increment();
+                self.metrics.frames_restamped_total.inc();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::ImpossibleTime, now) {
                     tracing::warn!(%camera, times, "frame with an impossible time, stamped with its arrival");
                 }
@@ -361,6 +407,7 @@ impl Bridge {
             payload if payload == OFFLINE.as_bytes() => (OFFLINE, Noted::Offline),
             _ => return,
         };
+        self.metrics.camera_is(camera, status == ONLINE);
         if let Some(times) = self.log_limit.times(Some(camera), noted, now) {
             tracing::info!(%camera, status, retained = message.retained, times, "camera status");
         }
@@ -372,10 +419,10 @@ impl Bridge {
         }
     }
 
-    fn log_counters(&mut self) {
-        let summary = self.counters.summary();
+    fn log_metrics(&mut self) {
+        let summary = self.metrics.summary();
         if summary != self.summary {
-            tracing::info!(counters = summary, buffered = self.windows.total_bytes(), "counters");
+            tracing::info!(counted = summary, buffered = self.windows.total_bytes(), "numbers");
             self.summary = summary;
         }
     }

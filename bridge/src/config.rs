@@ -41,6 +41,8 @@ pub struct Config {
     pub sink: SinkUrl,
     /// What is kept in memory at most.
     pub limits: Limits,
+    /// Where its numbers are told, and probes answered.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Config {
@@ -60,6 +62,7 @@ impl Config {
             frames,
             sink,
             limits: Limits::default(),
+            metrics: None,
         })
     }
 }
@@ -112,6 +115,10 @@ pub struct Args {
     )]
     pub buffer_mib: u32,
 
+    /// Where /metrics (for Prometheus), /healthz and /readyz are answered, such as 0.0.0.0:9464.
+    #[arg(long, env = "TEITEN_METRICS", value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
+
     /// The object store.
     #[command(flatten)]
     pub s3: S3Args,
@@ -131,6 +138,7 @@ impl Args {
             frames: Arc::new(frames),
             sink: self.sink,
             limits: Limits::with_total((self.buffer_mib as usize) << 20),
+            metrics: self.metrics,
         })
     }
 }

@@ -22,7 +22,7 @@ use teiten_footage::{
     key::{BatchFormat, BatchKey},
 };
 use teiten_sink::Sink;
-use teiten_telemetry::Backoff;
+use teiten_telemetry::{Backoff, metrics::BridgeMetrics};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -30,7 +30,6 @@ use tokio_util::{
 };
 
 use crate::{
-    counters::Counters,
     log_limit::LogLimit,
     mqtt::Publisher,
     store::{Durable, Store},
@@ -74,7 +73,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) sink: Sink,
     pub(crate) publisher: Publisher,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) metrics: Arc<BridgeMetrics>,
     /// One message for each batch in memory, which is what bounds it.
     pub(crate) released: mpsc::UnboundedSender<Released>,
     requests: Semaphore,
@@ -105,14 +104,14 @@ impl Shared {
         store: Store,
         sink: Sink,
         publisher: Publisher,
-        counters: Arc<Counters>,
+        metrics: Arc<BridgeMetrics>,
         released: mpsc::UnboundedSender<Released>,
     ) -> Self {
         Self {
             store,
             sink,
             publisher,
-            counters,
+            metrics,
             released,
             requests: Semaphore::new(REQUESTS_MAX),
             events_waiting: AtomicUsize::new(0),
@@ -145,13 +144,13 @@ impl Deliveries {
         match action {
             Action::Store { camera, batch } => {
                 if batch.is_held() {
-                    shared.counters.windows_held_total.increment();
+                    shared.metrics.windows_held_total.inc();
                 }
                 let lane = self.lane(camera);
                 self.spawn(async move { shared.deliver(&lane, batch).await });
             }
             Action::Missed { camera, window } => {
-                shared.counters.windows_missed_total.increment();
+                shared.metrics.windows_missed_total.inc();
                 let lane = self.lane(camera);
                 self.spawn(async move { shared.report_missed(&lane, window).await });
             }
@@ -204,6 +203,9 @@ impl Shared {
             .map(|frame| frame.id)
             .filter(|id| !held && id.boot != BootId::NONE && !durable.left_out.contains(id))
             .collect();
+        let (first, last) = (batch.frames().first(), batch.frames().last());
+        let captured = first.zip(last).map(|(first, last)| (first.captured, last.captured));
+        let count = if held { 0 } else { batch.frames().len() - durable.left_out.len() };
         drop(batch);
         // The receiver is gone only when the bridge is: nothing is counted any more.
         let _ = self.released.send(Released { camera: lane.camera.clone(), bytes });
@@ -211,6 +213,9 @@ impl Shared {
         let event = Event::BatchStored { bucket, key, frames: Some(durable.frames) };
         if self.emit(lane, &event).await {
             self.acknowledge(lane, to_acknowledge);
+            if let Some((first, last)) = captured.filter(|_| !held) {
+                self.metrics.stored(&lane.camera, count, first, last, teiten_telemetry::now());
+            }
         }
     }
 
@@ -235,7 +240,7 @@ impl Shared {
                 Err(error) => error,
             };
             drop(permits);
-            self.counters.store_failures_total.increment();
+            self.metrics.store_failures_total.inc();
             let wait = if error.is_retryable() {
                 if let Some(times) = self.times(camera, Trouble::Store) {
                     tracing::warn!(%camera, %key, %error, times, "batch not stored, retrying");
@@ -253,7 +258,7 @@ impl Shared {
 
     fn report_left_out(&self, lane: &Lane, key: &BatchKey, count: usize) {
         if count > 0 {
-            self.counters.frames_dropped_total.add(count as u64);
+            self.metrics.frames_dropped_total.inc_by(count as u64);
             if let Some(times) = self.times(&lane.camera, Trouble::BatchFull) {
                 tracing::warn!(camera = %lane.camera, %key, frames = count, times, "frames dropped, the stored batch is full");
             }
@@ -270,17 +275,17 @@ impl Shared {
             let sent = self.sink.send(event).await;
             drop(permits);
             let Err(error) = sent else {
-                self.counters.events_sent_total.increment();
+                self.metrics.events_sent_total.inc();
                 return true;
             };
             let wait = if error.is_refusal() {
-                self.counters.events_refused_total.increment();
+                self.metrics.events_refused_total.inc();
                 if let Some(times) = self.times(camera, Trouble::SinkRefused) {
                     tracing::error!(%camera, %error, times, "event refused by the sink, retrying slowly");
                 }
                 backoff.wait_longest()
             } else {
-                self.counters.event_failures_total.increment();
+                self.metrics.event_failures_total.inc();
                 if let Some(times) = self.times(camera, Trouble::Sink) {
                     tracing::warn!(%camera, %error, times, "event not accepted, retrying");
                 }
@@ -289,7 +294,7 @@ impl Shared {
             if lane.events_waiting.load(Ordering::Relaxed) > CAMERA_EVENTS_MAX
                 || self.events_waiting.load(Ordering::Relaxed) > EVENTS_MAX
             {
-                self.counters.events_given_up_total.increment();
+                self.metrics.events_given_up_total.inc();
                 if let Some(times) = self.times(camera, Trouble::GivenUp) {
                     tracing::error!(%camera, %error, times, "event given up, too many wait");
                 }
@@ -303,9 +308,10 @@ impl Shared {
         for stored in Stored::of_frames(frames) {
             let topic = Topic::Stored(lane.camera.clone());
             // Without a connection nobody is told; the camera asks again by sending again.
-            if !self.publisher.publish(&topic, stored.to_string()) {
-                self.counters.stored_messages_dropped_total.increment();
-            }
+            let told = self.publisher.publish(&topic, stored.to_string());
+            let (sent, dropped) =
+                (&self.metrics.stored_messages_total, &self.metrics.stored_messages_dropped_total);
+            if told { sent } else { dropped }.inc();
         }
     }
 

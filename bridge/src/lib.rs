@@ -7,7 +7,6 @@
 mod bridge;
 mod camera;
 pub mod config;
-pub mod counters;
 mod delivery;
 mod fleet;
 pub mod intake;

@@ -20,11 +20,11 @@ use teiten_footage::{
     topic::{ALL_BRIDGES, ALL_FRAMES, ALL_STATUS, HELLO},
 };
 use teiten_mqtt::Explained;
-use teiten_telemetry::Backoff;
+use teiten_telemetry::{Backoff, metrics::BridgeMetrics};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::HostPort, counters::Counters};
+use crate::config::HostPort;
 
 /// The largest packet that is read at all. A larger one ends the connection, at every camera's cost; so what
 /// is merely too large for a frame is read and rejected, at its own camera's cost.
@@ -57,6 +57,11 @@ impl Publisher {
     /// The same with a message that the broker keeps for who subscribes later; an empty one takes it away.
     pub(crate) fn publish_retained(&self, topic: &Topic, payload: impl Into<String>) -> bool {
         self.send(topic, payload.into(), true)
+    }
+
+    /// Whether messages come and go.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.with_client(|_| true)
     }
 
     fn send(&self, topic: &Topic, payload: String, retained: bool) -> bool {
@@ -116,7 +121,7 @@ pub(crate) async fn run(
     broker: Broker,
     publisher: Publisher,
     messages: mpsc::Sender<Heard>,
-    counters: Arc<Counters>,
+    metrics: Arc<BridgeMetrics>,
     stop: CancellationToken,
 ) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
@@ -124,7 +129,7 @@ pub(crate) async fn run(
     while !stop.is_cancelled() {
         let (client, eventloop) = broker.connect();
         let started = Instant::now();
-        let error = session(eventloop, client, &publisher, &messages, &counters, &mut outage).await;
+        let error = session(eventloop, client, &publisher, &messages, &metrics, &mut outage).await;
         publisher.set(None);
         if stop.is_cancelled() {
             break;
@@ -174,7 +179,7 @@ async fn session(
     client: AsyncClient,
     publisher: &Publisher,
     messages: &mpsc::Sender<Heard>,
-    counters: &Counters,
+    metrics: &BridgeMetrics,
     outage: &mut Outage,
 ) -> String {
     loop {
@@ -190,7 +195,7 @@ async fn session(
                 if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
                     return "the broker refused the subscription".to_owned();
                 }
-                counters.mqtt_connections_total.increment();
+                metrics.mqtt_connections_total.inc();
                 tracing::info!("subscribed");
                 outage.is_over();
                 publisher.set(Some(client.clone()));

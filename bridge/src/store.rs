@@ -9,9 +9,10 @@ use teiten_footage::{
     key::{BatchFormat, BatchKey},
     limits::{BATCH_BYTES_MAX, WINDOW_FRAMES_MAX},
 };
+use teiten_telemetry::metrics::BridgeMetrics;
 use tokio::sync::Semaphore;
 
-use crate::{counters::Counters, windows::batch_bytes};
+use crate::windows::batch_bytes;
 
 /// How often a race for one object may be lost before it counts as a failure.
 const RACES_MAX: u32 = 16;
@@ -54,13 +55,13 @@ impl StoreError {
 #[derive(Debug)]
 pub(crate) struct Store {
     bucket: Arc<dyn Bucket>,
-    counters: Arc<Counters>,
+    metrics: Arc<BridgeMetrics>,
     merges: Semaphore,
 }
 
 impl Store {
-    pub(crate) fn new(bucket: Arc<dyn Bucket>, counters: Arc<Counters>) -> Self {
-        Self { bucket, counters, merges: Semaphore::new(MERGES_MAX) }
+    pub(crate) fn new(bucket: Arc<dyn Bucket>, metrics: Arc<BridgeMetrics>) -> Self {
+        Self { bucket, metrics, merges: Semaphore::new(MERGES_MAX) }
     }
 
     pub(crate) fn bucket_name(&self) -> &str {
@@ -73,20 +74,20 @@ impl Store {
         let frames = batch.frames_hash();
         let put = self.bucket.put(&name, batch.to_bytes(), HEADERS, Condition::IfAbsent).await?;
         if let Put::Stored(_) = put {
-            self.counters.batches_stored_total.increment();
+            self.metrics.batches_stored_total.inc();
             return Ok(Durable { frames, left_out: Vec::new() });
         }
         let _permit = self.merges.acquire().await.expect("the semaphore is never closed");
         for _ in 0..RACES_MAX {
             let (stored, condition) = self.read(key, &name).await?;
             let Some(merge) = merge(stored.as_ref(), batch) else {
-                self.counters.batches_unchanged_total.increment();
+                self.metrics.batches_unchanged_total.inc();
                 let stored = stored.as_ref().unwrap_or(batch);
                 return Ok(Durable { frames: stored.frames_hash(), left_out: missing(stored, batch) });
             };
             let put = self.bucket.put(&name, merge.to_bytes(), HEADERS, condition).await?;
             if let Put::Stored(_) = put {
-                self.counters.batches_merged_total.increment();
+                self.metrics.batches_merged_total.inc();
                 return Ok(Durable { frames: merge.frames_hash(), left_out: missing(&merge, batch) });
             }
         }
@@ -100,7 +101,7 @@ impl Store {
         };
         let parsed = batch::parse(key.window, &object.bytes);
         if let Some(first) = parsed.rejected.first() {
-            self.counters.batch_pieces_rejected_total.add(parsed.rejected.len() as u64);
+            self.metrics.batch_pieces_rejected_total.inc_by(parsed.rejected.len() as u64);
             tracing::warn!(key = name, %first, pieces = parsed.rejected.len(), "foreign bytes in a stored batch");
         }
         Ok((parsed.batch, Condition::IfMatch(object.etag)))

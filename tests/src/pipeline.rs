@@ -1,6 +1,7 @@
 //! The whole way of a frame as separate processes, each of which can be killed.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -72,6 +73,8 @@ pub struct Pipeline {
     router_port: u16,
     reconcile_port: u16,
     bridges: Bridges,
+    /// Where bridge and functions tell their numbers, by their names.
+    pub metrics_ports: BTreeMap<&'static str, u16>,
 }
 
 /// What all bridges have in common.
@@ -86,7 +89,7 @@ struct Bridges {
 }
 
 impl Bridges {
-    fn start(&self, name: &str) -> anyhow::Result<Process> {
+    fn start(&self, name: &str, metrics_port: Option<u16>) -> anyhow::Result<Process> {
         let path = program("teiten-bridge")?;
         let (shared, replica) = (self.clone(), name.to_owned());
         Process::start(name, &self.logs, move || {
@@ -95,6 +98,9 @@ impl Bridges {
                 .args(["--mqtt", &format!("127.0.0.1:{}", shared.mqtt_port)])
                 .args(["--window", &shared.window.to_string(), "--replica", &replica])
                 .env("K_SINK", format!("http://127.0.0.1:{}/", shared.router_port));
+            if let Some(port) = metrics_port {
+                command.env("TEITEN_METRICS", format!("127.0.0.1:{port}"));
+            }
             command
         })
     }
@@ -123,6 +129,10 @@ impl Pipeline {
             false => (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()),
         };
         let [encode_port, playlist_port, reconcile_port] = [free_port()?, free_port()?, free_port()?];
+        let mut metrics_ports = BTreeMap::new();
+        for part in ["bridge", "encode", "playlist", "reconcile"] {
+            metrics_ports.insert(part, free_port()?);
+        }
         // On a store with users even the buckets' owner cannot read what others wrote; `reconcile` reads everything.
         let (access_key, secret_key) = keys("reconcile");
         let s3 = s3_config_of(s3_port, &access_key, &secret_key)?;
@@ -163,11 +173,13 @@ impl Pipeline {
         let function = |name: &'static str, port: u16| -> anyhow::Result<Process> {
             let path = program(&format!("teiten-{name}"))?;
             let (keys, environment) = (keys(name), options.environment.clone());
+            let metrics_port = metrics_ports[name];
             Process::start(name, &logs, move || {
                 let mut command = Command::new(&path);
                 with_s3(&mut command, s3_port, &keys)
                     .envs(environment.iter().map(|(name, value)| (name, value)))
                     .env("PORT", port.to_string())
+                    .env("TEITEN_METRICS", format!("127.0.0.1:{metrics_port}"))
                     .env("K_SINK", format!("http://127.0.0.1:{router_port}/"))
                     // Tests are over before a minute's schedule would have looked twice.
                     .env("TEITEN_RECONCILE_DELAY_SECONDS", "3")
@@ -189,7 +201,7 @@ impl Pipeline {
             listening(what, port).await?;
         }
         let bridges = Bridges { logs, window, mqtt_port, s3_port, router_port, keys: keys("bridge") };
-        let bridge = bridges.start("bridge-0")?;
+        let bridge = bridges.start("bridge-0", Some(metrics_ports["bridge"]))?;
         let folder = folder.to_owned();
         Ok(Self {
             folder,
@@ -206,12 +218,13 @@ impl Pipeline {
             router_port,
             reconcile_port,
             bridges,
+            metrics_ports,
         })
     }
 
     /// One more bridge beside [`Pipeline::bridge`], which is `bridge-0`.
     pub fn another_bridge(&self, name: &str) -> anyhow::Result<Process> {
-        self.bridges.start(name)
+        self.bridges.start(name, None)
     }
 
     /// A camera that replays `footage` (a folder or an `.mjpeg` file), with its spool in a folder.

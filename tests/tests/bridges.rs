@@ -36,10 +36,7 @@ async fn every_frame_is_stored_once_while_bridges_are_killed_come_go_and_are_cut
     outcome
 }
 
-async fn change_bridges_and_count(
-    pipeline: &mut Pipeline,
-    bridges: &mut Vec<Process>,
-) -> anyhow::Result<()> {
+async fn change_bridges_and_count(pipeline: &mut Pipeline, bridges: &mut Vec<Process>) -> anyhow::Result<()> {
     pipeline.bridge.has_said("others=1", PATIENCE).await?;
     bridges[0].has_said("others=1", PATIENCE).await?;
     let footage = some_footage(&pipeline.folder, FRAMES)?;

@@ -52,11 +52,11 @@ impl Bench {
 
     /// How many batches were created, merged, and found to be there.
     fn counted(&self) -> (u64, u64, u64) {
-        let counters = &self.store.counters;
+        let metrics = &self.store.metrics;
         (
-            counters.batches_stored_total.get(),
-            counters.batches_merged_total.get(),
-            counters.batches_unchanged_total.get(),
+            metrics.batches_stored_total.get(),
+            metrics.batches_merged_total.get(),
+            metrics.batches_unchanged_total.get(),
         )
     }
 }

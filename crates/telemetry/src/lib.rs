@@ -1,6 +1,8 @@
-//! What every process needs at its edges: logging, the wall clock, the signal to stop, pauses between retries.
+//! What every process needs at its edges: logging, numbers, the wall clock, the signal to stop, pauses between retries.
 
 mod backoff;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 
 use std::io::{self, IsTerminal as _};
 

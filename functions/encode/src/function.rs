@@ -6,6 +6,7 @@ use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context, anyhow};
@@ -18,6 +19,7 @@ use teiten_footage::{
     limits::BATCH_BYTES_MAX,
 };
 use teiten_host::{Failure, Function};
+use teiten_telemetry::metrics::function_metrics;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
@@ -54,7 +56,13 @@ impl Encode {
     async fn encode(&self, key: &BatchKey) -> Result<Encoded, Failure> {
         let batch = self.read(key).await?;
         let settings = self.settings;
-        match tokio::task::spawn_blocking(move || encode(&batch, &settings)).await {
+        let timed = move || {
+            let begun = Instant::now();
+            let encoded = encode(&batch, &settings);
+            function_metrics().encoded(begun.elapsed());
+            encoded
+        };
+        match tokio::task::spawn_blocking(timed).await {
             Ok(Ok(encoded)) => Ok(encoded),
             // Nothing but the batch decides whether it can be encoded.
             Ok(Err(error)) => Err(Failure::Permanent(error.into())),
@@ -126,10 +134,12 @@ impl Function for Encode {
         let _slot =
             self.slots.acquire().await.context("slots are never closed").map_err(Failure::Transient)?;
         let encoded = self.encode(&key).await.map_err(|error| in_batch(error, &key))?;
+        function_metrics().frames_dropped.inc_by(encoded.dropped.len() as u64);
         for dropped in &encoded.dropped {
             warn!(camera = %key.camera, window = %key.window, frame = %dropped.id, why = %dropped.why, "frame dropped");
         }
         if encoded.qp != self.settings.qp {
+            function_metrics().segments_coarser.inc();
             warn!(camera = %key.camera, window = %key.window, qp = %encoded.qp, "too noisy for the QP that is set");
         }
 
@@ -139,6 +149,7 @@ impl Function for Encode {
         // What is refused is there already: the same frames of the same window, encoded earlier or elsewhere.
         let bytes = encoded.segment.clone();
         self.media.put(&name, bytes, HEADERS, Condition::IfAbsent).await.map_err(failure)?;
+        function_metrics().frames_encoded.inc_by(encoded.frames_count as u64);
         info!(
             camera = %key.camera, window = %key.window, key = name, frames_total = encoded.frames_count,
             dropped_total = encoded.dropped.len(), size_bytes = encoded.segment.len(), "segment stored"

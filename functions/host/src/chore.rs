@@ -16,6 +16,7 @@ use axum::{
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use teiten_footage::CloudEvent;
+use teiten_telemetry::metrics::{Outcome, function_metrics};
 use tracing::{error, info, warn};
 
 use crate::{BODY_BYTES_MAX, Failure, answer, incoming};
@@ -57,6 +58,13 @@ async fn handle<C: Chore>(State(chore): State<Arc<C>>, headers: HeaderMap, body:
     // In a task of its own: it is seen through even where the caller loses patience.
     let done = tokio::spawn(async move { chore.run().await }).await;
     let millis = begun.elapsed().as_millis() as u64;
+    let outcome = match &done {
+        Ok(Ok(_)) => Outcome::Replied,
+        Ok(Err(Failure::Permanent(_))) => Outcome::Refused,
+        Ok(Err(Failure::Transient(_))) => Outcome::Unavailable,
+        Err(_panic) => Outcome::Panicked,
+    };
+    function_metrics().handled(C::NAME, outcome, begun.elapsed());
     match done {
         Ok(Ok(report)) => {
             info!(chore = C::NAME, event = call.id, millis, "chore done");

@@ -12,6 +12,7 @@ use axum::{
 use http::StatusCode;
 use teiten_footage::Event;
 use teiten_sink::Sink;
+use teiten_telemetry::metrics::{self, function_metrics};
 use tracing::{error, field::display, info, warn};
 
 use crate::{
@@ -151,12 +152,13 @@ impl<F: Function> Host<F> {
             // Nobody else has the handle of the task, so it was not cancelled.
             Err(_panic) => Outcome::Panicked,
         };
+        function_metrics().handled(F::NAME, outcome.counted(), begun.elapsed());
         let (window, key) = (display(window), key.map(display));
         let millis = begun.elapsed().as_millis() as u64;
         let function = F::NAME;
         match &outcome {
-            Outcome::Done(reply) => {
-                let outcome = if reply.is_some() { "replied" } else { "done" };
+            Outcome::Done(_) => {
+                let outcome = outcome.counted().name();
                 info!(function, event = id, camera, window, key, millis, outcome, "event handled");
             }
             Outcome::Permanent(why) => {
@@ -208,6 +210,18 @@ enum Outcome {
     Permanent(String),
     Transient(String),
     Panicked,
+}
+
+impl Outcome {
+    fn counted(&self) -> metrics::Outcome {
+        match self {
+            Self::Done(None) => metrics::Outcome::Done,
+            Self::Done(Some(_)) => metrics::Outcome::Replied,
+            Self::Permanent(_) => metrics::Outcome::Refused,
+            Self::Transient(_) => metrics::Outcome::Unavailable,
+            Self::Panicked => metrics::Outcome::Panicked,
+        }
+    }
 }
 
 /// Camera, window and object of an event, for its log line.

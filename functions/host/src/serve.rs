@@ -5,11 +5,12 @@ use std::{env, io, net::Ipv4Addr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, serve::ListenerExt};
 use teiten_sink::Sink;
+use teiten_telemetry::metrics::{Operations, function_metrics, listen_from_environment};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
 use crate::{Chore, Function, chore_router, handle, lambda};
@@ -40,7 +41,8 @@ pub async fn serve_chore<C: Chore>(
 }
 
 /// Runs a function as the environment asks: for AWS Lambda where `AWS_LAMBDA_RUNTIME_API` is set, else on
-/// port `$PORT` (8080) until SIGTERM or SIGINT. Replies to notifications go to `$K_SINK`, if set.
+/// port `$PORT` (8080) until SIGTERM or SIGINT. Replies to notifications go to `$K_SINK`, if set; `/metrics` is answered
+/// at `$TEITEN_METRICS` (such as 0.0.0.0:9464), if set.
 pub async fn run<F: Function>(function: F) -> anyhow::Result<()> {
     run_router(F::NAME, handle::with_sink(Arc::new(function), sink_from_environment()?)).await
 }
@@ -83,6 +85,11 @@ async fn run_on_port(name: &'static str, router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
         .await
         .with_context(|| format!("port {port} cannot be listened on"))?;
+    // A port of its own: what comes to $PORT counts as work for Knative.
+    let _operations = listen_from_environment().await?.map(|listener| {
+        let serving = Operations::new(function_metrics().registry(name)).serve(listener);
+        AbortOnDropHandle::new(tokio::spawn(serving))
+    });
     info!(function = name, port, "function ready");
     serve_router(router, listener, stop_signal()?).await?;
     Ok(())

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put, SignError, Signer};
 use teiten_footage::{CameraId, Event, SegmentKey, Timestamp, Window, key};
 use teiten_host::{Failure, Function};
+use teiten_telemetry::metrics::function_metrics;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -171,9 +172,12 @@ impl Playlist {
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
         let text = Bytes::from(self.text(&next).await?);
         match self.media.put(&key::live_playlist_key(camera), text, HEADERS, condition).await? {
-            Put::Refused => Ok(false),
+            Put::Refused => {
+                function_metrics().collisions.inc();
+                Ok(false)
+            }
             Put::Stored(_) => {
-                report(step, playlist, &next);
+                report(step, playlist, &next, (self.clock)());
                 memory.remember(&next);
                 Ok(true)
             }
@@ -255,7 +259,14 @@ impl Memory {
 }
 
 /// Says what is worth knowing about a new version that is published.
-fn report(step: Step, before: Option<&LivePlaylist>, after: &LivePlaylist) {
+fn report(step: Step, before: Option<&LivePlaylist>, after: &LivePlaylist, now: Timestamp) {
+    let metrics = function_metrics();
+    metrics.published(match step {
+        Step::Created => "created",
+        Step::Extended => "extended",
+        Step::Jumped => "jumped",
+        Step::Replaced => "replaced",
+    });
     let camera = after.camera();
     let listed_until = before.map(|before| before.next().start());
     let last = before.and_then(|before| before.entries().last()).map(|(window, _)| window);
@@ -271,7 +282,10 @@ fn report(step: Step, before: Option<&LivePlaylist>, after: &LivePlaylist) {
     }
     for (window, entry) in after.entries() {
         if entry.content == Content::Gap && listed_until.is_some_and(|end| window.start() >= end) {
+            metrics.gaps.inc();
             warn!(%camera, %window, "no footage of this window, listed as a gap");
+        } else if listed_until.is_none_or(|end| window.start() >= end) {
+            metrics.listed(now.since(window.end()));
         }
     }
 }

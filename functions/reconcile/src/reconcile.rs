@@ -10,6 +10,7 @@ use teiten_footage::{BatchKey, CameraId, Event, SegmentKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
 use teiten_playlist::{Footage, LivePlaylist};
 use teiten_sink::Sink;
+use teiten_telemetry::metrics::function_metrics;
 use tracing::{info, warn};
 
 use crate::{
@@ -211,6 +212,7 @@ impl Chore for Reconcile {
         let playing = found.into_iter().filter(|found| found.has_playlist).map(|found| found.camera);
         report.cameras_rebuilt =
             cameras::rebuild(&*self.media, list, playing.collect()).await.map_err(unavailable)?;
+        count(&report, (self.clock)());
         info!(
             looked_back_seconds = report.looked_back_seconds,
             cameras = report.cameras,
@@ -236,6 +238,15 @@ impl fmt::Debug for Reconcile {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+fn count(report: &Report, now: Timestamp) {
+    let metrics = function_metrics();
+    metrics.batches_sent.inc_by(report.batches_sent as u64);
+    metrics.batches_left.set(report.batches_left as i64);
+    metrics.playlists_stale.inc_by(report.playlists_stale as u64);
+    metrics.cameras_rebuilt.inc_by(u64::from(report.cameras_rebuilt));
+    metrics.reconciled(now);
 }
 
 /// Even a store that refuses is asked again by the next run: someone mends its set-up.

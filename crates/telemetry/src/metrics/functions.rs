@@ -1,0 +1,204 @@
+//! What functions count. One process usually is one function, and tells only of that; where several run in one process
+//! (the demo), they share these numbers.
+
+use std::{
+    sync::{LazyLock, atomic::AtomicU64},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use teiten_footage::Timestamp;
+
+/// What a request may take: most are answered within a second, some wait for a slow store.
+const REQUEST_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// Encoding a batch: a part of its window's length, or encoding does not keep up.
+const ENCODE_SECONDS: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 5.0, 20.0];
+
+/// From a window's end until the live playlist lists it.
+const PLAYLIST_DELAY_SECONDS: [f64; 10] = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 4.0, 8.0, 30.0];
+
+/// What became of an event or a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing more is to be said.
+    Done,
+    /// With an event, or a chore's report.
+    Replied,
+    /// It never will be handled: a dead letter.
+    Refused,
+    /// It may be handled later.
+    Unavailable,
+    /// The function's own mistake.
+    Panicked,
+}
+
+impl Outcome {
+    /// As labels and logs have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Replied => "replied",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Handled {
+    function: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfFunction {
+    function: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStep {
+    step: &'static str,
+}
+
+/// Functions' numbers since the process started.
+#[derive(Debug)]
+pub struct FunctionMetrics {
+    events: Family<Handled, Counter>,
+    seconds: Family<OfFunction, Histogram, fn() -> Histogram>,
+    encode_seconds: Histogram,
+    /// Frames that are in a stored segment.
+    pub frames_encoded: Counter,
+    /// Frames that could not be decoded, and were left out of their segment.
+    pub frames_dropped: Counter,
+    /// Segments that were too noisy for the quality that is set.
+    pub segments_coarser: Counter,
+    versions: Family<OfStep, Counter>,
+    /// Versions of a live playlist that someone else's came before.
+    pub collisions: Counter,
+    /// Windows without footage that a live playlist lists.
+    pub gaps: Counter,
+    playlist_delay_seconds: Histogram,
+    /// Batches without segments whose events were sent again.
+    pub batches_sent: Counter,
+    /// Batches without segments that were left to the next run.
+    pub batches_left: Gauge<i64>,
+    /// Live playlists that were stale, and whose event was sent again.
+    pub playlists_stale: Counter,
+    /// How often the list of cameras was written anew.
+    pub cameras_rebuilt: Counter,
+    last_run: Gauge<f64, AtomicU64>,
+}
+
+/// The numbers of the functions in this process.
+pub fn function_metrics() -> &'static FunctionMetrics {
+    static METRICS: LazyLock<FunctionMetrics> = LazyLock::new(FunctionMetrics::new);
+    &METRICS
+}
+
+impl FunctionMetrics {
+    fn new() -> Self {
+        Self {
+            events: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
+            encode_seconds: Histogram::new(ENCODE_SECONDS),
+            frames_encoded: Counter::default(),
+            frames_dropped: Counter::default(),
+            segments_coarser: Counter::default(),
+            versions: Family::default(),
+            collisions: Counter::default(),
+            gaps: Counter::default(),
+            playlist_delay_seconds: Histogram::new(PLAYLIST_DELAY_SECONDS),
+            batches_sent: Counter::default(),
+            batches_left: Gauge::default(),
+            playlists_stale: Counter::default(),
+            cameras_rebuilt: Counter::default(),
+            last_run: Gauge::default(),
+        }
+    }
+
+    /// An event, or a chore's call, was handled.
+    pub fn handled(&self, function: &'static str, outcome: Outcome, took: Duration) {
+        self.events.get_or_create(&Handled { function, outcome: outcome.name() }).inc();
+        self.seconds.get_or_create(&OfFunction { function }).observe(took.as_secs_f64());
+    }
+
+    /// A batch was decoded and encoded.
+    pub fn encoded(&self, took: Duration) {
+        self.encode_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A new version of a live playlist is published, which was `step`.
+    pub fn published(&self, step: &'static str) {
+        self.versions.get_or_create(&OfStep { step }).inc();
+    }
+
+    /// A live playlist lists a window this long after its end.
+    pub fn listed(&self, delay: Duration) {
+        self.playlist_delay_seconds.observe(delay.as_secs_f64());
+    }
+
+    /// A run of reconcile was completed.
+    pub fn reconciled(&self, now: Timestamp) {
+        self.last_run.set(now.since(Timestamp::default()).as_secs_f64());
+    }
+
+    /// The numbers of the function `name`.
+    pub fn registry(&self, name: &str) -> Registry {
+        let mut registry = Registry::with_prefix("teiten");
+        let help =
+            "Events and calls by what became of them; refused and panicked ones are dead letters in the end";
+        registry.register("function_events", help, self.events.clone());
+        let help = "From a request to its answer";
+        registry.register("function_seconds", help, self.seconds.clone());
+        match name {
+            "encode" => self.register_encode(&mut registry),
+            "playlist" => self.register_playlist(&mut registry),
+            "reconcile" => self.register_reconcile(&mut registry),
+            _ => {}
+        }
+        registry
+    }
+
+    fn register_encode(&self, registry: &mut Registry) {
+        let help = "Decoding and encoding one batch";
+        registry.register("encode_seconds", help, self.encode_seconds.clone());
+        registry.register(
+            "encode_frames",
+            "Frames that are in a stored segment",
+            self.frames_encoded.clone(),
+        );
+        let help = "Frames that could not be decoded, and were left out of their segment";
+        registry.register("encode_frames_dropped", help, self.frames_dropped.clone());
+        let help = "Segments that were too noisy for the quality that is set";
+        registry.register("encode_segments_coarser", help, self.segments_coarser.clone());
+    }
+
+    fn register_playlist(&self, registry: &mut Registry) {
+        registry.register("playlist_versions", "Versions of live playlists", self.versions.clone());
+        let help = "Versions that were not written, because another instance was quicker";
+        registry.register("playlist_collisions", help, self.collisions.clone());
+        let help = "Windows without footage that a live playlist lists";
+        registry.register("playlist_gaps", help, self.gaps.clone());
+        let help = "From a window's end until the live playlist lists it; its first frame is older by the window's length";
+        registry.register("playlist_delay_seconds", help, self.playlist_delay_seconds.clone());
+    }
+
+    fn register_reconcile(&self, registry: &mut Registry) {
+        let help = "Batches without segments whose events were sent again";
+        registry.register("reconcile_batches_sent", help, self.batches_sent.clone());
+        let help = "Batches without segments that the last run left to the next";
+        registry.register("reconcile_batches_left", help, self.batches_left.clone());
+        let help = "Live playlists that were stale, and whose event was sent again";
+        registry.register("reconcile_playlists_stale", help, self.playlists_stale.clone());
+        let help = "How often the list of cameras was written anew";
+        registry.register("reconcile_cameras_rebuilt", help, self.cameras_rebuilt.clone());
+        let help = "When the last run was completed, in Unix time";
+        registry.register("reconcile_last_run_timestamp_seconds", help, self.last_run.clone());
+    }
+}

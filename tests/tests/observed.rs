@@ -1,0 +1,135 @@
+//! A real Prometheus watches a real bridge and real functions: what dashboard and alerts ask for is there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use teiten_footage::WindowLength;
+use teiten_tests::{
+    pipeline::{Pipeline, camera},
+    process::{Process, eventually, free_port, listening, project, some_footage},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Prometheus {
+    _process: Process,
+    port: u16,
+}
+
+impl Prometheus {
+    /// One that scrapes `targets` (by name) once a second.
+    async fn start(folder: &Path, targets: &BTreeMap<&str, u16>) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let config = folder.join("prometheus.yml");
+        let mut text = "global: {scrape_interval: 1s, evaluation_interval: 1s}\nscrape_configs:\n".to_owned();
+        for (name, port) in targets {
+            text +=
+                &format!("  - job_name: {name}\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n");
+        }
+        fs::write(&config, text)?;
+        let data = folder.join("prometheus");
+        let process = Process::start("prometheus", folder, move || {
+            let mut command = Command::new("prometheus");
+            command
+                .arg(format!("--config.file={}", config.display()))
+                .arg(format!("--storage.tsdb.path={}", data.display()))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+            command
+        })?;
+        listening("Prometheus", port).await?;
+        Ok(Self { _process: process, port })
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let url = format!("http://127.0.0.1:{}/api/v1/{path}", self.port);
+        Ok(reqwest::get(url).await?.error_for_status()?.json().await?)
+    }
+
+    /// The names of all series.
+    async fn names(&self) -> anyhow::Result<BTreeSet<String>> {
+        let names = self.get("label/__name__/values").await?;
+        Ok(serde_json::from_value(names["data"].clone())?)
+    }
+
+    /// The value of an expression that has one.
+    async fn value(&self, expression: &str) -> anyhow::Result<Option<f64>> {
+        let mut url = reqwest::Url::parse(&format!("http://127.0.0.1:{}/api/v1/query", self.port))?;
+        url.query_pairs_mut().append_pair("query", expression);
+        let answer: Value = reqwest::get(url).await?.error_for_status()?.json().await?;
+        let value = answer["data"]["result"][0]["value"][1].as_str();
+        value.map(|text| text.parse().context("a value is a number")).transpose()
+    }
+}
+
+/// Every word in `text` that begins with `teiten_`.
+fn names_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("teiten_")).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dashboard_and_alerts_ask_for_is_told_by_bridge_and_functions() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
+    let prometheus = Prometheus::start(folder.path(), &pipeline.metrics_ports).await?;
+    let footage = some_footage(folder.path(), 20)?;
+    let mut agent = pipeline.agent(&camera("gate")?, &footage, 10.0, false)?;
+    let outcome = watch(&pipeline, &prometheus, &mut agent).await;
+    if outcome.is_err() {
+        println!("{}", pipeline.logs());
+    }
+    outcome
+}
+
+async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process) -> anyhow::Result<()> {
+    let bridge = pipeline.metrics_ports["bridge"];
+    eventually("the bridge is ready", PATIENCE, async || {
+        let probe = |path: &str| reqwest::get(format!("http://127.0.0.1:{bridge}/{path}"));
+        let (Ok(live), Ok(ready)) = (probe("healthz").await, probe("readyz").await) else { return Ok(None) };
+        ensure!(live.status() == 200);
+        Ok((ready.status() == 200).then_some(()))
+    })
+    .await?;
+    ensure!(agent.ended(PATIENCE).await?.success(), "{}", agent.log_tail());
+    pipeline.reconcile().await?;
+
+    let frames = "sum(teiten_bridge_frames_stored_total)";
+    let encoded = "sum(teiten_encode_frames_total)";
+    for (what, expression, expected) in [
+        ("all frames are counted as stored", frames, 20.0),
+        ("all frames are counted as encoded", encoded, 20.0),
+        ("the camera has been heard", "count(teiten_bridge_camera_online{camera=\"gate\"})", 1.0),
+        ("what reconcile did is counted", "teiten_function_events_total{function=\"reconcile\"}", 1.0),
+    ] {
+        eventually(what, PATIENCE, async || {
+            Ok(prometheus.value(expression).await?.filter(|value| *value >= expected))
+        })
+        .await?;
+    }
+    let mut asked = BTreeSet::new();
+    for file in ["dashboard.json", "alerts.yaml"] {
+        asked.extend(names_in(&fs::read_to_string(project().join("infra/observability").join(file))?));
+    }
+    ensure!(asked.len() > 20, "only {asked:?} are asked for");
+    let mut missing = BTreeSet::new();
+    let complete = eventually("everything that is asked for is told", PATIENCE, async || {
+        let told = prometheus.names().await?;
+        missing = asked.difference(&told).cloned().collect();
+        Ok(missing.is_empty().then_some(told))
+    })
+    .await;
+    let told = complete.with_context(|| format!("nobody tells {missing:?}"))?;
+    println!(
+        "{} names asked for, {} told",
+        asked.len(),
+        told.iter().filter(|n| n.starts_with("teiten_")).count()
+    );
+    Ok(())
+}
