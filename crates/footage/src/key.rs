@@ -5,7 +5,13 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{camera::CameraId, hash::ContentHash, hour::Hour, window::Window};
+use crate::{
+    camera::CameraId,
+    hash::ContentHash,
+    hour::Hour,
+    time::Timestamp,
+    window::{Window, WindowLength},
+};
 
 /// The bucket of batches, private and short-lived.
 pub const FRAMES_BUCKET: &str = "frames";
@@ -187,6 +193,75 @@ impl FromStr for SegmentKey {
     }
 }
 
+/// `<camera>/<yyyy-mm-dd>/<hh>/<window>-<count>-<init>-<as of>-<hash>.mp4` in `media`: a pack, the segments of so many
+/// windows from this one on in one object, after an index of them (a `sidx` box).
+///
+/// It counts in place of all segments of its windows that were written before `as of` (Unix seconds). So it is told from
+/// a listing whether it, or a segment that was made again later, counts for a window.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PackKey {
+    /// Whose.
+    pub camera: CameraId,
+    /// Its first window.
+    pub first: Window,
+    /// How many windows it has.
+    pub count: u32,
+    /// The hash of the init section of its segments.
+    pub init: ContentHash,
+    /// Up to when what was written is in it; whole seconds.
+    pub as_of: Timestamp,
+    /// The hash of the object's bytes.
+    pub hash: ContentHash,
+}
+
+impl PackKey {
+    /// `<hh>/…`: the key without its camera and day, as the playlist of an hour names it.
+    pub fn in_day(&self) -> String {
+        let Self { first, count, init, as_of, hash, .. } = self;
+        let hour = Hour::of(*first).of_day();
+        format!("{hour:02}/{first}-{count}-{init}-{}-{hash}.mp4", as_of.unix_millis() / 1000)
+    }
+
+    /// The inverse of [`PackKey::in_day`], on the day of `hour`.
+    pub fn from_in_day(camera: &CameraId, hour: Hour, in_day: &str) -> Result<Self, KeyError> {
+        format!("{camera}/{}/{in_day}", hour.day()).parse()
+    }
+
+    /// The windows in it.
+    pub fn windows(&self) -> impl ExactSizeIterator<Item = Window> + use<> {
+        let first = self.first;
+        (0..self.count).map(move |index| first.plus(index.into()))
+    }
+}
+
+impl fmt::Display for PackKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.camera, Hour::of(self.first).day(), self.in_day())
+    }
+}
+
+impl FromStr for PackKey {
+    type Err = KeyError;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (camera, name) = camera_and_name(key)?;
+            let mut parts = name.strip_suffix(".mp4")?.rsplitn(5, '-');
+            let hash = parts.next()?.parse().ok()?;
+            let as_of = Timestamp::from_unix_millis(parts.next()?.parse::<u64>().ok()?.checked_mul(1000)?);
+            let init = parts.next()?.parse().ok()?;
+            let count = parts.next()?.parse().ok().filter(|count| (1..=PACK_WINDOWS_MAX).contains(count))?;
+            let first = parts.next()?.parse().ok()?;
+            let parsed = Self { camera, first, count, init, as_of, hash };
+            (parsed.to_string() == key).then_some(parsed)
+        };
+        parse().ok_or_else(|| KeyError::new(key, "a pack"))
+    }
+}
+
+/// The most windows of a pack: those of an hour.
+const PACK_WINDOWS_MAX: u32 = 3_600_000 / WindowLength::MIN.millis();
+
 /// `<camera>/live.m3u8` in `media`.
 pub fn live_playlist_key(camera: &CameraId) -> String {
     format!("{camera}/live.m3u8")
@@ -320,6 +395,12 @@ mod tests {
         assert_eq!(SegmentKey::from_in_day(&segment.camera, hour, &in_day), Ok(segment.clone()));
         let init = segment.init_key();
         assert_eq!(init.to_string().parse(), Ok(init));
+        let pack = "front-door/2026-11-23/04/20261123T040501.000Z-1000-2-e3b0c44298fc1c14-1795410601-ba7816bf8f01cfea.mp4";
+        let parsed: PackKey = pack.parse().unwrap();
+        assert_eq!((parsed.to_string().as_str(), parsed.windows().len()), (pack, 2));
+        assert_eq!(PackKey::from_in_day(&segment.camera, hour, &parsed.in_day()), Ok(parsed));
+        assert!(pack.parse::<SegmentKey>().is_err() && pack.parse::<InitKey>().is_err());
+        assert!(pack.replace("-2-", "-0-").parse::<PackKey>().is_err());
         let batch = "front-door/2026-11-23/04/20261123T040501.000Z-1000.h264";
         assert_eq!(batch.parse::<BatchKey>().unwrap().to_string(), batch);
         for key in [

@@ -37,7 +37,7 @@ pub use event::Event;
 pub use frame::{BootId, Frame, FrameId};
 pub use hash::ContentHash;
 pub use hour::Hour;
-pub use key::{BatchKey, InitKey, SegmentKey};
+pub use key::{BatchKey, InitKey, PackKey, SegmentKey};
 pub use motion::{MotionMap, MotionSettings};
 pub use replica::ReplicaId;
 pub use sensor::SensorEvent;

@@ -107,6 +107,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         teiten_reconcile::Settings { horizon: BATCHES_KEPT, ..Default::default() },
     );
     let reconcile_url = serve_chore(&mut functions, reconcile).await?;
+    let compact = teiten_compact::Compact::new(Arc::clone(&media), teiten_compact::Settings::default());
+    let compaction = Sink::new(&serve_chore(&mut functions, compact).await?.parse()?)?;
 
     let pictures = teiten_pictures::Pictures::new(
         Arc::clone(&frames),
@@ -147,7 +149,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         error = storage.failed() => Some(error),
         error = report(&router) => Some(error),
         error = expire(&options, &*frames, &*media) => Some(error),
-        never = schedule::run(&events) => match never {},
+        never = schedule::run(&events, schedule::RECONCILE_PERIOD) => match never {},
+        never = schedule::run(&compaction, schedule::COMPACT_PERIOD) => match never {},
     };
     println!("stopping: storing what is under way");
     for stage in [filming, bridging, routing, functions, storage] {

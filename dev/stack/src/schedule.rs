@@ -1,4 +1,4 @@
-//! What Knative's PingSource does in a cluster: calls a chore once in a while.
+//! What Knative's PingSource does in a cluster: calls chores once in a while.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,11 +6,14 @@ use teiten_footage::CloudEvent;
 use teiten_sink::Sink;
 
 /// How often reconciling is called for.
-const PERIOD: Duration = Duration::from_secs(60);
+pub(crate) const RECONCILE_PERIOD: Duration = Duration::from_secs(60);
 
-/// Posts a ping a minute to `sink`, for ever.
-pub(crate) async fn run(sink: &Sink) -> std::convert::Infallible {
-    let mut period = tokio::time::interval(PERIOD);
+/// How often compaction is called for.
+pub(crate) const COMPACT_PERIOD: Duration = Duration::from_secs(3600);
+
+/// Posts a ping to `sink` in each `period`, for ever.
+pub(crate) async fn run(sink: &Sink, period: Duration) -> std::convert::Infallible {
+    let mut period = tokio::time::interval(period);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         period.tick().await;
@@ -24,8 +27,8 @@ pub(crate) async fn run(sink: &Sink) -> std::convert::Infallible {
             data: serde_json::Value::Null,
         };
         if let Err(error) = sink.post(&ping).await {
-            // The next one comes in a minute.
-            tracing::warn!(%error, "reconciling was not called for");
+            // The next one comes soon enough.
+            tracing::warn!(%error, "a chore was not called for");
         }
     }
 }

@@ -8,9 +8,9 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{HeaderValue, header};
 use mp4_atom::Avc1;
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, ContentHash, InitKey, SegmentKey, Ticks, Timestamp};
+use teiten_footage::{CameraId, ContentHash, InitKey, Ticks, Timestamp};
 use teiten_host::{Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{Listing, TimeRange, asked_camera, stored_in};
+use teiten_playlist::{Listing, Place, TimeRange, asked_camera, stored_in};
 use tracing::{error, warn};
 
 use crate::{
@@ -127,7 +127,8 @@ impl Clip {
             };
             let bytes = taking.push(&fragment, entry as u16);
             if !bytes.is_empty() {
-                let bytes = fragment.data_offset + bytes.start..fragment.data_offset + bytes.end;
+                let begin = place(&listing).0 + fragment.data_offset;
+                let bytes = begin + bytes.start..begin + bytes.end;
                 parts.push(Part { listing, bytes });
             }
         }
@@ -145,16 +146,17 @@ impl Clip {
 
     /// Where the pictures of a segment are; `None` if it is none, or gone: it is left out as if it had never been.
     async fn fragment(&self, camera: &CameraId, listing: &Listing) -> Result<Option<Fragment>, BucketError> {
-        let key = segment_key(camera, listing);
-        let mut length = HEAD_BYTES;
+        let key = listing.object(camera);
+        let (begin, size) = place(listing);
+        let mut length = HEAD_BYTES.min(size);
         loop {
-            let Some(head) = self.media.get_range(&key, 0, length).await? else {
+            let Some(head) = self.media.get_range(&key, begin, length).await? else {
                 warn!(key, "segment is gone, left out of a clip");
                 return Ok(None);
             };
             match Fragment::read(&head.bytes) {
                 Ok(fragment) => return Ok(Some(fragment)),
-                Err(FragmentError::Short { bytes }) if bytes > length => length = bytes,
+                Err(FragmentError::Short { bytes }) if bytes > length && bytes <= size => length = bytes,
                 Err(error) => {
                     warn!(key, %error, "segment left out of a clip");
                     return Ok(None);
@@ -177,7 +179,7 @@ impl Clip {
     ) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
         let media = Arc::clone(&self.media);
         let read = move |part: Part| {
-            let (media, key) = (Arc::clone(&media), segment_key(&camera, &part.listing));
+            let (media, key) = (Arc::clone(&media), part.listing.object(&camera));
             async move {
                 let length = part.bytes.end - part.bytes.start;
                 match media.get_range(&key, part.bytes.start, length).await {
@@ -192,14 +194,17 @@ impl Clip {
     }
 }
 
+/// Where a segment begins in its object, and how long it is at most.
+fn place(listing: &Listing) -> (u64, u64) {
+    match listing.place {
+        Place::Segment(_) => (0, u64::MAX),
+        Place::Packed(part) => (part.offset, part.size.into()),
+    }
+}
+
 fn broken_off(key: &str, why: &str) -> io::Error {
     error!(key, why, "clip breaks off");
     io::Error::other(format!("{key}: {why}"))
-}
-
-fn segment_key(camera: &CameraId, listing: &Listing) -> String {
-    let Listing { window, init, frames } = *listing;
-    SegmentKey { camera: camera.clone(), window, init, frames }.to_string()
 }
 
 #[async_trait]

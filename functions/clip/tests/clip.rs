@@ -8,9 +8,10 @@ use bytes::Bytes;
 use mp4_atom::{Ftyp, Moov, ReadFrom as _};
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_clip::Clip;
-use teiten_encode::{Settings, encode};
-use teiten_footage::{Batch, BootId, CameraId, Frame, FrameId, Window};
-use teiten_host::Origin;
+use teiten_compact::{Compact, Settings};
+use teiten_encode::encode;
+use teiten_footage::{Batch, BootId, CameraId, Frame, FrameId, Hour, Window};
+use teiten_host::{Chore as _, Origin};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use turbojpeg::{Compressor, Subsamp, YuvImage, yuv_pixels_len};
@@ -54,7 +55,8 @@ impl World {
             captured: window.start() + Duration::from_millis(30 + 90 * index),
             jpeg: jpeg(width, 96, window.index() * FRAMES + index),
         });
-        let encoded = encode(&Batch::new(window, frames).unwrap(), &Settings::default()).unwrap();
+        let encoded =
+            encode(&Batch::new(window, frames).unwrap(), &teiten_encode::Settings::default()).unwrap();
         let camera = CameraId::new("gate").unwrap();
         for (key, bytes) in [
             (encoded.init_key(camera.clone()).to_string(), &encoded.init),
@@ -185,6 +187,41 @@ async fn a_time_lapse_is_made_of_keyframes_alone() {
     let text = probe(&clip, "format=duration:stream=nb_frames,avg_frame_rate");
     assert!(text.contains("nb_frames=20") && text.contains("avg_frame_rate=30/1"), "{text}");
     assert!(text.contains("duration=0.666667"), "{text}");
+}
+
+#[tokio::test]
+async fn a_clip_is_the_same_file_once_its_hours_are_put_together() {
+    let world = World::start().await;
+    for second in 0..14 {
+        world.film(window(second), 128).await;
+    }
+    let queries = [
+        "from=2026-11-23T23:59:59.250Z&to=2026-11-24T00:00:09Z",
+        "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z&lapse=10",
+    ];
+    let mut before = Vec::new();
+    for query in queries {
+        before.push(std::fs::read(world.clip(query).await).unwrap());
+    }
+    let now = teiten_telemetry::now();
+    for second in [0, 13] {
+        let hour = Hour::of(window(second));
+        teiten_playlist::update_hour(&world.media, &CameraId::new("gate").unwrap(), hour, now).await.unwrap();
+    }
+    let cameras = teiten_playlist::Cameras { cameras: [CameraId::new("gate").unwrap()].into() };
+    cameras.put(&world.media, Condition::Always).await.unwrap();
+    let settings = Settings { horizon: Duration::MAX / 1_000_000_000, ..Settings::default() };
+    let mut packs = 0;
+    for hours in [1, 4] {
+        let clock = move || teiten_telemetry::now() + Duration::from_secs(hours * 3600);
+        let compact = Compact::with_clock(Arc::new(world.media.clone()), settings, clock);
+        packs += compact.run().await.unwrap().packs;
+    }
+    assert_eq!(packs, 1, "the two windows before midnight are left as they are");
+    assert_eq!(world.media.list_after("gate/2026-11-24/00/", "", 100).await.unwrap().len(), 1);
+    for (query, before) in queries.into_iter().zip(before) {
+        assert!(std::fs::read(world.clip(query).await).unwrap() == before, "{query}");
+    }
 }
 
 #[tokio::test]

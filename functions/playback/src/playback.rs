@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderValue, header};
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, InitKey, SegmentKey, Timestamp};
+use teiten_footage::{CameraId, InitKey, Timestamp};
 use teiten_host::{Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{Listing, TimeRange, asked_camera, stored_in, vod};
 
@@ -38,20 +38,16 @@ impl Playback {
     async fn playlist(&self, camera: &CameraId, listings: &[Listing]) -> String {
         let now = (self.clock)();
         let init = |hash| InitKey { camera: camera.clone(), hash }.to_string();
-        let segment = |listing: &Listing| {
-            let Listing { window, init, frames } = *listing;
-            SegmentKey { camera: camera.clone(), window, init, frames }.to_string()
-        };
         let mut urls = HashMap::new();
         for listing in listings {
-            for key in [init(listing.init), segment(listing)] {
+            for key in [init(listing.init), listing.object(camera)] {
                 if let Entry::Vacant(place) = urls.entry(key) {
                     let url = self.links.url(place.key(), now).await;
                     place.insert(url);
                 }
             }
         }
-        vod(listings, |hash| urls[&init(hash)].clone(), |listing| urls[&segment(listing)].clone())
+        vod(listings, |hash| urls[&init(hash)].clone(), |listing| urls[&listing.object(camera)].clone())
     }
 }
 

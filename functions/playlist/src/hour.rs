@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use teiten_footage::{CameraId, ContentHash, Hour, SegmentKey, Timestamp, Window};
+use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window};
 
 use crate::live::date;
 
@@ -18,24 +18,71 @@ use crate::live::date;
 pub const TARGET_DURATION_SECONDS: u64 = 60;
 
 /// What an hour's playlist lists of one window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Listing {
     /// Which window.
     pub window: Window,
     /// Its init section.
     pub init: ContentHash,
-    /// The frames in its segment ([`SegmentKey::frames`]).
-    pub frames: ContentHash,
+    /// Where its segment is.
+    pub place: Place,
+}
+
+/// Where a segment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In an object of its own; these are the frames in it ([`SegmentKey::frames`]).
+    Segment(ContentHash),
+    /// With others in a pack.
+    Packed(Part),
+}
+
+/// A part of a pack ([`PackKey`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The pack's first window.
+    pub first: Window,
+    /// How many windows it has.
+    pub count: u32,
+    /// Their init section.
+    pub init: ContentHash,
+    /// Up to when what was written is in it.
+    pub as_of: Timestamp,
+    /// The hash of its bytes.
+    pub hash: ContentHash,
+    /// Where the segment begins in it.
+    pub offset: u64,
+    /// The segment's size.
+    pub size: u32,
+}
+
+impl Part {
+    /// The pack's key.
+    pub fn key(&self, camera: &CameraId) -> PackKey {
+        let Self { first, count, init, as_of, hash, .. } = *self;
+        PackKey { camera: camera.clone(), first, count, init, as_of, hash }
+    }
 }
 
 impl Listing {
-    /// The listing of this segment.
+    /// The listing of this segment, in its own object.
     pub fn of(segment: &SegmentKey) -> Self {
-        Self { window: segment.window, init: segment.init, frames: segment.frames }
+        Self { window: segment.window, init: segment.init, place: Place::Segment(segment.frames) }
+    }
+
+    /// The key of the object that the segment is in.
+    pub fn object(&self, camera: &CameraId) -> String {
+        match self.place {
+            Place::Segment(frames) => {
+                let (camera, window, init) = (camera.clone(), self.window, self.init);
+                SegmentKey { camera, window, init, frames }.to_string()
+            }
+            Place::Packed(part) => part.key(camera).to_string(),
+        }
     }
 
     /// Whether it cannot be played on from `before`: there is a hole between, or another init section.
-    fn is_discontinuous_after(&self, before: &Self) -> bool {
+    pub fn is_discontinuous_after(&self, before: &Self) -> bool {
         self.window.start() != before.window.end() || self.init != before.init
     }
 }
@@ -86,12 +133,9 @@ impl HourPlaylist {
 impl fmt::Display for HourPlaylist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.ended { Kind::Vod } else { Kind::Event };
-        let segment = |listing: &Listing| {
-            let Listing { window, init, frames } = *listing;
-            let camera = self.camera.clone();
-            // Relative to the playlist, which stands beside the folder of its hour.
-            SegmentKey { camera, window, init, frames }.in_day()
-        };
+        let day = format!("{}/{}/", self.camera, self.hour.day());
+        // Relative to the playlist, which stands beside the folder of its hour.
+        let segment = |listing: &Listing| listing.object(&self.camera).split_off(day.len());
         write_listings(
             f,
             kind,
@@ -139,6 +183,9 @@ pub(crate) fn write_listings(
         let millis = listing.window.length().millis();
         writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", date(listing.window.start()))?;
         writeln!(f, "#EXTINF:{}.{:03},", millis / 1000, millis % 1000)?;
+        if let Place::Packed(part) = listing.place {
+            writeln!(f, "#EXT-X-BYTERANGE:{}@{}", part.size, part.offset)?;
+        }
         writeln!(f, "{}", segment(listing))?;
         before = Some(listing);
     }

@@ -14,7 +14,7 @@ use teiten_footage::{CameraId, ContentHash, Hour, Timestamp, Window, limits::SEG
 
 use crate::{
     advance::{Footage, LIVE_AGE_MAX},
-    hour::{HourPlaylist, Listing, TARGET_DURATION_SECONDS},
+    hour::{HourPlaylist, Listing, Place, TARGET_DURATION_SECONDS},
 };
 
 /// How often an hour's playlist is rewritten while the hour lasts.
@@ -28,6 +28,21 @@ const OVERDUE_MAX: Duration = Duration::from_secs(120);
 
 const _: () = assert!(SEGMENT_GRACE.as_millis() < CLOSE_AFTER.as_millis());
 const _: () = assert!(OVERDUE_MAX.as_millis() > REWRITE_PERIOD.as_millis() + CLOSE_AFTER.as_millis());
+
+/// What is stored of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// What can be listed.
+    pub listing: Listing,
+    /// When it was written, in milliseconds since the Unix epoch; a pack, up to when what was written is in it.
+    pub modified_unix_millis: u64,
+}
+
+impl From<&Footage> for Stored {
+    fn from(footage: &Footage) -> Self {
+        Self { listing: Listing::of(&footage.key), modified_unix_millis: footage.modified_unix_millis }
+    }
+}
 
 /// How a new version of an hour's playlist comes out of the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +79,7 @@ pub fn advance_hour(
     current: Option<&HourPlaylist>,
     camera: &CameraId,
     hour: Hour,
-    footage: &[Footage],
+    footage: &[Stored],
     now: Timestamp,
 ) -> Option<(HourStep, HourPlaylist)> {
     let ended = is_over(hour, now);
@@ -109,36 +124,66 @@ pub fn is_stale(
     now: Timestamp,
 ) -> bool {
     let expected_by = now - OVERDUE_MAX;
+    let stored: Vec<Stored> = footage.iter().map(Stored::from).collect();
     match current {
         Some(current) if current.ended => {
+            let newest: HashMap<Window, &Stored> = newest_of(&stored);
             let listed = current.listings.iter().filter(|listing| listing.window.start() >= from);
-            !listed.eq(&of_hour(footage, hour, from, hour.end()))
+            let listed: HashMap<Window, &Listing> = listed.map(|listing| (listing.window, listing)).collect();
+            let has_expired = |listing: &&Listing| {
+                matches!(listing.place, Place::Segment(_)) && !newest.contains_key(&listing.window)
+            };
+            let is_unlisted = |item: &Listing| match listed.get(&item.window).map(|listing| listing.place) {
+                // Segments that are in the pack can be there still.
+                Some(Place::Packed(part)) => {
+                    newest[&item.window].modified_unix_millis >= part.as_of.unix_millis()
+                }
+                Some(place) => place != item.place,
+                None => true,
+            };
+            listed.values().any(has_expired)
+                || of_hour(&stored, hour, from, hour.end()).iter().any(is_unlisted)
         }
         current => {
             let until = current.map_or(hour.start(), HourPlaylist::listed_until);
-            let is_unlisted = !of_hour(footage, hour, until, cutoff(camera, expected_by)).is_empty();
+            let is_unlisted = !of_hour(&stored, hour, until, cutoff(camera, expected_by)).is_empty();
             is_unlisted || is_over(hour, expected_by) && !(current.is_none() && footage.is_empty())
         }
     }
 }
 
 /// The windows of `hour` that start at `from` or later and end by `until`, as [`in_order`] has them.
-fn of_hour(footage: &[Footage], hour: Hour, from: Timestamp, until: Timestamp) -> Vec<Listing> {
+fn of_hour(stored: &[Stored], hour: Hour, from: Timestamp, until: Timestamp) -> Vec<Listing> {
     let (from, until) = (from.max(hour.start()), until.min(hour.end()));
-    in_order(footage.iter().filter(|item| item.key.window.start() >= from && item.key.window.end() <= until))
+    in_order(
+        stored
+            .iter()
+            .filter(|item| item.listing.window.start() >= from && item.listing.window.end() <= until),
+    )
 }
 
-/// Each window once, in the order of time. Of two segments of one window the one written later counts.
-pub fn in_order<'a>(footage: impl IntoIterator<Item = &'a Footage>) -> Vec<Listing> {
-    let mut newest: HashMap<Window, &Footage> = HashMap::new();
-    for item in footage {
-        let newest = newest.entry(item.key.window).or_insert(item);
-        let age = |item: &Footage| (item.modified_unix_millis, item.key.init, item.key.frames);
+/// What counts for each window: what was written later. A segment that is as old as a pack is not in it.
+fn newest_of<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> HashMap<Window, &'a Stored> {
+    let age = |item: &Stored| {
+        let rank = match item.listing.place {
+            Place::Segment(frames) => (1, frames),
+            Place::Packed(part) => (0, part.hash),
+        };
+        (item.modified_unix_millis, rank, item.listing.init)
+    };
+    let mut newest: HashMap<Window, &Stored> = HashMap::new();
+    for item in stored {
+        let newest = newest.entry(item.listing.window).or_insert(item);
         if age(item) > age(newest) {
             *newest = item;
         }
     }
-    let mut listings: Vec<Listing> = newest.into_values().map(|item| Listing::of(&item.key)).collect();
+    newest
+}
+
+/// Each window once, in the order of time, by what was written last.
+pub fn in_order<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> Vec<Listing> {
+    let mut listings: Vec<Listing> = newest_of(stored).into_values().map(|item| item.listing).collect();
     listings.sort_by_key(|listing| (listing.window.start(), listing.window.length()));
     // Where a stream's windows got another length, two can overlap: the earlier one stands.
     let mut until = Timestamp::default();
@@ -159,6 +204,7 @@ mod tests {
     use teiten_footage::{SegmentKey, WindowLength};
 
     use super::*;
+    use crate::hour::Part;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -193,7 +239,8 @@ mod tests {
         footage: &[Footage],
         now: Timestamp,
     ) -> Option<(HourStep, HourPlaylist)> {
-        advance_hour(current, &camera(), hour(), footage, now)
+        let stored: Vec<Stored> = footage.iter().map(Stored::from).collect();
+        advance_hour(current, &camera(), hour(), &stored, now)
     }
 
     /// Which seconds of the hour are listed.
@@ -239,7 +286,11 @@ mod tests {
         assert_eq!((step, ended.ended, &ended.listings), (HourStep::Ended, true, &lasting.listings));
         let (step, mended) = advance(Some(&ended), &late, over).unwrap();
         assert_eq!((step, seconds(&mended)), (HourStep::Mended, (0..30).collect()));
-        assert_eq!(mended.listings[5].frames, ContentHash::of(b"b"), "the one written later counts");
+        assert_eq!(
+            mended.listings[5].place,
+            Place::Segment(ContentHash::of(b"b")),
+            "the one written later counts"
+        );
         assert_eq!(advance(Some(&mended), &late, over), None);
         let (_, eroded) = advance(Some(&mended), &late[10..], over).unwrap();
         assert_eq!(seconds(&eroded), [vec![5], (10..30).collect()].concat());
@@ -268,6 +319,41 @@ mod tests {
         }
         let (_, playlist) = advance(None, &footage, at(7200)).unwrap();
         assert_eq!(seconds(&playlist), [0, 1, 2, 3, 4, 6, 3599]);
+    }
+
+    #[test]
+    fn a_pack_counts_for_what_was_written_before_it_and_not_for_what_came_later() {
+        let footage = stored(0..30);
+        let (_, segments) = advance(None, &footage, at(7200)).unwrap();
+        let part = |second: u64| Part {
+            first: footage[0].key.window,
+            count: 20,
+            init: ContentHash::of(b"init"),
+            as_of: at(100),
+            hash: ContentHash::of(b"pack"),
+            offset: second * 10,
+            size: 10,
+        };
+        let packed = (0..20).map(|second| Stored {
+            listing: Listing { place: Place::Packed(part(second)), ..segments.listings[second as usize] },
+            modified_unix_millis: at(100).unix_millis(),
+        });
+        let late = segment(5, "b", 100);
+        let all: Vec<Stored> = packed.chain(footage.iter().chain([&late]).map(Stored::from)).collect();
+        let advance = |current| advance_hour(Some(current), &camera(), hour(), &all, at(7200));
+        let (step, playlist) = advance(&segments).unwrap();
+        assert_eq!(step, HourStep::Mended);
+        let is_packed = |listing: &Listing| matches!(listing.place, Place::Packed(_));
+        let packed: Vec<usize> = (0..30).filter(|second| is_packed(&playlist.listings[*second])).collect();
+        assert_eq!(packed, [(0..5).collect::<Vec<_>>(), (6..20).collect()].concat());
+        assert_eq!(advance(&playlist), None);
+        let stale =
+            |footage: &[Footage]| is_stale(Some(&playlist), &camera(), hour(), footage, at(0), at(7200));
+        let rest = [vec![late], footage[20..].to_vec()].concat();
+        assert!(!stale(&rest), "the segments in the pack may be gone");
+        assert!(!stale(&[rest.as_slice(), &footage[0..5]].concat()), "or not");
+        assert!(stale(&[rest.as_slice(), &[segment(7, "c", 200)]].concat()));
+        assert!(stale(&rest[2..]), "one that was listed has expired");
     }
 
     #[test]

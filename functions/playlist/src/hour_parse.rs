@@ -3,10 +3,10 @@
 //! As with live playlists, only our own are read, and what is read is checked: windows of the hour, in the order of
 //! time, with holes and changes marked as they are written. Tags that are not ours are passed over.
 
-use teiten_footage::{CameraId, ContentHash, Hour, SegmentKey, Timestamp, WindowLength};
+use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength};
 
 use crate::{
-    hour::{HourPlaylist, Listing},
+    hour::{HourPlaylist, Listing, Part, Place},
     live::date,
     parse::{ParseError, init, length},
 };
@@ -21,6 +21,8 @@ struct Parser<'a> {
     discontinuity: bool,
     date: Option<String>,
     length: Option<WindowLength>,
+    /// Size and offset of a part of a pack.
+    range: Option<(u32, u64)>,
     listings: Vec<Listing>,
 }
 
@@ -36,6 +38,7 @@ impl HourPlaylist {
             discontinuity: false,
             date: None,
             length: None,
+            range: None,
             listings: Vec::new(),
         };
         let mut lines = text.lines().enumerate();
@@ -66,6 +69,7 @@ impl Parser<'_> {
             "-X-PROGRAM-DATE-TIME" => self.date = Some(value.to_owned()),
             "-X-MAP" => self.init = Some(init(value, "../")?),
             "INF" => self.length = Some(length(value)?),
+            "-X-BYTERANGE" => self.range = Some(range(value)?),
             "-X-ENDLIST" => self.ended = true,
             "-X-GAP" => return Err("an hour's playlist lists no gaps".to_owned()),
             _ => {}
@@ -77,14 +81,13 @@ impl Parser<'_> {
     fn uri(&mut self, uri: &str) -> Result<(), String> {
         let init = self.init.ok_or("no EXT-X-MAP before the first segment")?;
         let length = self.length.take().ok_or("no EXTINF before the URI")?;
-        let segment =
-            SegmentKey::from_in_day(self.camera, self.hour, uri).map_err(|error| error.to_string())?;
-        let window = segment.window;
-        if Hour::of(window) != self.hour || window.length() != length || segment.init != init {
+        let listing = self.listing(uri)?;
+        let window = listing.window;
+        if Hour::of(window) != self.hour || window.length() != length || listing.init != init {
             let hour = self.hour;
             return Err(format!("{uri:?} is no segment of {length} in hour {hour} with init section {init}"));
         }
-        if self.date.take().as_deref() != Some(date(window.start()).as_str()) {
+        if self.date.as_deref() != Some(date(window.start()).as_str()) {
             return Err(format!("EXT-X-PROGRAM-DATE-TIME is not that of window {window}"));
         }
         let until = self.listings.last().map_or(Timestamp::default(), |last| last.window.end());
@@ -96,8 +99,26 @@ impl Parser<'_> {
         if hole_or_change != std::mem::take(&mut self.discontinuity) {
             return Err(format!("EXT-X-DISCONTINUITY before window {window} does not tell the truth"));
         }
-        self.listings.push(Listing::of(&segment));
+        self.date = None;
+        self.listings.push(listing);
         Ok(())
+    }
+
+    /// What a URI names: a segment, or a part of a pack, whose window only its date tells.
+    fn listing(&mut self, uri: &str) -> Result<Listing, String> {
+        let Some((size, offset)) = self.range.take() else {
+            let segment = SegmentKey::from_in_day(self.camera, self.hour, uri);
+            return segment.map(|segment| Listing::of(&segment)).map_err(|error| error.to_string());
+        };
+        let pack = PackKey::from_in_day(self.camera, self.hour, uri).map_err(|error| error.to_string())?;
+        let PackKey { first, count, init, as_of, hash, .. } = pack;
+        let start = self.date.as_deref().and_then(Timestamp::from_rfc3339).ok_or("no date before the URI")?;
+        let window = Window::containing(start, first.length());
+        if window.start() < first.start() || window.start() >= first.plus(count.into()).start() {
+            return Err(format!("{uri:?} has no window {window}"));
+        }
+        let part = Part { first, count, init, as_of, hash, offset, size };
+        Ok(Listing { window, init, place: Place::Packed(part) })
     }
 
     fn finish(self) -> Result<HourPlaylist, String> {
@@ -110,6 +131,15 @@ impl Parser<'_> {
         let Self { hour, ended, listings, .. } = self;
         Ok(HourPlaylist { camera: self.camera.clone(), hour, listings, ended })
     }
+}
+
+/// `<size>@<offset>`; the offset may not be left out here.
+fn range(text: &str) -> Result<(u32, u64), String> {
+    let parse = || {
+        let (size, offset) = text.split_once('@')?;
+        Some((size.parse().ok()?, offset.parse().ok()?))
+    };
+    parse().ok_or_else(|| format!("{text:?} is no range of bytes"))
 }
 
 #[cfg(test)]
@@ -139,6 +169,10 @@ mod tests {
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:01.500Z
 #EXTINF:1.500,
 04/20261123T043001.500Z-1500-ba7816bf8f01cfea-ba7816bf8f01cfea.m4s
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:03.000Z
+#EXTINF:1.500,
+#EXT-X-BYTERANGE:1234@564
+04/20261123T043001.500Z-1500-2-ba7816bf8f01cfea-1795410601-e3b0c44298fc1c14.mp4
 #EXT-X-ENDLIST
 "##;
 
@@ -152,7 +186,21 @@ mod tests {
 
     fn golden() -> HourPlaylist {
         let (one, other) = (ContentHash::of(b""), ContentHash::of(b"abc"));
-        let listing = |window: &str, init, frames| Listing { window: window.parse().unwrap(), init, frames };
+        let listing = |window: &str, init, frames| Listing {
+            window: window.parse().unwrap(),
+            init,
+            place: Place::Segment(frames),
+        };
+        let part = Part {
+            first: "20261123T043001.500Z-1500".parse().unwrap(),
+            count: 2,
+            init: other,
+            as_of: Timestamp::from_unix_millis(1_795_410_601_000),
+            hash: one,
+            offset: 564,
+            size: 1234,
+        };
+        let packed = Listing { window: part.first.next(), init: other, place: Place::Packed(part) };
         HourPlaylist {
             camera: camera(),
             hour: "2026-11-23/04".parse().unwrap(),
@@ -161,6 +209,7 @@ mod tests {
                 listing("20261123T040003.000Z-1500", one, one),
                 listing("20261123T043000.000Z-1500", one, other),
                 listing("20261123T043001.500Z-1500", other, other),
+                packed,
             ],
             ended: true,
         }
@@ -200,6 +249,9 @@ mod tests {
                 "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
                 "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
             ),
+            ("BYTERANGE:1234@564", "BYTERANGE:1234"),
+            ("#EXT-X-BYTERANGE:1234@564\n", ""),
+            ("1500-2-ba", "1500-1-ba"),
             ("#EXTINF:1.500,\n04/20261123T040003", "#EXT-X-GAP\n#EXTINF:1.500,\n04/20261123T040003"),
         ] {
             assert!(GOLDEN.contains(from), "{from}");

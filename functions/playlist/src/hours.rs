@@ -10,16 +10,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, ETag, Put};
-use teiten_footage::{CameraId, Hour, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Listed, Put};
+use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength, key};
 use tracing::{debug, info, warn};
 
 use crate::{
-    advance::Footage,
     archive,
     function::{COLLISIONS_MAX, HEADERS, ShellError},
-    hour::HourPlaylist,
-    hour_advance::{HourStep, advance_hour, cutoff, is_over},
+    hour::{HourPlaylist, Listing},
+    hour_advance::{HourStep, Stored, advance_hour, cutoff, is_over},
+    pack::stored_in_pack,
     per_camera::PerCamera,
 };
 
@@ -191,8 +191,8 @@ async fn bring_up_to_date(
             Some(playlist) if !playlist.ended() => playlist.listed_until(),
             _ => hour.start(),
         };
-        let footage = footage(media, camera, hour, from).await?;
-        let Some((step, next)) = advance_hour(playlist, camera, hour, &footage, now) else {
+        let stored = objects_from(media, camera, hour, from).await?.stored(media).await?;
+        let Some((step, next)) = advance_hour(playlist, camera, hour, &stored, now) else {
             return Ok((None, current));
         };
         let condition =
@@ -221,16 +221,82 @@ async fn read(media: &dyn Bucket, camera: &CameraId, hour: Hour) -> Result<Optio
     Ok(Some((playlist, object.etag)))
 }
 
-/// The segments of an hour whose windows start at `from` or later.
-async fn footage(
+/// What is stored of an hour.
+#[derive(Debug, Clone, Default)]
+pub struct StoredHourObjects {
+    /// The segments in objects of their own.
+    pub segments: Vec<StoredSegment>,
+    /// The packs.
+    pub packs: Vec<StoredPack>,
+}
+
+/// A segment in an object of its own.
+#[derive(Debug, Clone)]
+pub struct StoredSegment {
+    /// Its key.
+    pub key: SegmentKey,
+    /// When it was written, in milliseconds since the Unix epoch.
+    pub modified_unix_millis: u64,
+    /// Its size.
+    pub size_bytes: u64,
+}
+
+/// A pack.
+#[derive(Debug, Clone)]
+pub struct StoredPack {
+    /// Its key.
+    pub key: PackKey,
+    /// When it was written, in milliseconds since the Unix epoch.
+    pub modified_unix_millis: u64,
+}
+
+impl StoredHourObjects {
+    /// Notes an object. What is neither is someone else's and of no concern.
+    pub(crate) fn note(&mut self, object: Listed) {
+        let Listed { key, size_bytes, modified_unix_millis } = object;
+        if let Ok(key) = key.parse() {
+            self.segments.push(StoredSegment { key, modified_unix_millis, size_bytes });
+        } else if let Ok(key) = key.parse() {
+            self.packs.push(StoredPack { key, modified_unix_millis });
+        }
+    }
+
+    /// What can be listed: a request for each pack.
+    pub(crate) async fn stored(&self, media: &dyn Bucket) -> Result<Vec<Stored>, BucketError> {
+        let mut stored: Vec<Stored> = self
+            .segments
+            .iter()
+            .map(|segment| Stored {
+                listing: Listing::of(&segment.key),
+                modified_unix_millis: segment.modified_unix_millis,
+            })
+            .collect();
+        for pack in &self.packs {
+            stored.extend(stored_in_pack(media, &pack.key).await?);
+        }
+        Ok(stored)
+    }
+}
+
+/// The objects of an hour.
+pub async fn stored_objects(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    hour: Hour,
+) -> Result<StoredHourObjects, BucketError> {
+    objects_from(media, camera, hour, hour.start()).await
+}
+
+/// The objects of an hour whose windows, or first windows, start at `from` or later.
+async fn objects_from(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
     from: Timestamp,
-) -> Result<Vec<Footage>, BucketError> {
+) -> Result<StoredHourObjects, BucketError> {
     let prefix = key::hour_prefix(camera, hour);
     let mut after = key::segments_from(camera, Window::containing(from, WindowLength::MIN));
-    let mut footage = Vec::new();
+    let mut objects = StoredHourObjects::default();
     for _ in 0..HOUR_OBJECTS_MAX / PAGE {
         if from >= hour.end() {
             break;
@@ -240,21 +306,18 @@ async fn footage(
         if let Some(last) = page.last() {
             after.clone_from(&last.key);
         }
-        // What is no segment is someone else's and of no concern.
-        footage.extend(page.into_iter().filter_map(|object| {
-            let key = object.key.parse().ok()?;
-            Some(Footage { key, modified_unix_millis: object.modified_unix_millis })
-        }));
+        page.into_iter().for_each(|object| objects.note(object));
         if is_last {
             break;
         }
     }
-    Ok(footage)
+    Ok(objects)
 }
 
 /// The window of the footage in an object of this key; `None` if it is none.
 pub(crate) fn window_of(key: &str) -> Option<Window> {
-    key.parse::<SegmentKey>().ok().map(|segment| segment.window)
+    let segment = key.parse::<SegmentKey>().map(|segment| segment.window);
+    segment.or_else(|_| key.parse::<PackKey>().map(|pack| pack.first)).ok()
 }
 
 /// Says what is worth knowing about a new version that is published.

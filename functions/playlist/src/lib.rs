@@ -16,6 +16,7 @@ mod hours;
 mod live;
 mod motion;
 mod motion_hour;
+mod pack;
 mod parse;
 mod per_camera;
 mod range;
@@ -24,13 +25,14 @@ pub use advance::{Footage, LIVE_AGE_MAX, SILENCE_MIN, Settings, Step, advance};
 pub use archive::{Archive, StoredHour, stored_hour};
 pub use cameras::Cameras;
 pub use function::{Playlist, ShellError};
-pub use hour::{HourPlaylist, Listing, TARGET_DURATION_SECONDS};
+pub use hour::{HourPlaylist, Listing, Part, Place, TARGET_DURATION_SECONDS};
 pub use hour_advance::{
-    CLOSE_AFTER, HourStep, REWRITE_PERIOD, advance_hour, cutoff, in_order, is_over, is_stale,
+    CLOSE_AFTER, HourStep, REWRITE_PERIOD, Stored, advance_hour, cutoff, in_order, is_over, is_stale,
 };
-pub use hours::{read_hour, update_hour};
+pub use hours::{StoredHourObjects, StoredPack, StoredSegment, read_hour, stored_objects, update_hour};
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
 pub use motion::mend_motion;
 pub use motion_hour::MotionHour;
+pub use pack::pack_index;
 pub use parse::ParseError;
 pub use range::{TimeRange, asked_camera, stored_in, vod};

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, ContentHash, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, ContentHash, Hour, Timestamp, Window, WindowLength, key};
 use teiten_host::{Asked, Refusal};
 
 use crate::{
-    advance::Footage,
     hour::{Kind, Listing, write_listings},
     hour_advance::in_order,
+    hours::StoredHourObjects,
     live::target_duration_seconds,
 };
 
@@ -79,35 +79,34 @@ pub fn asked_camera(asked: &Asked, extension: &str) -> Result<CameraId, Refusal>
         .map_err(|error: teiten_footage::camera::CameraIdError| Refusal::not_found(error.to_string()))
 }
 
-/// What is stored of the windows that touch `range`, in the order of time: a request for each thousand objects.
+/// What is stored of the windows that touch `range`, in the order of time: a request for each thousand objects, and
+/// one for each pack.
 pub async fn stored_in(
     media: &dyn Bucket,
     camera: &CameraId,
     range: TimeRange,
 ) -> Result<Vec<Listing>, BucketError> {
-    let first = Window::containing(range.from - WindowLength::MAX.duration(), WindowLength::MIN);
-    let mut after = key::segments_from(camera, first);
-    let end = key::segments_from(
-        camera,
-        Window::containing(range.to + WindowLength::MAX.duration(), WindowLength::MIN),
-    );
-    let mut footage = Vec::new();
+    // A pack is listed with its first window, which is in the same hour.
+    let first = Hour::containing(range.from).start();
+    let mut after = key::segments_from(camera, Window::containing(first, WindowLength::MIN));
+    let end = key::segments_from(camera, Window::containing(range.to, WindowLength::MIN).next());
+    let mut objects = StoredHourObjects::default();
     loop {
         let page = media.list_after(&key::segments_prefix(camera), &after, PAGE).await?;
         let is_last = page.len() < PAGE || page.last().is_some_and(|last| last.key >= end);
         if let Some(last) = page.last() {
             after.clone_from(&last.key);
         }
-        footage.extend(page.into_iter().filter_map(|object| {
-            let key: teiten_footage::SegmentKey = object.key.parse().ok()?;
-            range
-                .touches(key.window)
-                .then_some(Footage { key, modified_unix_millis: object.modified_unix_millis })
-        }));
+        page.into_iter().for_each(|object| objects.note(object));
         if is_last {
-            return Ok(in_order(&footage));
+            break;
         }
     }
+    objects.segments.retain(|segment| range.touches(segment.key.window));
+    objects.packs.retain(|pack| pack.key.windows().any(|window| range.touches(window)));
+    let mut listings = in_order(&objects.stored(media).await?);
+    listings.retain(|listing| range.touches(listing.window));
+    Ok(listings)
 }
 
 /// A VOD playlist of `listings`, with the URIs that `init` and `segment` give.

@@ -1,6 +1,6 @@
 //! Who may do what, as policies in AWS's language (version 2012-10-17), which MinIO and Ceph speak too.
 //!
-//! Nobody deletes: the lifecycle does. Listing is also what makes an absent object a 404 instead of a 403.
+//! Nobody deletes but the lifecycle, and `compact`: segments that a pack stands for. Listing is also what makes an absent object a 404 instead of a 403.
 
 use std::str::FromStr;
 
@@ -30,12 +30,14 @@ enum Action {
     Get,
     Put,
     List,
+    /// Deleting segments and packs.
+    Delete,
 }
 
-use Action::{Get, List, Put};
+use Action::{Delete, Get, List, Put};
 
 /// Every component. The bridge gets, because late frames are merged into their batch.
-const COMPONENTS: [Rights; 9] = [
+const COMPONENTS: [Rights; 10] = [
     Rights { name: "bridge", frames: &[Get, Put, List], media: &[] },
     Rights { name: "encode", frames: &[Get, List], media: &[Get, Put, List] },
     Rights { name: "playlist", frames: &[], media: &[Get, Put, List] },
@@ -45,6 +47,7 @@ const COMPONENTS: [Rights; 9] = [
     Rights { name: "link", frames: &[], media: &[Get, List] },
     Rights { name: "playback", frames: &[], media: &[Get, List] },
     Rights { name: "clip", frames: &[], media: &[Get, List] },
+    Rights { name: "compact", frames: &[], media: &[Get, Put, List, Delete] },
 ];
 
 /// One of the two buckets.
@@ -98,13 +101,18 @@ fn statements(bucket: &str, actions: &[Action]) -> Vec<Value> {
         .filter_map(|action| match action {
             Get => Some("s3:GetObject"),
             Put => Some("s3:PutObject"),
-            List => None,
+            List | Delete => None,
         })
         .collect();
     let mut statements = Vec::new();
     if !on_objects.is_empty() {
         let objects = [format!("arn:aws:s3:::{bucket}/*")];
         statements.push(json!({"Effect": "Allow", "Action": on_objects, "Resource": objects}));
+    }
+    if actions.contains(&Delete) {
+        // Below a camera's days alone: no playlist, no init section, nothing of the viewer's.
+        let footage = ["m4s", "mp4"].map(|extension| format!("arn:aws:s3:::{bucket}/*/2*/*.{extension}"));
+        statements.push(json!({"Effect": "Allow", "Action": ["s3:DeleteObject"], "Resource": footage}));
     }
     if actions.contains(&List) {
         let listing = ["s3:ListBucket", "s3:GetBucketLocation"];
@@ -256,9 +264,19 @@ mod tests {
     }
 
     #[test]
-    fn nobody_deletes() {
+    fn nobody_deletes_but_what_puts_segments_together() {
         for component in Component::all() {
-            assert!(!component.user_policy(&settings(&[])).to_string().contains("Delete"));
+            let policy = component.user_policy(&settings(&[]));
+            let statements = policy["Statement"].as_array().unwrap();
+            let deleting: Vec<&Value> =
+                statements.iter().filter(|statement| statement.to_string().contains("Delete")).collect();
+            if component.name() == "compact" {
+                let footage = ["arn:aws:s3:::media/*/2*/*.m4s", "arn:aws:s3:::media/*/2*/*.mp4"];
+                let expected = json!({"Effect": "Allow", "Action": ["s3:DeleteObject"], "Resource": footage});
+                assert_eq!(deleting, [&expected]);
+            } else {
+                assert_eq!(deleting, [&Value::Null; 0], "{}", component.name());
+            }
         }
     }
 

@@ -1,0 +1,239 @@
+//! The shell around [`crate::plan`]: list, read, put together, switch, delete.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use teiten_bucket::{Bucket, BucketError, Condition, Headers};
+use teiten_footage::{CameraId, ContentHash, Hour, PackKey, Timestamp, key};
+use teiten_host::{Chore, Failure};
+use teiten_playlist::{
+    Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, ShellError, pack_index, read_hour, stored_objects,
+    update_hour,
+};
+use tracing::{info, warn};
+
+use crate::plan;
+
+const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable" };
+
+/// How many segments are read at a time.
+const SEGMENTS_AT_A_TIME: usize = 8;
+
+/// How many objects are deleted at a time.
+const DELETIONS_AT_A_TIME: usize = 8;
+
+/// The most steps that a playlist takes until it is up to date: an end, and what came late or was put together.
+const STEPS_MAX: usize = 3;
+
+type Clock = dyn Fn() -> Timestamp + Send + Sync;
+
+/// How to compact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long after its end an hour is put together.
+    pub after: Duration,
+    /// How old an hour may be that is still looked at.
+    pub horizon: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { after: Duration::from_secs(3600), horizon: Duration::from_secs(12 * 3600) }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Hours that were looked at.
+    pub hours: usize,
+    /// Packs that were made.
+    pub packs: usize,
+    /// Segments in them.
+    pub segments: usize,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Objects that were deleted, as a pack counts in their place.
+    pub deleted: usize,
+    /// Hours that could not be dealt with; the log says why.
+    pub failed: usize,
+}
+
+/// Puts hours together.
+pub struct Compact {
+    media: Arc<dyn Bucket>,
+    clock: Box<Clock>,
+    settings: Settings,
+}
+
+impl Compact {
+    /// Puts together what is in `media`.
+    pub fn new(media: Arc<dyn Bucket>, settings: Settings) -> Self {
+        Self::with_clock(media, settings, teiten_telemetry::now)
+    }
+
+    /// The same with another clock than the wall clock.
+    pub fn with_clock(
+        media: Arc<dyn Bucket>,
+        settings: Settings,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        Self { media, clock: Box::new(clock), settings }
+    }
+
+    /// The hours of a camera that are old enough, and not too old.
+    async fn hours(&self, camera: &CameraId, now: Timestamp) -> Result<Vec<Hour>, ShellError> {
+        let Some(object) = self.media.get(&key::archive_key(camera)).await? else { return Ok(Vec::new()) };
+        let archive = Archive::parse(&object.bytes)
+            .map_err(|error| ShellError::Foreign { key: key::archive_key(camera), why: error.to_string() })?;
+        let after = self.settings.after.max(CLOSE_AFTER);
+        let is_due = |hour: &Hour| hour.end() + after <= now && now < hour.end() + self.settings.horizon;
+        Ok(archive.hours().filter(is_due).collect())
+    }
+
+    async fn hour(
+        &self,
+        camera: &CameraId,
+        hour: Hour,
+        now: Timestamp,
+        report: &mut Report,
+    ) -> Result<(), ShellError> {
+        let media = &*self.media;
+        let stored = stored_objects(media, camera, hour).await?;
+        // What an interrupted run has put together is listed by this.
+        let Some(playlist) = self.up_to_date(camera, hour, now).await? else { return Ok(()) };
+        if let Some(as_of) = plan::as_of(&stored, now) {
+            let runs = plan::runs(&playlist, &stored);
+            for run in &runs {
+                report.bytes += self.put_together(camera, run, as_of).await?;
+                report.packs += 1;
+                report.segments += run.len();
+            }
+            if !runs.is_empty() {
+                self.up_to_date(camera, hour, now).await?;
+                return Ok(());
+            }
+        }
+        let superseded = plan::superseded(&playlist, &stored, now);
+        report.deleted += superseded.len();
+        stream::iter(superseded)
+            .map(|key| async move { media.delete(&key).await })
+            .buffer_unordered(DELETIONS_AT_A_TIME)
+            .try_collect::<()>()
+            .await?;
+        Ok(())
+    }
+
+    /// The playlist of an hour, up to date; `None` if there is none, or if it is not ended.
+    async fn up_to_date(
+        &self,
+        camera: &CameraId,
+        hour: Hour,
+        now: Timestamp,
+    ) -> Result<Option<HourPlaylist>, ShellError> {
+        for _ in 0..STEPS_MAX {
+            if update_hour(&*self.media, camera, hour, now).await?.is_none() {
+                break;
+            }
+        }
+        Ok(read_hour(&*self.media, camera, hour).await?.filter(HourPlaylist::ended))
+    }
+
+    /// A segment that was listed is not there: the next run lists anew.
+    fn gone(&self, key: &str) -> ShellError {
+        let (bucket, key, why) = (self.media.name().to_owned(), key.to_owned(), "it is gone".to_owned());
+        BucketError::Unavailable { bucket, operation: "get", key, why }.into()
+    }
+
+    /// Makes a pack of a run of segments; answers its size.
+    async fn put_together(
+        &self,
+        camera: &CameraId,
+        run: &[Listing],
+        as_of: Timestamp,
+    ) -> Result<u64, ShellError> {
+        let keys: Vec<String> = run.iter().map(|listing| listing.object(camera)).collect();
+        let segments: Vec<Bytes> = stream::iter(keys)
+            .map(|key| async move {
+                let object = self.media.get(&key).await?;
+                object.map(|object| object.bytes).ok_or_else(|| self.gone(&key))
+            })
+            .buffered(SEGMENTS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        let first = run[0].window;
+        let sizes: Vec<u32> = segments.iter().map(|segment| segment.len() as u32).collect();
+        let mut pack = pack_index(first, &sizes);
+        segments.iter().for_each(|segment| pack.extend_from_slice(segment));
+        let key = PackKey {
+            camera: camera.clone(),
+            first,
+            count: run.len() as u32,
+            init: run[0].init,
+            as_of,
+            hash: ContentHash::of(&pack),
+        };
+        let size = pack.len() as u64;
+        // Refused is fine: another run has made the same.
+        self.media.put(&key.to_string(), pack.into(), HEADERS, Condition::IfAbsent).await?;
+        Ok(size)
+    }
+}
+
+#[async_trait]
+impl Chore for Compact {
+    const NAME: &'static str = "compact";
+    const REPORT_KIND: &'static str = "teiten.compacted";
+    type Report = Report;
+
+    async fn run(&self) -> Result<Report, Failure> {
+        let now = (self.clock)();
+        let unavailable = |error: BucketError| Failure::Transient(error.into());
+        let list = self.media.get(key::CAMERAS_KEY).await.map_err(unavailable)?;
+        let cameras = match list {
+            None => Cameras::default(),
+            Some(object) => Cameras::parse(&object.bytes)
+                .map_err(|error| Failure::Permanent(anyhow::anyhow!("{}: {error}", key::CAMERAS_KEY)))?,
+        };
+        let mut report = Report::default();
+        let mut unavailable = None;
+        for camera in &cameras.cameras {
+            let hours = match self.hours(camera, now).await {
+                Ok(hours) => hours,
+                Err(error) => {
+                    warn!(%camera, %error, "camera not compacted");
+                    report.failed += 1;
+                    unavailable.get_or_insert(error);
+                    continue;
+                }
+            };
+            for hour in hours {
+                report.hours += 1;
+                if let Err(error) = self.hour(camera, hour, now, &mut report).await {
+                    warn!(%camera, %hour, %error, "hour not compacted");
+                    report.failed += 1;
+                    unavailable.get_or_insert(error);
+                }
+            }
+        }
+        let Report { hours, packs, segments, bytes, deleted, failed } = report.clone();
+        info!(hours, packs, segments, bytes, deleted, failed, "compacted");
+        match unavailable {
+            // What is not ours costs itself only; a store that fails is asked again.
+            Some(error @ ShellError::Bucket(_)) => Err(error.into()),
+            _ => Ok(report),
+        }
+    }
+}
+
+impl fmt::Debug for Compact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compact")
+            .field("media", &self.media)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,283 @@
+//! Hours that are put together, on a bucket that fails at whichever step.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_compact::{Compact, Report, Settings, plan};
+use teiten_footage::{CameraId, ContentHash, Hour, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_host::Chore as _;
+use teiten_playlist::{
+    Cameras, Listing, Place, Stored, StoredHourObjects, StoredSegment, TimeRange, advance_hour, read_hour,
+    stored_in, update_hour,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn camera() -> CameraId {
+    CameraId::new("gate").unwrap()
+}
+
+/// A bucket whose n-th operation fails: before it is done, or after, so that only its answer is lost.
+#[derive(Debug)]
+struct Failing {
+    inner: MemoryBucket,
+    operations: AtomicUsize,
+    fails_at: usize,
+    is_done: bool,
+}
+
+impl Failing {
+    fn at(inner: &MemoryBucket, fails_at: usize, is_done: bool) -> Arc<Self> {
+        Arc::new(Self { inner: inner.clone(), operations: AtomicUsize::new(0), fails_at, is_done })
+    }
+
+    fn result<T>(
+        &self,
+        operation: &'static str,
+        key: &str,
+        number: usize,
+        value: T,
+    ) -> Result<T, BucketError> {
+        if number == self.fails_at {
+            let (bucket, key) = ("media".to_owned(), key.to_owned());
+            return Err(BucketError::Unavailable { bucket, operation, key, why: "killed".to_owned() });
+        }
+        Ok(value)
+    }
+
+    fn next(&self, operation: &'static str, key: &str) -> Result<usize, BucketError> {
+        let number = self.operations.fetch_add(1, Ordering::SeqCst);
+        if self.is_done { Ok(number) } else { self.result(operation, key, number, number) }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.operations.load(Ordering::SeqCst) > self.fails_at
+    }
+}
+
+#[async_trait]
+impl Bucket for Failing {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        let number = self.next("get", key)?;
+        self.result("get", key, number, self.inner.get(key).await?)
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        let number = self.next("put", key)?;
+        self.result("put", key, number, self.inner.put(key, bytes, headers, condition).await?)
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        let number = self.next("list", prefix)?;
+        self.result("list", prefix, number, self.inner.list_after(prefix, after, count_max).await?)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        let number = self.next("delete", key)?;
+        self.result("delete", key, number, self.inner.delete(key).await?)
+    }
+}
+
+/// An hour that was filmed, and its segments.
+struct World {
+    media: MemoryBucket,
+    hour: Hour,
+    segments: BTreeMap<Window, Bytes>,
+}
+
+impl World {
+    /// The hour before last: 15 windows, a hole, 15 more, and 10 with another init section. Everything is written now.
+    async fn start() -> Self {
+        let hour = Hour::containing(teiten_telemetry::now() - MINUTE * 120);
+        let mut world = Self { media: MemoryBucket::new("media"), hour, segments: BTreeMap::new() };
+        world.film(0..15, "one", "a").await;
+        world.film(20..35, "one", "a").await;
+        world.film(35..45, "two", "a").await;
+        update_hour(&world.media, &camera(), hour, teiten_telemetry::now()).await.unwrap();
+        Cameras { cameras: [camera()].into() }.put(&world.media, Condition::Always).await.unwrap();
+        world
+    }
+
+    async fn film(&mut self, windows: Range<u64>, init: &str, frames: &str) {
+        for index in windows {
+            let window = Window::containing(self.hour.start(), WindowLength::DEFAULT).plus(index);
+            let (init, hash) = (ContentHash::of(init.as_bytes()), ContentHash::of(frames.as_bytes()));
+            let key = SegmentKey { camera: camera(), window, init, frames: hash };
+            let bytes = Bytes::from(format!("{key} ").repeat(index as usize + 1));
+            self.media
+                .put(&key.to_string(), bytes.clone(), Headers::default(), Condition::Always)
+                .await
+                .unwrap();
+            self.segments.insert(window, bytes);
+        }
+    }
+
+    /// Compacts `later` than now.
+    async fn compact(&self, media: Arc<dyn Bucket>, later: Duration) -> Option<Report> {
+        let clock = move || teiten_telemetry::now() + later;
+        Compact::with_clock(media, Settings::default(), clock).run().await.ok()
+    }
+
+    /// Fails unless all that was filmed can be played by the hour's playlist; answers how many windows are packed.
+    async fn is_playable(&self) -> usize {
+        let playlist = read_hour(&self.media, &camera(), self.hour).await.unwrap().unwrap();
+        assert!(playlist.ended());
+        let mut packed = 0;
+        let mut played = BTreeMap::new();
+        for listing in playlist.listings() {
+            let object = listing.object(&camera());
+            let bytes = match listing.place {
+                Place::Segment(_) => self.media.get(&object).await.unwrap().unwrap().bytes,
+                Place::Packed(part) => {
+                    packed += 1;
+                    let range = self.media.get_range(&object, part.offset, part.size.into()).await.unwrap();
+                    range.unwrap_or_else(|| panic!("{object} is listed and not there")).bytes
+                }
+            };
+            played.insert(listing.window, bytes);
+        }
+        assert_eq!(played, self.segments);
+        packed
+    }
+
+    async fn objects(&self) -> usize {
+        self.media.list_after(&key::hour_prefix(&camera(), self.hour), "", 10_000).await.unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn an_hour_is_put_together_and_its_segments_go_when_nobody_can_need_them() {
+    let world = World::start().await;
+    let report = world.compact(Arc::new(world.media.clone()), Duration::ZERO).await.unwrap();
+    assert_eq!((report.hours, report.packs), (1, 0), "something was written just now");
+    let report = world.compact(Arc::new(world.media.clone()), MINUTE * 60).await.unwrap();
+    assert_eq!((report.packs, report.segments, report.deleted), (3, 40, 0));
+    assert_eq!((world.is_playable().await, world.objects().await), (40, 43));
+    let report = world.compact(Arc::new(world.media.clone()), MINUTE * 90).await.unwrap();
+    assert_eq!((report.packs, report.deleted), (0, 0), "somebody may still play by the playlist of before");
+    let report = world.compact(Arc::new(world.media.clone()), MINUTE * 190).await.unwrap();
+    assert_eq!((report.packs, report.deleted), (0, 40));
+    assert_eq!((world.is_playable().await, world.objects().await), (40, 3));
+    // What any range finds is the same, also where it begins within a pack.
+    let from = world.hour.start() + Duration::from_secs(10);
+    let range = TimeRange::new(from, from + Duration::from_secs(14)).unwrap();
+    let found = stored_in(&world.media, &camera(), range).await.unwrap();
+    let starts: Vec<u64> =
+        found.iter().map(|listing| listing.window.start().since(world.hour.start()).as_secs()).collect();
+    assert_eq!(starts, [10, 11, 12, 13, 14, 20, 21, 22, 23]);
+}
+
+#[tokio::test]
+async fn late_footage_of_an_hour_that_is_put_together_counts() {
+    let mut world = World::start().await;
+    world.compact(Arc::new(world.media.clone()), MINUTE * 60).await.unwrap();
+    let now = teiten_telemetry::now();
+    let next_second = Timestamp::from_unix_millis((now.unix_millis() / 1000 + 2) * 1000);
+    tokio::time::sleep(next_second.since(now)).await; // later than the pack is as of
+    world.film(5..6, "one", "with late frames").await;
+    world.film(17..18, "one", "a").await;
+    update_hour(&world.media, &camera(), world.hour, now + MINUTE * 60).await.unwrap();
+    assert_eq!(world.is_playable().await, 39);
+    // Nothing that is needed goes.
+    for later in [190, 400] {
+        world.compact(Arc::new(world.media.clone()), MINUTE * later).await.unwrap();
+        assert_eq!(world.is_playable().await, 39);
+    }
+    // Of the window that was filmed again the segment of before stays too, for the lifecycle.
+    assert_eq!(world.objects().await, 3 + 2 + 1);
+}
+
+#[tokio::test]
+async fn an_hour_can_be_played_wherever_compaction_is_killed() {
+    for is_done in [false, true] {
+        let mut fails_at = 0;
+        loop {
+            let world = World::start().await;
+            let mut has_failed = false;
+            for later in [60, 190] {
+                let bucket = Failing::at(&world.media, fails_at, is_done);
+                world.compact(bucket.clone(), MINUTE * later).await;
+                has_failed |= bucket.has_failed();
+                world.is_playable().await;
+            }
+            // The next runs go on where these were killed.
+            for later in [250, 400, 500] {
+                world.compact(Arc::new(world.media.clone()), MINUTE * later).await.unwrap();
+            }
+            assert_eq!((world.is_playable().await, world.objects().await), (40, 3), "killed at {fails_at}");
+            if !has_failed {
+                break;
+            }
+            fails_at += 1;
+        }
+        println!("killed at each of {fails_at} steps");
+        assert!(fails_at > 50);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_ours_costs_itself_only() {
+    let world = World::start().await;
+    let other = CameraId::new("attic").unwrap();
+    Cameras { cameras: [camera(), other.clone()].into() }.put(&world.media, Condition::Always).await.unwrap();
+    let foreign = Bytes::from_static(b"[]");
+    let (archive, headers) = (key::archive_key(&other), Headers::default());
+    world.media.put(&archive, foreign, headers, Condition::Always).await.unwrap();
+    let report = world.compact(Arc::new(world.media.clone()), MINUTE * 60).await.unwrap();
+    assert_eq!((report.packs, report.failed), (3, 1));
+}
+
+/// Golden: README's Numbers give these.
+#[test]
+fn a_day_of_segments_becomes_a_few_hundred_objects() {
+    let hour: Hour = "2026-11-23/04".parse().unwrap();
+    let first = Window::containing(hour.start(), WindowLength::DEFAULT);
+    let (init, frames) = (ContentHash::of(b"init"), ContentHash::of(b"frames"));
+    let segment = |index| StoredSegment {
+        key: SegmentKey { camera: camera(), window: first.plus(index), init, frames },
+        modified_unix_millis: 0,
+        size_bytes: 60_000,
+    };
+    let stored = StoredHourObjects { segments: (0..3600).map(segment).collect(), packs: Vec::new() };
+    let listed: Vec<Stored> = stored
+        .segments
+        .iter()
+        .map(|segment| Stored { listing: Listing::of(&segment.key), modified_unix_millis: 0 })
+        .collect();
+    let (_, playlist) = advance_hour(None, &camera(), hour, &listed, hour.end() + MINUTE).unwrap();
+    let runs = plan::runs(&playlist, &stored);
+    assert_eq!(runs.iter().map(Vec::len).sum::<usize>(), 3600);
+    println!(
+        "a camera-day at windows of 1 s and 60 kB: {} objects, {} after compaction",
+        24 * 3600,
+        24 * runs.len()
+    );
+    assert_eq!(runs.len(), 7);
+}
