@@ -1,5 +1,6 @@
 //! What the end-to-end tests stand on: the real programs as processes, and checks of what they leave behind.
 
+pub mod backlog;
 pub mod card;
 pub mod debian;
 pub mod guest;

@@ -1,35 +1,121 @@
-//! The wall in a real browser: Chromium plays it through hls.js without a stall, and the clock in the picture
-//! tells the delay from the camera's lens to the glass.
+//! What people watch, in a real browser. Live: Chromium plays the wall through hls.js without a stall, and the clock
+//! in the picture tells the delay from the camera's lens to the glass. The past: Chromium plays footage that two cameras
+//! sent late, over the border of an hour and a gap, and the clock in the picture is the one that the page tells.
 
-use std::{process::Command, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitStatus},
+    time::Duration,
+};
 
-use teiten_tests::process::{Process, free_port, listening, program, project};
+use teiten_footage::Timestamp;
+use teiten_tests::{
+    backlog,
+    pipeline::camera,
+    process::{Process, eventually, free_port, listening, program, project},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const FRAME: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chromium_plays_the_wall_through_hls_js_without_a_stall() -> anyhow::Result<()> {
+async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
+    let data = folder.path().join("bucket");
     let [http, s3, mqtt] = [free_port()?, free_port()?, free_port()?];
-    let _demo = Process::start("demo", folder.path(), {
-        let path = program("teiten-dev")?;
+    let demo = Process::start("demo", folder.path(), {
+        let (path, data) = (program("teiten-dev")?, data.clone());
         move || {
             let mut command = Command::new(&path);
-            command.args(["--cameras", "2", "--http", &http.to_string()]);
-            command.args(["--s3", &s3.to_string(), "--mqtt", &mqtt.to_string()]);
+            command.args(["--cameras", "2", "--keep", "12h", "--http", &http.to_string()]);
+            command.args(["--s3", &s3.to_string(), "--mqtt", &mqtt.to_string()]).arg("--data").arg(&data);
             command
         }
     })?;
     listening("the viewer", http).await?;
+    listening("the broker", mqtt).await?;
 
-    let browser = project().join("tests/browser");
-    let watch = tokio::task::spawn_blocking(move || {
-        Command::new("node")
-            .current_dir(browser)
-            .args(["watch.mjs", "--url", &format!("http://127.0.0.1:{http}/"), "--seconds", "20"])
-            .args(["--cameras", "2", "--screenshots", "../../artifacts"])
-            .output()
-    });
-    let output = tokio::time::timeout(Duration::from_secs(120), watch).await???;
-    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "the browser saw something wrong");
+    // An hour that is over, and the one before it, with a gap around the border.
+    let hour = HOUR.as_millis() as u64;
+    let border = Timestamp::from_unix_millis((teiten_telemetry::now().unix_millis() / hour - 1) * hour);
+    let from = before(border, 25);
+    let gap = before(border, 5)..border + Duration::from_secs(10);
+    let to = border + Duration::from_secs(30);
+    let (demo_1, demo_2) = (camera("demo-1")?, camera("demo-2")?);
+    backlog::send(mqtt, &demo_1, &[from..gap.start, gap.end..to], FRAME).await?;
+    backlog::send(mqtt, &demo_2, &[from..gap.start], FRAME).await?;
+    eventually("the late footage is stored", Duration::from_secs(60), async || {
+        let stored = |name: &str| old_segments(&data.join("media").join(name), border);
+        Ok((stored("demo-1")? >= 40 && stored("demo-2")? >= 20).then_some(()))
+    })
+    .await?;
+
+    let page = format!("http://127.0.0.1:{http}/");
+    let live = in_browser(&[
+        ["watch.mjs", "--url"].as_slice(),
+        &[&page, "--seconds", "20", "--cameras", "2", "--screenshots", "../../artifacts"],
+    ])
+    .await?;
+
+    eventually("the late footage is in its hours' playlists", Duration::from_secs(150), async || {
+        let listed = async |name: &str, at: Timestamp| listed(&page, name, at).await;
+        let complete = listed("demo-1", from).await? >= 20
+            && listed("demo-1", border).await? >= 20
+            && listed("demo-2", from).await? >= 20;
+        Ok(complete.then_some(()))
+    })
+    .await?;
+    let times = [from, gap.start, gap.end, to].map(|time| time.to_string());
+    let past = in_browser(&[
+        ["past.mjs", "--camera", "demo-1", "--other", "demo-2", "--frame-ms", "200"].as_slice(),
+        &["--url", &page, "--prefixed", &format!("http://127.0.0.1:{s3}/media/index.html")],
+        &["--from", &times[0], "--gap-from", &times[1], "--gap-to", &times[2], "--to", &times[3]],
+        &["--screenshots", "../../artifacts"],
+    ])
+    .await?;
+    println!("{}", demo.log_tail());
+    assert!(live.success(), "the browser saw something wrong on the wall");
+    assert!(past.success(), "the browser saw something wrong in the past");
     Ok(())
+}
+
+fn before(time: Timestamp, seconds: u64) -> Timestamp {
+    Timestamp::from_unix_millis(time.unix_millis() - seconds * 1000)
+}
+
+/// How many segments of a camera start within the hour before `border` or the one behind it.
+fn old_segments(camera: &Path, border: Timestamp) -> anyhow::Result<usize> {
+    let mut count = 0;
+    for time in [before(border, 1), border] {
+        let folder = camera.join(hour_path(time));
+        if folder.is_dir() {
+            count += fs::read_dir(folder)?.count();
+        }
+    }
+    Ok(count)
+}
+
+/// How many segments the playlist of the hour of `at` lists.
+async fn listed(page: &str, camera: &str, at: Timestamp) -> anyhow::Result<usize> {
+    let answer = reqwest::get(format!("{page}{camera}/{}.m3u8", hour_path(at))).await?;
+    Ok(if answer.status().is_success() { answer.text().await?.matches("#EXTINF").count() } else { 0 })
+}
+
+/// `2026-11-23/04`
+fn hour_path(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{}/{}", &text[..10], &text[11..13])
+}
+
+/// Runs a script of the browser's tests and prints what it says.
+async fn in_browser(arguments: &[&[&str]]) -> anyhow::Result<ExitStatus> {
+    let arguments: Vec<String> = arguments.concat().into_iter().map(str::to_owned).collect();
+    let browser = project().join("tests/browser");
+    let script = tokio::task::spawn_blocking(move || {
+        Command::new("node").current_dir(browser).args(arguments).output()
+    });
+    let output = tokio::time::timeout(Duration::from_secs(300), script).await???;
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Ok(output.status)
 }
