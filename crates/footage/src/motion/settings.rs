@@ -1,6 +1,8 @@
 //! What counts as motion for one camera: an object that its owner writes, JSON.
 //!
-//!     {"sensitivity":5,"zones":[[[0,0.6],[0.5,0.6],[0.5,1],[0,1]]],"ignore":[]}
+//! ```json
+//! {"sensitivity":5,"zones":[[[0,0.6],[0.5,0.6],[0.5,1],[0,1]]],"ignore":[]}
+//! ```
 //!
 //! Zones are polygons; a point is the part of the picture's width and height that it is away from the top left.
 
