@@ -73,8 +73,8 @@ impl Recording {
         let mut segments = BTreeMap::new();
         let mut inits = BTreeMap::new();
         for key in list_all(media, &teiten_footage::key::segments_prefix(camera)).await? {
-            if key.ends_with(".m3u8") {
-                continue; // the playlist of an hour
+            if !key.ends_with(".m4s") {
+                continue; // what there is of an hour: its playlist, what moved, thumbnails
             }
             let key: SegmentKey = key.parse()?;
             let batch = batches.get(&key.window).with_context(|| format!("{key} has no batch"))?;
