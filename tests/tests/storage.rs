@@ -23,7 +23,18 @@ use teiten_tests::{
 };
 
 /// The components that have users in these tests.
-const PARTS: [&str; 7] = ["bridge", "encode", "playlist", "reconcile", "link", "playback", "clip"];
+const PARTS: [&str; 10] = [
+    "bridge",
+    "encode",
+    "playlist",
+    "reconcile",
+    "link",
+    "playback",
+    "clip",
+    "pictures",
+    "dead-letters",
+    "compact",
+];
 
 /// Runs the storage set-up against the store on `port`; answers its lines: what became of a step, and what that is.
 fn set_up(port: u16, environment: &[(&str, &str)]) -> anyhow::Result<Vec<(String, String)>> {
@@ -131,19 +142,24 @@ async fn rights_are_those_of_the_parts(port: u16) -> anyhow::Result<()> {
             "bridge" => (true, true, false, false),
             "playlist" => (false, false, true, true),
             "link" | "playback" | "clip" => (false, false, true, false),
+            "dead-letters" => (false, true, false, false),
+            "compact" => (false, false, true, true),
             _ => (true, false, true, true),
         };
         let expect = |what: &str, allowed: bool, is_refused: bool| {
             assert_eq!(allowed, !is_refused, "{part}: {what}");
         };
         expect("get of a batch", gets_frames, refused(frames.get(batch).await));
-        expect("list of batches", gets_frames, refused(frames.list_after("", "", 10).await));
+        let lists_frames = gets_frames || part == "dead-letters";
+        expect("list of batches", lists_frames, refused(frames.list_after("", "", 10).await));
         expect("put of a batch", puts_frames, refused(put(&frames, "porch/put").await));
         expect("get of a segment", gets_media, refused(media.get(segment).await));
         expect("list of segments", gets_media, refused(media.list_after("", "", 10).await));
         expect("put of a segment", puts_media, refused(put(&media, "porch/put").await));
         expect("delete of a batch", false, refused(frames.delete(batch).await));
-        expect("delete of a segment", false, refused(media.delete(segment).await));
+        let packed = "porch/2026-11-23/04/packed.m4s";
+        expect("delete of a segment", part == "compact", refused(media.delete(packed).await));
+        expect("delete of a playlist", false, refused(media.delete("porch/live.m3u8").await));
         if gets_media {
             assert!(media.get("porch/absent").await?.is_none(), "what is absent is absent, and not refused");
         }
