@@ -185,9 +185,8 @@ async fn telemetry_and_a_preview_come_with_the_frames() {
     assert!(apart > Duration::from_millis(800), "about one a second: {apart:?}");
     let telemetry = visitor.telemetry().await;
     let frames = &telemetry["frames"];
-    // Ten a second are asked for; a busy machine has its say.
-    assert!(frames["captured"].as_u64() > Some(10) && frames["stored"].as_u64() > Some(1), "{telemetry}");
-    assert!((0.5..=11.0).contains(&frames["per_second"].as_f64().unwrap()), "{telemetry}");
+    assert!(frames["captured"].as_u64() > Some(50) && frames["stored"].as_u64() > Some(10), "{telemetry}");
+    assert!((5.0..=11.0).contains(&frames["per_second"].as_f64().unwrap()), "{telemetry}");
     assert_eq!(telemetry["source"]["state"], "flowing");
     assert_eq!(telemetry["versions"]["agent"], env!("CARGO_PKG_VERSION"));
     assert!(telemetry["uptime_seconds"].as_u64() > Some(0), "{telemetry}");
