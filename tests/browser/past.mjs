@@ -12,7 +12,8 @@ import { CLOCK_SOURCE } from './picture-clock.mjs';
 const USAGE = `usage: node past.mjs --url URL --camera NAME --other NAME --frame-ms N --from TIME --gap-from TIME --gap-to TIME --to TIME
   --url URL        the viewer's page
   --prefixed URL   the same page below another address, as behind a CDN's prefix
-  --camera NAME    a camera whose pictures have a clock; it has footage from --from to --gap-from and from --gap-to to --to
+  --camera NAME    a camera with the test picture, whose left edge is watched for motion; it has footage from --from to --gap-from and
+                   from --gap-to to --to
   --other NAME     one more, which has footage from --from to --gap-from
   --frame-ms N     how long its frames last
   --screenshots DIR
@@ -24,6 +25,8 @@ const PHONE = { width: 390, height: 844 };
 const PATIENCE_MS = 30_000;
 /** A thumb hits what is this large. */
 const THUMB = 40;
+/** There is a thumbnail for each of these. */
+const SLOT_MS = 10_000;
 
 const options = readOptions();
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
@@ -173,27 +176,61 @@ async function watch() {
   });
 
   await check('M leads to where something moved, in this hour and the next, and Shift+M back', async () => {
-    const tell = (startMs, atMs, step) => ({
-      start: new Date(hourOf(startMs)).toISOString(),
-      step_millis: 1000,
-      levels: [],
-      motion: [{ start: new Date(atMs).toISOString(), end: new Date(atMs + step).toISOString(), source: 'picture' }],
-    });
-    const told = [tell(gapFromMs, gapFromMs - 4_000, 1_000), tell(gapToMs, gapToMs + 5_000, 2_000)];
-    await page.route('**/*.motion.json', (route) => {
-      const found = told.find(({ start }) => route.request().url().endsWith(`/${options.camera}/${start.slice(0, 10)}/${start.slice(11, 13)}.motion.json`));
-      return found === undefined ? route.fulfill({ status: 404 }) : route.fulfill({ json: found });
-    });
+    const spans = await motionFrom([gapFromMs, gapToMs]);
+    const from = gapFromMs - 15_000;
+    const onTheWay = spans.filter(({ startMs }) => startMs > from);
+    const before = onTheWay.filter(({ startMs }) => startMs < gapFromMs);
+    expect(before.length > 0 && onTheWay.length > before.length, `something should move on both sides of the gap: ${JSON.stringify(spans)}`);
+    const [behind] = onTheWay.slice(before.length);
     await page.goto('about:blank');
-    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 15_000));
+    await page.goto(addressOf(options.url, [options.camera], from));
     await untilShown(page, 0, (ms) => ms < gapFromMs);
     await page.keyboard.press(' ');
-    for (const [key, atMs] of [['m', gapFromMs - 4_000], ['m', gapToMs + 5_000], ['Shift+M', gapFromMs - 4_000]]) {
+    await go(page, from);
+    const ways = [...before, behind].map(({ startMs }) => ['m', startMs]);
+    for (const [key, atMs] of [...ways, ['Shift+M', before.at(-1).startMs]]) {
       await page.keyboard.press(key);
       await until(page, `${key} leads to ${new Date(atMs).toISOString()}`, async () => (await watching(page)).positionMs === atMs);
-      await untilShown(page, 0, (ms) => Math.abs(ms - atMs) <= frameMs);
+      const seenMs = await untilShown(page, 0, (ms) => Math.abs(ms - atMs) <= frameMs);
+      expect(ballComesToTheLeft(seenMs), `nothing comes into the watched part at ${new Date(seenMs).toISOString()}`);
     }
-    await page.unroute('**/*.motion.json');
+  });
+
+  await check('the timeline shows when something moved', async () => {
+    const spans = await motionFrom([gapFromMs]);
+    await go(page, gapFromMs - 6_000);
+    for (let i = 0; i < 14; i += 1) await page.keyboard.press('+');
+    await page.keyboard.press('-');
+    const { view } = await watching(page);
+    const rest = spans.slice(1).map(({ startMs }, index) => (spans[index].endMs + startMs) / 2);
+    expect(rest.length > 0, `there should be rest between motions: ${JSON.stringify(spans)}`);
+    const colours = await coloursAt(page, [spans[1].startMs / 2 + spans[1].endMs / 2, rest[0]], view);
+    expect(colours[0] !== colours[1], `motion and rest look the same: ${colours}`);
+    await picture(page, 'past-motion');
+  });
+
+  await check('a thumbnail under the pointer is of that time, in both hours, and while the playhead is dragged', async () => {
+    const { view } = await watching(page);
+    const strip = await page.locator('.strip').boundingBox();
+    const x = (ms) => strip.x + ((ms - view.startMs) / (view.endMs - view.startMs)) * strip.width;
+    const y = strip.y + strip.height / 2;
+    const pictured = (atMs) => until(page, `a thumbnail of ${new Date(atMs).toISOString()}`, async () => {
+      const ms = await peekMs(page);
+      return ms !== null && Math.floor(ms / SLOT_MS) === Math.floor(atMs / SLOT_MS);
+    });
+    for (const atMs of [gapFromMs - 13_500, gapFromMs - 1_500, gapToMs + 11_500, gapFromMs - 13_500]) {
+      await page.mouse.move(x(atMs), y);
+      await pictured(atMs);
+    }
+    await picture(page, 'past-thumbnail');
+    await page.mouse.down();
+    await page.mouse.move(x(gapToMs + 11_500), y, { steps: 5 });
+    await pictured(gapToMs + 11_500);
+    await page.mouse.up();
+    await page.mouse.move(x(gapFromMs + 5_000), y);
+    await until(page, 'a gap has no thumbnail', async () => (await page.locator('.peek').getAttribute('data-kind')) === 'gap' && !(await page.locator('.peek canvas').isVisible()));
+    await page.mouse.move(strip.x + 5, strip.y - 200);
+    await go(page, gapFromMs - 6_000);
   });
 
   await check('a picture is saved as it was captured', async () => {
@@ -360,17 +397,28 @@ function watching(page) {
 function shownMs(page, index) {
   return page.evaluate(`(() => {
     const video = document.querySelectorAll('#past video')[${index}];
-    if (!video || video.videoWidth === 0) return null;
-    const { videoWidth: width, videoHeight: height } = video;
-    const canvas = document.createElement('canvas');
-    canvas.width = width;
-    canvas.height = height;
-    const context = canvas.getContext('2d', { willReadFrequently: true });
-    context.drawImage(video, 0, 0);
-    const { data } = context.getImageData(0, 0, width, height);
-    const luma = (x, y) => { const at = (y * width + x) * 4; return 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]; };
-    return ${CLOCK_SOURCE}(width, height, luma);
+    return video && video.videoWidth > 0 ? (${timeIn})(video, video.videoWidth, video.videoHeight, ${CLOCK_SOURCE}) : null;
   })()`);
+}
+
+/** The time in the thumbnail over the timeline; null while there is none. It is read as large as it was captured. */
+function peekMs(page) {
+  return page.evaluate(`(() => {
+    const peek = document.querySelector('.peek canvas');
+    return peek.offsetParent === null ? null : (${timeIn})(peek, 640, 480, ${CLOCK_SOURCE});
+  })()`);
+}
+
+/** Reads the clock in a picture; runs in the page. */
+function timeIn(picture, width, height, readClock) {
+  const canvas = document.createElement('canvas');
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.drawImage(picture, 0, 0, width, height);
+  const { data } = context.getImageData(0, 0, width, height);
+  const luma = (x, y) => ((at) => 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2])((y * width + x) * 4);
+  return readClock(width, height, luma);
 }
 
 /** Awaits a picture whose time fits, which must also be the time that the page tells; answers it. */
@@ -413,8 +461,29 @@ function addressOf(url, cameras, atMs) {
   return `${url}#${cameras.join('+')}/${new Date(atMs).toISOString()}`;
 }
 
-function hourOf(ms) {
-  return ms - (ms % 3_600_000);
+/** When something moved, as the storage has it of the hours of these times. */
+async function motionFrom(timesMs) {
+  const spans = [];
+  for (const ms of timesMs) {
+    const iso = new Date(ms).toISOString();
+    const answer = await fetch(new URL(`${options.camera}/${iso.slice(0, 10)}/${iso.slice(11, 13)}.motion.json`, options.url));
+    for (const { start, end } of (await answer.json()).motion) spans.push({ startMs: Date.parse(start), endMs: Date.parse(end) });
+  }
+  return spans;
+}
+
+/** Whether the test picture's ball, which swings once every 8 s, is about to come to the left edge. */
+function ballComesToTheLeft(ms) {
+  return ms % 8_000 >= 4_000 && ms % 8_000 < 6_500;
+}
+
+/** The colours of the timeline above these times, near its lower edge. */
+function coloursAt(page, timesMs, view) {
+  return page.evaluate(([timesMs, view]) => {
+    const canvas = document.querySelector('.strip canvas');
+    const context = canvas.getContext('2d');
+    return timesMs.map((ms) => context.getImageData(((ms - view.startMs) / (view.endMs - view.startMs)) * canvas.width, canvas.height * 0.8, 1, 1).data.join());
+  }, [timesMs, view]);
 }
 
 /** How long a file lasts, in seconds, and how many frames are shown of it, as ffmpeg sees it. */

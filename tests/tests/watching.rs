@@ -1,23 +1,31 @@
 //! What people watch, in a real browser. Live: Chromium plays the wall through hls.js without a stall, and the clock
-//! in the picture tells the delay from the camera's lens to the glass. The past: Chromium plays footage that two cameras
-//! sent late, over the border of an hour and a gap, and the clock in the picture is the one that the page tells.
+//! in the picture tells the delay from the camera's lens to the glass. Many: the same footage is 36 cameras, behind a
+//! CDN's prefix. The past: Chromium plays footage that two cameras sent late, over the border of an hour and a gap, and
+//! the clock in the picture is the one that the page tells; motion and thumbnails are what the functions made of it.
 
 use std::{
     fs,
     path::Path,
     process::{Command, ExitStatus},
+    sync::Arc,
     time::Duration,
 };
 
-use teiten_footage::Timestamp;
+use anyhow::anyhow;
+use teiten_bucket::{S3Bucket, put_changed};
+use teiten_footage::{Timestamp, key};
+use teiten_host::Chore as _;
+use teiten_pictures::Pictures;
 use teiten_tests::{
     backlog,
-    pipeline::camera,
+    pipeline::{camera, s3_config_of},
     process::{Process, eventually, free_port, listening, program, project},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
 const FRAME: Duration = Duration::from_millis(200);
+/// The left edge of the picture, where the test picture's ball is for some two of its eight seconds.
+const MOTION_SETTINGS: &str = r#"{"zones":[[[0,0.2],[0.14,0.2],[0.14,0.49],[0,0.49]]]}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<()> {
@@ -43,6 +51,9 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     let gap = before(border, 5)..border + Duration::from_secs(10);
     let to = border + Duration::from_secs(30);
     let (demo_1, demo_2) = (camera("demo-1")?, camera("demo-2")?);
+    let s3_config = s3_config_of(s3, "teiten", "teiten-secret")?;
+    let media = Arc::new(S3Bucket::new(&s3_config, "media"));
+    put_changed(&key::motion_settings_key(&demo_1), MOTION_SETTINGS.into(), &*media).await?;
     backlog::send(mqtt, &demo_1, &[from..gap.start, gap.end..to], FRAME).await?;
     backlog::send(mqtt, &demo_2, &[from..gap.start], FRAME).await?;
     eventually("the late footage is stored", Duration::from_secs(60), async || {
@@ -52,17 +63,32 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     .await?;
 
     let page = format!("http://127.0.0.1:{http}/");
+    // The schedule looks that far back only once in half an hour.
+    let every_hour = teiten_pictures::Settings { period: HOUR, ..teiten_pictures::Settings::default() };
+    let frames = Arc::new(S3Bucket::new(&s3_config, "frames"));
+    Pictures::new(frames, media, every_hour).run().await.map_err(|failure| anyhow!("{failure:?}"))?;
+
     let live = in_browser(&[
         ["watch.mjs", "--url"].as_slice(),
         &[&page, "--seconds", "20", "--cameras", "2", "--screenshots", "../../artifacts"],
     ])
     .await?;
 
-    eventually("the late footage is in its hours' playlists", Duration::from_secs(150), async || {
-        let listed = async |name: &str, at: Timestamp| listed(&page, name, at).await;
-        let complete = listed("demo-1", from).await? >= 20
-            && listed("demo-1", border).await? >= 20
-            && listed("demo-2", from).await? >= 20;
+    let many = in_browser(&[
+        ["many.mjs", "--url"].as_slice(),
+        &[&page, "--sources", "demo-1,demo-2", "--screenshots", "../../artifacts"],
+    ])
+    .await?;
+
+    eventually("the late footage is in all that the page reads", Duration::from_secs(150), async || {
+        let said = async |camera: &str, at: Timestamp, what: Said| said(&page, camera, at, what).await;
+        let complete = said("demo-1", from, SEGMENTS).await? >= 20
+            && said("demo-1", border, SEGMENTS).await? >= 20
+            && said("demo-2", from, SEGMENTS).await? >= 20
+            && said("demo-1", from, MOTION).await? >= 2
+            && said("demo-1", border, MOTION).await? >= 2
+            && said("demo-1", from, THUMBNAILS).await? >= 3
+            && said("demo-1", border, THUMBNAILS).await? >= 2;
         Ok(complete.then_some(()))
     })
     .await?;
@@ -76,6 +102,7 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     .await?;
     println!("{}", demo.log_tail());
     assert!(live.success(), "the browser saw something wrong on the wall");
+    assert!(many.success(), "the browser saw something wrong on a wall of many cameras");
     assert!(past.success(), "the browser saw something wrong in the past");
     Ok(())
 }
@@ -96,10 +123,16 @@ fn old_segments(camera: &Path, border: Timestamp) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-/// How many segments the playlist of the hour of `at` lists.
-async fn listed(page: &str, camera: &str, at: Timestamp) -> anyhow::Result<usize> {
-    let answer = reqwest::get(format!("{page}{camera}/{}.m3u8", hour_path(at))).await?;
-    Ok(if answer.status().is_success() { answer.text().await?.matches("#EXTINF").count() } else { 0 })
+/// What one of an hour's objects says: how its name ends, and what stands in it for each thing that it tells of.
+type Said = (&'static str, &'static str);
+const SEGMENTS: Said = ("m3u8", "#EXTINF");
+const MOTION: Said = ("motion.json", "\"source\"");
+const THUMBNAILS: Said = ("sprites.vtt", "#xywh");
+
+/// How often the object of the hour of `at` says it.
+async fn said(page: &str, camera: &str, at: Timestamp, (ending, word): Said) -> anyhow::Result<usize> {
+    let answer = reqwest::get(format!("{page}{camera}/{}.{ending}", hour_path(at))).await?;
+    Ok(if answer.status().is_success() { answer.text().await?.matches(word).count() } else { 0 })
 }
 
 /// `2026-11-23/04`

@@ -68,7 +68,7 @@ export class Timeline {
     this.#model = model;
     this.#events = events;
     this.#slider = element('div', { class: 'strip', role: 'slider', tabindex: '0', 'aria-label': 'Timeline', 'aria-orientation': 'horizontal' }, this.#canvas);
-    this.#peek = new Peek();
+    this.#peek = new Peek(() => this.refreshPeek());
     this.root = element('div', { class: 'timeline' }, this.#peek.root, this.#slider);
     const strip = this.#slider;
     new ResizeObserver(() => this.#resize()).observe(strip);

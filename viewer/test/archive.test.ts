@@ -73,7 +73,7 @@ test('thumbnails are found by their time, or near it', () => {
   const text = 'WEBVTT\n\n00:00.000 --> 00:10.000\n04.sprites.jpg#xywh=0,0,160,90\n\n1\n00:59:50.000 --> 01:00:00.000\n04.sprites.jpg#xywh=160,90,160,90\n\n00:20.000 --> 00:30.000\nno picture\n';
   const found = parseThumbnails(text, 'https://x.example/p/yard/2026-11-23/04.sprites.vtt', AT);
   assert.ok(found !== null && found.length === 2);
-  assert.deepEqual(found[1], { startMs: AT + HOUR - 10_000, endMs: AT + HOUR, sheet: 'https://x.example/p/yard/2026-11-23/04.sprites.jpg', x: 160, y: 90, width: 160, height: 90 });
+  assert.deepEqual(found[1], { startMs: AT + HOUR - 10_000, endMs: AT + HOUR, sheet: 'https://x.example/p/yard/2026-11-23/04.sprites.jpg', version: 2, x: 160, y: 90, width: 160, height: 90 });
   assert.equal(thumbnailAt(found, AT + 5_000, 0)?.x, 0);
   assert.equal(thumbnailAt(found, AT + 15_000, 10_000)?.x, 0);
   assert.equal(thumbnailAt(found, AT + 60_000, 10_000), null);

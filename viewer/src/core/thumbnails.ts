@@ -6,6 +6,8 @@ import { indexFrom, type Span } from './spans.ts';
 /** A part of a sheet, in pixels. */
 export interface Thumbnail extends Span {
   readonly sheet: string;
+  /** How many thumbnails there are on it: a sheet that is fetched later than the index has at least those. */
+  readonly version: number;
   readonly x: number;
   readonly y: number;
   readonly width: number;
@@ -18,7 +20,7 @@ const TIMES = /^(?:(\d+):)?(\d{2}):(\d{2})\.(\d{3})\s+-->\s+(?:(\d+):)?(\d{2}):(
 export function parseThumbnails(text: string, url: string, hourMs: number): Thumbnail[] | null {
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
   if (!lines[0]?.startsWith('WEBVTT')) return null;
-  const thumbnails: Thumbnail[] = [];
+  const found: Omit<Thumbnail, 'version'>[] = [];
   let span: Span | null = null;
   for (const line of lines) {
     const times = TIMES.exec(line);
@@ -29,10 +31,10 @@ export function parseThumbnails(text: string, url: string, hourMs: number): Thum
     const area = /^(.+)#xywh=(?:pixel:)?(\d+),(\d+),(\d+),(\d+)$/.exec(line.trim());
     if (span === null || area === null) continue;
     const [x = 0, y = 0, width = 0, height = 0] = area.slice(2).map(Number);
-    if (width > 0 && height > 0) thumbnails.push({ ...span, sheet: new URL(area[1] as string, url).href, x, y, width, height });
+    if (width > 0 && height > 0) found.push({ ...span, sheet: new URL(area[1] as string, url).href, x, y, width, height });
     span = null;
   }
-  return thumbnails.sort((a, b) => a.startMs - b.startMs);
+  return found.map((one) => ({ ...one, version: found.length })).sort((a, b) => a.startMs - b.startMs);
 }
 
 /** The thumbnail that shows `atMs`, or the nearest one within `withinMs`. */

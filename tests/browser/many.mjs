@@ -1,0 +1,199 @@
+// Watches a wall of many cameras behind a CDN's prefix: pictures at once, then live; what is not live says so; what is not seen is not
+// fetched. The footage is that of a few cameras under many names. Exits 1 when something was wrong.
+
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { chromium } from 'playwright-core';
+import { ARGS, noteErrors } from './browser.mjs';
+import { startCdn } from './cdn.mjs';
+
+const USAGE = `usage: node many.mjs --url URL --sources A,B [--count N] [--screenshots DIR]
+  --url URL        where the page and the footage are
+  --sources A,B    live cameras there, whose footage is shown
+  --count N        how many cameras there are on the wall (36)`;
+
+const LARGE = { width: 1920, height: 1080 };
+const PHONE = { width: 390, height: 844 };
+const LATE_MS = 6_000;
+const PATIENCE_MS = 45_000;
+/** For this long the wall is watched to tell what it costs. */
+const MEASURED_MS = 8_000;
+/** A camera that has left the screen may come back for a while before it rests. */
+const RESTS_AFTER_MS = 9_000;
+const QUIET_MS = 3_500;
+
+const options = readOptions();
+const names = Array.from({ length: options.count }, (_, index) => `cam-${String(index + 1).padStart(2, '0')}`);
+const [offline, late] = [names[4], names[10]];
+const how = new Map([[offline, 'old'], [late, LATE_MS]]);
+const cdn = await startCdn(options.url, new Map(names.map((name, index) => [name, { source: options.sources[index % options.sources.length], as: how.get(name) ?? 'live' }])));
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+const faults = [];
+try {
+  await onLargeScreen();
+  await onPhone();
+} catch (error) {
+  faults.push(error.message);
+} finally {
+  await browser.close();
+  cdn.close();
+}
+for (const fault of faults) console.error(`FAILED: ${fault}`);
+console.log(faults.length === 0 ? `The wall of ${options.count} cameras was as it should be.` : `${faults.length} things were wrong.`);
+process.exit(faults.length === 0 ? 0 : 1);
+
+async function onLargeScreen() {
+  const page = await browser.newPage({ viewport: LARGE });
+  noteErrors(page, faults);
+  cdn.holdsSegments = true;
+  await page.goto(cdn.url);
+  const posters = () => page.evaluate(() => [...document.querySelectorAll('#wall .poster')].filter((one) => one.complete && one.naturalWidth > 0).length);
+  await until(page, 'every camera has a picture before any footage has come', async () => (await posters()) === names.length);
+  const playing = (await cameras(page)).filter(({ shownFrames }) => shownFrames > 0).length;
+  expect(playing === 0, `${playing} cameras play what was held back`);
+  await picture(page, 'wall-36-posters');
+  cdn.release();
+
+  const openedAt = Date.now();
+  await page.reload();
+  const liveAt = new Map();
+  await until(page, 'all cameras that can be are live', async () => {
+    for (const { name, state } of await cameras(page)) if (state === 'live' && !liveAt.has(name)) liveAt.set(name, Date.now() - openedAt);
+    return liveAt.size >= names.length - 2;
+  });
+  const times = [...liveAt.values()].sort((a, b) => a - b);
+  console.log(`${names.length} cameras: the first live after ${times[0]} ms, half of them after ${times[times.length >> 1]} ms, the last after ${times[times.length - 1]} ms.`);
+  await until(page, 'a camera without news is offline, one with late news is late', async () => {
+    const states = new Map((await cameras(page)).map(({ name, state }) => [name, state]));
+    const said = await page.locator(`[data-camera=${offline}] .veil-title`).textContent();
+    return states.get(offline) === 'offline' && states.get(late) === 'late' && said.startsWith('Offline since');
+  });
+  expect((await page.locator(`[data-camera=${offline}] button`).getAttribute('aria-label')).includes('Offline since'), 'it says so to those who listen, too');
+  const summary = await page.locator('#summary').textContent();
+  expect(/\d+ live · \d+ not live · 1 offline/.test(summary), `the page sums it up as ${summary}`);
+  await measure(page);
+  await picture(page, 'wall-36');
+
+  await hide(page, true);
+  await page.waitForTimeout(1_000);
+  await quiet(page, () => true, 'a hidden tab asks for nothing');
+  await hide(page, false);
+  await until(page, 'it is live again', async () => (await cameras(page)).filter(({ state }) => state === 'live').length >= names.length - 2);
+  await page.close();
+}
+
+async function onPhone() {
+  const context = await browser.newContext({ viewport: PHONE, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+  const page = await context.newPage();
+  noteErrors(page, faults);
+  await page.goto(cdn.url);
+  await until(page, 'what is on the screen is live', async () => {
+    const [first] = await cameras(page);
+    return first?.state === 'live';
+  });
+  const playing = (await cameras(page)).filter(({ engine }) => engine !== null).length;
+  expect(playing < names.length / 2, `${playing} cameras play on a screen that shows a third of them`);
+  await until(page, 'the page sums up all cameras', async () => (await page.locator('#summary').textContent()).includes('offline'));
+  const { wide, said } = await page.evaluate(() => ({
+    wide: document.documentElement.scrollWidth - innerWidth,
+    said: document.querySelector('#summary').getBoundingClientRect().right,
+  }));
+  expect(wide <= 0 && said <= PHONE.width, `the page is ${wide} pixels too wide, its summary ends at ${said}`);
+  await picture(page, 'wall-36-phone');
+  await page.evaluate(() => document.querySelector('#wall li:last-child').scrollIntoView());
+  await until(page, 'the last one is live once it is on the screen', async () => (await cameras(page)).at(-1).state === 'live');
+  await page.waitForTimeout(RESTS_AFTER_MS);
+  await quiet(page, ({ name, path }) => names.slice(0, 6).includes(name) && path.endsWith('.m4s'), 'what is off the screen is not fetched');
+  await context.close();
+}
+
+/** What the wall costs the browser. */
+async function measure(page) {
+  const session = await browser.newBrowserCDPSession();
+  const processes = async () => (await session.send('SystemInfo.getProcessInfo')).processInfo;
+  const [before, framesBefore] = [await processes(), shown(await cameras(page))];
+  const requestsBefore = cdn.requests.length;
+  await page.waitForTimeout(MEASURED_MS);
+  const [after, watched] = [await processes(), await cameras(page)];
+  const seconds = MEASURED_MS / 1000;
+  const cpu = after.reduce((sum, { id, cpuTime }) => sum + cpuTime - (before.find((one) => one.id === id)?.cpuTime ?? 0), 0) / seconds;
+  const memory = after.reduce((sum, { id }) => sum + residentMiB(id), 0);
+  const stalls = watched.reduce((sum, one) => sum + one.stalls, 0);
+  const dropped = watched.reduce((sum, one) => sum + one.droppedFrames, 0);
+  console.log(
+    `${names.length} cameras: ${cpu.toFixed(2)} cores and ${Math.round(memory)} MiB of all of Chromium, ${Math.round((cdn.requests.length - requestsBefore) / seconds)} requests/s, ` +
+      `${((shown(watched) - framesBefore) / seconds).toFixed(0)} pictures/s, ${dropped} dropped, ${stalls} stalls.`,
+  );
+}
+
+function shown(cameras) {
+  return cameras.reduce((sum, { shownFrames }) => sum + shownFrames, 0);
+}
+
+/** The memory of a process that no other one shares, as Linux counts it. */
+function residentMiB(id) {
+  try {
+    const pss = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${id}/smaps_rollup`, 'utf8'));
+    return Number(pss?.[1] ?? 0) / 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** Tells the page that its tab was hidden, or is shown again: a browser without a screen never hides one. */
+async function hide(page, hidden) {
+  await page.evaluate((hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+}
+
+/** Fails if anything of a kind is asked for within a while. */
+async function quiet(page, counts, words) {
+  const before = cdn.requests.length;
+  await page.waitForTimeout(QUIET_MS);
+  const asked = cdn.requests.slice(before).filter(counts);
+  expect(asked.length === 0, `${words}: ${asked.length} requests, such as ${asked[0]?.path}`);
+}
+
+function cameras(page) {
+  return page.evaluate(() => window.teiten?.cameras() ?? []);
+}
+
+function expect(holds, words) {
+  if (!holds) faults.push(words);
+}
+
+/** Awaits a condition. */
+async function until(page, words, holds) {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!(await holds())) {
+    if (Date.now() > deadline) {
+      const states = (await cameras(page)).map(({ name, state }) => `${name} ${state}`);
+      throw new Error(`${words}: not within ${PATIENCE_MS / 1000} s; ${states}`);
+    }
+    await page.waitForTimeout(50);
+  }
+}
+
+async function picture(page, name) {
+  if (options.screenshots === null) return;
+  await mkdir(options.screenshots, { recursive: true });
+  await page.screenshot({ path: join(options.screenshots, `${name}.png`) });
+}
+
+function readOptions() {
+  try {
+    const string = { type: 'string' };
+    const { values } = parseArgs({ options: { url: string, sources: string, count: { type: 'string', default: '36' }, screenshots: string } });
+    if (values.url === undefined || values.sources === undefined) throw new Error('--url and --sources are needed');
+    const count = Number(values.count);
+    if (!(count >= 12)) throw new Error(`--count takes a number from 12 on, not ${JSON.stringify(values.count)}`);
+    return { url: new URL(values.url).href, sources: values.sources.split(','), count, screenshots: values.screenshots ?? null };
+  } catch (error) {
+    console.error(`${error.message}\n${USAGE}`);
+    return process.exit(2);
+  }
+}
