@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { type Address, formatAddress, parseAddress } from '../src/core/address.ts';
 import { bytesText, clipUrl, fileName, progressText } from '../src/core/download.ts';
 import { codecOf, frameTimes, steppedFrame } from '../src/core/frames.ts';
-import { actionFor } from '../src/core/keys.ts';
+import { actionFor, HELP } from '../src/core/keys.ts';
 import { aheadMs, follow, nextSpeed, requestsMax, speedText, SPEEDS } from '../src/core/playback.ts';
 
 const AT = Date.UTC(2026, 10, 23, 4, 5, 1, 250);
@@ -127,4 +128,16 @@ test('a clip has its address, its name and its progress', () => {
   assert.deepEqual([900, 12_345_678, 2.5e9].map(bytesText), ['1 kB', '12.3 MB', '2.50 GB']);
   assert.equal(progressText(1e6, 4e6), '1.0 MB of 4.0 MB');
   assert.equal(progressText(1e6, null), '1.0 MB');
+});
+
+test('the README has the keys that the page tells, and they do something', () => {
+  const rows = readFileSync('../README.md', 'utf8').split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+  for (const [keys, what] of HELP) {
+    const row = rows.find(([, first, second]) => keys.split(' ').every((key) => first?.includes(key)) && second?.toLowerCase().includes(what.toLowerCase()));
+    assert.ok(row !== undefined, `${keys}: ${what}`);
+  }
+  const names: Record<string, string> = { Space: ' ', '←': 'ArrowLeft', '→': 'ArrowRight', '↑': 'ArrowUp', '↓': 'ArrowDown', '−': '-', Esc: 'Escape' };
+  for (const key of HELP.flatMap(([keys]) => (keys.startsWith('Page') ? [] : keys.split(' ')))) {
+    assert.ok(actionFor({ key: names[key] ?? key, shiftKey: false, altKey: false, ctrlKey: false, metaKey: false }) !== null, key);
+  }
 });

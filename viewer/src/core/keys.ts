@@ -89,5 +89,6 @@ export const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['C', 'Copy a link to this moment'],
   ['F', 'Full screen'],
   ['Page ↑ ↓', 'Previous or next camera'],
+  ['?', 'These keys'],
   ['Esc', 'Drop the selection; back to all cameras'],
 ];
