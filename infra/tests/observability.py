@@ -2,6 +2,7 @@
 numbers, and Prometheus' own promtool takes the alerts and sees them fire. Run by `./just test` through
 scripts/manifest-tools. That the numbers exist is tests/tests/observed.rs's affair."""
 
+import copy
 import json
 import os
 import pathlib
@@ -10,7 +11,11 @@ import subprocess
 import tempfile
 import unittest
 
+import jsonschema
 import yaml
+from cloudcoil.models.prometheus_operator import v1 as operator
+
+from manifests import strict
 
 INFRA = pathlib.Path(__file__).resolve().parent.parent
 PORT = "9464"
@@ -24,6 +29,20 @@ def run(*command, folder=None):
     if done.returncode != 0:
         raise AssertionError(f"{command}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def mistakes(resource):
+    """What is wrong with a resource of the Prometheus operator, by its CustomResourceDefinition; every unknown field is."""
+    schema = strict(getattr(operator, resource["kind"]).model_json_schema())
+    return [f"{error.json_path}: {error.message}" for error in jsonschema.Draft202012Validator(schema).iter_errors(resource)]
+
+
+def maps(value):
+    """Every map below a value, itself included."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from maps(inner)
 
 
 class Observability(unittest.TestCase):
@@ -47,6 +66,20 @@ class Observability(unittest.TestCase):
         services = [r for r in self.resources
                     if r["kind"] == "StatefulSet" or r["apiVersion"].startswith("serving.knative.dev/")]
         return {r["metadata"]["name"]: r["spec"]["template"] for r in services if r["metadata"]["name"] not in ("broker", "storage")}
+
+    def test_monitors_and_alerts_validate_strictly(self):
+        resources = [r for r in self.resources if r["apiVersion"] == "monitoring.coreos.com/v1"]
+        self.assertEqual(sorted(r["kind"] for r in resources), ["PodMonitor", "PodMonitor", "PrometheusRule"])
+        for resource in resources:
+            with self.subTest(resource["metadata"]["name"]):
+                self.assertEqual(mistakes(resource), [])
+                for number, place in enumerate(maps(resource["spec"])):
+                    # Whoever names labels and annotations is free to.
+                    if place.keys() & {"severity", "description", "app.kubernetes.io/name", "teiten.dev/role"}:
+                        continue
+                    wrong = copy.deepcopy(resource)
+                    list(maps(wrong["spec"]))[number]["misspelt"] = "1"
+                    self.assertNotEqual(mistakes(wrong), [], place)
 
     def test_each_pod_tells_its_numbers_where_it_says(self):
         self.assertGreaterEqual(self.pods().keys(), {"bridge", "encode", "playlist", "reconcile"})
