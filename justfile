@@ -79,15 +79,15 @@ images *ARGS: _build-tools
 
 # Into a Kubernetes cluster: checks, applies, waits, sends a test camera through: ./just deploy [--help]
 deploy *ARGS: _build-tools viewer
-    cargo run --quiet -p teiten-cluster -- deploy {{ ARGS }}
+    scripts/program cluster deploy {{ ARGS }}
 
 # The cluster's cameras, delays and what is wrong.
 status *ARGS: _build-tools
-    cargo run --quiet -p teiten-cluster -- status {{ ARGS }}
+    scripts/program cluster status {{ ARGS }}
 
 # Out of the cluster; the footage stays unless --footage is given.
 undeploy *ARGS: _build-tools
-    cargo run --quiet -p teiten-cluster -- undeploy {{ ARGS }}
+    scripts/program cluster undeploy {{ ARGS }}
 
 # The camera's agent for aarch64, static: target/agent/teiten-agent
 agent: _build-tools
@@ -108,11 +108,11 @@ bench: _test-tools viewer agent
 
 # The object store's conformance suite against any S3 endpoint: ./just conformance http://KEY:SECRET@HOST:PORT/BUCKET
 conformance URL: _build-tools
-    cargo run --quiet -p teiten-bucket --bin teiten-conformance -- {{ URL }}
+    scripts/program conformance {{ URL }}
 
 # Makes a camera's certificate and ready settings in cameras/: ./just camera add NAME [--help]
 camera *ARGS: _build-tools
-    cargo run --quiet -p teiten-owner -- camera {{ ARGS }}
+    scripts/program owner camera {{ ARGS }}
 
 # A link to a camera's live playlist that stops working when it expires: ./just link CAMERA --for 24h
 link *ARGS: _build-tools
@@ -121,12 +121,12 @@ link *ARGS: _build-tools
 # Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME --image FILE [--force] [--yes]
 flash *ARGS: _build-tools
     @scripts/need mtools
-    cargo run --quiet -p teiten-owner -- flash {{ ARGS }}
+    scripts/program owner flash {{ ARGS }}
 
 # An update for cameras, signed with your key: target/image-debian/teiten-debian.raucb
 update-bundle: image-debian
     @scripts/need rauc squashfs-tools
-    cargo run --quiet -p teiten-owner -- bundle target/image-debian target/image-debian/teiten-debian.raucb
+    scripts/program owner bundle target/image-debian target/image-debian/teiten-debian.raucb
 
 # Builds the viewer's page into viewer/dist.
 viewer: (_npm-install "viewer")
