@@ -17,7 +17,10 @@ use teiten_footage::{
 };
 use teiten_mqtt::TlsFiles;
 use teiten_sink::Sink;
-use teiten_telemetry::metrics::{BridgeMetrics, Operations};
+use teiten_telemetry::{
+    metrics::{BridgeMetrics, Operations},
+    traces::{FLUSH_MAX, flush_traces, init_traces},
+};
 use tokio::{
     net::TcpListener,
     sync::mpsc,
@@ -64,6 +67,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         "this machine's clock says {}: set it first, frames are put in order by the time of day",
         teiten_telemetry::now()
     );
+    init_traces("bridge")?;
     let metrics = Arc::new(BridgeMetrics::default());
     let publisher = Publisher::default();
     let (messages_in, messages) = mpsc::channel(MESSAGES_MAX);
@@ -112,6 +116,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     bridge.serve(&shutdown).await;
     bridge.leave().await;
     bridge.drain().await;
+    flush_traces(FLUSH_MAX).await;
     publisher.disconnect();
     // A connection that does not answer is cut when the handle is dropped.
     let _ = timeout(DISCONNECT_MAX, connection).await;

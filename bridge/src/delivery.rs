@@ -22,7 +22,11 @@ use teiten_footage::{
     key::{BatchFormat, BatchKey},
 };
 use teiten_sink::Sink;
-use teiten_telemetry::{Backoff, metrics::BridgeMetrics};
+use teiten_telemetry::{
+    Backoff,
+    metrics::BridgeMetrics,
+    traces::{self, Cause, Kind, Step},
+};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -195,7 +199,11 @@ impl Shared {
             BatchKey { camera: lane.camera.clone(), window: batch.window(), format: BatchFormat::Mjpeg };
         let held = batch.is_held();
         let bytes = batch_bytes(&batch);
-        let durable = self.store(lane, &key, &batch).await;
+        let trace = Cause::window(&lane.camera, batch.window());
+        let durable = {
+            let step = Step::begin("store", Kind::Internal, &trace);
+            step.run(self.store(lane, &key, &batch)).await
+        };
         // A held frame was acknowledged with its own window.
         let to_acknowledge: Vec<FrameId> = batch
             .frames()
@@ -210,8 +218,14 @@ impl Shared {
         // The receiver is gone only when the bridge is: nothing is counted any more.
         let _ = self.released.send(Released { camera: lane.camera.clone(), bytes });
         let bucket = self.store.bucket_name().to_owned();
+        let window = key.window;
         let event = Event::BatchStored { bucket, key, frames: Some(durable.frames) };
-        if self.emit(lane, &event).await {
+        let accepted = self.emit(lane, &event, &trace).await;
+        if durable.is_new {
+            let begun = captured.filter(|_| !held).map_or(window.start(), |(first, _)| first);
+            traces::tell_window(&lane.camera, window, begun, count);
+        }
+        if accepted {
             self.acknowledge(lane, to_acknowledge);
             if let Some((first, last)) = captured.filter(|_| !held) {
                 self.metrics.stored(&lane.camera, count, first, last, teiten_telemetry::now());
@@ -222,7 +236,8 @@ impl Shared {
     async fn report_missed(&self, lane: &Lane, window: Window) {
         let event = Event::WindowMissed { camera: lane.camera.clone(), window };
         tracing::info!(camera = %lane.camera, %window, "window missed");
-        self.emit(lane, &event).await;
+        self.emit(lane, &event, &Cause::window(&lane.camera, window)).await;
+        traces::tell_window(&lane.camera, window, window.start(), 0);
     }
 
     /// Tries until the batch is durable.
@@ -266,18 +281,22 @@ impl Shared {
     }
 
     /// Tries until the sink accepts the event, unless too many wait. Says whether it was accepted.
-    async fn emit(&self, lane: &Lane, event: &Event) -> bool {
+    async fn emit(&self, lane: &Lane, event: &Event, cause: &Cause) -> bool {
         let camera = &lane.camera;
+        let step = Step::begin("send", Kind::Producer, cause);
+        let event = step.as_cause().of(event);
+        step.tell("teiten.event", &event.id);
         let _waiting = (Waiting::new(&lane.events_waiting), Waiting::new(&self.events_waiting));
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         loop {
             let permits = self.permits(lane).await;
-            let sent = self.sink.send(event).await;
+            let sent = self.sink.post(&event).await;
             drop(permits);
             let Err(error) = sent else {
                 self.metrics.events_sent_total.inc();
                 return true;
             };
+            step.note("not accepted", &error);
             let wait = if error.is_refusal() {
                 self.metrics.events_refused_total.inc();
                 if let Some(times) = self.times(camera, Trouble::SinkRefused) {
@@ -295,6 +314,7 @@ impl Shared {
                 || self.events_waiting.load(Ordering::Relaxed) > EVENTS_MAX
             {
                 self.metrics.events_given_up_total.inc();
+                step.fail("given up, too many wait");
                 if let Some(times) = self.times(camera, Trouble::GivenUp) {
                     tracing::error!(%camera, %error, times, "event given up, too many wait");
                 }

@@ -29,6 +29,8 @@ pub(crate) struct Durable {
     pub(crate) frames: ContentHash,
     /// Frames of the batch that are not in it, because it is full.
     pub(crate) left_out: Vec<FrameId>,
+    /// Whether there was none before.
+    pub(crate) is_new: bool,
 }
 
 /// Why a batch is not stored.
@@ -75,7 +77,7 @@ impl Store {
         let put = self.bucket.put(&name, batch.to_bytes(), HEADERS, Condition::IfAbsent).await?;
         if let Put::Stored(_) = put {
             self.metrics.batches_stored_total.inc();
-            return Ok(Durable { frames, left_out: Vec::new() });
+            return Ok(Durable { frames, left_out: Vec::new(), is_new: true });
         }
         let _permit = self.merges.acquire().await.expect("the semaphore is never closed");
         for _ in 0..RACES_MAX {
@@ -83,12 +85,14 @@ impl Store {
             let Some(merge) = merge(stored.as_ref(), batch) else {
                 self.metrics.batches_unchanged_total.inc();
                 let stored = stored.as_ref().unwrap_or(batch);
-                return Ok(Durable { frames: stored.frames_hash(), left_out: missing(stored, batch) });
+                let left_out = missing(stored, batch);
+                return Ok(Durable { frames: stored.frames_hash(), left_out, is_new: false });
             };
             let put = self.bucket.put(&name, merge.to_bytes(), HEADERS, condition).await?;
             if let Put::Stored(_) = put {
                 self.metrics.batches_merged_total.inc();
-                return Ok(Durable { frames: merge.frames_hash(), left_out: missing(&merge, batch) });
+                let left_out = missing(&merge, batch);
+                return Ok(Durable { frames: merge.frames_hash(), left_out, is_new: false });
             }
         }
         Err(StoreError::Contended)

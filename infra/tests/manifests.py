@@ -20,7 +20,8 @@ OVERLAYS = sorted(path.name for path in (INFRA / "overlays").iterdir() if path.i
 
 
 # With which overlay each component is for.
-COMPONENTS = {"kafka": "production", "rabbitmq": "production", "cert-manager": "local", "minio-notification": "local"}
+COMPONENTS = {"kafka": "production", "rabbitmq": "production", "cert-manager": "local", "minio-notification": "local",
+              "traces": "production"}
 # Whose schemas are not among the tests'.
 WITHOUT_SCHEMA = {"Certificate"}
 

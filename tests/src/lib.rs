@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod card;
+pub mod collector;
 pub mod debian;
 pub mod guest;
 pub mod machine;

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use teiten_bucket::{Bucket, Credentials, S3Bucket, S3Config};
 use teiten_footage::{CameraId, WindowLength};
 
+use crate::collector::Collector;
 use crate::process::{Process, eventually, free_port, listening, program};
 
 /// One of the keys of the store's administrator.
@@ -39,7 +40,7 @@ pub struct Options {
     pub store: Option<StoreProcess>,
     /// Whether every part has keys of its own there ([`user_keys`]), and not the administrator's.
     pub users: bool,
-    /// More in the functions' environment.
+    /// More in the environment of functions and bridges.
     pub environment: Vec<(&'static str, String)>,
 }
 
@@ -86,6 +87,7 @@ struct Bridges {
     s3_port: u16,
     router_port: u16,
     keys: (String, String),
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Bridges {
@@ -97,12 +99,21 @@ impl Bridges {
             with_s3(&mut command, shared.s3_port, &shared.keys)
                 .args(["--mqtt", &format!("127.0.0.1:{}", shared.mqtt_port)])
                 .args(["--window", &shared.window.to_string(), "--replica", &replica])
+                .envs(shared.environment.iter().map(|(name, value)| (name, value)))
                 .env("K_SINK", format!("http://127.0.0.1:{}/", shared.router_port));
             if let Some(port) = metrics_port {
                 command.env("TEITEN_METRICS", format!("127.0.0.1:{port}"));
             }
             command
         })
+    }
+}
+
+impl Options {
+    /// Spans are told to `collector`.
+    pub fn traced(collector: &Collector) -> Self {
+        let environment = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.clone())];
+        Self { environment, ..Self::default() }
     }
 }
 
@@ -200,7 +211,8 @@ impl Pipeline {
         ] {
             listening(what, port).await?;
         }
-        let bridges = Bridges { logs, window, mqtt_port, s3_port, router_port, keys: keys("bridge") };
+        let (keys, environment) = (keys("bridge"), options.environment.clone());
+        let bridges = Bridges { logs, window, mqtt_port, s3_port, router_port, keys, environment };
         let bridge = bridges.start("bridge-0", Some(metrics_ports["bridge"]))?;
         let folder = folder.to_owned();
         Ok(Self {

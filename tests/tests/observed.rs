@@ -1,4 +1,5 @@
-//! A real Prometheus watches a real bridge and real functions: what dashboard and alerts ask for is there.
+//! A real Prometheus watches a real bridge and real functions: what dashboard and alerts ask for is there. A collector of
+//! traces is told each window's way through them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +13,10 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use teiten_footage::WindowLength;
 use teiten_tests::{
-    pipeline::{Pipeline, camera},
+    collector::Collector,
+    pipeline::{Options, Pipeline, camera},
     process::{Process, eventually, free_port, listening, project, some_footage},
+    verify::batches,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -75,13 +78,23 @@ fn names_in(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_dashboard_and_alerts_ask_for_is_told_by_bridge_and_functions() -> anyhow::Result<()> {
+async fn what_dashboard_and_alerts_ask_for_is_told_and_each_window_is_a_trace() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
+    let collector = Collector::start().await?;
+    let options = Options::traced(&collector);
+    let mut pipeline = Pipeline::start_with(folder.path(), WindowLength::DEFAULT, options).await?;
     let prometheus = Prometheus::start(folder.path(), &pipeline.metrics_ports).await?;
     let footage = some_footage(folder.path(), 20)?;
+    // The first batches meet a store that is away.
+    pipeline.store.process.kill()?;
     let mut agent = pipeline.agent(&camera("gate")?, &footage, 10.0, false)?;
-    let outcome = watch(&pipeline, &prometheus, &mut agent).await;
+    let outcome = async {
+        pipeline.bridge.has_said("batch not stored, retrying", PATIENCE).await?;
+        pipeline.store.process.restart()?;
+        watch(&pipeline, &prometheus, &mut agent).await?;
+        follow(&pipeline, &collector).await
+    }
+    .await;
     if outcome.is_err() {
         println!("{}", pipeline.logs());
     }
@@ -131,5 +144,36 @@ async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process
         asked.len(),
         told.iter().filter(|n| n.starts_with("teiten_")).count()
     );
+    Ok(())
+}
+
+/// Awaits the way of every window that was recorded, from the bridge to the playlist.
+async fn follow(pipeline: &Pipeline, collector: &Collector) -> anyhow::Result<()> {
+    let windows = batches(&*pipeline.frames(), &camera("gate")?).await?;
+    ensure!(!windows.is_empty(), "nothing was recorded");
+    let (mut tried_again, mut published) = (0, 0);
+    for window in windows.keys() {
+        let way = collector.follows(*window, PATIENCE).await?;
+        let [whole, send, encode, playlist] = &way.steps;
+        ensure!(send.service == "teiten-bridge" && send.name == "send", "{send:?}");
+        // One version may list several windows, whose own events then find nothing to do.
+        published += usize::from(["list", "get", "put"].iter().all(|part| {
+            way.within(playlist).any(|span| span.name == *part && !span.failed && !span.took.is_zero())
+        }));
+        for (step, parts) in [(whole, &["store", "send"][..]), (encode, &["get", "decode and encode", "put"])]
+        {
+            for part in parts {
+                let found = way.within(step).find(|span| span.name == *part && !span.failed);
+                ensure!(found.is_some_and(|span| !span.took.is_zero()), "{step:?} has no {part}: {way:#?}");
+            }
+        }
+        let store = way.within(whole).find(|span| span.name == "store").context("see above")?;
+        let (failed, done): (Vec<_>, Vec<_>) = way.within(store).partition(|put| put.failed);
+        ensure!(done.len() == 1 && whole.took >= store.took, "{way:#?}");
+        tried_again += failed.len();
+    }
+    ensure!(tried_again > 0, "no put to the store that was away is told");
+    ensure!(published > 0, "no playlist was listed for, read and written");
+    println!("{} windows followed by {} spans", windows.len(), collector.spans().len());
     Ok(())
 }

@@ -65,7 +65,7 @@ impl Bench {
 async fn the_first_batch_of_a_window_becomes_its_object() {
     let bench = Bench::new();
     let durable = bench.store(&batch([0, 100])).await;
-    assert_eq!(durable, Durable { frames: batch([0, 100]).frames_hash(), left_out: vec![] });
+    assert_eq!(durable, Durable { frames: batch([0, 100]).frames_hash(), left_out: vec![], is_new: true });
     assert_eq!(bench.stored().await, batch([0, 100]));
     assert_eq!(bench.bucket.headers(&key().to_string()).unwrap().content_type, "video/x-motion-jpeg");
 }
@@ -90,7 +90,7 @@ async fn a_held_frame_gives_way_to_real_ones_and_never_replaces_any() {
     bench.store(&batch([300])).await;
     assert_eq!(bench.stored().await, batch([300]));
     let held = bench.store(&batch([-500])).await;
-    assert_eq!(held, Durable { frames: batch([300]).frames_hash(), left_out: vec![] });
+    assert_eq!(held, Durable { frames: batch([300]).frames_hash(), left_out: vec![], is_new: false });
     assert_eq!(bench.stored().await, batch([300]));
 }
 

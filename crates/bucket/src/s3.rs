@@ -4,8 +4,8 @@
 //! - `If-Match` is sent without quotes. All stores take that form; Ceph's gateway takes no other.
 //! - A lost race is 412 (precondition failed) or, on AWS, 409 (two conditional writes met). If-Match on an
 //!   absent object is 412 or 404. Ceph's gateway has a third answer for some lost races: 500 with the code
-//!   `UnknownError`, its word for an internal ECANCELED. Nothing was written then. It could be another failure of
-//!   the gateway, but whoever is refused reads again, and so finds what there is in any case.
+//!   `UnknownError`, its word for an internal ECANCELED. Nothing was written then. It is its word for other failures
+//!   too, so the object is looked at: only where the condition does not hold any more was the race lost.
 //! - A conditional put is tried once. If the answer to a first attempt were lost, a second one would meet
 //!   the object that the first one wrote and report `Refused` for a put that has happened.
 
@@ -18,6 +18,7 @@ use aws_sdk_s3::{
     primitives::ByteStream,
 };
 use bytes::Bytes;
+use teiten_telemetry::traces::{Kind, Step};
 
 use crate::{
     Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
@@ -74,6 +75,80 @@ impl S3Bucket {
     /// The tag of an answer. Without it no compare-and-swap can work, so its lack is an error at once.
     fn tag(&self, operation: &'static str, key: &str, tag: Option<&str>) -> Result<ETag, BucketError> {
         tag.map(ETag::new).ok_or_else(|| self.refused(operation, key, "it sent no ETag".to_owned()))
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        let request = self.put_request(key, bytes, headers);
+        let request = match &condition {
+            Condition::Always => request,
+            Condition::IfAbsent => request.if_none_match("*"),
+            Condition::IfMatch(etag) => request.if_match(etag.as_str()),
+        };
+        let result = if let Condition::Always = condition {
+            request.send().await
+        } else {
+            let once = ConfigBuilder::new().retry_config(RetryConfig::disabled());
+            request.customize().config_override(once).send().await
+        };
+        match result {
+            Ok(output) => self.tag("put", key, output.e_tag()).map(Put::Stored),
+            Err(error) => {
+                let conditional = !matches!(condition, Condition::Always);
+                let lost = match Answer::of(&error).filter(|_| conditional) {
+                    Some(answer) if answer.may_be_refusal() => !self.holds(key, &condition).await,
+                    answer => answer.is_some_and(|answer| answer.is_refusal()),
+                };
+                if lost { Ok(Put::Refused) } else { Err(self.error("put", key, &error)) }
+            }
+        }
+    }
+
+    /// Whether a condition holds now, as far as the store tells.
+    async fn holds(&self, key: &str, condition: &Condition) -> bool {
+        let current = match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(object) => object.e_tag().map(ETag::new),
+            Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => None,
+            Err(_) => return true,
+        };
+        match condition {
+            Condition::Always => true,
+            Condition::IfAbsent => current.is_none(),
+            Condition::IfMatch(etag) => current.as_ref() == Some(etag),
+        }
+    }
+
+    async fn list(&self, prefix: &str, after: &str, count_max: usize) -> Result<Vec<Listed>, BucketError> {
+        let mut listed = Vec::new();
+        let mut next_page: Option<String> = None;
+        while listed.len() < count_max {
+            let page_max = (count_max - listed.len()).min(PAGE_OBJECTS_MAX);
+            let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+            let request = request.max_keys(i32::try_from(page_max).unwrap_or(i32::MAX));
+            let request = match next_page.take() {
+                Some(token) => request.continuation_token(token),
+                None if after.is_empty() => request,
+                None => request.start_after(after),
+            };
+            let page = request.send().await.map_err(|error| self.error("list", prefix, &error))?;
+            listed.extend(page.contents().iter().filter_map(|object| {
+                Some(Listed {
+                    key: object.key()?.to_owned(),
+                    size_bytes: object.size().and_then(|size| u64::try_from(size).ok())?,
+                    modified_unix_millis: object.last_modified().and_then(unix_millis)?,
+                })
+            }));
+            match page.next_continuation_token {
+                Some(token) if page.is_truncated == Some(true) => next_page = Some(token),
+                _ => break,
+            }
+        }
+        Ok(listed)
     }
 
     fn error<E>(&self, operation: &'static str, key: &str, error: &SdkError<E, HttpResponse>) -> BucketError
@@ -134,8 +209,12 @@ impl<'a> Answer<'a> {
 
     /// Whether a conditional put was told that its condition does not hold.
     fn is_refusal(&self) -> bool {
-        let cancelled = self.status == 500 && self.code == "UnknownError";
-        matches!(self.status, 409 | 412) || cancelled || self.is_absent_object()
+        matches!(self.status, 409 | 412) || self.is_absent_object()
+    }
+
+    /// Whether that could be what this means.
+    fn may_be_refusal(&self) -> bool {
+        self.status == 500 && self.code == "UnknownError"
     }
 }
 
@@ -146,7 +225,8 @@ impl Bucket for S3Bucket {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.read(key, self.client.get_object()).await
+        let asked = self.read(key, self.client.get_object());
+        traced("get", key, asked, |object| if object.is_some() { "read" } else { "absent" }).await
     }
 
     async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Object>, BucketError> {
@@ -171,28 +251,9 @@ impl Bucket for S3Bucket {
         headers: Headers,
         condition: Condition,
     ) -> Result<Put, BucketError> {
-        let request = self.put_request(key, bytes, headers);
-        let request = match &condition {
-            Condition::Always => request,
-            Condition::IfAbsent => request.if_none_match("*"),
-            Condition::IfMatch(etag) => request.if_match(etag.as_str()),
-        };
-        let result = if let Condition::Always = condition {
-            request.send().await
-        } else {
-            let once = ConfigBuilder::new().retry_config(RetryConfig::disabled());
-            request.customize().config_override(once).send().await
-        };
-        match result {
-            Ok(output) => self.tag("put", key, output.e_tag()).map(Put::Stored),
-            Err(error) => {
-                let conditional = !matches!(condition, Condition::Always);
-                if conditional && Answer::of(&error).is_some_and(|answer| answer.is_refusal()) {
-                    return Ok(Put::Refused);
-                }
-                Err(self.error("put", key, &error))
-            }
-        }
+        let asked = self.write(key, bytes, headers, condition);
+        let outcome = |put: &Put| if let Put::Stored(_) = put { "stored" } else { "refused" };
+        traced("put", key, asked, outcome).await
     }
 
     async fn list_after(
@@ -201,31 +262,7 @@ impl Bucket for S3Bucket {
         after: &str,
         count_max: usize,
     ) -> Result<Vec<Listed>, BucketError> {
-        let mut listed = Vec::new();
-        let mut next_page: Option<String> = None;
-        while listed.len() < count_max {
-            let page_max = (count_max - listed.len()).min(PAGE_OBJECTS_MAX);
-            let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
-            let request = request.max_keys(i32::try_from(page_max).unwrap_or(i32::MAX));
-            let request = match next_page.take() {
-                Some(token) => request.continuation_token(token),
-                None if after.is_empty() => request,
-                None => request.start_after(after),
-            };
-            let page = request.send().await.map_err(|error| self.error("list", prefix, &error))?;
-            listed.extend(page.contents().iter().filter_map(|object| {
-                Some(Listed {
-                    key: object.key()?.to_owned(),
-                    size_bytes: object.size().and_then(|size| u64::try_from(size).ok())?,
-                    modified_unix_millis: object.last_modified().and_then(unix_millis)?,
-                })
-            }));
-            match page.next_continuation_token {
-                Some(token) if page.is_truncated == Some(true) => next_page = Some(token),
-                _ => break,
-            }
-        }
-        Ok(listed)
+        traced("list", prefix, self.list(prefix, after, count_max), |_listed| "listed").await
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
@@ -237,6 +274,26 @@ impl Bucket for S3Bucket {
     }
 }
 
+/// Asks the store as a step of its own, if whoever asks is one that is recorded.
+async fn traced<Answer>(
+    operation: &'static str,
+    key: &str,
+    asked: impl Future<Output = Result<Answer, BucketError>>,
+    outcome: impl FnOnce(&Answer) -> &'static str,
+) -> Result<Answer, BucketError> {
+    let Some(step) = Step::within(operation, Kind::Client) else { return asked.await };
+    step.tell("teiten.key", key);
+    let answer = asked.await;
+    match &answer {
+        Ok(answer) => step.tell("teiten.outcome", outcome(answer)),
+        Err(error) => step.fail(error),
+    }
+    answer
+}
+
 fn unix_millis(time: &aws_sdk_s3::primitives::DateTime) -> Option<u64> {
     time.to_millis().ok().and_then(|millis| u64::try_from(millis).ok())
 }
+
+#[cfg(test)]
+mod tests;

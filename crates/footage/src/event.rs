@@ -96,6 +96,19 @@ impl Event {
         }
     }
 
+    /// The window it is about, if it is about one.
+    pub fn window(&self) -> Option<Window> {
+        if let Self::BatchStored { key, .. } = self {
+            Some(key.window)
+        } else if let Self::SegmentStored { key, .. } = self {
+            Some(key.window)
+        } else if let Self::WindowMissed { window, .. } = self {
+            Some(*window)
+        } else {
+            None
+        }
+    }
+
     /// This as a CloudEvent, without a time.
     pub fn to_cloud_event(&self) -> CloudEvent {
         let (kind, source, id) = match self {

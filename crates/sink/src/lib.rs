@@ -6,6 +6,9 @@ use std::{str::FromStr, time::Duration};
 use reqwest::{Client, StatusCode, Url};
 use teiten_footage::{CloudEvent, Event};
 
+/// What an event was caused by: the extension, and HTTP's header (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
+
 /// How long a connection to the sink may take.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
@@ -89,7 +92,11 @@ impl Sink {
     pub async fn post(&self, event: &CloudEvent) -> Result<(), SinkError> {
         let (headers, body) = event.to_binary();
         let request = self.client.post(self.url.clone()).body(body);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let mut request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        if let Some(cause) = event.extensions.get(TRACEPARENT) {
+            // Knative's brokers go by HTTP's own header, and write the extension anew from it.
+            request = request.header(TRACEPARENT, cause);
+        }
         let response = request.send().await.map_err(SinkError::Unreachable)?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(SinkError::Answered(status)) }

@@ -1,8 +1,10 @@
-//! What every process needs at its edges: logging, numbers, the wall clock, the signal to stop, pauses between retries.
+//! What every process needs at its edges: logging, numbers, traces, the wall clock, the signal to stop, pauses between retries.
 
 mod backoff;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "traces")]
+pub mod traces;
 
 use std::io::{self, IsTerminal as _};
 

@@ -8,6 +8,7 @@
 pub mod bridge;
 pub mod functions;
 mod operations;
+mod spans;
 
 use std::{
     collections::HashSet,
@@ -24,6 +25,7 @@ pub use bridge::BridgeMetrics;
 pub use functions::{FunctionMetrics, Outcome, function_metrics};
 pub use operations::{Operations, listen_from_environment};
 pub use prometheus_client::{metrics::counter::Counter, registry::Registry};
+pub use spans::{SpanMetrics, span_metrics};
 
 /// Cameras with numbers of their own; all others share one label.
 pub const CAMERAS_MAX: usize = 256;

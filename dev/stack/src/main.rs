@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use teiten_dev::Options;
+use teiten_telemetry::traces::{FLUSH_MAX, flush_traces, init_traces};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -21,5 +22,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
-    teiten_dev::run(options, teiten_telemetry::shutdown_on_signal()?).await
+    // All parts are one service here.
+    init_traces("dev")?;
+    let outcome = teiten_dev::run(options, teiten_telemetry::shutdown_on_signal()?).await;
+    flush_traces(FLUSH_MAX).await;
+    outcome
 }

@@ -19,7 +19,10 @@ use teiten_footage::{
     limits::BATCH_BYTES_MAX,
 };
 use teiten_host::{Failure, Function};
-use teiten_telemetry::metrics::function_metrics;
+use teiten_telemetry::{
+    metrics::function_metrics,
+    traces::{Kind, Step},
+};
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
@@ -62,7 +65,10 @@ impl Encode {
             function_metrics().encoded(begun.elapsed());
             encoded
         };
-        match tokio::task::spawn_blocking(timed).await {
+        let step = Step::within("decode and encode", Kind::Internal);
+        let done = tokio::task::spawn_blocking(timed).await;
+        drop(step);
+        match done {
             Ok(Ok(encoded)) => Ok(encoded),
             // Nothing but the batch decides whether it can be encoded.
             Ok(Err(error)) => Err(Failure::Permanent(error.into())),

@@ -10,9 +10,12 @@ use axum::{
     routing::{get, post},
 };
 use http::StatusCode;
-use teiten_footage::Event;
+use teiten_footage::{CloudEvent, Event};
 use teiten_sink::Sink;
-use teiten_telemetry::metrics::{self, function_metrics};
+use teiten_telemetry::{
+    metrics::{self, function_metrics},
+    traces::{Cause, Kind, Step},
+};
 use tracing::{error, field::display, info, warn};
 
 use crate::{
@@ -80,7 +83,7 @@ async fn handle<F: Function>(State(host): State<Arc<Host<F>>>, request: Request)
         }
     };
     match incoming::parse(&headers, &body) {
-        Ok(Incoming::Event { id, event, bare }) => host.event(&id, event, bare).await,
+        Ok(Incoming::Event { id, event, cause, bare }) => host.event(&id, event, cause, bare).await,
         Ok(Incoming::Notification { events, others }) => {
             for other in others {
                 info!(function = F::NAME, why = %other, "object passed over");
@@ -96,11 +99,11 @@ async fn handle<F: Function>(State(host): State<Arc<Host<F>>>, request: Request)
 }
 
 impl<F: Function> Host<F> {
-    async fn event(&self, id: &str, event: Event, bare: bool) -> Response {
-        match self.attempt(id, event).await {
+    async fn event(&self, id: &str, event: Event, cause: Option<Cause>, bare: bool) -> Response {
+        match self.attempt(id, event, cause).await {
             Outcome::Done(None) => answer::done(),
-            Outcome::Done(Some(reply)) if bare => answer::structured(&[reply.to_cloud_event()]),
-            Outcome::Done(Some(reply)) => answer::binary(&reply.to_cloud_event()),
+            Outcome::Done(Some(reply)) if bare => answer::structured(&[reply]),
+            Outcome::Done(Some(reply)) => answer::binary(&reply),
             Outcome::Permanent(why) => answer::failed(StatusCode::UNPROCESSABLE_ENTITY, &why),
             Outcome::Transient(why) => answer::failed(StatusCode::SERVICE_UNAVAILABLE, &why),
             Outcome::Panicked => {
@@ -114,7 +117,7 @@ impl<F: Function> Host<F> {
         let mut repeat = Vec::new();
         for event in events {
             let id = event.to_cloud_event().id;
-            match self.attempt(&id, event).await {
+            match self.attempt(&id, event, None).await {
                 Outcome::Done(reply) => replies.extend(reply),
                 Outcome::Permanent(_) => {}
                 Outcome::Transient(why) => repeat.push(why),
@@ -123,15 +126,14 @@ impl<F: Function> Host<F> {
         }
         if let Some(sink) = &self.sink {
             for reply in replies.drain(..) {
-                if let Err(error) = sink.send(&reply).await {
-                    let id = reply.to_cloud_event().id;
+                if let Err(error) = sink.post(&reply).await {
+                    let id = reply.id;
                     warn!(function = F::NAME, event = id, why = %error, "reply not sent");
                     repeat.push(format!("event {id} was not taken: {error}"));
                 }
             }
         }
         if repeat.is_empty() {
-            let replies: Vec<_> = replies.iter().map(Event::to_cloud_event).collect();
             answer::structured(&replies)
         } else {
             answer::failed(StatusCode::SERVICE_UNAVAILABLE, &repeat.join("; "))
@@ -140,13 +142,25 @@ impl<F: Function> Host<F> {
 
     /// Hands an event to the function, in a task of its own: it is then seen through even where the sender loses
     /// patience and closes the connection, and when it is sent again there is little left to do.
-    async fn attempt(&self, id: &str, event: Event) -> Outcome {
+    async fn attempt(&self, id: &str, event: Event, cause: Option<Cause>) -> Outcome {
         let begun = Instant::now();
+        let cause = cause.unwrap_or_else(|| Cause::window_of(&event));
+        let step = Step::begin(F::NAME, Kind::Consumer, &cause);
         let (camera, window, key) = describe(&event);
+        step.tell("teiten.event", id);
+        step.tell("teiten.camera", &camera);
+        step.tell("teiten.window", &window);
         let function = Arc::clone(&self.function);
-        let task = tokio::spawn(async move { function.handle(event).await });
+        let caused_here = step.as_cause();
+        let task = tokio::spawn(async move {
+            let outcome = step.run(function.handle(event)).await;
+            if let Err(failure) = &outcome {
+                step.fail(failure);
+            }
+            outcome
+        });
         let outcome = match task.await {
-            Ok(Ok(reply)) => Outcome::Done(reply),
+            Ok(Ok(reply)) => Outcome::Done(reply.map(|reply| caused_here.of(&reply))),
             Ok(Err(Failure::Permanent(error))) => Outcome::Permanent(format!("{error:#}")),
             Ok(Err(Failure::Transient(error))) => Outcome::Transient(format!("{error:#}")),
             // Nobody else has the handle of the task, so it was not cancelled.
@@ -206,7 +220,7 @@ impl<F: Function> Host<F> {
 
 /// What became of an event.
 enum Outcome {
-    Done(Option<Event>),
+    Done(Option<CloudEvent>),
     Permanent(String),
     Transient(String),
     Panicked,

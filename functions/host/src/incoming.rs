@@ -9,9 +9,10 @@ use teiten_footage::{
     event::EventError,
     notification::{self, NotificationError},
 };
+use teiten_telemetry::traces::Cause;
 
 /// The body of a request, understood.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Incoming {
     /// One CloudEvent.
     Event {
@@ -19,6 +20,8 @@ pub(crate) enum Incoming {
         id: String,
         /// What it says.
         event: Event,
+        /// What caused it, if it says so.
+        cause: Option<Cause>,
         /// Whether it came as bare JSON, without HTTP headers that say what it is: from a caller that reads bodies
         /// only.
         bare: bool,
@@ -137,7 +140,10 @@ fn envelope(headers: &HeaderMap, body: &[u8]) -> Result<Option<CloudEvent>, Reje
 
 fn parse_event(envelope: &CloudEvent, bare: bool) -> Result<Incoming, Rejection> {
     match Event::try_from(envelope) {
-        Ok(event) => Ok(Incoming::Event { id: envelope.id.clone(), event, bare }),
+        Ok(event) => {
+            let cause = Cause::of_event(&envelope.extensions);
+            Ok(Incoming::Event { id: envelope.id.clone(), event, cause, bare })
+        }
         Err(error @ EventError::UnknownType { .. }) => Err(Rejection::UnknownType(error)),
         Err(error) => Err(Rejection::Malformed(error)),
     }

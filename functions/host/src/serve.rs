@@ -5,7 +5,10 @@ use std::{env, io, net::Ipv4Addr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, serve::ListenerExt};
 use teiten_sink::Sink;
-use teiten_telemetry::metrics::{Operations, function_metrics, listen_from_environment};
+use teiten_telemetry::{
+    metrics::{Operations, function_metrics, listen_from_environment},
+    traces::{FLUSH_MAX, flush_traces, init_traces},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -90,8 +93,10 @@ async fn run_on_port(name: &'static str, router: Router) -> anyhow::Result<()> {
         let serving = Operations::new(function_metrics().registry(name)).serve(listener);
         AbortOnDropHandle::new(tokio::spawn(serving))
     });
+    init_traces(name)?;
     info!(function = name, port, "function ready");
     serve_router(router, listener, stop_signal()?).await?;
+    flush_traces(FLUSH_MAX).await;
     Ok(())
 }
 

@@ -10,7 +10,10 @@ use teiten_footage::{BatchKey, CameraId, Event, SegmentKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
 use teiten_playlist::{Footage, LivePlaylist};
 use teiten_sink::Sink;
-use teiten_telemetry::metrics::function_metrics;
+use teiten_telemetry::{
+    metrics::function_metrics,
+    traces::{Cause, Kind, Step},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -149,7 +152,10 @@ impl Reconcile {
     }
 
     async fn send(&self, event: &Event) -> Result<(), Failure> {
-        self.sink.send(event).await.map_err(|error| Failure::Transient(error.into()))
+        // What got lost goes on in its window's trace.
+        let step = Step::begin("send again", Kind::Producer, &Cause::window_of(event));
+        let sent = self.sink.post(&step.as_cause().of(event)).await;
+        sent.inspect_err(|error| step.fail(error)).map_err(|error| Failure::Transient(error.into()))
     }
 
     /// Sends the events of batches again, the oldest first, as far as one run may; counts them in `report`.

@@ -66,6 +66,7 @@ macro_rules! bridge_metrics {
                 registry.register("camera_last_frame_timestamp_seconds", help, self.camera_last_frame.clone());
                 let help = "From a batch's first capture until its frames were said to be stored";
                 registry.register("stored_seconds", help, self.stored_seconds.clone());
+                super::span_metrics().register(&mut registry);
                 registry
             }
         }

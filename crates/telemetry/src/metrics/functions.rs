@@ -156,6 +156,7 @@ impl FunctionMetrics {
         registry.register("function_events", help, self.events.clone());
         let help = "From a request to its answer";
         registry.register("function_seconds", help, self.seconds.clone());
+        super::span_metrics().register(&mut registry);
         match name {
             "encode" => self.register_encode(&mut registry),
             "playlist" => self.register_playlist(&mut registry),
