@@ -26,6 +26,8 @@ KINDS = [
 ]
 KNATIVE = [
     ("serving.knative.dev/v1", "services", "Service", True),
+    ("serving.knative.dev/v1beta1", "domainmappings", "DomainMapping", True),
+    ("networking.internal.knative.dev/v1alpha1", "clusterdomainclaims", "ClusterDomainClaim", False),
     ("eventing.knative.dev/v1", "brokers", "Broker", True), ("eventing.knative.dev/v1", "triggers", "Trigger", True),
     ("sources.knative.dev/v1", "pingsources", "PingSource", True),
     ("sources.knative.dev/v1", "sinkbindings", "SinkBinding", True),

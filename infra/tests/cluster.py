@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 from api_server import KINDS, KNATIVE, ApiServer
@@ -91,7 +92,7 @@ class Machine:
         if keys is None or "storage-admin" not in secrets:
             return False
         # The store of the tests has one user.
-        environment = {**config, **secrets["storage-admin"], "K_SINK": f"http://127.0.0.1:{self.port('router')}/",
+        environment = {**config, **secrets["storage-admin"], **secrets.get("link-token", {}), "K_SINK": f"http://127.0.0.1:{self.port('router')}/",
                        "AWS_ENDPOINT_URL_S3": f"http://{self.address}:9000", "PORT": str(self.port(name))}
         if name == "bridge":
             if "bridge-tls" not in secrets:
@@ -165,6 +166,7 @@ class Cluster(unittest.TestCase):
     """The three commands."""
 
     def setUp(self):
+        self.infra = PROJECT / "infra"
         # Mosquitto that root starts becomes another user, who must come in here.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-cluster-"))
         self.addCleanup(shutil.rmtree, self.folder)
@@ -184,8 +186,8 @@ class Cluster(unittest.TestCase):
     def teiten(self, *arguments):
         """Runs a command; returns its status and what it said."""
         environment = {**os.environ, "KUBECONFIG": str(self.folder / "kubeconfig"), "HOME": str(self.folder)}
-        done = subprocess.run([PROGRAMS / "teiten-cluster", "--cameras", self.folder / "cameras", *arguments], cwd=PROJECT,
-                              env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        done = subprocess.run([PROGRAMS / "teiten-cluster", "--infra", self.infra, "--cameras", self.folder / "cameras", *arguments],
+                              cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                               timeout=2 * WAIT_SECONDS_MAX)
         return done.returncode, done.stdout + done.stderr
 
@@ -195,6 +197,18 @@ class Cluster(unittest.TestCase):
         page.mkdir(exist_ok=True)
         (page / "index.html").write_text("<title>the viewer</title>")
         return self.teiten("deploy", "--viewer", page, "--wait", str(WAIT_SECONDS_MAX), *arguments)
+
+    def change(self, values):
+        """Changes settings, in a copy of the manifests."""
+        copied = self.folder / "infra"
+        if self.infra != copied:
+            shutil.copytree(self.infra, copied, ignore=shutil.ignore_patterns("src", "tests"))
+            self.infra = copied
+        path = copied / "settings" / "teiten.env"
+        lines = path.read_text().splitlines()
+        for name, value in values.items():
+            lines = [f"{name}={value}" if line.startswith(f"{name}=") else line for line in lines]
+        path.write_text("\n".join(lines) + "\n")
 
     def test_a_cluster_without_knative_is_told_what_it_lacks_and_left_as_it_is(self):
         server = self.serve(KINDS)
@@ -228,7 +242,15 @@ class Cluster(unittest.TestCase):
         logs = "".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in self.folder.glob("*.log"))
         self.assertEqual(status, 0, said + logs)
         self.assertRegex(said, r"its pictures came through: \d+\.\d\d s from the first picture of a window to the playlist")
-        self.assertIn(f"http://{machine.address}:9000/media/index.html", said)
+        self.assertIn(f"http://{machine.address}:9000/media/index.html (nobody opens it without a key", said)
+        for words in ("./just link CAMERA", f"TEITEN_PUBLIC_URL=http://{machine.address}:9000 ", "set TEITEN_DOMAIN"):
+            self.assertIn(words, said)
+        self.assertNotIn("X-Amz-", said, "a link whose segments would not play")
+        self.assertEqual([name for name, process in machine.processes.items() if process.poll() is not None], [], "ended by itself")
+        for function, name in (("playback", "gate.m3u8"), ("clip", "gate.mp4")):
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"http://127.0.0.1:{machine.port(function)}/{name}")
+            self.assertEqual(refused.exception.code, 401, function)
         with urllib.request.urlopen(f"http://{machine.address}:9000/media/index.html") as page:
             self.assertEqual(page.read(), b"<title>the viewer</title>")
         keys = decoded(server.find("secrets", "storage-admin"))
@@ -244,6 +266,22 @@ class Cluster(unittest.TestCase):
         self.assertEqual(server.writes, [], said)
         self.assertEqual(server.objects, before)
         self.assertIn("the viewer: as it was", said)
+
+        self.change({"TEITEN_PUBLIC_URL": f"http://{machine.address}:9000", "TEITEN_DOMAIN": "http://cameras.test:8000"})
+        status, said = self.deploy()
+        self.assertEqual(status, 0, said)
+        key = decoded(server.find("secrets", "storage-link"))["AWS_ACCESS_KEY_ID"]
+        self.assertRegex(said, rf"playlist http://{machine.address}:9000/media/test-camera/live.m3u8\?.*X-Amz-Credential={key}%2F")
+        self.assertIn("playback  http://playback.cameras.test:8000/CAMERA.m3u8?from=…&to=…", said)
+        self.assertIn("clip      http://clip.cameras.test:8000/CAMERA.mp4?from=…&to=…", said)
+        self.assertNotIn("note ", said)
+        names = ["clip.cameras.test", "playback.cameras.test"]
+        for plural in ("domainmappings", "clusterdomainclaims"):
+            self.assertEqual(sorted(value["metadata"]["name"] for value in server.all(plural)), names)
+        self.assertEqual(server.find("domainmappings", "clip.cameras.test")["spec"]["ref"]["name"], "clip")
+        self.change({"TEITEN_DOMAIN": ""})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, server.all("domainmappings"), server.all("clusterdomainclaims")), (0, [], []), said)
 
         status, said = self.teiten("status")
         self.assertEqual(status, 0, said)

@@ -22,6 +22,9 @@ OVERLAYS = sorted(path.name for path in (INFRA / "overlays").iterdir() if path.i
 # With which overlay each component is for.
 COMPONENTS = {"kafka": "production", "rabbitmq": "production", "cert-manager": "local", "minio-notification": "local",
               "traces": "production"}
+FUNCTIONS = {"clip", "compact", "dead-letters", "encode", "link", "pictures", "playback", "playlist", "reconcile"}
+# What asks for the token where footage is private.
+GIVE_FOOTAGE_OUT = {"link", "playback", "clip"}
 # Whose schemas are not among the tests'.
 WITHOUT_SCHEMA = {"Certificate"}
 
@@ -253,6 +256,69 @@ class Manifests(unittest.TestCase):
                     scale = resource["spec"]["template"]["metadata"]["annotations"]["autoscaling.knative.dev/min-scale"]
                     self.assertGreaterEqual(int(scale), 1)
                     self.assertGreater(resource["spec"]["template"]["spec"]["containerConcurrency"], 0)
+
+    def test_a_ping_reaches_its_chore_and_no_other(self):
+        for overlay, resources in self.overlays.items():
+            with self.subTest(overlay=overlay):
+                triggers = {r["metadata"]["name"]: r["spec"] for r in resources if r["kind"] == "Trigger"}
+                pings = [r for r in resources if r["kind"] == "PingSource"]
+                self.assertEqual({r["metadata"]["name"] for r in pings}, {"reconcile", "pictures", "compact"})
+                for ping in pings:
+                    name = ping["metadata"]["name"]
+                    event = {"type": "dev.knative.sources.ping", **ping["spec"]["ceOverrides"]["extensions"]}
+                    met = [spec["subscriber"]["ref"]["name"] for spec in triggers.values()
+                           if spec["filter"]["attributes"].items() <= event.items()]
+                    self.assertEqual(met, [name])
+
+    def test_each_part_has_keys_of_its_own_and_the_set_up_makes_users_of_them_all(self):
+        for overlay, resources in self.overlays.items():
+            with self.subTest(overlay=overlay):
+                (job,) = [pod_of(r)["spec"] for r in resources if r["kind"] == "CronJob"]
+                secrets = {v["secret"]["secretName"] for v in job["volumes"] if "secret" in v}
+                (users,) = job["containers"]
+                mounted = {m["name"]: m["mountPath"] for m in users["volumeMounts"] if m["mountPath"].startswith("/keys/")}
+                parts = {r["metadata"]["name"]: r for r in resources if r["apiVersion"] == "serving.knative.dev/v1"
+                         or r["metadata"]["name"] == "bridge" and r["kind"] == "StatefulSet"}
+                self.assertEqual(set(parts), FUNCTIONS | {"bridge"})
+                self.assertEqual(mounted, {name: f"/keys/{name}" for name in parts})
+                self.assertEqual(secrets, {f"storage-{name}" for name in parts})
+                for name, part in parts.items():
+                    named = [source["secretRef"]["name"] for source in pod_of(part)["spec"]["containers"][0]["envFrom"]
+                             if "secretRef" in source]
+                    gives = ["link-token"] if name in GIVE_FOOTAGE_OUT else []
+                    self.assertEqual(named, [f"storage-{name}"] + gives)
+
+    def test_only_what_players_ask_is_reached_from_outside(self):
+        for where, resource in self.each():
+            if resource["apiVersion"] == "serving.knative.dev/v1":
+                with self.subTest(where):
+                    visibility = resource["metadata"]["labels"].get("networking.knative.dev/visibility")
+                    outside = resource["metadata"]["name"] in ("playback", "clip")
+                    self.assertEqual(visibility, None if outside else "cluster-local")
+
+    def test_chores_are_done_one_at_a_time_and_nobody_waits_longer_than_knative_lets(self):
+        for where, resource in self.each():
+            if resource["apiVersion"] == "serving.knative.dev/v1":
+                with self.subTest(where):
+                    template, name = resource["spec"]["template"], resource["metadata"]["name"]
+                    # config-defaults: max-revision-timeout-seconds.
+                    self.assertLessEqual(template["spec"]["timeoutSeconds"], 600)
+                    scale = template["metadata"]["annotations"]
+                    if name in ("reconcile", "pictures", "compact"):
+                        self.assertEqual((template["spec"]["containerConcurrency"], scale["autoscaling.knative.dev/max-scale"]), (1, "1"))
+                    if name not in ("encode", "playlist"):
+                        self.assertEqual(scale["autoscaling.knative.dev/min-scale"], "0")
+
+    def test_arrows_from_functions_end_at_the_store_but_for_reconcile_s(self):
+        def ends(policy):
+            return [(sorted(str(peer.get("podSelector", {}).get("matchLabels")) for peer in rule["to"]),
+                     [port["port"] for port in rule["ports"]]) for rule in policy.get("egress", [])]
+        policies = {r["metadata"]["name"]: r["spec"] for r in self.overlays["local"] if r["kind"] == "NetworkPolicy"}
+        self.assertEqual(policies["functions"]["podSelector"], {"matchLabels": {"teiten.dev/role": "function"}})
+        self.assertEqual(ends(policies["functions"]), [(["{'app.kubernetes.io/name': 'storage'}"], [9000])])
+        for name in FUNCTIONS - {"reconcile"}:
+            self.assertFalse([policy for policy, spec in policies.items()
+                              if spec["podSelector"].get("matchLabels") == {"app.kubernetes.io/name": name}], name)
 
     def test_links_are_given_inside_the_cluster_only_and_for_a_token(self):
         for where, resource in self.each():

@@ -22,6 +22,9 @@ use teiten_tests::{
     verify::Recording,
 };
 
+/// What the functions that give footage out ask for.
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
 /// The components that have users in these tests.
 const PARTS: [&str; 10] = [
     "bridge",
@@ -247,7 +250,14 @@ async fn plays_by_a_link(folder: &Path, store: StoreProcess, users: bool, valid:
         assert_eq!(reqwest::get(format!("{plain}/{path}")).await?.status(), 403, "{path}");
     }
 
-    let keys = if users { user_keys("link") } else { (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()) };
+    let keys_of =
+        |part: &str| if users { user_keys(part) } else { (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()) };
+    let past = Past::start(folder, port, keys_of).await?;
+    let times = first.lines().filter_map(|line| line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:"));
+    let times: Vec<String> = times.map(|time| time.replace('Z', "000Z")).collect();
+    let soon_over = past.plays([&times[0], &times[4]]).await?;
+
+    let keys = keys_of("link");
     let link =
         if users { new_link(port, &keys, valid)? } else { asked_link(folder, port, &keys, valid).await? };
     let probed = ffprobe(&link).await?;
@@ -263,6 +273,11 @@ async fn plays_by_a_link(folder: &Path, store: StoreProcess, users: bool, valid:
     })
     .await?;
     assert!(String::from_utf8_lossy(&refused).contains("403"), "{}", String::from_utf8_lossy(&refused));
+    for link in soon_over {
+        let answer = reqwest::get(&link).await?;
+        assert_eq!(answer.status(), 403, "{link}");
+        assert!(answer.text().await?.contains("expired"), "{link}");
+    }
 
     // The playlist went on meanwhile: whatever is in both versions has the same link, and what came later another one.
     let later = eventually("a link that was signed later", Duration::from_secs(60), async || {
@@ -301,6 +316,98 @@ async fn plays_by_a_link(folder: &Path, store: StoreProcess, users: bool, valid:
     Ok(())
 }
 
+/// `playback` and `clip` in private mode.
+struct Past {
+    /// The store's.
+    port: u16,
+    ports: [u16; 2],
+    /// Those of the component `link`.
+    keys: (String, String),
+    _functions: Vec<Process>,
+}
+
+impl Past {
+    async fn start(
+        folder: &Path,
+        port: u16,
+        keys_of: impl Fn(&str) -> (String, String),
+    ) -> anyhow::Result<Self> {
+        let ports = [free_port()?, free_port()?];
+        let mut functions = Vec::new();
+        for (name, own_port) in ["playback", "clip"].into_iter().zip(ports) {
+            let (path, keys) = (program(&format!("teiten-{name}"))?, keys_of(name));
+            functions.push(Process::start(name, &folder.join("logs"), move || {
+                let mut command = Command::new(&path);
+                with_s3(&mut command, port, &keys)
+                    .envs([("TEITEN_LINK_TOKEN", TOKEN), ("TEITEN_SIGNED_FOR", "40s")])
+                    .env("PORT", own_port.to_string());
+                command
+            })?);
+            listening(name, own_port).await?;
+        }
+        Ok(Self { port, ports, keys: keys_of("link"), _functions: functions })
+    }
+
+    /// What `teiten-link` prints for a range.
+    fn link(&self, range: [&str; 2], valid: &str, more: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new(program("teiten-link")?);
+        let [playback, clip] = self.ports.map(|port| format!("http://127.0.0.1:{port}"));
+        with_s3(&mut command, self.port, &self.keys)
+            .envs([
+                ("TEITEN_LINK_TOKEN", TOKEN),
+                ("TEITEN_PLAYBACK_URL", &playback),
+                ("TEITEN_CLIP_URL", &clip),
+            ])
+            .args(["gate", "--for", valid, "--from", range[0], "--to", range[1]])
+            .args(more);
+        printed(&mut command)
+    }
+
+    /// A range plays from one address, and is one file at another, frame for frame the same; to nobody who has neither the
+    /// token nor a link as it was made. Answers two links that expire soon.
+    async fn plays(&self, range: [&str; 2]) -> anyhow::Result<[String; 2]> {
+        let [playlist, file] = [self.link(range, "1h", &[])?, self.link(range, "1h", &["--clip"])?];
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("clip.mp4");
+        std::fs::write(&path, reqwest::get(&file).await?.error_for_status()?.bytes().await?)?;
+        let pictures = [packets(&playlist).await?, packets(path.to_str().context("a path")?).await?];
+        assert!(pictures[0] > 20 && pictures[0] == pictures[1], "{pictures:?}");
+
+        let text = reqwest::get(&playlist).await?.error_for_status()?.text().await?;
+        let uris = text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
+        assert!(uris.len() == 4 && uris.iter().all(|uri| uri.contains("X-Amz-Signature=")), "{text}");
+        assert!(uris[0].contains("X-Amz-Expires=3604&"), "longer than TEITEN_SIGNED_FOR: {text}");
+
+        let [playback, clip] = self.ports.map(|port| format!("http://127.0.0.1:{port}"));
+        for (url, status) in [
+            (playlist.replace(range[1], "2099-01-01T00:00:00.000000Z"), 403),
+            (playlist.replace("expires=", "expires=1"), 403),
+            (playlist.replace(&playback, &clip).replace(".m3u8", ".mp4"), 403),
+            (file.replace("&expires", "&lapse=2&expires"), 403),
+            (playlist.split("&signature").next().unwrap_or_default().to_owned(), 401),
+            (format!("{clip}/gate.mp4?from={}&to={}", range[0], range[1]), 401),
+            (format!("{playback}/absent.m3u8"), 401),
+        ] {
+            assert_eq!(reqwest::get(&url).await?.status(), status, "{url}");
+        }
+        for name in [format!("{playback}/gate.m3u8"), format!("{clip}/gate.mp4")] {
+            let url = format!("{name}?from={}&to={}", range[0], range[1]);
+            let answer = reqwest::Client::new().get(url).bearer_auth(TOKEN).send().await?;
+            assert_eq!(answer.status(), 200, "{name}");
+        }
+        Ok([self.link(range, "5s", &[])?, self.link(range, "5s", &["--clip", "--lapse", "2"])?])
+    }
+}
+
+/// How many pictures an address or a file has.
+async fn packets(input: &str) -> anyhow::Result<u32> {
+    let entries = ["-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv=p=0"];
+    let output = ffprobe_with(&entries, input).await?;
+    ensure!(output.status.success(), "{input}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text.lines().next().unwrap_or_default().trim_end_matches(',').parse()?)
+}
+
 /// What a playlist lists: the segments' names, and the links' queries.
 fn links(playlist: &str) -> BTreeMap<String, String> {
     let names = playlist.lines().filter(|line| line.contains(".m4s"));
@@ -317,7 +424,12 @@ fn signed_at(query: String) -> String {
 /// What `teiten-link gate --for TIME` prints.
 fn new_link(port: u16, keys: &(String, String), valid: &str) -> anyhow::Result<String> {
     let mut command = Command::new(program("teiten-link")?);
-    let output = with_s3(&mut command, port, keys).args(["gate", "--for", valid]).output()?;
+    printed(with_s3(&mut command, port, keys).args(["gate", "--for", valid]))
+}
+
+/// The line that a program prints.
+fn printed(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
@@ -329,27 +441,29 @@ async fn asked_link(
     keys: &(String, String),
     valid: &str,
 ) -> anyhow::Result<String> {
-    let token = "0123456789abcdef0123456789abcdef";
     let own_port = free_port()?;
     let (path, keys) = (program("teiten-link")?, keys.clone());
     let _function = Process::start("link", &folder.join("logs"), move || {
         let mut command = Command::new(&path);
-        with_s3(&mut command, port, &keys).env("TEITEN_LINK_TOKEN", token).env("PORT", own_port.to_string());
+        with_s3(&mut command, port, &keys).env("TEITEN_LINK_TOKEN", TOKEN).env("PORT", own_port.to_string());
         command
     })?;
     listening("link", own_port).await?;
     let url = format!("http://127.0.0.1:{own_port}/gate?for={valid}");
     assert_eq!(reqwest::get(&url).await?.status(), 401);
-    let answer = reqwest::Client::new().get(&url).bearer_auth(token).send().await?.error_for_status()?;
+    let answer = reqwest::Client::new().get(&url).bearer_auth(TOKEN).send().await?.error_for_status()?;
     let answer: serde_json::Value = answer.json().await?;
     Ok(answer["url"].as_str().context("a link")?.to_owned())
 }
 
 /// What ffprobe says of an address: codec and size of its video.
 async fn ffprobe(url: &str) -> anyhow::Result<Output> {
-    let entries = ["-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0"];
+    ffprobe_with(&["-show_entries", "stream=codec_name,width,height", "-of", "csv=p=0"], url).await
+}
+
+async fn ffprobe_with(entries: &[&str], input: &str) -> anyhow::Result<Output> {
     let output =
-        tokio::process::Command::new("ffprobe").args(["-v", "error"]).args(entries).arg(url).output();
+        tokio::process::Command::new("ffprobe").args(["-v", "error"]).args(entries).arg(input).output();
     Ok(tokio::time::timeout(Duration::from_secs(60), output).await??)
 }
 

@@ -69,12 +69,20 @@ pub struct S3Args {
     pub media_bucket: String,
 }
 
+/// A variable that is set but empty means the same as one that is not set.
+pub(crate) fn given(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|text| !text.is_empty())
+}
+
 impl S3Args {
+    /// The store's URL; `None` for AWS's own.
+    pub fn endpoint_url(&self) -> Option<String> {
+        given(&self.endpoint).or_else(|| given(&self.aws_endpoint))
+    }
+
     /// The client that these flags describe.
     pub fn config(&self) -> Result<S3Config, S3ConfigError> {
-        // A variable that is set but empty means the same as one that is not set.
-        let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let endpoint = given(&self.endpoint).or_else(|| given(&self.aws_endpoint));
+        let endpoint = self.endpoint_url();
         let (access_key, secret_key) = match (given(&self.access_key), given(&self.secret_key)) {
             (Some(access_key), Some(secret_key)) => (access_key, secret_key),
             (None, None) => return Err(S3ConfigError::NoCredentials),

@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_s3::{Client, error::DisplayErrorContext, presigning::PresigningConfig};
 use teiten_footage::Timestamp;
 
-use crate::config::{S3Args, S3Config, S3ConfigError};
+use crate::config::{S3Args, S3Config, S3ConfigError, given};
 
 /// The shortest and the longest time that a link can be valid: what is shorter is over before a player has begun, and
 /// no store takes a longer one.
@@ -37,6 +37,11 @@ impl Validity {
     /// How long.
     pub fn duration(self) -> Duration {
         self.0
+    }
+
+    /// As long as `time` if that is longer; 7 days at most.
+    pub fn or_longer(self, time: Duration) -> Self {
+        Self(self.0.max(time).min(VALID_MAX))
     }
 }
 
@@ -102,10 +107,17 @@ impl SignArgs {
     /// The store as players reach it.
     pub fn public_config(&self, s3: &S3Args) -> Result<S3Config, S3ConfigError> {
         let mut public = s3.clone();
-        if let Some(url) = self.public_url.as_ref().filter(|url| !url.is_empty()) {
+        if let Some(url) = given(&self.public_url) {
             public.endpoint = Some(url.trim_end_matches('/').to_owned());
         }
         public.config()
+    }
+
+    /// Where players reach the objects of `media` where anybody may.
+    pub fn media_url(&self, s3: &S3Args) -> String {
+        let store = given(&self.public_url).or_else(|| s3.endpoint_url());
+        let store = store.unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", s3.region));
+        format!("{}/{}", store.trim_end_matches('/'), s3.media_bucket)
     }
 }
 
@@ -129,6 +141,11 @@ impl Signer {
     /// Signs for `bucket` of the store that `config` describes as players reach it.
     pub fn new(config: &S3Config, bucket: &str, valid: Validity) -> Self {
         Self { client: config.client().clone(), bucket: bucket.to_owned(), valid }
+    }
+
+    /// How long what it lists is valid.
+    pub fn valid(&self) -> Validity {
+        self.valid
     }
 
     /// The query that makes a URL of `key` a link, for a list that names the object as of `time`. It is the same for
@@ -200,6 +217,14 @@ mod tests {
         }
         for text in ["", "h", "4s", "8d", "24", "1.5h", "-1h", "24h ", "1定", "99999999999999999999d"] {
             assert!(text.parse::<Validity>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_longer_validity_is_seven_days_at_most() {
+        let hour: Validity = "1h".parse().unwrap();
+        for (minutes, valid) in [(0, "1h"), (59, "1h"), (61, "61m"), (7 * 24 * 60 + 1, "7d")] {
+            assert_eq!(hour.or_longer(Duration::from_secs(60 * minutes)), valid.parse().unwrap());
         }
     }
 

@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use teiten_bucket::{Bucket, S3Bucket, S3Config};
 use teiten_footage::{Event, key};
-use teiten_host::{Chore, Function, Origin, Responder};
+use teiten_host::{Admission, Chore, Function, Origin, Responder};
 use teiten_router::{RetryPolicy, Router, Trigger};
 use teiten_sink::Sink;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -78,11 +78,12 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let frames: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&s3_config, key::FRAMES_BUCKET));
     let media: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&s3_config, key::MEDIA_BUCKET));
     let mut functions = Stage::new();
-    let links = teiten_playback::Links::new(&format!("http://127.0.0.1:{}", options.http))?;
-    let playback = teiten_playback::Playback::new(Arc::clone(&media), links);
+    let links = teiten_playback::Links::plain(&format!("http://127.0.0.1:{}", options.http))?;
+    let playback = teiten_playback::Playback::new(Arc::clone(&media), links, Admission::Anybody);
+    let clip = teiten_clip::Clip::new(Arc::clone(&media), Admission::Anybody);
     let services = viewer::Services {
         playback: serve_requests(&mut functions, playback).await?,
-        clip: serve_requests(&mut functions, teiten_clip::Clip::new(Arc::clone(&media))).await?,
+        clip: serve_requests(&mut functions, clip).await?,
     };
     viewer::upload(&options.viewer, &services, &*media).await?;
 

@@ -1,6 +1,6 @@
 //! From a request to a file: two passes over what is stored.
 
-use std::{fmt, io, ops::Range, sync::Arc, time::Duration};
+use std::{fmt, io, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use http::{HeaderValue, header};
 use mp4_atom::Avc1;
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, ContentHash, InitKey, Ticks, Timestamp};
-use teiten_host::{Asked, Body, Refusal, Responder, Response};
+use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{Listing, Place, TimeRange, asked_camera, stored_in};
 use tracing::{error, warn};
 
@@ -18,10 +18,6 @@ use crate::{
     fragment::{Fragment, FragmentError},
     movie,
 };
-
-/// The longest range of one file: some tables of it are held in memory, ten bytes a picture (13 MB at 15 pictures a
-/// second).
-pub const RANGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How much of a segment is read for its head: nearly always enough.
 const HEAD_BYTES: u64 = 4096;
@@ -42,6 +38,7 @@ const LAPSE: std::ops::RangeInclusive<u32> = 2..=3600;
 #[derive(Clone)]
 pub struct Clip {
     media: Arc<dyn Bucket>,
+    admission: Admission,
 }
 
 /// What is asked for.
@@ -96,9 +93,9 @@ impl Taking {
 }
 
 impl Clip {
-    /// Makes files of what is in `media`.
-    pub fn new(media: Arc<dyn Bucket>) -> Self {
-        Self { media }
+    /// Makes files of what is in `media`, for whom `admission` lets in.
+    pub fn new(media: Arc<dyn Bucket>, admission: Admission) -> Self {
+        Self { media, admission }
     }
 
     /// The first pass.
@@ -212,9 +209,10 @@ impl Responder for Clip {
     const NAME: &'static str = "clip";
 
     async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
+        let asked = self.admission.admit(asked, teiten_telemetry::now())?;
         let camera = asked_camera(&asked, ".mp4")?;
         asked.has_no_keys_but(&["from", "to", "lapse"])?;
-        let wanted = Wanted { range: TimeRange::asked_for(&asked, RANGE_MAX)?, lapse: lapse(&asked)? };
+        let wanted = Wanted { range: TimeRange::asked_for(&asked)?, lapse: lapse(&asked)? };
         let Plan { tables, entries, parts } = self.plan(&camera, wanted).await?;
         let captured = wanted.range.from().max(time_of(tables.start));
         let head = movie::head(&camera, captured, entries, &tables)
@@ -267,6 +265,6 @@ fn unavailable(error: BucketError) -> Refusal {
 
 impl fmt::Debug for Clip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clip").field("media", &self.media).finish()
+        f.debug_struct("Clip").field("media", &self.media).field("admission", &self.admission).finish()
     }
 }

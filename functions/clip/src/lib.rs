@@ -4,11 +4,11 @@
 //! A file that can be played while it is loaded begins with its sample tables (`moov`), which need the sizes of all
 //! pictures. So it is made in two passes: the first reads where each segment's pictures are ([`fragment`]) and decides
 //! what belongs into the file ([`cut`]); then the tables are written ([`movie`]), and the second pass hands the
-//! pictures through. What is held is some ten bytes a picture, and a few segments.
+//! pictures through. What is held is some ten bytes a picture (13 MB for a day at 15 pictures a second), and a few segments.
 
 mod clip;
 pub mod cut;
 pub mod fragment;
 pub mod movie;
 
-pub use clip::{Clip, RANGE_MAX};
+pub use clip::Clip;

@@ -2,21 +2,30 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{Access, S3Args, S3Bucket};
 use teiten_clip::Clip;
+use teiten_host::{Admission, Bearer};
 
 /// Answers GET /<camera>.mp4?from=…&to=… (RFC 3339) with one MP4 file of what is stored of that time; with &lapse=60 with
 /// a time-lapse, sixty times faster.
+///
+/// Where footage is private, it answers to who brings TEITEN_LINK_TOKEN, or a link that `teiten-link` made.
 ///
 /// Listens on $PORT (8080), or works for AWS Lambda where AWS_LAMBDA_RUNTIME_API is set. TEITEN_CORS_ORIGIN says whose
 /// pages may read the answers.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Who may read footage. Whoever asks this gets it, so it starts only where that is `public`.
+    /// Who may read footage: with the token or a link only, or anybody.
     #[arg(long, env = "TEITEN_MEDIA_ACCESS", value_enum, default_value_t = Access::Private)]
     media_access: Access,
+
+    /// What requests bring where footage is private, as `Authorization: Bearer TOKEN` or as a link's signature: 32
+    /// characters or more.
+    #[arg(long, env = "TEITEN_LINK_TOKEN", value_name = "TOKEN", hide_env_values = true, default_value = "")]
+    token: String,
 
     #[command(flatten)]
     s3: S3Args,
@@ -26,10 +35,10 @@ struct Args {
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
     let args = Args::parse();
-    anyhow::ensure!(
-        args.media_access == Access::Public,
-        "footage is private here (TEITEN_MEDIA_ACCESS), and whoever asked clip would get it: it is for `public` only"
-    );
+    let admission = match args.media_access {
+        Access::Public => Admission::Anybody,
+        Access::Private => Admission::Token(Bearer::new(&args.token).context("TEITEN_LINK_TOKEN")?),
+    };
     let media = S3Bucket::new(&args.s3.config()?, &args.s3.media_bucket);
-    teiten_host::run_requests(Clip::new(Arc::new(media))).await
+    teiten_host::run_requests(Clip::new(Arc::new(media), admission)).await
 }

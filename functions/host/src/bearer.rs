@@ -43,6 +43,11 @@ impl Bearer {
         Ok(Self { token: token.as_bytes().into() })
     }
 
+    /// The token's own bytes, for what is signed with it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.token
+    }
+
     /// Refused (401) unless a request with these headers brings the token. It takes as long for a token that is nearly
     /// right as for one that is all wrong.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -58,7 +63,7 @@ impl Bearer {
                 Ok(())
             }
             _ => {
-                let why = "this needs the header Authorization: Bearer TOKEN";
+                let why = "this needs the header Authorization: Bearer TOKEN, or a signed link (./just link)";
                 let refusal = Refusal::new(StatusCode::UNAUTHORIZED, why);
                 Err(refusal.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
             }

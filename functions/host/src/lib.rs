@@ -4,6 +4,7 @@
 //! [`Responder`], which answers a GET. Everything else is here: which forms an event comes in ([`router`] tells), what
 //! the answer says, concurrency, logs, and an orderly end.
 
+mod admission;
 mod answer;
 mod bearer;
 mod chore;
@@ -16,6 +17,7 @@ mod serve;
 use async_trait::async_trait;
 use teiten_footage::Event;
 
+pub use admission::Admission;
 pub use axum::{body::Body, response::Response};
 pub use bearer::{Bearer, BearerError};
 pub use chore::{Chore, chore_router};

@@ -48,7 +48,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn read<Sent>(request: &Request<Sent>) -> Result<Self, Refusal> {
+    pub(crate) fn read<Sent>(request: &Request<Sent>) -> Result<Self, Refusal> {
         let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
         let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
         Ok(Self { path: request.uri().path().to_owned(), query, headers: request.headers().clone() })

@@ -1,4 +1,5 @@
-//! `GET /<camera>?for=24h` with the token is answered with `{"url":"…","expires":"…"}`.
+//! `GET /<camera>?for=24h` with the token is answered with `{"url":"…","expires":"…"}`: a link to the live playlist. With
+//! `/<camera>.m3u8?from=…&to=…` and `/<camera>.mp4?from=…&to=…` it is one to just that request to `playback` or `clip`.
 
 use std::str::FromStr as _;
 
@@ -7,10 +8,11 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use teiten_bucket::Validity;
 use teiten_footage::CameraId;
-use teiten_host::{Asked, Bearer, Body, Refusal, Responder, Response};
+use teiten_host::{Asked, Body, Refusal, Responder, Response};
+use teiten_playlist::{TimeRange, asked_camera};
 use tracing::info;
 
-use crate::{LinkError, Links};
+use crate::{Functions, LinkError, Links, Past};
 
 /// How long a link works where nobody says.
 pub const VALID_DEFAULT: &str = "24h";
@@ -19,13 +21,35 @@ pub const VALID_DEFAULT: &str = "24h";
 #[derive(Debug)]
 pub struct LinkDesk {
     links: Option<Links>,
-    token: Bearer,
+    functions: Functions,
 }
 
 impl LinkDesk {
-    /// Gives links of `links` to those who bring `token`. There are none where footage is public.
-    pub fn new(links: Option<Links>, token: Bearer) -> Self {
-        Self { links, token }
+    /// Gives links of `links`, and links to `functions`, to those who bring the functions' token. There are none where
+    /// footage is public.
+    pub fn new(links: Option<Links>, functions: Functions) -> Self {
+        Self { links, functions }
+    }
+}
+
+/// Which camera, and what of its past; its live playlist if nothing of it.
+fn wanted(asked: &Asked) -> Result<(CameraId, Option<Past>), Refusal> {
+    let name = asked.name();
+    if name.ends_with(".m3u8") {
+        asked.has_no_keys_but(&["for", "from", "to"])?;
+        let range = TimeRange::asked_for(asked)?;
+        Ok((asked_camera(asked, ".m3u8")?, Some(Past::Playlist(range))))
+    } else if name.ends_with(".mp4") {
+        asked.has_no_keys_but(&["for", "from", "to", "lapse"])?;
+        let lapse = asked
+            .value("lapse")?
+            .map(|lapse| lapse.parse().map_err(|_| Refusal::bad_request("lapse is no whole number")));
+        let range = TimeRange::asked_for(asked)?;
+        Ok((asked_camera(asked, ".mp4")?, Some(Past::File(range, lapse.transpose()?))))
+    } else {
+        asked.has_no_keys_but(&["for"])?;
+        let camera = CameraId::new(name).map_err(|error| Refusal::bad_request(error.to_string()))?;
+        Ok((camera, None))
     }
 }
 
@@ -34,17 +58,20 @@ impl Responder for LinkDesk {
     const NAME: &'static str = "link";
 
     async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
-        self.token.check(&asked.headers)?;
-        asked.has_no_keys_but(&["for"])?;
-        let camera = CameraId::new(asked.name()).map_err(|error| Refusal::bad_request(error.to_string()))?;
+        self.functions.token().check(&asked.headers)?;
+        let (camera, past) = wanted(&asked)?;
         let valid = Validity::from_str(asked.value("for")?.unwrap_or(VALID_DEFAULT))
             .map_err(|error| Refusal::bad_request(error.to_string()))?;
         let links = self.links.as_ref().ok_or_else(|| {
             let why = "footage is public here: its plain addresses play, and never expire";
             Refusal::new(StatusCode::CONFLICT, why)
         })?;
-        let link = links.live(&camera, valid, teiten_telemetry::now()).await?;
-        info!(%camera, expires = %link.expires, "link given");
+        let now = teiten_telemetry::now();
+        let link = match past {
+            None => links.live(&camera, valid, now).await?,
+            Some(past) => links.past(&self.functions, &camera, past, valid, now).await?,
+        };
+        info!(%camera, ?past, expires = %link.expires, "link given");
         let json = json!({"url": link.url, "expires": link.expires.to_string()});
         let mut response = Response::new(Body::from(json.to_string()));
         let headers = response.headers_mut();
@@ -58,6 +85,7 @@ impl From<LinkError> for Refusal {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::NoCamera(_) => Self::not_found(error.to_string()),
+            LinkError::NoAddress(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
             LinkError::Bucket(_) | LinkError::Sign(_) => Self::unavailable(error.to_string()),
         }
     }
@@ -67,7 +95,7 @@ impl From<LinkError> for Refusal {
 mod tests {
     use http::{HeaderMap, Request};
     use serde_json::Value;
-    use teiten_host::{Origin, request_router};
+    use teiten_host::{Admission, Bearer, Origin, request_router};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -77,7 +105,8 @@ mod tests {
 
     /// Status and body of the answer to a GET, and its headers.
     async fn get(links: Option<Links>, path: &str, token: Option<&str>) -> (StatusCode, String, HeaderMap) {
-        let desk = LinkDesk::new(links, Bearer::new(TOKEN).unwrap());
+        let functions = Functions::new(Bearer::new(TOKEN).unwrap(), None);
+        let desk = LinkDesk::new(links, functions.at("https://playback.example.org", "").unwrap());
         let router = request_router(desk.into(), Origin::default());
         let mut request = Request::get(path);
         if let Some(token) = token {
@@ -102,6 +131,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_link_to_the_past_is_one_that_playback_lets_in() {
+        let range = "from=2026-11-23T05:00:00%2B01:00&to=2026-11-23T05:00:00Z";
+        let links = links_to("porch/live.m3u8").await;
+        let (status, body, _) = get(Some(links), &format!("/porch.m3u8?{range}&for=1h"), Some(TOKEN)).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let url = answer["url"].as_str().unwrap();
+        assert!(
+            url.starts_with("https://playback.example.org/porch.m3u8?from=2026-11-23T04:00:00.000000Z&"),
+            "{url}"
+        );
+        let (path, query) = url.split_once('?').unwrap();
+        let pair = |pair: &str| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let query: Vec<_> = query.split('&').filter_map(pair).collect();
+        let asked = Asked { path: path.to_owned(), query, headers: HeaderMap::new() };
+        let door = Admission::Token(Bearer::new(TOKEN).unwrap());
+        let admitted = door.admit(asked, teiten_telemetry::now()).unwrap();
+        assert_eq!(TimeRange::asked_for(&admitted).unwrap().length().as_secs(), 3600);
+    }
+
+    #[tokio::test]
     async fn who_has_no_token_learns_nothing() {
         for path in ["/porch", "/absent", "/Not-A-Camera", "/porch?for=nonsense"] {
             for token in [None, Some(""), Some("0123456789abcdef0123456789abcdee")] {
@@ -121,6 +171,14 @@ mod tests {
             ("/Not-A-Camera", StatusCode::BAD_REQUEST),
             ("/porch?for=8d", StatusCode::BAD_REQUEST),
             ("/porch?fro=1h", StatusCode::BAD_REQUEST),
+            ("/porch.m3u8?for=1h", StatusCode::BAD_REQUEST),
+            ("/porch?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::BAD_REQUEST),
+            ("/absent.m3u8?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::NOT_FOUND),
+            (
+                "/porch.mp4?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z&lapse=quick",
+                StatusCode::BAD_REQUEST,
+            ),
+            ("/porch.mp4?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::CONFLICT),
         ] {
             let links = links_to("porch/live.m3u8").await;
             assert_eq!(get(Some(links), path, Some(TOKEN)).await.0, expected, "{path}");

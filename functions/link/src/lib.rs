@@ -1,17 +1,23 @@
-//! Links: addresses of live playlists that play in any HLS player without keys, and stop working when they expire.
+//! Links: addresses that play in any HLS player without keys, and stop working when they expire.
 //!
-//! A link is a signed GET of `<camera>/live.m3u8`. What that lists is signed too, by `playlist`, for as long as
+//! A link to a live playlist is a signed GET of `<camera>/live.m3u8`. What that lists is signed too, by `playlist`, for as long as
 //! TEITEN_SIGNED_FOR says: whoever kept a copy of the playlist can still get at the seconds that it lists, and at nothing
 //! that came later.
+//!
+//! A link to a range of time is a signed request to `playback` or `clip`, which stand behind it ([`Functions`]).
 
+mod domain;
 mod function;
+mod functions;
 
 use std::sync::Arc;
 
 use teiten_bucket::{Bucket, BucketError, SignError, Signer, Validity};
 use teiten_footage::{CameraId, Timestamp, key};
 
+pub use domain::Domain;
 pub use function::{LinkDesk, VALID_DEFAULT};
+pub use functions::{AddressError, Functions, Past};
 
 /// Makes links to what is in one bucket.
 #[derive(Debug, Clone)]
@@ -23,7 +29,7 @@ pub struct Links {
 /// A link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// The address of the playlist.
+    /// The address.
     pub url: String,
     /// When it stops working.
     pub expires: Timestamp,
@@ -41,6 +47,9 @@ pub enum LinkError {
     /// It could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// Nobody knows where the function is.
+    #[error("nobody has said where the function {0} is: set TEITEN_DOMAIN")]
+    NoAddress(&'static str),
 }
 
 impl Links {
@@ -51,12 +60,31 @@ impl Links {
 
     /// A link to the live playlist of `camera` that is valid from `now` on.
     pub async fn live(&self, camera: &CameraId, valid: Validity, now: Timestamp) -> Result<Link, LinkError> {
-        let key = key::live_playlist_key(camera);
-        if self.media.get(&key).await?.is_none() {
-            return Err(LinkError::NoCamera(camera.clone()));
-        }
-        let url = self.signer.url(&key, now, valid).await?;
+        self.is_there(camera).await?;
+        let url = self.signer.url(&key::live_playlist_key(camera), now, valid).await?;
         Ok(Link { url, expires: now + valid.duration() })
+    }
+
+    /// A link to what `functions` answer of `camera`'s past, valid from `now` on.
+    pub async fn past(
+        &self,
+        functions: &Functions,
+        camera: &CameraId,
+        past: Past,
+        valid: Validity,
+        now: Timestamp,
+    ) -> Result<Link, LinkError> {
+        self.is_there(camera).await?;
+        let expires = now + valid.duration();
+        let url = functions.link(camera, past, expires).map_err(LinkError::NoAddress)?;
+        Ok(Link { url, expires })
+    }
+
+    async fn is_there(&self, camera: &CameraId) -> Result<(), LinkError> {
+        match self.media.get(&key::live_playlist_key(camera)).await? {
+            Some(_) => Ok(()),
+            None => Err(LinkError::NoCamera(camera.clone())),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `teiten-link`: links to live playlists, for whoever asks with a token (on Knative and AWS Lambda), or for whoever runs
+//! `teiten-link`: links to footage, for whoever asks with a token (on Knative and AWS Lambda), or for whoever runs
 //! `teiten-link CAMERA --for 24h`.
 
 use std::sync::Arc;
@@ -6,15 +6,17 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket, SignArgs, Validity};
-use teiten_footage::{CameraId, key};
+use teiten_footage::{CameraId, Timestamp, key};
 use teiten_host::Bearer;
-use teiten_link::{LinkDesk, Links, VALID_DEFAULT};
+use teiten_link::{Domain, Functions, LinkDesk, Links, Past, VALID_DEFAULT};
+use teiten_playlist::{RANGE_MAX, TimeRange};
 
-/// Makes addresses of cameras' live playlists: they play in any HLS player (VLC, ffplay, Safari, hls.js) without keys, and
-/// stop working when their time is over. They cannot be called back before, except by exchanging the keys that they are
+/// Makes addresses of cameras' footage: they play in any HLS player (VLC, ffplay, Safari, hls.js) without keys, and stop
+/// working when their time is over. They cannot be called back before, except by exchanging the keys that they are
 /// signed with.
 ///
-/// With a camera prints one. Without, listens on $PORT (8080), or works for AWS Lambda where AWS_LAMBDA_RUNTIME_API is set.
+/// With a camera prints one: of its live playlist, of a range of its past as a playlist (--from, --to), or of that as one MP4
+/// file (--clip). Without, listens on $PORT (8080), or works for AWS Lambda where AWS_LAMBDA_RUNTIME_API is set.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -25,9 +27,39 @@ struct Args {
     #[arg(long = "for", value_name = "TIME", default_value = VALID_DEFAULT, requires = "camera")]
     valid: Validity,
 
-    /// What requests must bring as `Authorization: Bearer TOKEN`, 32 characters or more.
+    /// Of the past: from when on, such as 2026-11-23T04:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = time, requires_all = ["camera", "to"])]
+    from: Option<Timestamp>,
+
+    /// Until when, 24 hours later at most.
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
+    to: Option<Timestamp>,
+
+    /// As one MP4 file, to be kept.
+    #[arg(long, requires = "from")]
+    clip: bool,
+
+    /// As a time-lapse, so many times faster.
+    #[arg(long, value_name = "TIMES", requires = "clip", value_parser = clap::value_parser!(u32).range(2..=3600))]
+    lapse: Option<u32>,
+
+    /// What `playback` and `clip` ask for, and what requests must bring as `Authorization: Bearer TOKEN`, 32 characters or
+    /// more.
     #[arg(long, env = "TEITEN_LINK_TOKEN", value_name = "TOKEN", hide_env_values = true, default_value = "")]
     token: String,
+
+    /// Below which domain players reach functions: at https://playback.DOMAIN and https://clip.DOMAIN, or with http:// before
+    /// it without TLS.
+    #[arg(long, env = "TEITEN_DOMAIN", value_name = "DOMAIN", default_value = "")]
+    domain: String,
+
+    /// Where players reach `playback`, if that is elsewhere.
+    #[arg(long, env = "TEITEN_PLAYBACK_URL", value_name = "URL", default_value = "")]
+    playback_url: String,
+
+    /// Where players reach `clip`, if that is elsewhere.
+    #[arg(long, env = "TEITEN_CLIP_URL", value_name = "URL", default_value = "")]
+    clip_url: String,
 
     #[command(flatten)]
     sign: SignArgs,
@@ -36,33 +68,56 @@ struct Args {
     s3: S3Args,
 }
 
+fn time(text: &str) -> Result<Timestamp, String> {
+    let example = "not a time such as 2026-11-23T04:00:00Z or 2026-11-23T05:00:00+01:00";
+    Timestamp::from_rfc3339(text).ok_or_else(|| example.to_owned())
+}
+
+impl Args {
+    fn functions(&self) -> anyhow::Result<Functions> {
+        let token = Bearer::new(&self.token).context("TEITEN_LINK_TOKEN")?;
+        let domain = Domain::parse(&self.domain).context("TEITEN_DOMAIN")?;
+        let functions = Functions::new(token, domain.as_ref());
+        functions.at(&self.playback_url, &self.clip_url).context("TEITEN_PLAYBACK_URL, TEITEN_CLIP_URL")
+    }
+
+    /// What of the past is asked for, if anything is.
+    fn past(&self) -> anyhow::Result<Option<Past>> {
+        let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(None) };
+        let range = TimeRange::new(from, to).context("--from is not before --to")?;
+        anyhow::ensure!(range.length() <= RANGE_MAX, "more than 24 hours: ask for several links");
+        Ok(Some(if self.clip { Past::File(range, self.lapse) } else { Past::Playlist(range) }))
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
     let args = Args::parse();
     let signer = args.sign.signer(&args.s3)?;
     let media_of = |config| Arc::new(S3Bucket::new(&config, &args.s3.media_bucket));
-    let Some(camera) = args.camera else {
-        let token = Bearer::new(&args.token).context("TEITEN_LINK_TOKEN")?;
+    let Some(camera) = &args.camera else {
         let media = media_of(args.s3.config()?);
-        return teiten_host::run_requests(LinkDesk::new(
-            signer.map(|signer| Links::new(media, signer)),
-            token,
-        ))
-        .await;
+        let links = signer.map(|signer| Links::new(media, signer));
+        return teiten_host::run_requests(LinkDesk::new(links, args.functions()?)).await;
     };
     let Some(signer) = signer else {
         anyhow::bail!(
-            "footage is public (TEITEN_MEDIA_ACCESS=public), so there is nothing to sign: <public URL>/{}/{} plays for \
-             everybody, and never expires",
-            args.s3.media_bucket,
-            key::live_playlist_key(&camera)
+            "footage is public (TEITEN_MEDIA_ACCESS=public), so there is nothing to sign: {}/{} plays for everybody, and \
+             never expires; so do the plain addresses of playback and clip",
+            args.sign.media_url(&args.s3),
+            key::live_playlist_key(camera)
         );
     };
     // Asked for as a player would: an address that does not work from here is found out now.
-    let media = media_of(args.sign.public_config(&args.s3)?);
-    let link = Links::new(media, signer).live(&camera, args.valid, teiten_telemetry::now()).await?;
+    let links = Links::new(media_of(args.sign.public_config(&args.s3)?), signer);
+    let now = teiten_telemetry::now();
+    let link = match args.past()? {
+        None => links.live(camera, args.valid, now).await?,
+        Some(past) => links.past(&args.functions()?, camera, past, args.valid, now).await?,
+    };
     println!("{}", link.url);
-    eprintln!("Works until {} in any HLS player.", link.expires);
+    let what = if args.clip { "It is a file to download" } else { "It plays in any HLS player" };
+    eprintln!("{what}, until {}.", link.expires);
     Ok(())
 }

@@ -4,23 +4,32 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser;
-use teiten_bucket::{Access, S3Args, S3Bucket};
+use teiten_bucket::{S3Args, S3Bucket, SignArgs};
+use teiten_host::{Admission, Bearer};
 use teiten_playback::{Links, Playback};
 
 /// Answers GET /<camera>.m3u8?from=…&to=… (RFC 3339) with a VOD playlist of what is stored of that time.
+///
+/// Where footage is private, it answers to who brings TEITEN_LINK_TOKEN, or a link that `teiten-link` made, and lists signed
+/// links.
 ///
 /// Listens on $PORT (8080), or works for AWS Lambda where AWS_LAMBDA_RUNTIME_API is set. TEITEN_CORS_ORIGIN says whose
 /// pages may read the answers.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where players reach the bucket of media, such as https://cameras.example/media.
+    /// Where players reach the bucket of media where it is public, such as https://cameras.example/media; in the store at
+    /// --public-url where this is not given.
     #[arg(long, env = "TEITEN_MEDIA_URL", value_name = "URL")]
-    media_url: String,
+    media_url: Option<String>,
 
-    /// Who may read footage. Whoever asks this gets it, so it starts only where that is `public`.
-    #[arg(long, env = "TEITEN_MEDIA_ACCESS", value_enum, default_value_t = Access::Private)]
-    media_access: Access,
+    /// What requests bring where footage is private, as `Authorization: Bearer TOKEN` or as a link's signature: 32
+    /// characters or more.
+    #[arg(long, env = "TEITEN_LINK_TOKEN", value_name = "TOKEN", hide_env_values = true, default_value = "")]
+    token: String,
+
+    #[command(flatten)]
+    sign: SignArgs,
 
     #[command(flatten)]
     s3: S3Args,
@@ -30,11 +39,17 @@ struct Args {
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
     let args = Args::parse();
-    anyhow::ensure!(
-        args.media_access == Access::Public,
-        "footage is private here (TEITEN_MEDIA_ACCESS), and whoever asked playback would get it: it is for `public` only"
-    );
     let media = S3Bucket::new(&args.s3.config()?, &args.s3.media_bucket);
-    let links = Links::new(&args.media_url).context("TEITEN_MEDIA_URL")?;
-    teiten_host::run_requests(Playback::new(Arc::new(media), links)).await
+    let (links, admission) = match args.sign.signer(&args.s3)? {
+        Some(signer) => {
+            let token = Bearer::new(&args.token).context("TEITEN_LINK_TOKEN")?;
+            (Links::signed(signer), Admission::Token(token))
+        }
+        None => {
+            let url = args.media_url.filter(|url| !url.is_empty());
+            let url = url.unwrap_or_else(|| args.sign.media_url(&args.s3));
+            (Links::plain(&url).context("TEITEN_MEDIA_URL")?, Admission::Anybody)
+        }
+    };
+    teiten_host::run_requests(Playback::new(Arc::new(media), links, admission)).await
 }

@@ -5,9 +5,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
+use teiten_bucket::{Bucket, Condition, Credentials, Headers, MemoryBucket, S3Config, Signer};
 use teiten_footage::{CameraId, ContentHash, SegmentKey, Window};
-use teiten_host::Origin;
+use teiten_host::{Admission, Bearer, Origin};
 use teiten_playback::{Links, Playback};
 use tokio::net::TcpListener;
 
@@ -20,8 +20,12 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::start_with(Links::plain(BASE).unwrap(), Admission::Anybody).await
+    }
+
+    async fn start_with(links: Links, admission: Admission) -> Self {
         let media = MemoryBucket::new("media");
-        let playback = Playback::new(Arc::new(media.clone()), Links::new(BASE).unwrap());
+        let playback = Playback::new(Arc::new(media.clone()), links, admission);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = teiten_host::request_router(Arc::new(playback), Origin::default());
@@ -94,6 +98,32 @@ async fn a_long_range_is_listed_whole() {
     let (_, text) = world.get("/gate.m3u8?from=2026-11-23T22:00:00Z&to=2026-11-24T22:00:00Z").await;
     assert_eq!(text.matches("#EXTINF:2.000,").count(), 2500);
     assert!(!text.contains("DISCONTINUITY"));
+}
+
+#[tokio::test]
+async fn where_footage_is_private_who_has_a_link_gets_links_and_nobody_else_gets_anything() {
+    let credentials =
+        Credentials { access_key: "key".to_owned(), secret_key: "secret".to_owned(), session_token: None };
+    let config = S3Config::new(Some("https://s3.example.org"), "us-east-1", credentials).unwrap();
+    let signer = Signer::new(&config, "media", "40s".parse().unwrap());
+    let token = Bearer::new("0123456789abcdef0123456789abcdef").unwrap();
+    let world = World::start_with(Links::signed(signer), Admission::Token(token.clone())).await;
+    let segment = world.store("20261123T235958.000Z-1000", "one", "a").await;
+    let range = [("from", "2026-11-23T23:00:00Z"), ("to", "2026-11-24T01:00:00Z")];
+    let plain = "/gate.m3u8?from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
+    assert_eq!(world.get(plain).await.0, 401);
+
+    let expires = teiten_telemetry::now() + std::time::Duration::from_secs(60);
+    let link = token.sign_link("gate.m3u8", &range, expires);
+    let (status, text) = world.get(&format!("/{link}")).await;
+    assert_eq!(status, 200, "{text}");
+    for key in [segment.to_string(), segment.init_key().to_string()] {
+        assert!(text.contains(&format!("https://s3.example.org/media/{key}?")), "{text}");
+    }
+    // Two hours take longer to be played than the signer's 40 s.
+    assert_eq!(text.matches("X-Amz-Expires=10800&").count(), 2, "{text}");
+    let (status, text) = world.get(&format!("/{}", link.replace("gate", "garden"))).await;
+    assert_eq!(status, 403, "{text}");
 }
 
 #[tokio::test]

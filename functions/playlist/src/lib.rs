@@ -35,4 +35,4 @@ pub use motion::mend_motion;
 pub use motion_hour::MotionHour;
 pub use pack::pack_index;
 pub use parse::ParseError;
-pub use range::{TimeRange, asked_camera, stored_in, vod};
+pub use range::{RANGE_MAX, TimeRange, asked_camera, stored_in, vod};

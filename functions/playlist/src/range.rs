@@ -13,6 +13,9 @@ use crate::{
     live::target_duration_seconds,
 };
 
+/// The longest range that functions answer with: 86 400 windows of a second.
+pub const RANGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// How many objects are listed at a time: what one request to S3 gives.
 const PAGE: usize = 1000;
 
@@ -29,8 +32,8 @@ impl TimeRange {
         (from < to).then_some(Self { from, to })
     }
 
-    /// What a request wants: `from` and `to` in its query (RFC 3339), no more than `most` apart.
-    pub fn asked_for(asked: &Asked, most: Duration) -> Result<Self, Refusal> {
+    /// What a request wants: `from` and `to` in its query (RFC 3339), no more than [`RANGE_MAX`] apart.
+    pub fn asked_for(asked: &Asked) -> Result<Self, Refusal> {
         let time = |name: &str| {
             let text = asked.value(name)?.ok_or_else(|| {
                 Refusal::bad_request(format!(
@@ -47,8 +50,8 @@ impl TimeRange {
         };
         let (from, to) = (time("from")?, time("to")?);
         let range = Self::new(from, to).ok_or_else(|| Refusal::bad_request("from is not before to"))?;
-        if to.since(from) > most {
-            let most = most.as_secs() / 3600;
+        if range.length() > RANGE_MAX {
+            let most = RANGE_MAX.as_secs() / 3600;
             return Err(Refusal::bad_request(format!("more than {most} hours: ask for several ranges")));
         }
         Ok(range)
@@ -62,6 +65,11 @@ impl TimeRange {
     /// The first instant after it.
     pub fn to(self) -> Timestamp {
         self.to
+    }
+
+    /// How long it is.
+    pub fn length(self) -> Duration {
+        self.to.since(self.from)
     }
 
     /// Whether some of `window` is in it.
@@ -129,7 +137,7 @@ mod tests {
     fn asked(from: &str, to: &str) -> Result<TimeRange, String> {
         let query = vec![("from".to_owned(), from.to_owned()), ("to".to_owned(), to.to_owned())];
         let asked = Asked { path: String::new(), query, headers: Default::default() };
-        TimeRange::asked_for(&asked, Duration::from_secs(24 * 3600)).map_err(|refusal| refusal.to_string())
+        TimeRange::asked_for(&asked).map_err(|refusal| refusal.to_string())
     }
 
     #[test]
@@ -145,12 +153,7 @@ mod tests {
             assert!(refusal.starts_with("400") && refusal.contains(named), "{refusal}");
         }
         let nothing = Asked { path: "/a/Gate.m3u8".to_owned(), query: vec![], headers: Default::default() };
-        assert!(
-            TimeRange::asked_for(&nothing, Duration::MAX)
-                .unwrap_err()
-                .to_string()
-                .contains("from is missing")
-        );
+        assert!(TimeRange::asked_for(&nothing).unwrap_err().to_string().contains("from is missing"));
         assert!(asked_camera(&nothing, ".m3u8").unwrap_err().to_string().contains("\"Gate\""));
         assert!(asked_camera(&nothing, ".mp4").unwrap_err().to_string().contains("<camera>.mp4"));
     }

@@ -4,12 +4,14 @@ use std::{
     collections::BTreeSet,
     io::{self, IsTerminal as _},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use teiten_footage::CameraId;
+use teiten_link::Links;
 use teiten_owner::{
     authority::{BrokerHost, Identity},
     cameras::{Cameras, Desk},
@@ -22,6 +24,7 @@ use crate::{
     address::Address,
     camera::{NAME, TestCamera},
     check::{Facts, Wanted, findings, summary},
+    domain::{self, ANSWERING},
     page, ready, secrets,
     settings::{Overlay, Settings},
     store::{self, ADMIN, Store},
@@ -31,6 +34,8 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a load balancer may take to give an address, before a node's port is taken instead.
 const BALANCER_MAX: Duration = Duration::from_secs(30);
+/// How long the link to the test camera's playlist works.
+const LINK_VALID: &str = "1h";
 /// The broker's names inside of the cluster.
 const INSIDE: [&str; 3] = ["broker", "broker.teiten", "broker.teiten.svc"];
 
@@ -72,6 +77,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     make_secrets(kubectl, settings, &manifests, options.make_keys)?;
     println!("applying {overlay}");
     let applied = kubectl.apply_folder(overlay)?;
+    domain::map(kubectl, settings.domain.as_ref())?;
     let broker = certificates(kubectl, settings, &Cameras::at(&options.cameras)).await?;
     set_up_store(kubectl, options.wait).await?;
     wait_until_ready(kubectl, options.wait).await?;
@@ -80,8 +86,10 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     let url = Store::url(kubectl, settings)?
         .context("the store has no address outside of the cluster: set TEITEN_PUBLIC_URL")?;
     let store = Store::open(kubectl, settings, url)?;
-    let functions = kubectl.list("services.serving.knative.dev")?;
-    let files = page::publish(&options.viewer, &functions, &*store.media).await.with_context(|| {
+    let functions = functions(kubectl, settings)?;
+    // Where footage is private they answer to links alone, and the page has none to give.
+    let asked = if settings.public { functions.clone() } else { Map::new() };
+    let files = page::publish(&options.viewer, &asked, &*store.media).await.with_context(|| {
         format!("the store at {} (where the outside reaches it: if that is another address, set TEITEN_PUBLIC_URL)", store.url)
     })?;
     println!(
@@ -89,21 +97,56 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         if files == 0 { "as it was".to_owned() } else { format!("{files} files put") }
     );
     if options.test_camera {
-        send_a_camera_through(settings, &store, &broker).await?;
+        send_a_camera_through(kubectl, settings, &store, &broker).await?;
     }
-    println!("viewer    {}", settings.media_url(&store.url, "index.html"));
-    println!("playlists {}", settings.media_url(&store.url, "CAMERA/live.m3u8"));
+    for line in addresses(settings, &store, &functions) {
+        println!("{line}");
+    }
     let Address { host, port } = &broker.address;
     println!(
         "broker    {} (./just camera add NAME --broker {host} --port {port})",
         broker.address.authority()
     );
-    if !settings.public {
-        println!(
-            "Footage is private: these addresses answer only to who has a key of the store (docs/formats.md)."
+    Ok(true)
+}
+
+/// Where the outside reaches the functions that answer requests, by their names.
+fn functions(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Map<String, Value>> {
+    let services = kubectl.list("services.serving.knative.dev")?;
+    let address = |name| domain::address(settings.domain.as_ref(), &services, name);
+    Ok(ANSWERING.into_iter().filter_map(|name| Some((name.to_owned(), address(name)?.into()))).collect())
+}
+
+/// What can be watched where, and by whom.
+fn addresses(settings: &Settings, store: &Store, functions: &Map<String, Value>) -> Vec<String> {
+    let [page, live] = ["index.html", "CAMERA/live.m3u8"].map(|key| settings.media_url(&store.url, key));
+    let url = |name: &str, form: &str| {
+        let url = functions.get(name).and_then(Value::as_str)?;
+        Some(format!("{name:9} {url}/{form}"))
+    };
+    let past = [url("playback", "CAMERA.m3u8?from=…&to=…"), url("clip", "CAMERA.mp4?from=…&to=…")];
+    let mut lines = Vec::new();
+    if settings.public {
+        lines.extend([format!("viewer    {page}"), format!("playlists {live}")]);
+    } else {
+        lines.push("Footage is private: `./just link CAMERA` makes an address that plays, until it expires; with --from and --to of the past.".to_owned());
+        lines.push(format!("viewer    {page} (nobody opens it without a key of the store: it is for TEITEN_MEDIA_ACCESS=public)"));
+        lines.push(format!("playlists {live} (by links)"));
+        if settings.links_stay_inside() {
+            lines.push(format!(
+                "note    Links in playlists are signed for the store's name inside of the cluster, and play only there. For players outside \
+                 write TEITEN_PUBLIC_URL={} into infra/settings/teiten.env (or a name of yours for it), and deploy again.",
+                store.url
+            ));
+        }
+    }
+    if past.iter().all(Option::is_none) {
+        lines.push(
+            "note    Knative has no domain for the outside, so playback and clip answer inside of the cluster only: set TEITEN_DOMAIN.".to_owned(),
         );
     }
-    Ok(true)
+    lines.extend(past.into_iter().flatten());
+    lines
 }
 
 /// The broker as a camera sees it.
@@ -321,24 +364,92 @@ fn clear_old_settings(kubectl: &Kubectl, applied: &[String]) -> anyhow::Result<(
     Ok(())
 }
 
-async fn send_a_camera_through(settings: &Settings, store: &Store, broker: &Broker) -> anyhow::Result<()> {
+async fn send_a_camera_through(
+    kubectl: &Kubectl,
+    settings: &Settings,
+    store: &Store,
+    broker: &Broker,
+) -> anyhow::Result<()> {
     println!("a test camera sends to {} …", broker.address.authority());
     let camera = TestCamera::start(&broker.address, &broker.ca, &broker.camera)?;
     let measured = camera.delay(&*store.media).await;
-    if let Ok(delay) = &measured {
-        println!(
-            "its pictures came through: {:.2} s from the first picture of a window to the playlist, at windows of {} s",
-            delay.as_secs_f64(),
-            settings.window.duration().as_secs_f64()
-        );
-        println!("  playlist {}", settings.media_url(&store.url, &format!("{NAME}/live.m3u8")));
-        if io::stdin().is_terminal() {
-            println!("  It goes on sending until you press Enter.");
-            tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new())).await??;
-        }
-    }
-    // It is cleared away whatever came of it.
+    // It is cleared away whatever comes of it.
+    let shown = match &measured {
+        Ok(delay) => show(kubectl, settings, store, *delay).await,
+        Err(_) => Ok(()),
+    };
     let ended = camera.end(store).await;
     measured?;
+    shown?;
     ended.context("the test camera's footage was not cleared away")
+}
+
+/// Says how long the test camera's pictures took, and where they can be seen.
+async fn show(kubectl: &Kubectl, settings: &Settings, store: &Store, delay: Duration) -> anyhow::Result<()> {
+    println!(
+        "its pictures came through: {:.2} s from the first picture of a window to the playlist, at windows of {} s",
+        delay.as_secs_f64(),
+        settings.window.duration().as_secs_f64()
+    );
+    let camera = CameraId::new(NAME)?;
+    if settings.public {
+        println!("  playlist {}", settings.media_url(&store.url, &format!("{camera}/live.m3u8")));
+    } else if settings.links_stay_inside() {
+        println!("  Footage is private, and links would play inside of the cluster only (see below).");
+    } else {
+        let links = Links::new(Arc::clone(&store.media), store.signer(kubectl, settings)?);
+        let link = links.live(&camera, LINK_VALID.parse()?, now()).await?;
+        println!("  playlist {} (until {})", link.url, link.expires);
+    }
+    if io::stdin().is_terminal() {
+        println!("  It goes on sending until you press Enter.");
+        tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new())).await??;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use teiten_bucket::MemoryBucket;
+
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../settings/teiten.env");
+
+    fn said(changes: &[(&str, &str)], functions: &[(&str, &str)]) -> String {
+        let text = changes.iter().fold(SHIPPED.to_owned(), |text, (from, to)| text.replace(from, to));
+        let bucket = Arc::new(MemoryBucket::new("media"));
+        let store = Store { url: "http://10.0.0.2:9000".to_owned(), frames: bucket.clone(), media: bucket };
+        let functions = functions.iter().map(|(name, url)| ((*name).to_owned(), Value::from(*url))).collect();
+        addresses(&text.parse().unwrap(), &store, &functions).join("\n")
+    }
+
+    #[test]
+    fn where_footage_is_private_nobody_is_promised_an_address_that_does_not_play() {
+        let text = said(&[], &[]);
+        for words in [
+            "./just link CAMERA",
+            "nobody opens it without a key",
+            "TEITEN_PUBLIC_URL=http://10.0.0.2:9000",
+            "set TEITEN_DOMAIN",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let functions = [("playback", "https://playback.example.org"), ("clip", "https://clip.example.org")];
+        let text = said(&[("TEITEN_PUBLIC_URL=", "TEITEN_PUBLIC_URL=https://store.example.org")], &functions);
+        assert!(!text.contains("note"), "{text}");
+        assert!(text.contains("playback  https://playback.example.org/CAMERA.m3u8?from=…&to=…"), "{text}");
+        let production = [("TEITEN_OVERLAY=local", "TEITEN_OVERLAY=production")];
+        assert!(!said(&production, &functions).contains("note"));
+    }
+
+    #[test]
+    fn where_footage_is_public_there_are_plain_addresses() {
+        let text = said(&[("ACCESS=private", "ACCESS=public")], &[("clip", "https://clip.example.org")]);
+        assert_eq!(
+            text,
+            "viewer    http://10.0.0.2:9000/media/index.html\nplaylists http://10.0.0.2:9000/media/CAMERA/live.m3u8\n\
+             clip      https://clip.example.org/CAMERA.mp4?from=…&to=…"
+        );
+    }
 }

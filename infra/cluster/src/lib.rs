@@ -2,13 +2,14 @@
 //!
 //! The cluster is spoken to by `kubectl`, the user's own, as a process. What to do is decided by functions over the JSON that
 //! kubectl gives: what the cluster lacks ([`check`]), which secrets are missing ([`secrets`]), what is not ready ([`ready`]),
-//! where the outside reaches a part ([`address`]).
+//! where the outside reaches a part ([`address`]), and the functions (`domain`).
 
 pub mod address;
 mod camera;
 pub mod check;
 mod dead_letters;
 mod deploy;
+mod domain;
 mod kubectl;
 mod page;
 pub mod ready;

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 /// The kinds that tell whether they are ready, and the pods that say why they are not.
-pub const KINDS: [&str; 9] = [
+pub const KINDS: [&str; 10] = [
     "statefulsets.apps",
     "deployments.apps",
     "cronjobs.batch",
     "pods",
     "services.serving.knative.dev",
+    "domainmappings.serving.knative.dev",
     "brokers.eventing.knative.dev",
     "triggers.eventing.knative.dev",
     "pingsources.sources.knative.dev",
@@ -55,6 +56,7 @@ fn trouble(object: &Value, all: &[Value]) -> Option<String> {
 fn words(kind: &str) -> &str {
     match kind {
         "StatefulSet" | "Deployment" | "Service" => "the part",
+        "DomainMapping" => "the name",
         "Broker" => "the events' broker",
         "Trigger" => "the trigger",
         "PingSource" => "the clock",

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr};
 use anyhow::Context as _;
 use teiten_bucket::Credentials;
 use teiten_footage::WindowLength;
+use teiten_link::Domain;
 use teiten_owner::authority::BrokerHost;
 
 /// Which parts are inside of the cluster.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub overlay: Overlay,
     /// Where the outside reaches the store, if it is told: `https://store.example.org`.
     pub media_url: Option<String>,
+    /// Where players reach the functions that answer requests, if it is told.
+    pub domain: Option<Domain>,
     /// Where cameras reach the broker, if it is told.
     pub broker_hosts: Vec<BrokerHost>,
     /// How long a window is.
@@ -69,6 +72,11 @@ impl Settings {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
         text.parse().with_context(|| path.display().to_string())
+    }
+
+    /// Whether what functions sign holds inside of the cluster only: for the address by which they reach its store.
+    pub fn links_stay_inside(&self) -> bool {
+        self.overlay == Overlay::Local && self.media_url.is_none()
     }
 
     /// Where players reach the object `key` of the bucket of media, of a store at `store`.
@@ -147,6 +155,8 @@ impl FromStr for Settings {
             other => Err(format!("private or public, not {other:?}")),
         });
         let media_url = reader.value("TEITEN_PUBLIC_URL", None, url);
+        let domain = reader
+            .value("TEITEN_DOMAIN", None, |text| Domain::parse(text).map_err(|error| error.to_string()));
         let endpoint = reader.value("AWS_ENDPOINT_URL_S3", None, url);
         let broker_hosts = reader.value("TEITEN_BROKER_HOSTS", Vec::new(), |text| {
             text.split_whitespace().map(|host| host.parse().map_err(|error| format!("{error}"))).collect()
@@ -154,6 +164,7 @@ impl FromStr for Settings {
         let settings = Self {
             overlay,
             media_url,
+            domain,
             broker_hosts,
             window,
             frames_bucket: reader.required("TEITEN_FRAMES_BUCKET"),
@@ -257,6 +268,7 @@ mod tests {
             ("TEITEN_WINDOW", "7s"),
             ("TEITEN_MEDIA_ACCESS", "yes"),
             ("TEITEN_PUBLIC_URL", "store.example.org"),
+            ("TEITEN_DOMAIN", "ftp://example.org"),
             ("TEITEN_BROKER_HOSTS", "a b:1"),
             ("TEITEN_MEDIA_RETENTION_DAYS", "0"),
             ("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate"),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::Value;
-use teiten_bucket::{Bucket, S3Bucket, S3Config};
+use teiten_bucket::{Bucket, S3Bucket, S3Config, Signer};
+use teiten_link::VALID_DEFAULT;
 
 use crate::{
     Kubectl, NAMESPACE,
@@ -27,19 +28,16 @@ pub(crate) struct Store {
 impl Store {
     /// The store of an installation whose URL is known.
     pub(crate) fn open(kubectl: &Kubectl, settings: &Settings, url: String) -> anyhow::Result<Self> {
-        let admin = kubectl
-            .get("secret", ADMIN, NAMESPACE)?
-            .with_context(|| format!("there is no secret {ADMIN}"))?;
-        let key =
-            |name| secrets::value(&admin, name).with_context(|| format!("the secret {ADMIN} has no {name}"));
-        let credentials = credentials(&key("AWS_ACCESS_KEY_ID")?, &key("AWS_SECRET_ACCESS_KEY")?);
-        // With AWS, its own client knows where it is.
-        let endpoint =
-            (settings.overlay == Overlay::Local || settings.endpoint.is_some()).then_some(url.as_str());
-        let config = S3Config::new(endpoint, &settings.region, credentials)?;
+        let config = config(kubectl, settings, &url, ADMIN)?;
         let frames = Arc::new(S3Bucket::new(&config, &settings.frames_bucket));
         let media = Arc::new(S3Bucket::new(&config, &settings.media_bucket));
         Ok(Self { url, frames, media })
+    }
+
+    /// What signs links to it, with the keys of the component `link`.
+    pub(crate) fn signer(&self, kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Signer> {
+        let config = config(kubectl, settings, &self.url, "storage-link")?;
+        Ok(Signer::new(&config, &settings.media_bucket, VALID_DEFAULT.parse()?))
     }
 
     /// Where the outside reaches the store: as the settings say, else where it is.
@@ -53,6 +51,19 @@ impl Store {
         }
         Ok(reach(kubectl, "storage")?.map(|address| format!("http://{}", address.authority())))
     }
+}
+
+/// The store at `url` for who has the keys of a Secret.
+fn config(kubectl: &Kubectl, settings: &Settings, url: &str, secret: &str) -> anyhow::Result<S3Config> {
+    let keys = kubectl.get("secret", secret, NAMESPACE)?;
+    let keys = keys.with_context(|| format!("there is no secret {secret}"))?;
+    let key =
+        |name| secrets::value(&keys, name).with_context(|| format!("the secret {secret} has no {name}"));
+    let credentials = credentials(&key("AWS_ACCESS_KEY_ID")?, &key("AWS_SECRET_ACCESS_KEY")?);
+    // With AWS, its own client knows where it is.
+    let is_told =
+        settings.overlay == Overlay::Local || settings.endpoint.is_some() || settings.media_url.is_some();
+    Ok(S3Config::new(is_told.then_some(url), &settings.region, credentials)?)
 }
 
 /// Where the outside reaches the Service `name`.

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 
 use anyhow::ensure;
 
-use crate::{Kubectl, KubectlError, NAMESPACE};
+use crate::{Kubectl, KubectlError, NAMESPACE, domain};
 
 /// What goes, in this order: first what sends events, so that none goes astray. Volumes of footage and Secrets stay.
 const KINDS: [&str; 13] = [
@@ -42,10 +42,12 @@ pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool) -> anyhow::Result<(
             io::stdin().lock().read_line(&mut answer)?;
             ensure!(answer.trim() == "footage", "nothing was changed");
         }
+        domain::remove(kubectl, &[])?;
         kubectl.run(&["delete", "namespace", NAMESPACE], None)?;
         println!("All of it is gone. (Buckets of a store of your own are as they were.)");
         return Ok(());
     }
+    domain::remove(kubectl, &[])?;
     for kind in KINDS {
         let label = format!("app.kubernetes.io/part-of={NAMESPACE}");
         let arguments =

@@ -1,0 +1,102 @@
+//! Where players reach the functions that answer requests: at a domain of the user's (TEITEN_DOMAIN), by Knative's DomainMappings,
+//! or at the addresses that Knative gives by itself.
+
+use serde_json::{Value, json};
+use teiten_link::Domain;
+
+use crate::{Kubectl, KubectlError, NAMESPACE};
+
+/// The functions that players ask.
+pub(crate) const ANSWERING: [&str; 2] = ["playback", "clip"];
+
+/// The kinds of what a domain takes. A claim is of the cluster: it says whose the name is.
+const MAPPINGS: &str = "domainmappings.serving.knative.dev";
+const CLAIMS: &str = "clusterdomainclaims.networking.internal.knative.dev";
+
+/// What gives a function its name in a domain: the claim, then the mapping.
+fn objects(domain: &Domain, function: &str) -> [Value; 2] {
+    let labels = json!({"app.kubernetes.io/part-of": NAMESPACE});
+    let name = domain.host(function);
+    [
+        json!({
+            "apiVersion": "networking.internal.knative.dev/v1alpha1",
+            "kind": "ClusterDomainClaim",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"namespace": NAMESPACE},
+        }),
+        json!({
+            "apiVersion": "serving.knative.dev/v1beta1",
+            "kind": "DomainMapping",
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+            "spec": {"ref": {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": function}},
+        }),
+    ]
+}
+
+/// Gives the functions their names in `domain`, and takes other names of ours away.
+pub(crate) fn map(kubectl: &Kubectl, domain: Option<&Domain>) -> Result<(), KubectlError> {
+    let wanted = match domain {
+        None => Vec::new(),
+        Some(domain) => {
+            for object in ANSWERING.iter().flat_map(|function| objects(domain, function)) {
+                kubectl.apply(&object)?;
+            }
+            ANSWERING.map(|function| domain.host(function)).to_vec()
+        }
+    };
+    remove(kubectl, &wanted)
+}
+
+/// Takes the names of ours away that are not `wanted`.
+pub(crate) fn remove(kubectl: &Kubectl, wanted: &[String]) -> Result<(), KubectlError> {
+    for kind in [MAPPINGS, CLAIMS] {
+        for object in kubectl.list(kind)? {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let ours = object["metadata"]["labels"]["app.kubernetes.io/part-of"] == NAMESPACE;
+            if ours && wanted.iter().all(|wanted| wanted != name) {
+                kubectl.run(&["delete", kind, name, "--namespace", NAMESPACE, "--ignore-not-found"], None)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the outside reaches a function; `None` where it does not.
+pub(crate) fn address(domain: Option<&Domain>, functions: &[Value], name: &str) -> Option<String> {
+    let function = functions.iter().find(|function| function["metadata"]["name"] == name)?;
+    if let Some(domain) = domain {
+        return Some(domain.url(name));
+    }
+    let url = function["status"]["url"].as_str()?;
+    (!url.ends_with(".svc.cluster.local")).then(|| url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_claimed_and_mapped_by_its_name_without_a_port() {
+        let [claim, mapping] = objects(&Domain::parse("http://home.arpa:8080").unwrap().unwrap(), "clip");
+        assert_eq!(
+            (&claim["metadata"]["name"], &claim["spec"]["namespace"]),
+            (&json!("clip.home.arpa"), &json!("teiten"))
+        );
+        assert_eq!(mapping["metadata"]["name"], "clip.home.arpa");
+        assert_eq!(mapping["spec"]["ref"]["name"], "clip");
+    }
+
+    #[test]
+    fn only_what_the_outside_reaches_has_an_address() {
+        let function = |name: &str, url: &str| json!({"metadata": {"name": name}, "status": {"url": url}});
+        let functions = [
+            function("playback", "https://playback.teiten.example.org"),
+            function("clip", "http://clip.teiten.svc.cluster.local"),
+        ];
+        let found = |domain: &str, name| address(Domain::parse(domain).unwrap().as_ref(), &functions, name);
+        assert_eq!(found("", "playback").unwrap(), "https://playback.teiten.example.org");
+        assert_eq!(found("", "clip"), None);
+        assert_eq!(found("home.arpa", "clip").unwrap(), "https://clip.home.arpa");
+        assert_eq!(found("home.arpa", "absent"), None);
+    }
+}
