@@ -111,7 +111,7 @@ bench: _test-tools viewer agent
 conformance URL: _build-tools
     scripts/program conformance {{ URL }}
 
-# Makes a camera's certificate and ready settings in cameras/: ./just camera add NAME [--help]
+# A camera's certificate and ready settings, in cameras/; or its update over the network: ./just camera add|update NAME [--help]
 camera *ARGS: _build-tools
     scripts/program owner camera {{ ARGS }}
 

@@ -47,15 +47,28 @@ pub struct Card {
 impl Card {
     /// Copies the card into `folder`, and replaces its settings by `settings` and the files beside them.
     pub fn with_settings(folder: &Path, settings: &str, beside: &[&Path]) -> anyhow::Result<Self> {
+        let card = Self::without_settings(folder)?;
+        card.put_settings(folder, settings, beside)?;
+        Ok(card)
+    }
+
+    /// Copies the card into `folder`, and deletes its settings.
+    pub fn without_settings(folder: &Path) -> anyhow::Result<Self> {
         let original = image_folder().join("teiten-debian.img");
         ensure!(original.is_file(), "{} is not built: run ./just image-debian", original.display());
         let image = folder.join("card.img");
         fs::copy(original, &image)?;
+        let card = Self { image, ssh_port: None };
+        succeed(card.mtool("mdel", SETTINGS)?.arg("::teiten.toml"))?;
+        Ok(card)
+    }
+
+    /// Puts `settings` onto it, and the files beside them.
+    pub fn put_settings(&self, folder: &Path, settings: &str, beside: &[&Path]) -> anyhow::Result<()> {
         let toml = folder.join("teiten.toml");
         fs::write(&toml, settings)?;
-        let card = Self { image, ssh_port: None };
-        succeed(card.mtool("mcopy", SETTINGS)?.arg("-o").arg(toml).args(beside).arg("::"))?;
-        Ok(card)
+        succeed(self.mtool("mcopy", SETTINGS)?.arg("-o").arg(toml).args(beside).arg("::"))?;
+        Ok(())
     }
 
     /// Has port 22 of its machines be this port of 127.0.0.1 here.

@@ -14,4 +14,3 @@ pub mod sntp;
 pub mod ssh;
 pub mod updates;
 pub mod verify;
-pub mod web;

@@ -21,8 +21,13 @@ impl Mosquitto {
     /// Starts a broker that takes everyone, and awaits that it listens.
     pub async fn start(folder: &Path) -> anyhow::Result<Self> {
         let port = free_port()?;
-        let config = folder.join("mosquitto.conf");
         let settings = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n");
+        Self::start_with(folder, port, &settings).await
+    }
+
+    /// Starts a broker with these settings, and awaits that it listens on `port`.
+    pub async fn start_with(folder: &Path, port: u16, settings: &str) -> anyhow::Result<Self> {
+        let config = folder.join("mosquitto.conf");
         fs::write(&config, settings)?;
         let process = Process::start("mosquitto", folder, move || {
             // Debian keeps it out of an ordinary user's PATH.
@@ -75,6 +80,16 @@ impl Mosquitto {
             .args(["-F", "%x", "-W", &wait_max.as_secs().to_string()]);
         payloads(asker).await?.pop().with_context(|| format!("no answer to {request}"))
     }
+}
+
+/// The settings of a listener that takes only those who have a certificate of the owner's authority. `files` is the
+/// folder of the broker's own.
+pub fn tls_listener(port: u16, files: &Path) -> String {
+    format!(
+        "user root\nlistener {port} 127.0.0.1\nrequire_certificate true\nuse_identity_as_username true\n\
+         cafile {0}/ca.pem\ncertfile {0}/certificate.pem\nkeyfile {0}/key.pem\n",
+        files.display()
+    )
 }
 
 /// What a client prints, one message a line, in hexadecimal digits.

@@ -1,9 +1,10 @@
-//! A card that takes updates: its camera, the owner who signs them, and the server that they are fetched from.
+//! A card that takes updates: its camera, and the owner who signs them and asks for them.
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -17,11 +18,10 @@ use crate::{
     card::{Card, Start, image_folder},
     debian::succeed,
     machine::{Board, Machine},
-    mosquitto::Mosquitto,
+    mosquitto::{Mosquitto, tls_listener},
     pipeline::camera,
-    process::eventually,
+    process::{Process, eventually, free_port, program, project},
     sntp::TimeServer,
-    web,
 };
 
 /// An emulated Pi, on a busy machine.
@@ -35,8 +35,7 @@ pub struct Updates {
     folder: PathBuf,
     board: Board,
     card: Card,
-    broker: Mosquitto,
-    web_port: u16,
+    _broker: Mosquitto,
     signer: PathBuf,
     owned: BTreeMap<String, Vec<u8>>,
     starts: usize,
@@ -45,30 +44,35 @@ pub struct Updates {
 impl Updates {
     /// A card of the camera `gate` for `board`, and its owner.
     pub async fn new(board: Board, folder: &Path) -> anyhow::Result<Self> {
-        let broker = Mosquitto::start(folder).await?;
         let now = teiten_telemetry::now();
         let owner = Cameras::at(folder.join("cameras"));
-        let home = Home { broker: vec!["10.0.2.2".to_owned()], port: broker.port, wifi: None };
+        let port = free_port()?;
+        // The card knows this machine as 10.0.2.2.
+        let home = Home { broker: ["10.0.2.2", "127.0.0.1"].map(str::to_owned).into(), port, wifi: None };
         let added = owner.add(&camera("gate")?, &home, false, now)?;
+        // With the rights that a cluster's broker gives.
+        let rights = project().join("infra/base/broker/acl");
+        let broker = tls_listener(port, &folder.join("cameras/broker.teiten"));
+        let broker = format!("{broker}acl_file {}\n", rights.display());
+        let broker = Mosquitto::start_with(folder, port, &broker).await?;
         let settings = format!(
-            "camera = \"gate\"\n[broker]\nhost = \"10.0.2.2\"\nport = {}\n\
-             [source]\nkind = \"v4l2\"\nwidth = 320\nheight = 180\nrate = 1\n[preview]\nenabled = false\n\
+            "camera = \"gate\"\n[broker]\nhost = \"10.0.2.2\"\nport = {port}\n\
+             ca = \"ca.pem\"\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n[source]\nkind = \"v4l2\"\nwidth = 320\nheight = 180\nrate = 1\n[preview]\nenabled = false\n\
              [system]\ntime_servers = [\"10.0.2.2:{}\"]\n",
-            broker.port,
             TimeServer::answering().await?.port
         );
-        let card = Card::with_settings(folder, &settings, &[&added.folder.join("updates.pem")])?;
-        let web = folder.join("web");
-        fs::create_dir(&web)?;
+        let beside = ["ca.pem", "certificate.pem", "key.pem", "updates.pem"];
+        let beside = beside.map(|file| added.folder.join(file));
+        let card = Card::with_settings(folder, &settings, &beside.each_ref().map(PathBuf::as_path))?;
+        fs::create_dir(folder.join("bundles"))?;
         let owned = card.settings(folder)?;
         ensure!(owned.contains_key("teiten.toml") && owned.contains_key("updates.pem"), "{:?}", owned.keys());
         Ok(Self {
-            web_port: web::serve(&web).await?,
             signer: owner.updates(now)?,
             folder: folder.to_owned(),
             board,
             card,
-            broker,
+            _broker: broker,
             owned,
             starts: 0,
         })
@@ -121,7 +125,7 @@ impl Updates {
             succeed(crate::card::mtool("mcopy", &boot, 0).arg("-o").arg(&line).arg("::"))?;
             slot.boot = boot;
         }
-        bundle::make(&slot, &self.signer, &self.folder.join("web").join(name))
+        bundle::make(&slot, &self.signer, &self.bundle_file(name))
     }
 
     /// A small bundle that nothing could start from, signed by the owner.
@@ -148,7 +152,11 @@ impl Updates {
         // RAUC makes no bundle of less than a block.
         fs::write(&root, rand::random_iter().take(8192).collect::<Vec<u8>>())?;
         let slot = Slot { boot, root, release: "small".to_owned() };
-        bundle::make(&slot, signer, &self.folder.join("web").join(name))
+        bundle::make(&slot, signer, &self.bundle_file(name))
+    }
+
+    fn bundle_file(&self, name: &str) -> PathBuf {
+        self.folder.join("bundles").join(name)
     }
 
     /// The kernel's command line on a boot partition.
@@ -156,10 +164,25 @@ impl Updates {
         self.card.command_line(partition)
     }
 
-    /// Tells the camera to update itself, once it can hear that.
-    pub async fn tell(&self, machine: &Machine, name: &str) -> anyhow::Result<()> {
-        machine.says("connected broker=", WAIT_MAX).await?;
-        let request = format!("{{\"update\":\"http://10.0.2.2:{}/{name}\"}}", self.web_port);
-        self.broker.publish("teiten/gate/control", &request)
+    /// The owner has the camera update itself: `just camera update`. It ends once that has ended.
+    pub fn update(&self, name: &str) -> anyhow::Result<Process> {
+        let (owner, cameras) = (program("teiten-owner")?, self.folder.join("cameras"));
+        let bundle = self.bundle_file(name);
+        Process::start(&format!("update-{}", self.starts), &self.folder, move || {
+            let mut command = Command::new(&owner);
+            command.arg("--folder").arg(&cameras).args(["camera", "update", "gate", "--bundle"]).arg(&bundle);
+            // What it says is for people.
+            command.args(["--address", "10.0.2.2", "--broker", "127.0.0.1"]).env_remove("RUST_BACKTRACE");
+            command
+        })
     }
+}
+
+/// Awaits that an update has ended, and that the owner was told so in these words.
+pub async fn ends(mut update: Process, words: &str) -> anyhow::Result<()> {
+    update.ended(WAIT_MAX).await?;
+    let said = update.log_tail();
+    println!("{said}");
+    ensure!(said.contains(words), "it does not say {words:?}:\n{said}");
+    Ok(())
 }

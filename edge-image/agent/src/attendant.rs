@@ -48,12 +48,11 @@ const TELEMETRY_PERIOD: Duration = Duration::from_secs(10);
 const PREVIEW_SPACING: Duration = Duration::from_millis(950);
 /// Sensor events that wait for the broker; the oldest make room.
 const EVENTS_MAX: usize = 64;
-/// How often the LED is looked after: half a flash.
-const LED_PERIOD: Duration = Duration::from_millis(led::STEP.as_millis() as u64 / 2);
 /// The files in the run directory by which the card's updater says that it is there, and is asked for an update
 /// (docs/formats.md, "Updates").
 const UPDATES_FILE: &str = "takes-updates";
 const UPDATE_FILE: &str = "update";
+const UPDATE_STATE_FILE: &str = "update-state";
 /// How often everything else is.
 const PULSE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -160,7 +159,7 @@ impl Attendant {
             last_preview: None,
             last_telemetry: (now, 0),
             last_written: None,
-            blink: every(LED_PERIOD),
+            blink: every(led::PERIOD),
             pulse: every(PULSE_PERIOD),
             report: every(TELEMETRY_PERIOD),
         }
@@ -438,11 +437,19 @@ impl Attendant {
     }
 }
 
-/// The address of the bundle in a file, which is there as a whole or not at all.
+/// The address of the bundle in a file. Before, the last word of an earlier update gives way: whoever asked waits for
+/// this one's.
 async fn request_update(run_directory: &Path, url: &BundleUrl) -> io::Result<()> {
-    let part = run_directory.join(format!("{UPDATE_FILE}.part"));
-    fs::write(&part, format!("{}\n", url.as_str())).await?;
-    fs::rename(&part, run_directory.join(UPDATE_FILE)).await
+    write_whole(run_directory, UPDATE_STATE_FILE, "asked for").await?;
+    write_whole(run_directory, UPDATE_FILE, url.as_str()).await
+}
+
+/// A file of one line, which is there as a whole or not at all.
+async fn write_whole(directory: &Path, name: &str, line: &str) -> io::Result<()> {
+    // The card's scripts have a `.part` of their own.
+    let part = directory.join(format!("{name}.new"));
+    fs::write(&part, format!("{line}\n")).await?;
+    fs::rename(&part, directory.join(name)).await
 }
 
 async fn read(machine: Machine) -> Reading {
@@ -464,7 +471,8 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-fn every(period: Duration) -> Interval {
+/// Ticks at once, and then once a period; late ones delay those after them.
+pub(crate) fn every(period: Duration) -> Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval

@@ -82,9 +82,21 @@ impl Config {
         read::config(text)
     }
 
+    /// Reads the settings file at `path`, and takes the names of certificates from its folder on. A file that
+    /// cannot be read is a mistake too.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigErrors> {
+        Ok(Self::from_toml(&read::text(path)?)?.in_folder(folder(path)))
+    }
+
     /// What can be used of the text of a settings file, whatever else is wrong in it.
     pub fn usable(text: &str) -> Usable {
         read::usable(text)
+    }
+
+    /// The same of the settings file at `path`, with certificates as [`Config::from_file`] has them.
+    pub fn usable_of_file(path: &Path) -> Usable {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        Self::usable(&String::from_utf8_lossy(&bytes)).in_folder(folder(path))
     }
 
     /// The same with the names of certificates taken from `folder` on, where the settings file is: the files of
@@ -105,6 +117,10 @@ pub struct Broker {
     /// `ca`, and `certificate` with `key`: PEM files. With a `ca`, TLS is spoken, and without one it is not.
     /// Default: none.
     pub tls: Option<TlsFiles>,
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 impl Broker {

@@ -1,13 +1,17 @@
 //! The header's pins: a motion sensor in, a status LED and an infrared light out. [`Board`] is the seam: behind
 //! it is a Raspberry Pi ([`RaspberryPi`]), or whatever a test puts there.
 //!
-//! [`Panel`] is what the agent sees: what of `[gpio]` is there. A machine without GPIO, or a pin that cannot be
+//! [`Panel`] is what the agent sees: what of `[gpio]` is there, and the board's own LED where no status LED is. A machine without GPIO, or a pin that cannot be
 //! used, costs that pin only, and is in the log once.
 
 pub(crate) mod led;
 pub(crate) mod motion;
 
-use std::time::Instant;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -22,6 +26,11 @@ pub trait Board: Send {
 
     /// Makes a pin an output, which has the level `high` from the first moment on.
     fn drive(&mut self, pin: u8, high: bool) -> Result<Box<dyn Output>, BoardError>;
+
+    /// The board's own LED, dark; high is lit.
+    fn own_led(&mut self) -> Option<Box<dyn Output>> {
+        None
+    }
 }
 
 /// What is called at each edge of an input.
@@ -101,6 +110,35 @@ impl Board for RaspberryPi {
         let pin = self.pin(pin)?;
         Ok(Box::new(if high { pin.into_output_high() } else { pin.into_output_low() }))
     }
+
+    fn own_led(&mut self) -> Option<Box<dyn Output>> {
+        Some(Box::new(OwnLed::among(Path::new("/sys/class/leds"))?))
+    }
+}
+
+/// The green LED of a Raspberry Pi, by Linux's LED class. (Whichever level lights it, 1 is lit.)
+struct OwnLed {
+    brightness: PathBuf,
+}
+
+impl OwnLed {
+    /// The one in `folder`, taken from whatever makes it blink otherwise.
+    fn among(folder: &Path) -> Option<Self> {
+        // The device tree's label, or the node's name where it has none.
+        let led = ["ACT", "led-act", "act", "led0"].map(|name| folder.join(name));
+        let led = led.into_iter().find(|led| led.is_dir())?;
+        fs::write(led.join("trigger"), "none").ok()?;
+        let brightness = led.join("brightness");
+        fs::write(&brightness, "0").ok()?;
+        Some(Self { brightness })
+    }
+}
+
+impl Output for OwnLed {
+    fn set(&mut self, high: bool) {
+        // It could be written when it was found; an LED is worth no more words.
+        let _best_effort = fs::write(&self.brightness, if high { "1" } else { "0" });
+    }
 }
 
 impl Input for rppal::gpio::InputPin {
@@ -147,6 +185,7 @@ impl Panel {
             }
         };
         let (led, infrared) = (lamp("gpio.led", settings.led), lamp("gpio.infrared", settings.infrared));
+        let led = led.or_else(|| Lamp::own_led(board));
         let sensor = settings
             .pir
             .and_then(|pin| Sensor::connect(pin, board).map_err(|error| report("gpio.pir", error)).ok());
@@ -165,6 +204,15 @@ impl Lamp {
     fn connect(OutputPin { pin, active_high }: OutputPin, board: &mut dyn Board) -> Result<Self, BoardError> {
         let output = board.drive(pin, !active_high)?;
         Ok(Self { output, active_high, lit: false })
+    }
+
+    /// The LED on `pin`; where there is none, the board's own.
+    pub(crate) fn led_or_own(pin: Option<OutputPin>, board: &mut dyn Board) -> Option<Self> {
+        pin.and_then(|pin| Self::connect(pin, board).ok()).or_else(|| Self::own_led(board))
+    }
+
+    fn own_led(board: &mut dyn Board) -> Option<Self> {
+        Some(Self { output: board.own_led()?, active_high: true, lit: false })
     }
 
     /// Switches it on or off; whether that changed anything.
@@ -271,6 +319,31 @@ mod tests {
         let led = panel.led.as_mut().unwrap();
         assert!(led.light(true) && !led.light(true) && led.is_lit() && led.light(false));
         assert_eq!(*bench.set.lock().unwrap(), [(4, true), (4, false), (4, true)]);
+    }
+
+    #[test]
+    fn a_camera_without_a_usable_led_has_the_boards_own() {
+        let leds = tempfile::tempdir().unwrap();
+        assert!(OwnLed::among(leds.path()).is_none());
+        let led = leds.path().join("ACT");
+        fs::create_dir(&led).unwrap();
+        struct Pi(PathBuf);
+        impl Board for Pi {
+            fn listen(&mut self, _: u8, _: Pull, _: Listener) -> Result<Box<dyn Input>, BoardError> {
+                Err(BoardError::NoGpio)
+            }
+            fn drive(&mut self, _: u8, _: bool) -> Result<Box<dyn Output>, BoardError> {
+                Err(BoardError::NoGpio)
+            }
+            fn own_led(&mut self) -> Option<Box<dyn Output>> {
+                Some(Box::new(OwnLed::among(&self.0)?))
+            }
+        }
+        let mut lamp = Lamp::led_or_own(output(27, false), &mut Pi(leds.path().to_owned())).unwrap();
+        let written = |file: &str| fs::read_to_string(led.join(file)).unwrap();
+        assert_eq!((written("trigger").as_str(), written("brightness").as_str()), ("none", "0"));
+        assert!(lamp.light(true));
+        assert_eq!(written("brightness"), "1");
     }
 
     #[tokio::test]

@@ -1,112 +1,108 @@
 //! The camera's agent as a program.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+mod arguments;
+
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use arguments::{Arguments, Asked, Command};
 use teiten_agent::{
     Config, ConfigErrors, Ended, Host,
-    config::{PictureSize, PixelFormat, Usable},
+    config::{PictureSize, PixelFormat},
 };
-
-/// Captures pictures, keeps them until they are stored, and publishes them over MQTT.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// The settings file; teiten.toml.example shows every key.
-    #[arg(long, global = true, default_value = "teiten.toml")]
-    config: PathBuf,
-    /// Where the file `health` is written, for whatever feeds the watchdog. With it, settings with mistakes do not
-    /// end the program: it tells them over MQTT, if the settings of the broker can be used.
-    #[arg(long)]
-    run_directory: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Checks the settings file, lists all mistakes in it, and starts nothing.
-    Check,
-    /// Lists the cameras of this machine: what each one offers, and which mode "auto" picks.
-    Devices,
-    /// Measures what a picture costs that this machine has to encode.
-    Cost {
-        /// Of one format only, by its name in the settings.
-        #[arg(long)]
-        format: Option<String>,
-        /// How many pictures the time is the mean of.
-        #[arg(long, default_value_t = 100)]
-        pictures: u32,
-    },
-    /// Writes what the other programs of a camera's card need of the settings (hostname, wpa_supplicant.conf,
-    /// chrony.conf, syslog, authorized_keys). Where the settings have mistakes, lists them, and writes what can
-    /// be used all the same.
-    System {
-        /// Where the files are written.
-        #[arg(long)]
-        directory: PathBuf,
-    },
-    /// Restarts the machine at once, with an argument for its firmware: "0 tryboot" lets a Raspberry Pi try the
-    /// other slot of its card once.
-    Reboot {
-        /// As reboot(2) has it.
-        argument: String,
-    },
-}
+use tokio_util::sync::CancellationToken;
 
 /// The exit status that asks whoever started the agent to start it anew (EX_TEMPFAIL of sysexits.h).
 const RESTART_STATUS: u8 = 75;
 
+/// The exit status of a command line that is not understood.
+const USAGE_STATUS: u8 = 2;
+
+/// How long a camera that could not start says so before it tries again. (Mistakes in settings stay.)
+const START_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
-    if let Some(Command::Devices) = arguments.command {
-        print!("{}", teiten_agent::list_devices());
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(Command::Cost { format, pictures }) = &arguments.command {
-        return cost(format.as_deref(), *pictures).map(|()| ExitCode::SUCCESS);
-    }
-    if let Some(Command::Reboot { argument }) = &arguments.command {
-        return Err(teiten_agent::system::reboot(argument)).context("the machine cannot be restarted");
-    }
-    if let Some(Command::System { directory }) = &arguments.command {
-        teiten_agent::system::write(&usable(&arguments.config), directory)
-            .with_context(|| directory.display().to_string())?;
-        // All that is wrong with the settings.
-        return read(&arguments.config).map(|_| ExitCode::SUCCESS);
-    }
-    let config = match read(&arguments.config) {
-        Ok(config) => config,
-        Err(error) => return mistaken(&arguments, error).await,
-    };
-    if let Some(Command::Check) = arguments.command {
-        if let Some(tls) = &config.broker.tls {
-            tls.transport().context("broker")?;
+    let arguments = match arguments::parse(std::env::args_os().skip(1)) {
+        Ok(Asked::Run(arguments)) => arguments,
+        Ok(Asked::Help) => {
+            print!("{}", arguments::HELP);
+            return Ok(ExitCode::SUCCESS);
         }
-        println!(
-            "{}: camera {}, {}, broker {}",
-            arguments.config.display(),
-            config.camera,
-            config.source,
-            config.broker
-        );
-        return Ok(ExitCode::SUCCESS);
+        Ok(Asked::Version) => {
+            println!("teiten-agent {}", env!("CARGO_PKG_VERSION"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => {
+            eprintln!("{error}\n\n{}", arguments::HELP);
+            return Ok(ExitCode::from(USAGE_STATUS));
+        }
+    };
+    match &arguments.command {
+        None => camera(&arguments).await,
+        Some(Command::Check) => check(&arguments.config),
+        Some(Command::Devices) => {
+            print!("{}", teiten_agent::list_devices());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Cost { format, pictures }) => cost(format.as_deref(), *pictures),
+        Some(Command::System { directory }) => {
+            teiten_agent::system::write(&Config::usable_of_file(&arguments.config), directory)
+                .with_context(|| directory.display().to_string())?;
+            // All that is wrong with the settings.
+            read(&arguments.config).map(|_| ExitCode::SUCCESS)
+        }
+        Some(Command::Reboot { argument }) => {
+            Err(teiten_agent::system::reboot(argument)).context("the machine cannot be restarted")
+        }
     }
+}
+
+/// Is a camera until it is told to stop. On a card (with a run directory), one that cannot start says why, and stays.
+async fn camera(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { config, run_directory, .. } = arguments;
     teiten_telemetry::init();
-    let host = Host { run_directory: arguments.run_directory, ..Host::default() };
-    Ok(match teiten_agent::run_on(host, config, teiten_telemetry::shutdown_on_signal()?).await? {
-        Ended::Stopped => ExitCode::SUCCESS,
-        Ended::RestartAsked => ExitCode::from(RESTART_STATUS),
-    })
+    let shutdown = teiten_telemetry::shutdown_on_signal()?;
+    let settings = match Config::from_file(config) {
+        Ok(settings) => settings,
+        Err(mistakes) if run_directory.is_some() => return Ok(tell(arguments, &mistakes, shutdown).await),
+        Err(mistakes) => return Err(mistakes).with_context(|| config.display().to_string()),
+    };
+    match teiten_agent::run_on(host(arguments), settings, shutdown.clone()).await {
+        Ok(Ended::Stopped) => Ok(ExitCode::SUCCESS),
+        Ok(Ended::RestartAsked) => Ok(ExitCode::from(RESTART_STATUS)),
+        Err(error) if run_directory.is_some() => {
+            let again = shutdown.child_token();
+            let timer = again.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(START_AGAIN_AFTER).await;
+                timer.cancel();
+            });
+            Ok(tell(arguments, &ConfigErrors::of_the_whole(format!("{error:#}")), again).await)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn check(path: &Path) -> anyhow::Result<ExitCode> {
+    let Config { camera, source, broker, .. } = read(path)?;
+    if let Some(tls) = &broker.tls {
+        tls.transport().context("broker")?;
+    }
+    println!("{}: camera {camera}, {source}, broker {broker}", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> anyhow::Result<Config> {
+    Config::from_file(path).with_context(|| path.display().to_string())
+}
+
+fn host(arguments: &Arguments) -> Host {
+    Host { run_directory: arguments.run_directory.clone(), ..Host::default() }
 }
 
 /// Prints what encoding costs, of 1280x720 as "auto" picks it at most.
-fn cost(format: Option<&str>, pictures: u32) -> anyhow::Result<()> {
+fn cost(format: Option<&str>, pictures: u32) -> anyhow::Result<ExitCode> {
     let size = PictureSize::new(1280, 720)?;
     for known in PixelFormat::ALL {
         if format.is_none_or(|name| name == known.name())
@@ -115,41 +111,13 @@ fn cost(format: Option<&str>, pictures: u32) -> anyhow::Result<()> {
             println!("{known} {size}: {} us", cost.as_micros());
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What there is to be done with settings that have mistakes.
-async fn mistaken(arguments: &Arguments, error: anyhow::Error) -> anyhow::Result<ExitCode> {
-    let (None, Some(run_directory), Some(mistakes)) =
-        (&arguments.command, &arguments.run_directory, error.downcast_ref::<ConfigErrors>())
-    else {
-        return Err(error);
-    };
-    teiten_telemetry::init();
-    eprintln!("{error:#}");
-    teiten_agent::tell_mistakes(
-        usable(&arguments.config),
-        mistakes,
-        run_directory,
-        teiten_telemetry::shutdown_on_signal()?,
-    )
-    .await;
-    Ok(ExitCode::FAILURE)
-}
-
-/// What can be used of the settings.
-fn usable(path: &Path) -> Usable {
-    let text = std::fs::read(path).unwrap_or_default();
-    Config::usable(&String::from_utf8_lossy(&text)).in_folder(folder(path))
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new(""))
-}
-
-fn read(path: &Path) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("the settings file {} cannot be read", path.display()))?;
-    let config = Config::from_toml(&text).with_context(|| path.display().to_string())?;
-    Ok(config.in_folder(folder(path)))
+/// Says why this camera cannot start, on its console and wherever else it can.
+async fn tell(arguments: &Arguments, mistakes: &ConfigErrors, shutdown: CancellationToken) -> ExitCode {
+    eprintln!("{}: {mistakes}", arguments.config.display());
+    let usable = Config::usable_of_file(&arguments.config);
+    teiten_agent::tell_mistakes(host(arguments), usable, mistakes, shutdown).await;
+    ExitCode::FAILURE
 }

@@ -1,35 +1,38 @@
-//! A camera whose settings have mistakes: it captures nothing, and says why.
+//! A camera whose settings have mistakes, or are missing: it captures nothing, and says why.
 //!
-//! On its card nobody sees what a program says, and one that ends is only started anew. So it goes on, tells the
-//! broker what is wrong if the settings say who it is and where the broker is (docs/formats.md, "Mistakes"), and
-//! lets the watchdog know that there is a reason for the missing pictures.
-
-use std::path::Path;
+//! On its card nobody sees what a program says, and one that ends is only started anew. So it goes on, shows that on
+//! its LED, tells the broker what is wrong if the settings say who it is and where the broker is (docs/formats.md,
+//! "Mistakes"), and lets the watchdog know that there is a reason for the missing pictures.
 
 use bytes::Bytes;
 use serde::Serialize;
 use teiten_footage::{CameraId, Topic};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
+    agent::Host,
+    attendant::every,
     clock::Clock,
     condition::{Condition, WRITE_PERIOD},
     config::{ConfigErrors, Mistake, Usable},
+    gpio::{
+        Lamp,
+        led::{self, Pattern},
+    },
     link::{Delivery, Link, Message, Signal},
     source::Health,
 };
 
 /// Says what is wrong with the settings until `shutdown`. `usable` is what is right in them.
-pub async fn tell_mistakes(
-    usable: Usable,
-    errors: &ConfigErrors,
-    run_directory: &Path,
-    shutdown: CancellationToken,
-) {
+pub async fn tell_mistakes(host: Host, usable: Usable, errors: &ConfigErrors, shutdown: CancellationToken) {
+    let Host { mut board, run_directory } = host;
+    let mut lamp = Lamp::led_or_own(usable.led, board.as_mut());
+    let mut blink = every(led::PERIOD);
     let mut teller = Teller::new(usable, errors);
-    let now = Instant::now().into_std();
+    let started = Instant::now();
+    let now = started.into_std();
     let condition = Condition {
         has_network: true,
         clock_is_set: true,
@@ -37,14 +40,19 @@ pub async fn tell_mistakes(
         source: Health::Failing { why: errors.to_string() },
         last_frame: now,
     };
-    let mut writing = interval(WRITE_PERIOD);
-    writing.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut writing = every(WRITE_PERIOD);
     let mut file_is_bad = false;
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             () = teller.tell() => {}
-            _ = writing.tick() => {
+            now = blink.tick(), if lamp.is_some() => {
+                if let Some(lamp) = &mut lamp {
+                    lamp.light(Pattern::NoSettings.is_lit(now - started));
+                }
+            }
+            _ = writing.tick(), if run_directory.is_some() => {
+                let Some(run_directory) = &run_directory else { continue };
                 let written = condition.write(run_directory, now).await;
                 if let Err(error) = &written && !file_is_bad {
                     warn!(%error, "the health file cannot be written: the watchdog will not know how the camera is");

@@ -16,6 +16,9 @@ use teiten_footage::{CameraId, Timestamp};
 /// The common name of the bridge's client certificate. It has a dot, so no camera can have it.
 pub const BRIDGE: &str = "bridge.teiten";
 
+/// The common name of the client certificate of the owner's own tools.
+pub const OWNER: &str = "owner.teiten";
+
 /// The authority's own name in the certificates it signs.
 const AUTHORITY: &str = "Teiten cameras";
 
@@ -128,6 +131,11 @@ impl Authority {
     /// The bridge's client certificate.
     pub fn bridge(&self, now: Timestamp) -> Result<Identity, rcgen::Error> {
         self.client(BRIDGE, now)
+    }
+
+    /// The client certificate of the owner's own tools.
+    pub fn owner(&self, now: Timestamp) -> Result<Identity, rcgen::Error> {
+        self.client(OWNER, now)
     }
 
     /// A camera's client certificate: its common name is the camera's.

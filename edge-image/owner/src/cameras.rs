@@ -6,6 +6,7 @@
 //! cameras/ca.teiten/{ca.pem,key.pem}                    the authority
 //! cameras/broker.teiten/{ca,certificate,key}.pem        for the broker; `names` are those that it is good for
 //! cameras/bridge.teiten/{ca,certificate,key}.pem        for the bridge
+//! cameras/owner.teiten/{ca,certificate,key}.pem         for the owner's own tools
 //! cameras/updates.teiten/{ca,certificate,key}.pem       signs updates
 //! cameras/NAME/{teiten.toml,ca.pem,certificate.pem,key.pem,updates.pem}   for the card of NAME
 //! ```
@@ -24,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use teiten_footage::{CameraId, Timestamp};
 
 use crate::{
-    authority::{Authority, BrokerHost, Identity},
+    authority::{Authority, BrokerHost, Identity, OWNER},
     settings::{self, Wifi},
 };
 
@@ -98,14 +99,28 @@ impl Cameras {
 
     /// The folder of the certificate that signs updates, made if it is missing.
     pub fn updates(&self, now: Timestamp) -> anyhow::Result<PathBuf> {
+        self.identity("updates.teiten", |authority| authority.updates(now), now)
+    }
+
+    /// The folder of the certificate by which a broker knows the owner's own tools, made if it is missing.
+    pub fn owner(&self, now: Timestamp) -> anyhow::Result<PathBuf> {
+        self.identity(OWNER, |authority| authority.owner(now), now)
+    }
+
+    fn identity(
+        &self,
+        name: &str,
+        make: impl FnOnce(&Authority) -> Result<Identity, rcgen::Error>,
+        now: Timestamp,
+    ) -> anyhow::Result<PathBuf> {
         ensure!(
             self.home()?.is_some(),
             "{} has no camera yet, and thus no key: ./just camera add NAME",
             self.folder.display()
         );
         let authority = self.authority(now)?;
-        self.keep("updates.teiten", || authority.updates(now))?;
-        Ok(self.folder.join("updates.teiten"))
+        self.keep(name, || make(&authority))?;
+        Ok(self.folder.join(name))
     }
 
     /// Makes what is missing, and the folder of `camera`. One that is there is refused, or with `renew` gets a

@@ -1,10 +1,13 @@
 //! What a camera's owner does at a desk: makes certificates and ready settings (`teiten-owner camera add`),
-//! puts them on a card with the image (`teiten-owner flash`), and makes updates (`teiten-owner bundle`).
+//! puts them on a card with the image (`teiten-owner flash`), makes updates (`teiten-owner bundle`), and has cameras
+//! take them (`teiten-owner camera update`).
 
 pub mod authority;
 pub mod bundle;
 pub mod cameras;
 pub mod flash;
+pub mod serve;
 mod settings;
+pub mod update;
 
 pub use settings::Wifi;

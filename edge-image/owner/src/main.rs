@@ -3,8 +3,10 @@
 use std::{
     fs,
     io::{self, IsTerminal as _, Write as _},
+    net::UdpSocket,
     os::unix::fs::FileTypeExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -16,6 +18,8 @@ use teiten_owner::{
     bundle::{self, Slot},
     cameras::{CARD_FILES, Cameras, Home, TLS_PORT},
     flash::{Objection, System, prepare, verdict, write},
+    serve::Served,
+    update::{Broker, Outcome, update},
 };
 
 /// Makes cameras' certificates and settings, and writes cards.
@@ -70,6 +74,29 @@ enum Camera {
     /// Makes a camera's certificate and its ready settings. What is not given is as it was for the last camera,
     /// or asked.
     Add(Add),
+    /// Updates a camera over the network, and says how that goes. Its picture is away for a minute or two; what does
+    /// not work goes back to what ran before.
+    Update(Update),
+}
+
+#[derive(Args)]
+struct Update {
+    /// The camera.
+    name: CameraId,
+    /// The update that `./just update-bundle` makes: a file, which is served to the camera from here for as long as this
+    /// runs, or an address (http://… or https://…) that the camera can reach.
+    #[arg(long, default_value = "target/image-debian/teiten-debian.raucb")]
+    bundle: String,
+    /// This machine's name or address, as the camera can reach it. [default: that which talks to the broker]
+    #[arg(long)]
+    address: Option<BrokerHost>,
+    /// The broker's name or address, if it is another one from here than from cameras. The broker's certificate must
+    /// be good for it.
+    #[arg(long)]
+    broker: Option<BrokerHost>,
+    /// How long to follow it, in minutes.
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
 }
 
 #[derive(Args)]
@@ -101,6 +128,7 @@ fn main() -> anyhow::Result<()> {
     let cameras = Cameras::at(folder);
     match command {
         Command::Camera(Camera::Add(arguments)) => add(&cameras, &arguments),
+        Command::Camera(Camera::Update(arguments)) => update_camera(&cameras, &arguments),
         Command::Flash(arguments) => flash(&cameras, &arguments),
         Command::Bundle(arguments) => bundle(&cameras, &arguments),
     }
@@ -170,8 +198,50 @@ fn bundle(cameras: &Cameras, Bundle { image, bundle }: &Bundle) -> anyhow::Resul
         bundle.display(),
         slot.release
     );
-    println!("by HTTP, and tell them: publish {{\"update\":\"http://…\"}} on teiten/NAME/control.");
+    println!("by HTTP and tell them so, or do both by ./just camera update NAME.");
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn update_camera(cameras: &Cameras, arguments: &Update) -> anyhow::Result<()> {
+    let Update { name, bundle, address, broker, minutes } = arguments;
+    ensure!(cameras.card(name).is_dir(), "there is no camera {name}: ./just camera add {name}");
+    let identity = cameras.owner(teiten_telemetry::now())?;
+    let home = cameras.home()?.context("no broker is known: ./just camera add NAME")?;
+    let broker = Broker::of(&home, broker.as_ref(), &identity)?;
+    let served = if bundle.starts_with("http://") || bundle.starts_with("https://") {
+        None
+    } else {
+        Some(Served::file(Path::new(bundle)).await.context("./just update-bundle makes an update")?)
+    };
+    let url = match (&served, address) {
+        (None, _) => bundle.clone(),
+        (Some(served), Some(address)) => served.at(address),
+        (Some(served), None) => served.at(&address_towards(&broker)?),
+    };
+    println!("{name}: {url}");
+    let wait_max = Duration::from_secs(minutes * 60);
+    match update(&broker, name, &url, wait_max, |news| println!("{name}: {news}")).await? {
+        Outcome::Kept { image } => println!("{name} is updated: it runs {image}."),
+        Outcome::Refused { why } => bail!("{name} runs on as before: {why}"),
+        Outcome::WentBack { image, last } => {
+            bail!("{name} went back to what it ran before, {image}. It last said of the update: {last}")
+        }
+    }
+    Ok(())
+}
+
+/// This machine's address on the network that leads to the broker, where cameras are too.
+fn address_towards(broker: &Broker) -> anyhow::Result<BrokerHost> {
+    let told = "say by --address how the camera reaches this machine";
+    let any = if broker.host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
+    let socket = UdpSocket::bind(any)?;
+    // Nothing is sent.
+    let host = broker.host.trim_matches(['[', ']']);
+    socket.connect((host, broker.port)).with_context(|| format!("there is no way to {host}: {told}"))?;
+    let address = socket.local_addr()?.ip();
+    ensure!(!address.is_loopback(), "the broker is on this machine: {told}");
+    Ok(address.to_string().parse()?)
 }
 
 /// What the arguments say, else what was last told, else what the owner answers.

@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::Value;
 
 use super::{
-    Broker,
+    Broker, OutputPin,
     read::{Section, host},
 };
 
@@ -140,6 +140,8 @@ pub struct Usable {
     pub wifi: Option<Wifi>,
     /// `[system]`, with defaults where it cannot be used.
     pub system: System,
+    /// `[gpio] led`.
+    pub led: Option<OutputPin>,
 }
 
 impl Usable {
@@ -199,12 +201,13 @@ mod tests {
     fn what_is_right_beside_a_mistake_can_be_used() {
         let usable = Config::usable(
             "camera = \"gate\"\ncolour = 1\n[broker]\nhost = \"b\"\n[source]\nrate = -1\n\
-             [wifi]\nnetwork = \"Hof\"\ncountry = \"DE\"\n[system]\nntp = 1",
+             [wifi]\nnetwork = \"Hof\"\ncountry = \"DE\"\n[system]\nntp = 1\n[gpio]\nled = 27",
         );
         assert_eq!(usable.camera.unwrap().as_str(), "gate");
         assert_eq!(usable.broker.unwrap().host, "b");
         assert_eq!(usable.wifi.unwrap().network, "Hof");
         assert_eq!(usable.system, System::default());
+        assert_eq!(usable.led, Some(OutputPin { pin: 27, active_high: true }));
         assert_eq!(Config::usable("camera ="), Usable::default());
     }
 }

@@ -1,6 +1,11 @@
 //! Reads a settings file key by key, so that every mistake in it is found in one go.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use serde::Serialize;
 use teiten_footage::CameraId;
@@ -30,6 +35,11 @@ impl ConfigErrors {
     pub fn mistakes(&self) -> &[Mistake] {
         &self.0
     }
+
+    /// Something that is wrong with the file as a whole, or with what it names.
+    pub fn of_the_whole(why: impl Into<String>) -> Self {
+        Self(vec![Mistake { key: String::new(), why: why.into() }])
+    }
 }
 
 /// One mistake a line.
@@ -49,11 +59,25 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+/// The text of the file at `path`.
+pub(super) fn text(path: &Path) -> Result<String, ConfigErrors> {
+    fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        ConfigErrors::of_the_whole(match error.kind() {
+            ErrorKind::NotFound => format!(
+                "there is no {path}. On a camera's card the settings belong on the first partition (TEITEN), with the \
+                 certificates beside them: copy there what `camera add` has made, and switch the camera off and on"
+            ),
+            ErrorKind::InvalidData => format!("{path} is no UTF-8: save it as a plain text in UTF-8"),
+            _ => format!("{path} cannot be read: {error}"),
+        })
+    })
+}
+
 /// The settings that `text` gives.
 pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
-    let table = text.parse::<Table>().map_err(|error| {
-        ConfigErrors(vec![Mistake { key: String::new(), why: format!("not TOML: {error}") }])
-    })?;
+    let table =
+        text.parse::<Table>().map_err(|error| ConfigErrors::of_the_whole(format!("not TOML: {error}")))?;
     let mut mistakes = Vec::new();
     let mut top = Section::new(String::new(), table, &mut mistakes);
     let camera = top.required("camera", "a name of 1 to 63 lower-case letters, digits and hyphens", camera);
@@ -114,14 +138,15 @@ pub(super) fn usable(text: &str) -> Usable {
     let mut mistakes = Vec::new();
     let mut top = Section::new(String::new(), table, &mut mistakes);
     let camera = top.required("camera", "", camera);
-    let tables = [top.section("broker"), top.section("wifi"), top.section("system")];
-    let [broker_table, wifi_table, system_table] = tables;
+    let tables = ["broker", "wifi", "system", "gpio"].map(|name| top.section(name));
+    let [broker_table, wifi_table, system_table, gpio_table] = tables;
     Usable {
         camera,
         // No broker is another thing than the broker of the defaults.
         broker: given("broker", broker_table, &mut mistakes).and_then(broker),
         wifi: given("wifi", wifi_table, &mut mistakes).and_then(Wifi::read).flatten(),
         system: given("system", system_table, &mut mistakes).and_then(System::read).unwrap_or_default(),
+        led: given("gpio", gpio_table, &mut mistakes).and_then(Gpio::read).and_then(|gpio| gpio.led),
     }
 }
 
@@ -419,6 +444,26 @@ impl<'a> Section<'a> {
 mod tests {
     use super::*;
     use crate::config::{Address, InputPin, OutputPin, Pull, Schedule};
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_mistake_that_says_what_to_do() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("teiten.toml");
+        let why = || Config::from_file(&path).unwrap_err().to_string();
+        assert!(why().contains("first partition (TEITEN)"), "{}", why());
+        // As Windows' Notepad can save it.
+        fs::write(&path, b"\xff\xfec\0a\0").unwrap();
+        assert!(why().contains("in UTF-8"), "{}", why());
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(why().contains("cannot be read"), "{}", why());
+        assert_eq!(Config::usable_of_file(&path), Usable::default());
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_no_harm() {
+        assert!(config("\u{feff}camera = \"front-door\"").is_ok());
+    }
 
     const EXAMPLE: &str = include_str!("../../teiten.toml.example");
 

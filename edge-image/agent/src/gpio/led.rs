@@ -7,6 +7,7 @@
 //! | two flashes, pause | the clock is not set |
 //! | three flashes, pause | no connection to the broker |
 //! | four flashes, pause | no pictures from the camera |
+//! | five flashes, pause | the settings have mistakes, or are missing |
 //! | steady | live |
 //!
 //! What comes first in this table hides what comes after it, since it is most often its cause.
@@ -21,11 +22,14 @@ pub(crate) enum Pattern {
     NoClock,
     NoBroker,
     NoCamera,
+    NoSettings,
     Live,
 }
 
 /// One flash, and the dark before the next; half of a quick blink.
 pub(crate) const STEP: Duration = Duration::from_millis(200);
+/// How often the LED is looked after: half a flash.
+pub(crate) const PERIOD: Duration = Duration::from_millis(STEP.as_millis() as u64 / 2);
 /// The dark between two groups of flashes.
 const PAUSE: Duration = Duration::from_millis(1400);
 
@@ -39,6 +43,7 @@ impl Pattern {
             Self::NoClock => 2,
             Self::NoBroker => 3,
             Self::NoCamera => 4,
+            Self::NoSettings => 5,
         };
         let group = STEP * 2 * flashes;
         let within = remainder(shown, group + PAUSE);
@@ -72,6 +77,7 @@ mod tests {
         assert_eq!(drawn(Pattern::NoClock, 24), "##..##................##");
         assert_eq!(drawn(Pattern::NoBroker, 28), "##..##..##................##");
         assert_eq!(drawn(Pattern::NoCamera, 32), "##..##..##..##................##");
+        assert_eq!(drawn(Pattern::NoSettings, 36), "##..##..##..##..##................##");
         assert_eq!(drawn(Pattern::Live, 8), "########");
     }
 }

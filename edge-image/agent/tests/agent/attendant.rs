@@ -350,16 +350,7 @@ async fn the_watchdog_can_read_that_frames_flow() {
     // Without any broker: what counts is whether the camera works.
     let shutdown = CancellationToken::new();
     let agent = tokio::spawn(teiten_agent::run_on(host, config(1), shutdown.clone()));
-    soon(async {
-        loop {
-            let line = std::fs::read_to_string(place.path().join("health")).unwrap_or_default();
-            if line.starts_with("flowing ") {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    health_is("flowing", place.path()).await;
     agent.abort();
 }
 

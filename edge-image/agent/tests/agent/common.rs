@@ -288,3 +288,17 @@ pub(crate) fn backlog(directory: &Path, count: u64) -> BTreeSet<FrameId> {
         })
         .collect()
 }
+
+/// Awaits that the health file in `directory` has this word.
+pub(crate) async fn health_is(word: &str, directory: &Path) {
+    soon(async {
+        loop {
+            let line = std::fs::read_to_string(directory.join("health")).unwrap_or_default();
+            if line.split(' ').next() == Some(word) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output},
+    process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
 use crate::common::*;
@@ -114,6 +114,30 @@ fn bad_settings_stop_the_program_before_it_starts() {
     assert!(!output.status.success());
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("camera:") && text.contains("broker:"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cards_program_goes_on_without_settings_or_what_they_name() {
+    let place = tempfile::tempdir().unwrap();
+    let settings = place.path().join("teiten.toml");
+    let start = || {
+        let mut command = program(&settings);
+        command.arg("--run-directory").arg(place.path()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    for (text, expected) in [
+        (None, "belong on the first partition (TEITEN)"),
+        (Some("camera = \"front-door\"\n[broker]\nca = \"ca.pem\""), "ca.pem: no "),
+    ] {
+        text.iter().for_each(|text| std::fs::write(&settings, text).unwrap());
+        let mut process = start();
+        health_is("absent", place.path()).await;
+        assert!(process.try_wait().unwrap().is_none(), "it goes on");
+        process.kill().unwrap();
+        let said = String::from_utf8(process.wait_with_output().unwrap().stderr).unwrap();
+        assert!(said.contains(expected), "{said}");
+        std::fs::remove_file(place.path().join("health")).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
