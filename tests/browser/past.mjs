@@ -3,6 +3,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
@@ -25,8 +26,13 @@ const PHONE = { width: 390, height: 844 };
 const PATIENCE_MS = 30_000;
 /** A thumb hits what is this large. */
 const THUMB = 40;
+/** 16× is watched from this long ago, for so long that it does not reach what is live. */
+const FAST_FROM_MS = 110_000;
+const FAST_MS = 4_000;
 /** There is a thumbnail for each of these. */
 const SLOT_MS = 10_000;
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 const options = readOptions();
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
@@ -157,6 +163,48 @@ async function watch() {
     await picture(page, 'past-selected');
   });
 
+  await check('a drag with Shift selects what it passes over', async () => {
+    const before = await watching(page);
+    const strip = await page.locator('.strip').boundingBox();
+    const { view } = before;
+    const pixelMs = (view.endMs - view.startMs) / strip.width;
+    // Not at an edge of what is selected: that would be moved.
+    const [fromMs, toMs] = [gapFromMs - 1_000, gapFromMs - 12_000];
+    const x = (ms) => strip.x + (ms - view.startMs) / pixelMs;
+    await page.keyboard.down('Shift');
+    await page.mouse.move(x(fromMs), strip.y + strip.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(x(toMs), strip.y + strip.height / 2, { steps: 4 });
+    await page.mouse.up();
+    await page.keyboard.up('Shift');
+    const { selection, positionMs } = await watching(page);
+    const off = Math.max(Math.abs(selection.startMs - toMs), Math.abs(selection.endMs - fromMs));
+    expect(off <= 2 * pixelMs, `selected was ${JSON.stringify(selection)}`);
+    expect(positionMs === before.positionMs, 'the playhead should stay where it is');
+  });
+
+  await check('a download tells how far it is, and stops when it is told to', async () => {
+    const session = await context.newCDPSession(page);
+    const slowly = (downloadThroughput) => session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput, uploadThroughput: -1 });
+    let saved = false;
+    const noteSaved = () => (saved = true);
+    page.on('download', noteSaved);
+    await slowly(30_000);
+    await page.locator('#save').click();
+    await until(page, 'some of it is there, and how much of what', async () => {
+      const { value, words } = await page.evaluate(() => ({ value: document.querySelector('#progress').value, words: document.querySelector('#progress-words').textContent }));
+      return value > 0 && value < 1 && / of \d/.test(words);
+    });
+    await picture(page, 'past-saving');
+    await page.locator('#stop-saving').click();
+    await until(page, 'that it was stopped is said', async () => (await page.locator('#said').textContent()) === 'Stopped.');
+    await slowly(-1);
+    await until(page, 'the buttons are back', async () => page.locator('#save').isVisible());
+    page.off('download', noteSaved);
+    expect(!saved, 'nothing should be saved');
+    await session.detach();
+  });
+
   await check('the selected range is saved as a file that others play, and as a time-lapse', async () => {
     const { selection } = await watching(page);
     const seconds = (selection.endMs - selection.startMs) / 1000;
@@ -241,6 +289,8 @@ async function watch() {
     const size = await page.evaluate(() => (({ videoWidth, videoHeight }) => [videoWidth, videoHeight])(document.querySelector('#past video')));
     expect(bytes[0] === 0xff && bytes[1] === 0xd8, 'it should be a JPEG');
     expect(JSON.stringify(jpegSize(bytes)) === JSON.stringify(size), `it is ${jpegSize(bytes)} large, not ${size}`);
+    const onFile = await jpegMs(page, bytes);
+    expect(onFile !== null && onFile === (await shownMs(page, 0)), `it is the picture of ${onFile}`);
   });
 
   await check('a copied link leads somebody else to the same moment', async () => {
@@ -287,6 +337,42 @@ async function watch() {
     await until(page, 'the wall is shown', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall');
   });
 
+  await check('at 16× footage runs at that speed, and smoothly', async () => {
+    const { nowMs, rate } = await page.evaluate(() => ({ nowMs: Date.now(), rate: window.teiten.watching().rate }));
+    await go(page, nowMs - FAST_FROM_MS);
+    await until(page, 'it is there', async () => (await watching(page)).states[0] === 'ready');
+    if (!(await watching(page)).playing) await page.keyboard.press(' ');
+    for (let speed = rate; speed < 16; speed *= 2) await page.keyboard.press('ArrowUp');
+    await page.waitForTimeout(500);
+    const { passedMs, tookMs, pictures, longestMs } = await page.evaluate(watchFast, FAST_MS);
+    console.log(`at 16×: ${(passedMs / tookMs).toFixed(1)} times as fast, ${((1000 * pictures) / tookMs).toFixed(0)} pictures/s, the longest stood for ${Math.round(longestMs)} ms`);
+    expect(passedMs / tookMs > 14, `${Math.round(passedMs)} ms of footage took ${Math.round(tookMs)} ms`);
+    expect(longestMs < 600, `a picture stood for ${Math.round(longestMs)} ms`);
+  });
+
+  await check('the Tab key leads through all that can be done, from top to bottom', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await until(page, 'it is shown', async () => (await watching(page))?.states[0] === 'ready');
+    const order = [];
+    for (let name = null; order.length < 60; order.push(name)) {
+      await page.keyboard.press('Tab');
+      name = await page.evaluate(() => {
+        const one = document.activeElement;
+        return one === document.body ? null : one.getAttribute('aria-label') ?? one.textContent.trim();
+      });
+      if (name === null) break;
+      // The date's field is invisible within what is touched; that has the ring.
+      const ring = await page.evaluate(() => getComputedStyle(document.activeElement.closest('.day') ?? document.activeElement).outlineStyle);
+      expect(ring !== 'none', `where the keyboard is cannot be seen at ${name}`);
+    }
+    const expected = ['All cameras', 'Previous camera', 'Next camera', options.camera, 'Go live', 'Previous motion', 'Next motion', 'Speed', 'Select a range', 'Keys', 'Day', 'Look closer', 'Timeline'];
+    const places = expected.map((name) => order.findIndex((one) => one.startsWith(name)));
+    const inOrder = places.every((place, index) => place >= 0 && (index === 0 || place > places[index - 1]));
+    await page.evaluate(() => document.activeElement.blur());
+    expect(inOrder, `the order is ${order.join(', ')}`);
+  });
+
   await check('everything has a name for those who listen, and the timeline tells its time', async () => {
     await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
     await until(page, 'it is shown', async () => (await watching(page))?.states[0] === 'ready');
@@ -296,6 +382,7 @@ async function watch() {
         .map((one) => one.outerHTML.slice(0, 80)),
     );
     expect(nameless.length === 0, `these have no name: ${nameless}`);
+    await accessible(page, 'a camera’s past');
     const spoken = await page.locator('[role=slider]').getAttribute('aria-valuetext');
     expect(/\d\d:\d\d:\d\d/.test(spoken), `the timeline says ${spoken}`);
     await page.keyboard.press('?');
@@ -340,9 +427,21 @@ async function onPhone() {
     await until(page, 'it is live', async () => (await watching(page)).live);
     await page.locator('#select').tap();
     expect((await watching(page)).selection !== null, 'a touch should select a range');
+    await accessible(page, 'a selection on a phone');
     await picture(page, 'selected-phone');
+    await page.goto('about:blank');
+    await page.goto(options.url);
+    await until(page, 'the wall is live', async () => (await page.evaluate(() => window.teiten?.cameras() ?? [])).some(({ state }) => state === 'live'));
+    await accessible(page, 'the wall on a phone');
   });
   await context.close();
+}
+
+/** Fails on what axe finds wrong for those who listen, who use the keyboard, or who see little. */
+async function accessible(page, what) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations.map(({ help, nodes }) => `${help}: ${nodes.map(({ target }) => target.join(' '))}`));
+  expect(found.length === 0, `${what}: ${found.join('; ')}`);
 }
 
 /** Two fingers on the timeline that part by `factor`. */
@@ -409,6 +508,15 @@ function peekMs(page) {
   })()`);
 }
 
+/** The time in a JPEG file; null when it cannot be read. */
+function jpegMs(page, bytes) {
+  return page.evaluate(`(async () => {
+    const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (one) => one.charCodeAt(0));
+    const picture = await createImageBitmap(new Blob([bytes], { type: 'image/jpeg' }));
+    return (${timeIn})(picture, picture.width, picture.height, ${CLOCK_SOURCE});
+  })()`);
+}
+
 /** Reads the clock in a picture; runs in the page. */
 function timeIn(picture, width, height, readClock) {
   const canvas = document.createElement('canvas');
@@ -445,9 +553,30 @@ async function settled(page) {
   });
 }
 
+/** Watches for some time how fast footage passes and how long a picture stands; runs in the page. */
+async function watchFast(ms) {
+  const video = document.querySelector('#past video');
+  const from = { at: performance.now(), positionMs: window.teiten.watching().positionMs };
+  let [pictures, lastAt, longestMs] = [0, from.at, 0];
+  const note = (at) => {
+    pictures += 1;
+    longestMs = Math.max(longestMs, at - lastAt);
+    lastAt = at;
+    video.requestVideoFrameCallback(note);
+  };
+  video.requestVideoFrameCallback(note);
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  const tookMs = performance.now() - from.at;
+  return { passedMs: window.teiten.watching().positionMs - from.positionMs, tookMs, pictures, longestMs };
+}
+
 /** To a moment, by the address, as a bookmark does. */
 async function go(page, atMs) {
-  await page.evaluate((hash) => (location.hash = hash), addressOf('', [options.camera], atMs));
+  await page.evaluate((hash) => {
+    // The address may not have followed yet to where we are.
+    if (location.hash === hash) history.replaceState(null, '', '#');
+    location.hash = hash;
+  }, addressOf('', [options.camera], atMs));
   await until(page, 'it is there', async () => Math.abs((await watching(page)).positionMs - atMs) < 20_000);
 }
 

@@ -4,9 +4,7 @@
 import { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
 import { type Address, formatAddress, IN_STEP_MAX, parseAddress } from './core/address.ts';
-import { HOUR_MS, hourOf } from './core/hours.ts';
 import { type Action, actionFor } from './core/keys.ts';
-import { nextMotion, previousMotion } from './core/motion-track.ts';
 import { nextSpeed } from './core/playback.ts';
 import { dayOf, turnDay } from './core/scale.ts';
 import { firstSelection, withEdge } from './core/selection.ts';
@@ -15,6 +13,7 @@ import type { Span } from './core/spans.ts';
 import { tenthsText } from './core/text.ts';
 import { Deck } from './deck.ts';
 import { byId, setText } from './dom.ts';
+import { nearestMotion } from './motion-search.ts';
 import { Panel } from './panel.ts';
 import { canPlayPast } from './past-player.ts';
 import { copyText, saveClip, savePicture } from './saving.ts';
@@ -29,9 +28,6 @@ const JUST_BEFORE_MS = 10_000;
 const LIVE_IS_NEAR_MS = 150_000;
 /** The address follows the moment on show once it rests. */
 const ADDRESS_AFTER_MS = 700;
-/** Hours to look through for the next motion. */
-const MOTION_HOURS_MAX = 72;
-const MOTION_WAIT_MS = 8_000;
 
 export class Page {
   readonly #wall: Wall;
@@ -414,34 +410,18 @@ export class Page {
   /** To where something began to move, through as many hours as it takes. */
   async #toMotion(direction: 1 | -1): Promise<void> {
     const run = ++this.#seeksMotion;
-    const archives = this.#cameras.map((camera) => this.#archive(camera));
-    const fromMs = this.#positionMs;
-    const bounds = archives.map((archive) => this.#motionFrom(archive, fromMs, direction));
+    const cameras = this.#cameras;
     this.#panel.setSeeking(true);
-    const found = (await Promise.all(bounds)).filter((atMs): atMs is number => atMs !== null);
+    const foundMs = await nearestMotion(cameras.map((camera) => this.#archive(camera)), this.#positionMs, direction);
     this.#panel.setSeeking(false);
-    if (run !== this.#seeksMotion || archives[0]?.camera !== this.#cameras[0]) return;
-    if (found.length === 0) {
+    if (run !== this.#seeksMotion || cameras.join() !== this.#cameras.join()) return;
+    if (foundMs === null) {
       this.#panel.say(direction > 0 ? 'No later motion is known.' : 'No earlier motion is known.');
       return;
     }
-    this.#toPast(direction > 0 ? Math.min(...found) : Math.max(...found), !this.#deck.isOpen || this.#deck.playing);
+    this.#toPast(foundMs, !this.#deck.isOpen || this.#deck.playing);
     this.#timeline.follow(true);
     this.render();
-  }
-
-  async #motionFrom(archive: CameraArchive, fromMs: number, direction: 1 | -1): Promise<number | null> {
-    let hourMs: number | null = hourOf(fromMs);
-    for (let looked = 0; hourMs !== null && looked < MOTION_HOURS_MAX; looked += 1) {
-      const deadlineMs = Date.now() + MOTION_WAIT_MS;
-      while (!archive.motionKnown(hourMs) && Date.now() < deadlineMs) await nextFrame();
-      const span = direction > 0 ? nextMotion(archive.motion(), fromMs) : previousMotion(archive.motion(), fromMs);
-      // What lies beyond the hours looked through may not be the nearest.
-      const near = span !== null && (direction > 0 ? span.startMs < hourMs + HOUR_MS : span.endMs > hourMs);
-      if (near) return span.startMs;
-      hourMs = direction > 0 ? archive.hourAfter(hourMs) : archive.hourBefore(hourMs);
-    }
-    return null;
   }
 
   #select(range: Span): void {
@@ -521,10 +501,4 @@ export class Page {
     event.preventDefault();
     this.run(action);
   }
-}
-
-function nextFrame(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 60);
-  });
 }

@@ -92,8 +92,10 @@ export class Tile {
       element(
         'span',
         { class: 'caption' },
+        // Spaces, for those to whom it is read.
         element('span', { class: 'name' }, name),
-        element('span', { class: 'pill' }, element('span', { class: 'dot' }), this.#word, this.#delay),
+        ' ',
+        element('span', { class: 'pill' }, element('span', { class: 'dot' }), this.#word, ' ', this.#delay),
       ),
     );
     this.item = element('li', { class: 'tile', 'data-camera': name, 'data-state': 'joining' }, this.button);
@@ -157,7 +159,10 @@ export class Tile {
     setText(this.#delay, delay);
     setText(this.#veilTitle, words.title);
     setText(this.#veilText, words.text);
-    const label = `${this.name}, ${words.title || words.word}${delay === '' ? '' : `, ${delay} behind capture`}`;
+    // In the order in which it is written, for those who speak to the page.
+    const behind = delay === '' ? [] : [`${delay} behind capture`];
+    const told = [words.title || words.word];
+    const label = [this.name, ...(state.kind === 'live' ? [...behind, ...told] : [...told, ...behind])].join(', ');
     if (this.button.getAttribute('aria-label') !== label) this.button.setAttribute('aria-label', label);
   }
 

@@ -2,7 +2,7 @@
 
 import type { CameraArchive } from './camera-archive.ts';
 import { peaks } from './core/motion-track.ts';
-import { following, kept, lengthOf, panned, ticks, toMs, toX, zoomed } from './core/scale.ts';
+import { firstView, following, kept, lengthOf, panned, ticks, toMs, toX, zoomed } from './core/scale.ts';
 import { between, type Edge, withEdge } from './core/selection.ts';
 import { covers, cut, type Span } from './core/spans.ts';
 import { dayText, spokenText } from './core/text.ts';
@@ -55,6 +55,8 @@ export class Timeline {
   readonly #model: () => Model;
   readonly #pointers = new Map<number, number>();
   #view: Span;
+  /** Nobody has chosen what to see yet, and what there is is not known. */
+  #fresh = true;
   #drag: Drag | null = null;
   #hoverX: number | null = null;
   #scrubbedAt = 0;
@@ -90,8 +92,8 @@ export class Timeline {
   }
 
   set view(view: Span) {
-    this.#view = kept(view, this.#reach());
-    this.draw();
+    this.#fresh = false;
+    this.#show(view);
   }
 
   /** The view was chosen: playback leaves it alone for a while. */
@@ -110,7 +112,7 @@ export class Timeline {
   follow(force = false): void {
     if (!force && (this.#drag !== null || Date.now() - this.#movedByHandAt < HANDS_OFF_MS)) return;
     const view = following(this.#view, this.#model().positionMs);
-    if (view !== this.#view) this.view = view;
+    if (view !== this.#view) this.#show(view);
   }
 
   /** Draws anew with the next frame of the screen. */
@@ -121,6 +123,11 @@ export class Timeline {
       this.#drawing = false;
       this.#paint();
     });
+  }
+
+  #show(view: Span): void {
+    this.#view = kept(view, this.#reach());
+    this.draw();
   }
 
   #reach(): Span {
@@ -146,6 +153,10 @@ export class Timeline {
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, this.#width, this.#height);
     const model = this.#model();
+    if (this.#fresh && model.archives.length > 0 && model.archives.every(({ known }) => known)) {
+      this.#fresh = false;
+      this.#view = firstView(this.#reach(), model.positionMs);
+    }
     this.#paintLanes(context, model);
     this.#paintRuler(context);
     if (model.selection !== null) this.#paintSelection(context, model.selection);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 // Local times are those of a place whose clocks are set twice a year.
 process.env['TZ'] = 'Europe/Berlin';
 
-const { dayOf, following, isWholeDay, kept, lengthOf, ticks, toMs, toX, turnDay, VIEW_MS_MIN, zoomed } = await import('../src/core/scale.ts');
+const { dayOf, firstView, following, isWholeDay, kept, lengthOf, ticks, toMs, toX, turnDay, VIEW_MS_MIN, zoomed } = await import('../src/core/scale.ts');
 const { between, firstSelection, withEdge } = await import('../src/core/selection.ts');
 const { clockText, dayText, lengthText, spokenText, tenthsText, zoneText } = await import('../src/core/text.ts');
 
@@ -43,6 +43,14 @@ test('the view follows the playhead: a whole day by days, a closer one with room
   assert.deepEqual(following(DAY, NOON + 24 * HOUR), dayOf(NOON + 24 * HOUR));
   const close = { startMs: NOON, endMs: NOON + HOUR };
   assert.deepEqual(following(close, NOON + 2 * HOUR), { startMs: NOON + 1.75 * HOUR, endMs: NOON + 2.75 * HOUR });
+});
+
+test('little footage is seen at first, else the day', () => {
+  assert.deepEqual(firstView({ startMs: NOON - 50 * HOUR, endMs: NOON }, NOON - HOUR), dayOf(NOON));
+  const view = firstView({ startMs: NOON - HOUR, endMs: NOON }, NOON);
+  assert.ok(Math.abs(lengthOf(view) - 1.2 * HOUR) < 1 && view.startMs < NOON - HOUR && view.endMs > NOON);
+  assert.equal(lengthOf(firstView({ startMs: NOON - 1_000, endMs: NOON }, NOON)), HOUR / 6);
+  assert.deepEqual(firstView({ startMs: NOON - HOUR, endMs: NOON }, NOON - 30 * HOUR), dayOf(NOON - 30 * HOUR));
 });
 
 test('the view keeps sight of what there is', () => {

@@ -7,6 +7,9 @@ export const VIEW_MS_MIN = 60_000;
 const DAY_MS = 86_400_000;
 /** A day of 25 hours is seen whole. */
 const VIEW_MS_MAX = 25 * 3_600_000;
+/** Footage of less time than this is little; the view of it is not closer than that. */
+const LITTLE_MS_MAX = 3 * 3_600_000;
+const LITTLE_MS_MIN = 600_000;
 /** How far the view may go beyond what there is. */
 const BEYOND_SHARE = 0.5;
 /** Where the playhead is put when it has left the view, as a share of the view. */
@@ -17,6 +20,14 @@ export function dayOf(atMs: number): Span {
   const date = new Date(atMs);
   const [year, month, day] = [date.getFullYear(), date.getMonth(), date.getDate()];
   return { startMs: new Date(year, month, day).getTime(), endMs: new Date(year, month, day + 1).getTime() };
+}
+
+/** What is seen at first: where there is little footage yet, that; else the day. */
+export function firstView(reach: Span, atMs: number): Span {
+  const length = Math.max(LITTLE_MS_MIN, lengthOf(reach) * 1.2);
+  if (lengthOf(reach) > LITTLE_MS_MAX || atMs < reach.startMs || atMs > reach.endMs) return dayOf(atMs);
+  const endMs = reach.endMs + length / 12;
+  return { startMs: endMs - length, endMs };
 }
 
 /** The view `days` days later (or earlier): a whole day stays one. */

@@ -1,0 +1,38 @@
+// Finds where something moved before or after a moment, through as many hours of several cameras as it takes.
+
+import type { CameraArchive } from './camera-archive.ts';
+import { HOUR_MS, hourOf } from './core/hours.ts';
+import { nextMotion, previousMotion } from './core/motion-track.ts';
+
+/** Hours to look through. */
+const HOURS_MAX = 72;
+/** An hour that is not known within this time counts as without motion. */
+const WAIT_MS = 8_000;
+const LOOK_EVERY_MS = 60;
+
+/** The nearest start of a motion of any camera, after `fromMs` or before it; null when none is known. */
+export async function nearestMotion(archives: readonly CameraArchive[], fromMs: number, direction: 1 | -1): Promise<number | null> {
+  const found = (await Promise.all(archives.map((archive) => motionOf(archive, fromMs, direction)))).filter((atMs) => atMs !== null);
+  if (found.length === 0) return null;
+  return direction > 0 ? Math.min(...found) : Math.max(...found);
+}
+
+async function motionOf(archive: CameraArchive, fromMs: number, direction: 1 | -1): Promise<number | null> {
+  let hourMs: number | null = hourOf(fromMs);
+  for (let looked = 0; hourMs !== null && looked < HOURS_MAX; looked += 1) {
+    const deadlineMs = Date.now() + WAIT_MS;
+    while (!archive.motionKnown(hourMs) && Date.now() < deadlineMs) await later();
+    const span = direction > 0 ? nextMotion(archive.motion(), fromMs) : previousMotion(archive.motion(), fromMs);
+    // What lies beyond the hours looked through may not be the nearest.
+    const near = span !== null && (direction > 0 ? span.startMs < hourMs + HOUR_MS : span.endMs > hourMs);
+    if (near) return span.startMs;
+    hourMs = direction > 0 ? archive.hourAfter(hourMs) : archive.hourBefore(hourMs);
+  }
+  return null;
+}
+
+function later(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, LOOK_EVERY_MS);
+  });
+}
