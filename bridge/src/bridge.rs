@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rand::Rng;
 use rumqttc::Transport;
 use teiten_footage::{
-    CameraId, ReplicaId, Timestamp, Topic,
+    CameraId, ReplicaId, SensorEvent, Timestamp, Topic,
     topic::{OFFLINE, ONLINE},
 };
 use teiten_mqtt::TlsFiles;
@@ -51,6 +51,9 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// What part of the memory for frames may be taken by pictures of cameras that other bridges have.
 const OVERHEARD_SHARE: usize = 8;
+
+/// The largest message of what a sensor saw that is read, in bytes.
+const SENSOR_BYTES_MAX: usize = 4096;
 
 /// A bridge that has not come round to its next beat for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
@@ -164,6 +167,7 @@ enum Noted {
     Excess(Excess),
     Unstamped,
     ImpossibleTime,
+    Sensor,
     Online,
     Offline,
 }
@@ -255,6 +259,7 @@ impl Bridge {
         match message.topic.parse() {
             Ok(Topic::Frame(camera)) => self.on_frame(&camera, &message, now),
             Ok(Topic::Status(camera)) => self.on_status(&camera, &message, now),
+            Ok(Topic::Event(camera)) => self.on_sensor(&camera, &message, now),
             Ok(Topic::BridgeStatus(replica)) => return self.on_bridge_status(&replica, &message),
             Ok(Topic::Hello) => self.say_online(),
             Ok(_) | Err(_) => {
@@ -401,6 +406,25 @@ impl Bridge {
                 self.metrics.frames_restamped_total.inc();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::ImpossibleTime, now) {
                     tracing::warn!(%camera, times, "frame with an impossible time, stamped with its arrival");
+                }
+            }
+        }
+    }
+
+    /// Hands on what a sensor saw, if the camera is this bridge's. It is no frame: nothing is kept of it for others.
+    fn on_sensor(&mut self, camera: &CameraId, message: &Message, now: Timestamp) {
+        if !self.fleet.owns(camera) {
+            return;
+        }
+        let read = || SensorEvent::from_json(&message.payload).ok().filter(|event| event.is_possible(now));
+        let event = if message.retained || message.payload.len() > SENSOR_BYTES_MAX { None } else { read() };
+        match event {
+            Some(event) => self.deliveries.hand_on(camera.clone(), event),
+            None => {
+                self.metrics.sensor_events_rejected_total.inc();
+                if let Some(times) = self.log_limit.times(Some(camera), Noted::Sensor, now) {
+                    let (bytes, retained) = (message.payload.len(), message.retained);
+                    tracing::warn!(%camera, bytes, retained, times, "what a sensor saw is dropped: malformed, old, or of an impossible time");
                 }
             }
         }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use teiten_footage::{
-    Batch, BootId, CameraId, Event, FrameId, Stored, Topic, Window,
+    Batch, BootId, CameraId, Event, FrameId, SensorEvent, Stored, Topic, Window,
     key::{BatchFormat, BatchKey},
 };
 use teiten_sink::Sink;
@@ -159,6 +159,16 @@ impl Deliveries {
                 self.spawn(async move { shared.report_missed(&lane, window).await });
             }
         }
+    }
+
+    /// Starts to hand on what a sensor saw.
+    pub(crate) fn hand_on(&mut self, camera: CameraId, event: SensorEvent) {
+        let shared = self.shared.clone();
+        let lane = self.lane(camera);
+        self.spawn(async move {
+            let event = Event::SensorChanged { camera: lane.camera.clone(), event };
+            shared.emit(&lane, &event, &Cause::window_of(&event)).await;
+        });
     }
 
     /// How many batches and reports are under way.

@@ -17,7 +17,7 @@ use rumqttc::{
 use teiten_footage::{
     ReplicaId, Topic,
     limits::MQTT_PACKET_BYTES_MAX,
-    topic::{ALL_BRIDGES, ALL_FRAMES, ALL_STATUS, HELLO},
+    topic::{ALL_BRIDGES, ALL_EVENTS, ALL_FRAMES, ALL_STATUS, HELLO},
 };
 use teiten_mqtt::Explained;
 use teiten_telemetry::{Backoff, metrics::BridgeMetrics};
@@ -185,7 +185,7 @@ async fn session(
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                let filters = [ALL_FRAMES, ALL_STATUS, ALL_BRIDGES, HELLO]
+                let filters = [ALL_FRAMES, ALL_STATUS, ALL_EVENTS, ALL_BRIDGES, HELLO]
                     .map(|filter| SubscribeFilter::new(filter.to_owned(), QoS::AtLeastOnce));
                 if let Err(error) = client.try_subscribe_many(filters) {
                     return error.to_string();

@@ -130,7 +130,7 @@ class Machine:
                   .replace("listener 8883\n", f"listener 8883 {self.address}\n"))
         mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.start("broker", [mosquitto, "-c", self.file("mosquitto.conf", config)], {})
-        triggers = [("teiten.batch.stored", "encode"), ("teiten.segment.stored", "playlist"), ("teiten.window.missed", "playlist")]
+        triggers = [("teiten.batch.stored", "encode"), ("teiten.segment.stored", "playlist"), ("teiten.window.missed", "playlist"), ("teiten.sensor.changed", "playlist")]
         arguments = [f"--trigger={kind}=http://127.0.0.1:{self.port(function)}/" for kind, function in triggers]
         self.start("router", [PROGRAMS / "teiten-router", "--listen", f"127.0.0.1:{self.port('router')}", *arguments], {})
         return True

@@ -169,6 +169,7 @@ impl Pipeline {
             ("teiten.batch.stored", encode_port),
             ("teiten.segment.stored", playlist_port),
             ("teiten.window.missed", playlist_port),
+            ("teiten.sensor.changed", playlist_port),
         ];
         let router = Process::start("router", &logs, {
             let path = program("teiten-router")?;

@@ -1,9 +1,11 @@
 //! Real surveillance footage through every part: what was sent is what can be watched.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ffi::OsStr, fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use teiten_bucket::{Bucket, S3Bucket};
-use teiten_footage::{CameraId, Hour, WindowLength, key};
+use teiten_footage::{
+    CameraId, Hour, SensorEvent, SensorKey, SensorState, WindowLength, key, sensor::SensorKind,
+};
 use teiten_tests::{
     pipeline::{self, Pipeline, camera},
     process::{Process, eventually, free_port, listening, program, some_footage},
@@ -133,24 +135,45 @@ async fn footage_through_the_demo_is_in_the_segments_frame_by_frame() -> anyhow:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_photo_from_mosquitto_pub_makes_a_camera_appear() -> anyhow::Result<()> {
+async fn photos_from_mosquitto_pub_make_a_camera_appear_with_what_its_sensor_saw() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let source = some_footage(folder.path(), FRAMES)?;
     let pipeline = Pipeline::start(folder.path(), WindowLength::DEFAULT).await?;
     let photo = source.join("00001.jpg");
     let media = pipeline.media();
     // A bridge that has not subscribed yet hears nothing, as is the way of a plain publisher: publish again.
+    let publish = |topic: &str, what: [&OsStr; 2]| -> anyhow::Result<()> {
+        let port = pipeline.mqtt_port.to_string();
+        let mut command = Command::new("mosquitto_pub");
+        assert!(command.args(["-p", &port, "-q", "1", "-t", topic]).args(what).status()?.success());
+        Ok(())
+    };
     let playlist = eventually("a playlist of camera other", Duration::from_secs(30), async || {
-        let status = Command::new("mosquitto_pub")
-            .args(["-p", &pipeline.mqtt_port.to_string(), "-q", "1", "-t", "teiten/other/frame", "-f"])
-            .arg(&photo)
-            .status()?;
-        assert!(status.success());
+        publish("teiten/other/frame", ["-f".as_ref(), photo.as_os_str()])?;
         Ok(media.get("other/live.m3u8").await?)
     })
     .await?;
     assert!(playlist.bytes.starts_with(b"#EXTM3U"));
     let cameras = media.get("cameras.json").await?.expect("the list of cameras");
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&cameras.bytes)?["cameras"][0], "other");
+
+    let kind = SensorKind::Motion;
+    let start = teiten_telemetry::now();
+    for (state, at) in
+        [(SensorState::Started, start), (SensorState::Ended, start + Duration::from_millis(1500))]
+    {
+        let event = SensorEvent { kind, state, at }.to_json();
+        publish("teiten/other/event", ["-m".as_ref(), event.as_ref()])?;
+        let key = SensorKey { camera: camera("other")?, event: SensorEvent { kind, state, at } }.to_string();
+        let mark = if state == SensorState::Ended { "END-DATE" } else { "CLASS=\"teiten.motion.sensor\"" };
+        eventually("the sensor's mark is in the playlist", Duration::from_secs(20), async || {
+            publish("teiten/other/frame", ["-f".as_ref(), photo.as_os_str()])?;
+            let playlist = media.get("other/live.m3u8").await?.expect("the playlist stays");
+            let is_marked = std::str::from_utf8(&playlist.bytes)?.contains(mark);
+            Ok((is_marked && media.get(&key).await?.is_some()).then_some(()))
+        })
+        .await?;
+    }
+    assert_eq!(pipeline.dead_letters().await?, Vec::<serde_json::Value>::new());
     Ok(())
 }

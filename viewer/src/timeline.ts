@@ -14,6 +14,8 @@ const LABEL_WIDTH = 74;
 const LABEL_WIDTH_NARROW = 58;
 const NARROW = 600;
 const LANE_GAP = 3;
+/** The stripe at a lane's top where a sensor saw motion. */
+const SENSOR_HEIGHT = 3;
 /** How near a pointer must be to an edge of the selection to take hold of it, in pixels. */
 const GRIP_MOUSE = 8;
 const GRIP_TOUCH = 26;
@@ -166,7 +168,7 @@ export class Timeline {
   }
 
   #paintLanes(context: CanvasRenderingContext2D, { archives, nowMs }: Model): void {
-    const { lane, gap, footage, rough, motion, quietMotion, moving } = palette(this.root);
+    const { lane, gap, footage, rough, motion, quietMotion, moving, sensor } = palette(this.root);
     const room = this.#height - RULER_HEIGHT;
     const height = (room - LANE_GAP * (archives.length - 1)) / Math.max(1, archives.length);
     const view = this.#view;
@@ -201,6 +203,11 @@ export class Timeline {
         context.fillStyle = covers(archive.motion(), toMs(view, columns, column + 0.5)) ? motion : quietMotion;
         context.fillRect(column * 2, top + height - bar, 1.5, bar);
       });
+      context.fillStyle = sensor;
+      for (const span of hours.flatMap((hour) => cut(hour.sensor, view))) {
+        const [x, width] = this.#box(span);
+        context.fillRect(x, top, Math.max(2, width), SENSOR_HEIGHT);
+      }
       if (archives.length > 1) this.#paintName(context, archive.camera, top, height);
     });
   }
@@ -460,6 +467,7 @@ interface Palette {
   readonly motion: string;
   readonly quietMotion: string;
   readonly moving: string;
+  readonly sensor: string;
   readonly line: string;
   readonly text: string;
   readonly quiet: string;
@@ -483,6 +491,7 @@ function palette(root: Element): Palette {
     motion: colour('motion'),
     quietMotion: colour('motion-quiet'),
     moving: colour('motion-span'),
+    sensor: colour('sensor'),
     line: colour('line-strong'),
     text: colour('text'),
     quiet: colour('quiet'),

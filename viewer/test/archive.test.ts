@@ -38,6 +38,7 @@ test('motion.json tells levels, motion and footage', () => {
   const hour = parseMotion(MOTION);
   assert.deepEqual(hour?.levels, [0, 3, null, null, 200, 255, 7]);
   assert.deepEqual(hour.motion, [{ startMs: AT + 4000, endMs: AT + 7000 }]);
+  assert.deepEqual(hour.sensor, [{ startMs: AT + 5000, endMs: AT + 7000 }]);
   assert.deepEqual(footageOf(hour), [
     { startMs: AT, endMs: AT + 2000 },
     { startMs: AT + 4000, endMs: AT + 7000 },
@@ -55,8 +56,8 @@ test('each column shows the most that moved in its time', () => {
 });
 
 test('motion over the border of an hour is one, and jumps lead from start to start', () => {
-  const one = { startMs: AT, stepMs: 1000, levels: [], motion: [{ startMs: AT + HOUR - 5000, endMs: AT + HOUR }] };
-  const other = { startMs: AT + HOUR, stepMs: 1000, levels: [], motion: [{ startMs: AT + HOUR, endMs: AT + HOUR + 5000 }, { startMs: AT + HOUR + 60_000, endMs: AT + HOUR + 61_000 }] };
+  const one = { startMs: AT, stepMs: 1000, levels: [], motion: [{ startMs: AT + HOUR - 5000, endMs: AT + HOUR }], sensor: [] };
+  const other = { startMs: AT + HOUR, stepMs: 1000, levels: [], motion: [{ startMs: AT + HOUR, endMs: AT + HOUR + 5000 }, { startMs: AT + HOUR + 60_000, endMs: AT + HOUR + 61_000 }], sensor: [] };
   const motion = motionOf([other, one]);
   assert.deepEqual(motion.map(({ startMs }) => startMs), [AT + HOUR - 5000, AT + HOUR + 60_000]);
   assert.equal(nextMotion(motion, AT)?.startMs, AT + HOUR - 5000);

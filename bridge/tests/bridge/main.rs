@@ -12,8 +12,9 @@ use std::{
 
 use harness::{AilingBucket, Camera, Installation, frames, jpeg, picture};
 use teiten_footage::{
-    Event, Frame, Window,
+    CameraId, Event, Frame, SensorEvent, SensorKey, SensorState, Timestamp, Window,
     limits::{FRAME_BYTES_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX},
+    sensor::SensorKind,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -242,6 +243,32 @@ async fn garbage_costs_itself_only() {
     let (_, key) = all.sink.next_batch().await;
     assert_eq!(all.stored(&key).await.frames(), sent);
     assert_eq!(camera.stored().await, "00000000000000a7 0-2");
+    bridge.drain().await;
+}
+
+#[tokio::test]
+async fn what_a_sensor_saw_is_handed_on_until_it_is_accepted_and_nonsense_is_not() {
+    let (mut all, bridge, camera) = Installation::with_camera("front-door").await;
+    let at = teiten_telemetry::now();
+    let event = |state, at| SensorEvent { kind: SensorKind::Motion, state, at };
+    let tell =
+        |payload: String| camera.send_to("teiten/front-door/event".to_owned(), payload.into_bytes(), false);
+    let day = Duration::from_secs(24 * 3600);
+    for impossible in [Timestamp::from_unix_millis(1000), at + day, at - day] {
+        tell(event(SensorState::Started, impossible).to_json()).await;
+    }
+    tell("{}".to_owned()).await;
+    all.sink.answer(503);
+    tell(event(SensorState::Started, at).to_json()).await;
+    all.sink.asked().await;
+    all.sink.asked().await;
+    all.sink.answer(202);
+    let accepted = all.sink.next().await;
+    let camera = CameraId::new("front-door").unwrap();
+    let event = event(SensorState::Started, at);
+    assert_eq!(accepted.event, Event::SensorChanged { camera: camera.clone(), event });
+    assert_eq!(accepted.id, SensorKey { camera, event }.to_string());
+    assert!(all.sink.rest().is_empty());
     bridge.drain().await;
 }
 

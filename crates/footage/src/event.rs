@@ -1,4 +1,4 @@
-//! What Teiten's parts tell each other: three events, as CloudEvents.
+//! What Teiten's parts tell each other and whoever else subscribes, as CloudEvents.
 //!
 //! An event's id is made of what happened, so an event that is sent again has the same id.
 
@@ -11,9 +11,11 @@ use crate::{
     camera::CameraId,
     cloudevent::CloudEvent,
     hash::ContentHash,
-    key::{BatchKey, SegmentKey},
-    motion::MotionMap,
+    key::{BatchKey, SegmentKey, SensorKey},
+    motion::{MotionMap, MotionSource, MotionSpan, rfc3339_millis},
     notification::ObjectCreated,
+    sensor::SensorEvent,
+    time::Timestamp,
     window::Window,
 };
 
@@ -46,6 +48,20 @@ pub enum Event {
         /// The window.
         window: Window,
     },
+    /// `teiten.sensor.changed`: a camera's sensor saw something begin or end.
+    SensorChanged {
+        /// The camera.
+        camera: CameraId,
+        /// What it saw.
+        event: SensorEvent,
+    },
+    /// `teiten.motion.started`, and `teiten.motion.ended` where the span has an end.
+    Motion {
+        /// The camera.
+        camera: CameraId,
+        /// What moved.
+        span: MotionSpan,
+    },
 }
 
 /// A CloudEvent that is none of Teiten's, or is malformed.
@@ -53,7 +69,7 @@ pub enum Event {
 pub enum EventError {
     /// Its type is not ours.
     #[error(
-        "event type {kind:?} is none of teiten.batch.stored, teiten.segment.stored, teiten.window.missed"
+        "event type {kind:?} is none of teiten.batch.stored, teiten.segment.stored, teiten.window.missed, teiten.sensor.changed, teiten.motion.started, teiten.motion.ended"
     )]
     UnknownType {
         /// The type.
@@ -86,13 +102,21 @@ impl Event {
     pub const SEGMENT_STORED: &str = "teiten.segment.stored";
     /// The type of [`Event::WindowMissed`].
     pub const WINDOW_MISSED: &str = "teiten.window.missed";
+    /// The type of [`Event::SensorChanged`].
+    pub const SENSOR_CHANGED: &str = "teiten.sensor.changed";
+    /// The type of [`Event::Motion`] without an end.
+    pub const MOTION_STARTED: &str = "teiten.motion.started";
+    /// The type of [`Event::Motion`] with an end.
+    pub const MOTION_ENDED: &str = "teiten.motion.ended";
 
     /// The camera it is about: the CloudEvent's subject.
     pub fn camera(&self) -> &CameraId {
         match self {
             Self::BatchStored { key, .. } => &key.camera,
             Self::SegmentStored { key, .. } => &key.camera,
-            Self::WindowMissed { camera, .. } => camera,
+            Self::WindowMissed { camera, .. }
+            | Self::SensorChanged { camera, .. }
+            | Self::Motion { camera, .. } => camera,
         }
     }
 
@@ -119,6 +143,18 @@ impl Event {
             Self::SegmentStored { key, .. } => (Self::SEGMENT_STORED, ENCODE, key.to_string()),
             Self::WindowMissed { camera, window } => {
                 (Self::WINDOW_MISSED, BRIDGE, format!("{camera}/{window}"))
+            }
+            Self::SensorChanged { camera, event } => {
+                let key = SensorKey { camera: camera.clone(), event: *event };
+                (Self::SENSOR_CHANGED, BRIDGE, key.to_string())
+            }
+            Self::Motion { camera, span } => {
+                let kind = if span.end.is_none() { Self::MOTION_STARTED } else { Self::MOTION_ENDED };
+                let source = match span.source {
+                    MotionSource::Picture => PICTURE,
+                    MotionSource::Sensor => SENSOR,
+                };
+                (kind, source, format!("{camera}/{}#{}", span.id(), span.state().name()))
             }
         };
         CloudEvent {
@@ -148,6 +184,17 @@ impl Event {
                 json!({ "bucket": bucket, "key": key.to_string() })
             }
             Self::WindowMissed { window, .. } => json!({ "window": window.to_string() }),
+            Self::SensorChanged { event, .. } => json!(event),
+            Self::Motion { span, .. } => {
+                let mut data = json!({ "source": span.source.name(), "start": rfc3339_millis(span.start) });
+                if let Some(end) = span.end {
+                    data["end"] = rfc3339_millis(end).into();
+                }
+                if let Some(peak) = span.peak {
+                    data["peak"] = peak.into();
+                }
+                data
+            }
         }
     }
 
@@ -184,8 +231,14 @@ impl TryFrom<&CloudEvent> for Event {
                 })
             }
             Self::WINDOW_MISSED => from_data(event).and_then(|MissedData { window }| {
-                let camera = parse(event.subject.as_deref().ok_or("there is no subject")?)?;
-                Ok(Self::WindowMissed { camera, window: parse(&window)? })
+                Ok(Self::WindowMissed { camera: subject(event)?, window: parse(&window)? })
+            }),
+            Self::SENSOR_CHANGED => {
+                subject(event).and_then(|camera| Ok(Self::SensorChanged { camera, event: from_data(event)? }))
+            }
+            Self::MOTION_STARTED | Self::MOTION_ENDED => from_data(event).and_then(|data: MotionData| {
+                let ended = event.kind == Self::MOTION_ENDED;
+                Ok(Self::Motion { camera: subject(event)?, span: data.span(ended)? })
             }),
             kind => return Err(EventError::UnknownType { kind: clip(kind) }),
         };
@@ -205,6 +258,9 @@ impl TryFrom<&CloudEvent> for Event {
 /// Sources: who says so.
 const BRIDGE: &str = "/teiten/bridge";
 const ENCODE: &str = "/teiten/encode";
+/// Motion is told by what shows it, so that a subscriber can filter.
+const PICTURE: &str = "/teiten/playlist/picture";
+const SENSOR: &str = "/teiten/playlist/sensor";
 
 #[derive(Deserialize)]
 struct StoredData {
@@ -219,6 +275,34 @@ struct StoredData {
 #[derive(Deserialize)]
 struct MissedData {
     window: String,
+}
+
+#[derive(Deserialize)]
+struct MotionData {
+    source: String,
+    start: String,
+    #[serde(default)]
+    end: Option<String>,
+    #[serde(default)]
+    peak: Option<u8>,
+}
+
+impl MotionData {
+    fn span(&self, ended: bool) -> Result<MotionSpan, String> {
+        let time = |text: &String| {
+            Timestamp::from_rfc3339(text).ok_or_else(|| format!("{text:?} is no RFC 3339 time"))
+        };
+        let end = self.end.as_ref().map(time).transpose()?;
+        let (source, start) = (parse(&self.source)?, time(&self.start)?);
+        if end.is_some() != ended || end.is_some_and(|end| end < start) {
+            return Err("the end is not there, too early, or not to be there".to_owned());
+        }
+        Ok(MotionSpan { source, start, end, peak: self.peak })
+    }
+}
+
+fn subject(event: &CloudEvent) -> Result<CameraId, String> {
+    parse(event.subject.as_deref().ok_or("there is no subject")?)
 }
 
 fn from_data<'a, Data: Deserialize<'a>>(event: &'a CloudEvent) -> Result<Data, String> {

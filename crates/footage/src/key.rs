@@ -9,6 +9,8 @@ use crate::{
     camera::CameraId,
     hash::ContentHash,
     hour::Hour,
+    motion::compact,
+    sensor::{SensorEvent, SensorKind, SensorState},
     time::Timestamp,
     window::{Window, WindowLength},
 };
@@ -259,6 +261,52 @@ impl FromStr for PackKey {
     }
 }
 
+/// `<camera>/<yyyy-mm-dd>/<hh>/sensor-<time>-<kind>-<state>.json` in `media`: what a sensor saw begin or end, which the key
+/// tells as a whole. It sorts behind the footage of its hour.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SensorKey {
+    /// Whose sensor.
+    pub camera: CameraId,
+    /// What it saw.
+    pub event: SensorEvent,
+}
+
+impl fmt::Display for SensorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SensorEvent { kind: SensorKind::Motion, state, at } = self.event;
+        let (hour, time) = (Hour::containing(at), compact(&at.to_string()));
+        write!(f, "{}/{hour}/{SENSOR}{time}-motion-{}.json", self.camera, state.name())
+    }
+}
+
+impl FromStr for SensorKey {
+    type Err = KeyError;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (camera, name) = camera_and_name(key)?;
+            let (time, state) = name.strip_prefix(SENSOR)?.strip_suffix(".json")?.split_once("-motion-")?;
+            let state =
+                [SensorState::Started, SensorState::Ended].into_iter().find(|known| known.name() == state)?;
+            let part = |range| time.get(range);
+            let (year, month, day) = (part(0..4)?, part(4..6)?, part(6..8)?);
+            let (hour, minute, rest) = (part(8..11)?, part(11..13)?, time.get(13..)?);
+            let at = Timestamp::from_rfc3339(&format!("{year}-{month}-{day}{hour}:{minute}:{rest}"))?;
+            let parsed = Self { camera, event: SensorEvent { kind: SensorKind::Motion, state, at } };
+            (parsed.to_string() == key).then_some(parsed)
+        };
+        parse().ok_or_else(|| KeyError::new(key, "what a sensor saw"))
+    }
+}
+
+/// What the names begin with of what sensors saw.
+const SENSOR: &str = "sensor-";
+
+/// The prefix of what sensors saw in one hour of a camera in `media`.
+pub fn sensor_prefix(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}/{SENSOR}")
+}
+
 /// The most windows of a pack: those of an hour.
 const PACK_WINDOWS_MAX: u32 = 3_600_000 / WindowLength::MIN.millis();
 
@@ -362,6 +410,28 @@ mod tests {
 
     const SEGMENT: &str =
         "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s";
+
+    /// Golden: these are the keys of what sensors saw. A change needs a migration.
+    #[test]
+    fn what_a_sensor_saw_has_a_key_that_tells_it() {
+        let name = "front-door/2026-11-23/04/sensor-20261123T040501.234567Z-motion-ended.json";
+        let at = Timestamp::from_unix_micros(1_795_406_701_234_567);
+        let event = SensorEvent { kind: SensorKind::Motion, state: SensorState::Ended, at };
+        let key = SensorKey { camera: CameraId::new("front-door").unwrap(), event };
+        assert_eq!(key.to_string(), name);
+        assert_eq!(name.parse(), Ok(key.clone()));
+        assert!(name > SEGMENT && name.starts_with(&sensor_prefix(&key.camera, Hour::containing(at))));
+        for other in [
+            SEGMENT.to_owned(),
+            name.replace("/04/", "/05/"),
+            name.replace("ended", "over"),
+            name.replace(".234567Z", "Z"),
+            name.replace("sensor-2026", "sensor-"),
+            name.replace("sensor-2026", "sensor-é"),
+        ] {
+            assert!(other.parse::<SensorKey>().is_err(), "{other}");
+        }
+    }
 
     /// Golden: these are the keys of stored footage. A change needs a migration.
     #[test]

@@ -30,6 +30,9 @@ pub const GAPS_IN_A_ROW_MAX: u64 = 3;
 /// How far ahead of the bridge's clock a capture time may be.
 pub const CAPTURED_AHEAD_MAX: Duration = Duration::from_secs(10);
 
+/// How late a camera may tell what a sensor saw.
+pub const SENSOR_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// The most frames that an agent has sent and not yet heard `stored` of.
 pub const UNSTORED_FRAMES_MAX: usize = 64;
 

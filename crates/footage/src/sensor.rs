@@ -5,10 +5,13 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::time::Timestamp;
+use crate::{
+    limits::{CAPTURED_AHEAD_MAX, SENSOR_AGE_MAX},
+    time::Timestamp,
+};
 
 /// Something that a sensor saw begin or end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SensorEvent {
     /// Which kind of thing.
     pub kind: SensorKind,
@@ -20,7 +23,7 @@ pub struct SensorEvent {
 }
 
 /// What a sensor sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SensorKind {
     /// Something warm that moves (a passive infrared sensor).
@@ -28,7 +31,7 @@ pub enum SensorKind {
 }
 
 /// Which end of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SensorState {
     /// It began.
@@ -37,7 +40,37 @@ pub enum SensorState {
     Ended,
 }
 
+/// In the order of time.
+impl Ord for SensorEvent {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.state, self.kind).cmp(&(other.at, other.state, other.kind))
+    }
+}
+
+impl PartialOrd for SensorEvent {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl SensorState {
+    /// Its name: `started` or `ended`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 impl SensorEvent {
+    /// Whether a camera can have told this `now`: its clock was set, and it keeps what it could not tell for no longer than
+    /// [`SENSOR_AGE_MAX`].
+    pub fn is_possible(&self, now: Timestamp) -> bool {
+        let earliest = (now - SENSOR_AGE_MAX).max(Timestamp::Y2020);
+        (earliest..=now + CAPTURED_AHEAD_MAX).contains(&self.at)
+    }
+
     /// The payload.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("names and a time are JSON")

@@ -39,6 +39,8 @@ pub enum Topic {
 pub const ALL_FRAMES: &str = "teiten/+/frame";
 /// The filter that matches every camera's status.
 pub const ALL_STATUS: &str = "teiten/+/status";
+/// The filter that matches what every camera's sensors see.
+pub const ALL_EVENTS: &str = "teiten/+/event";
 /// The filter that matches every bridge's status.
 pub const ALL_BRIDGES: &str = "teiten-bridge/+/status";
 /// The payload of [`Topic::Status`] while a camera is connected, and of [`Topic::BridgeStatus`].

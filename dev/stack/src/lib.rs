@@ -221,6 +221,7 @@ fn start_router(
             trigger(Event::BATCH_STORED, encode, cores),
             trigger(Event::SEGMENT_STORED, playlist, 16),
             trigger(Event::WINDOW_MISSED, playlist, 16),
+            trigger(Event::SENSOR_CHANGED, playlist, 16),
             trigger(teiten_host::PING, reconcile, 1),
             trigger(teiten_host::PING, pictures, 1),
         ],

@@ -271,7 +271,7 @@ fn a_day_of_segments_becomes_a_few_hundred_objects() {
         .iter()
         .map(|segment| Stored { listing: Listing::of(&segment.key), modified_unix_millis: 0 })
         .collect();
-    let (_, playlist) = advance_hour(None, &camera(), hour, &listed, hour.end() + MINUTE).unwrap();
+    let (_, playlist) = advance_hour(None, &camera(), hour, &listed, None, hour.end() + MINUTE).unwrap();
     let runs = plan::runs(&playlist, &stored);
     assert_eq!(runs.iter().map(Vec::len).sum::<usize>(), 3600);
     println!(

@@ -238,12 +238,14 @@ impl Outcome {
     }
 }
 
-/// Camera, window and object of an event, for its log line.
+/// Camera, window (or time) and object of an event, for its log line.
 fn describe(event: &Event) -> (String, String, Option<String>) {
     let (window, key) = match event {
-        Event::BatchStored { key, .. } => (key.window, Some(key.to_string())),
-        Event::SegmentStored { key, .. } => (key.window, Some(key.to_string())),
-        Event::WindowMissed { window, .. } => (*window, None),
+        Event::BatchStored { key, .. } => (key.window.to_string(), Some(key.to_string())),
+        Event::SegmentStored { key, .. } => (key.window.to_string(), Some(key.to_string())),
+        Event::WindowMissed { window, .. } => (window.to_string(), None),
+        Event::SensorChanged { event, .. } => (event.at.to_string(), None),
+        Event::Motion { span, .. } => (span.start.to_string(), None),
     };
-    (event.camera().to_string(), window.to_string(), key)
+    (event.camera().to_string(), window, key)
 }

@@ -9,9 +9,9 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderValue, header};
 use teiten_bucket::{Bucket, BucketError, SignError};
-use teiten_footage::{CameraId, InitKey, Timestamp};
+use teiten_footage::{CameraId, InitKey, MotionSpan, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{Listing, TimeRange, asked_camera, stored_in, vod};
+use teiten_playlist::{Listing, TimeRange, asked_camera, moved_in, stored_in, vod};
 
 use crate::Links;
 
@@ -37,6 +37,7 @@ impl Playback {
         camera: &CameraId,
         range: TimeRange,
         listings: &[Listing],
+        spans: &[MotionSpan],
         now: Timestamp,
     ) -> Result<String, SignError> {
         let init = |hash| InitKey { camera: camera.clone(), hash }.to_string();
@@ -49,7 +50,12 @@ impl Playback {
                 }
             }
         }
-        Ok(vod(listings, |hash| urls[&init(hash)].clone(), |listing| urls[&listing.object(camera)].clone()))
+        Ok(vod(
+            listings,
+            spans,
+            |hash| urls[&init(hash)].clone(),
+            |listing| urls[&listing.object(camera)].clone(),
+        ))
     }
 }
 
@@ -70,8 +76,11 @@ impl Responder for Playback {
             let (from, to) = (range.from(), range.to());
             return Err(Refusal::not_found(format!("there is no footage of {camera} from {from} to {to}")));
         }
-        let text =
-            self.playlist(&camera, range, &listings, now).await.map_err(|error| unavailable(&error))?;
+        let moved = moved_in(&*self.media, &camera, range, now).await.map_err(|error| unavailable(&error))?;
+        let text = self
+            .playlist(&camera, range, &listings, &moved, now)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let length = text.len() as u64;
         let mut response = Response::new(Body::from(text));
         let headers = response.headers_mut();

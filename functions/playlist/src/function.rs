@@ -4,9 +4,12 @@
 //! An event only says that it is time to look. What is listed follows from the bucket, so events may be lost,
 //! repeated and come in any order: the next one makes up for it. Several instances can work on one camera; within
 //! one, a camera's events take turns, which spares the store the collisions.
+//!
+//! What the pictures show to begin or end to move is the answer to a window's event. It follows from the playlist, so
+//! that an event that comes again has the same answer.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     fmt,
     sync::Arc,
 };
@@ -14,7 +17,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put, SignError, Signer};
-use teiten_footage::{CameraId, Event, SegmentKey, Timestamp, Window, key};
+use teiten_footage::{
+    CameraId, Event, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, Timestamp, Window, key,
+};
 use teiten_host::{Failure, Function};
 use teiten_telemetry::metrics::function_metrics;
 use tracing::{debug, info, warn};
@@ -24,7 +29,8 @@ use crate::{
     cameras,
     hours::Hours,
     live::{Content, LivePlaylist},
-    motion::Motions,
+    motion::{Motions, Written, read_level},
+    moving::{Seen, change_in, changes, mark},
     per_camera::PerCamera,
 };
 
@@ -33,6 +39,9 @@ pub(crate) const COLLISIONS_MAX: usize = 32;
 
 /// The most segments that are looked at in one listing: those of [`LIVE_AGE_MAX`], ten times over.
 const LISTED_MAX: usize = 1000;
+
+/// The most changes of what moves that wait to be told.
+const UNTOLD_MAX: usize = 16;
 
 /// The most missed windows that are remembered of one camera.
 const MISSED_MAX: usize = 64;
@@ -62,6 +71,12 @@ struct Memory {
     missed: BTreeSet<Window>,
     /// Whether the camera is known to be in `cameras.json`.
     enlisted: bool,
+    /// How much moves in segments that are not listed yet.
+    levels: HashMap<SegmentKey, u8>,
+    /// The version that was written or read last.
+    playlist: Option<LivePlaylist>,
+    /// What began or ended to move in windows whose own events were answered before they were listed.
+    untold: VecDeque<MotionSpan>,
 }
 
 /// Why a playlist could not be brought up to date.
@@ -124,13 +139,18 @@ impl Playlist {
         self
     }
 
-    /// Works in that `segment` is stored, or that `window` was missed.
-    async fn update(&self, camera: &CameraId, cause: Cause<'_>) -> Result<(), ShellError> {
+    /// Works in that `segment` is stored, or that `window` was missed. Answers what began or ended to move with that.
+    async fn update(&self, camera: &CameraId, cause: Cause<'_>) -> Result<Option<MotionSpan>, ShellError> {
         let memory = self.cameras.of(camera);
         let mut memory = memory.lock().await;
         if cause.window().end() <= memory.listed_until {
             debug!(%camera, window = %cause.window(), "window is listed already, or too late to be");
-            return Ok(());
+            return Ok(memory.change(cause.window()));
+        }
+        if let Cause::Stored(key, Some(motion)) = cause {
+            let (settings, now) = (self.motions.settings(camera).await?, (self.clock)());
+            memory.levels.insert(key.clone(), motion.level(&settings));
+            memory.levels.retain(|key, _| now < key.window.end() + LIVE_AGE_MAX);
         }
         if let Cause::Missed(window) = cause
             && memory.missed.len() < MISSED_MAX
@@ -143,7 +163,7 @@ impl Playlist {
                     cameras::enlist(&*self.media, camera).await?;
                     memory.enlisted = true;
                 }
-                return Ok(());
+                return Ok(memory.change(cause.window()));
             }
         }
         Err(ShellError::Contended { key: key::live_playlist_key(camera) })
@@ -160,14 +180,16 @@ impl Playlist {
         let from = memory.listed_until.max(now - LIVE_AGE_MAX);
         // What is known only ever grows, so it does not matter which of the two is read first.
         let (current, footage) = tokio::join!(self.read(camera), self.footage(camera, from, cause, now));
-        let (current, footage) = (current?, footage?);
+        let (current, (footage, sensor)) = (current?, footage?);
         if let Some((current, _)) = &current {
             memory.remember(current);
         }
         let playlist = current.as_ref().map(|(playlist, _)| playlist);
-        let Some((step, next)) = advance(playlist, &footage, &memory.missed, now, self.settings) else {
+        let Some((step, mut next)) = advance(playlist, &footage, &memory.missed, now, self.settings) else {
             return Ok(true);
         };
+        self.see(camera, playlist, &next, memory).await?;
+        mark(playlist, &mut next, Seen { levels: &memory.levels, sensor: &sensor });
         let condition =
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
         let text = Bytes::from(self.text(&next).await?);
@@ -178,10 +200,31 @@ impl Playlist {
             }
             Put::Stored(_) => {
                 report(step, playlist, &next, (self.clock)());
+                memory.note_changes(playlist, &next, cause.window());
                 memory.remember(&next);
                 Ok(true)
             }
         }
+    }
+
+    /// Makes sure that it is known how much moves in what is newly listed. Events tell it; where one was lost, or comes
+    /// after its window is listed, the segment does.
+    async fn see(
+        &self,
+        camera: &CameraId,
+        current: Option<&LivePlaylist>,
+        next: &LivePlaylist,
+        memory: &mut Memory,
+    ) -> Result<(), ShellError> {
+        let from = current.map_or(Timestamp::default(), |current| current.next().start());
+        for key in next.segments().filter(|key| key.window.start() >= from) {
+            if let Entry::Vacant(place) = memory.levels.entry(key) {
+                let settings = self.motions.settings(camera).await?;
+                let level = read_level(&*self.media, place.key(), &settings).await?;
+                place.insert(level.unwrap_or_default());
+            }
+        }
+        Ok(())
     }
 
     /// What players read. A link follows from what it leads to and its window, so that one that was listed before stays
@@ -207,45 +250,47 @@ impl Playlist {
         Ok(Some((playlist, object.etag)))
     }
 
-    /// The camera's segments from the window that holds `from` on.
+    /// The camera's segments from the window that holds `from` on, and what its sensors saw in the hours of these: it is
+    /// listed behind them.
     async fn footage(
         &self,
         camera: &CameraId,
         from: Timestamp,
         cause: Cause<'_>,
         now: Timestamp,
-    ) -> Result<Vec<Footage>, ShellError> {
+    ) -> Result<(Vec<Footage>, BTreeSet<SensorEvent>), ShellError> {
         let after = key::segments_from(camera, Window::containing(from, cause.window().length()));
         let listing = self.media.list_after(&key::segments_prefix(camera), &after, LISTED_MAX).await?;
-        // What is no segment is someone else's and of no concern.
-        let mut footage: Vec<Footage> = listing
-            .into_iter()
-            .filter_map(|object| {
-                let key = object.key.parse().ok()?;
-                Some(Footage { key, modified_unix_millis: object.modified_unix_millis })
-            })
-            .collect();
+        // What is neither is someone else's and of no concern.
+        let (mut footage, mut sensor) = (Vec::new(), BTreeSet::new());
+        for object in listing {
+            if let Ok(key) = object.key.parse() {
+                footage.push(Footage { key, modified_unix_millis: object.modified_unix_millis });
+            } else if let Ok(SensorKey { event, .. }) = object.key.parse() {
+                sensor.insert(event);
+            }
+        }
         // Stores are allowed to list an object some time after it was written.
-        if let Cause::Stored(key) = cause
+        if let Cause::Stored(key, _) = cause
             && !footage.iter().any(|item| item.key == *key)
         {
             footage.push(Footage { key: key.clone(), modified_unix_millis: now.unix_millis() });
         }
-        Ok(footage)
+        Ok((footage, sensor))
     }
 }
 
 /// What an event says.
 #[derive(Debug, Clone, Copy)]
 enum Cause<'a> {
-    Stored(&'a SegmentKey),
+    Stored(&'a SegmentKey, Option<&'a MotionMap>),
     Missed(Window),
 }
 
 impl Cause<'_> {
     fn window(self) -> Window {
         match self {
-            Self::Stored(key) => key.window,
+            Self::Stored(key, _) => key.window,
             Self::Missed(window) => window,
         }
     }
@@ -255,6 +300,25 @@ impl Memory {
     fn remember(&mut self, playlist: &LivePlaylist) {
         self.listed_until = self.listed_until.max(playlist.next().start());
         self.missed.retain(|window| window.end() > self.listed_until);
+        self.levels.retain(|key, _| key.window.end() > self.listed_until);
+        self.playlist = Some(playlist.clone());
+    }
+
+    /// Notes what begins or ends in windows that are newly listed, but for that of the event at hand: it is its answer.
+    fn note_changes(&mut self, before: Option<&LivePlaylist>, next: &LivePlaylist, own: Window) {
+        let own = change_in(next, own);
+        let spans = changes(before, next).into_iter().map(|(_, span)| span);
+        self.untold.extend(spans.filter(|span| Some(span) != own.as_ref()));
+        while self.untold.len() > UNTOLD_MAX {
+            self.untold.pop_front();
+        }
+    }
+
+    /// What to tell in answer to the event of `window`: what began or ended in it, and the same each time; else what is
+    /// still to be told of others.
+    fn change(&mut self, window: Window) -> Option<MotionSpan> {
+        let own = self.playlist.as_ref().and_then(|playlist| change_in(playlist, window));
+        own.or_else(|| self.untold.pop_front())
     }
 }
 
@@ -295,7 +359,7 @@ impl Function for Playlist {
     const NAME: &'static str = "playlist";
 
     async fn handle(&self, event: Event) -> Result<Option<Event>, Failure> {
-        match &event {
+        let change = match &event {
             Event::SegmentStored { bucket, key, motion } => {
                 if bucket != self.media.name() {
                     let why = format!(
@@ -304,23 +368,32 @@ impl Function for Playlist {
                     );
                     return Err(Failure::Permanent(anyhow::Error::msg(why)));
                 }
-                let live = self.update(&key.camera, Cause::Stored(key)).await;
-                if let Err(error) = self.hours.segment_stored(key, (self.clock)()).await {
-                    // The event has done what it came for: the next ones make up for it, or reconcile does.
+                let live = self.update(&key.camera, Cause::Stored(key, motion.as_ref())).await;
+                // The event has done what it came for: the next ones make up for what fails now, or reconcile does.
+                let moved = self.motions.segment_stored(key, motion.clone(), (self.clock)()).await;
+                let moved = moved.unwrap_or_else(|error| {
+                    warn!(camera = %key.camera, window = %key.window, %error, "what moved is not written down");
+                    Written::default()
+                });
+                if let Err(error) = self.hours.segment_stored(key, &moved, (self.clock)()).await {
                     warn!(camera = %key.camera, window = %key.window, %error, "archive not brought up to date");
                 }
-                if let Err(error) = self.motions.segment_stored(key, motion.clone(), (self.clock)()).await {
-                    warn!(camera = %key.camera, window = %key.window, %error, "what moved is not written down");
-                }
-                live?;
+                live?
             }
             Event::WindowMissed { camera, window } => self.update(camera, Cause::Missed(*window)).await?,
             Event::BatchStored { key, .. } => {
                 let why = format!("batch {key} is not for playlists: they take segments and missed windows");
                 return Err(Failure::Permanent(anyhow::Error::msg(why)));
             }
-        }
-        Ok(None)
+            Event::SensorChanged { camera, event } if event.is_possible((self.clock)()) => {
+                Some(self.motions.sensor_changed(camera, *event).await?)
+            }
+            Event::SensorChanged { camera, .. } | Event::Motion { camera, .. } => {
+                let why = format!("this event of {camera} is not for playlists, or of an impossible time");
+                return Err(Failure::Permanent(anyhow::Error::msg(why)));
+            }
+        };
+        Ok(change.map(|span| Event::Motion { camera: event.camera().clone(), span }))
     }
 }
 

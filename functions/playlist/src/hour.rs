@@ -10,7 +10,7 @@ use std::fmt;
 
 use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window};
 
-use crate::live::date;
+use crate::{hour_marks::Marks, live::date, moving::write_range};
 
 /// EXT-X-TARGETDURATION of every hour. No window is longer. A playlist has to grow at least every one and a half
 /// target durations (§6.2.2), and players ask for it once in each: this is how often it is rewritten, whatever the
@@ -94,6 +94,8 @@ pub struct HourPlaylist {
     pub(crate) hour: Hour,
     pub(crate) listings: Vec<Listing>,
     pub(crate) ended: bool,
+    /// When something moved.
+    pub(crate) marks: Marks,
 }
 
 impl HourPlaylist {
@@ -141,6 +143,7 @@ impl fmt::Display for HourPlaylist {
             kind,
             TARGET_DURATION_SECONDS,
             &self.listings,
+            &self.marks,
             |init| format!("../init-{init}.mp4"),
             segment,
         )
@@ -162,6 +165,7 @@ pub(crate) fn write_listings(
     kind: Kind,
     target_duration_seconds: u64,
     listings: &[Listing],
+    marks: &Marks,
     init: impl Fn(ContentHash) -> String,
     segment: impl Fn(&Listing) -> String,
 ) -> fmt::Result {
@@ -173,7 +177,11 @@ pub(crate) fn write_listings(
     writeln!(f, "#EXT-X-MEDIA-SEQUENCE:0")?;
     writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
     let mut before: Option<&Listing> = None;
-    for listing in listings {
+    let mut marks = marks.iter().peekable();
+    for (index, listing) in listings.iter().enumerate() {
+        while let Some((_, span)) = marks.next_if(|(position, _)| *position <= index) {
+            write_range(f, span)?;
+        }
         if before.is_some_and(|before| listing.is_discontinuous_after(before)) {
             writeln!(f, "#EXT-X-DISCONTINUITY")?;
         }
@@ -188,6 +196,9 @@ pub(crate) fn write_listings(
         }
         writeln!(f, "{}", segment(listing))?;
         before = Some(listing);
+    }
+    for (_, span) in marks {
+        write_range(f, span)?;
     }
     if kind == Kind::Vod {
         writeln!(f, "#EXT-X-ENDLIST")?;

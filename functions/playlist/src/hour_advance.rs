@@ -10,11 +10,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use teiten_footage::{CameraId, ContentHash, Hour, Timestamp, Window, limits::SEGMENT_GRACE};
+use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window, limits::SEGMENT_GRACE};
 
 use crate::{
     advance::{Footage, LIVE_AGE_MAX},
     hour::{HourPlaylist, Listing, Place, TARGET_DURATION_SECONDS},
+    hour_marks::{appended, placed, ranges},
 };
 
 /// How often an hour's playlist is rewritten while the hour lasts.
@@ -74,12 +75,13 @@ pub fn is_over(hour: Hour, now: Timestamp) -> bool {
 /// The next version of the playlist of an hour, or `None` if the current one stands.
 ///
 /// `footage` holds the hour's segments: all of them, or those after the end of the current playlist if that is
-/// not ended.
+/// not ended. `spans` is when something moved in it, if that is known.
 pub fn advance_hour(
     current: Option<&HourPlaylist>,
     camera: &CameraId,
     hour: Hour,
     footage: &[Stored],
+    spans: Option<&[MotionSpan]>,
     now: Timestamp,
 ) -> Option<(HourStep, HourPlaylist)> {
     let ended = is_over(hour, now);
@@ -100,7 +102,8 @@ pub fn advance_hour(
         }
         Some(current) => {
             let listings = of_hour(footage, hour, hour.start(), hour.end());
-            if listings == current.listings {
+            let marks = placed(&listings, spans.unwrap_or(&ranges(&current.marks)));
+            if listings == current.listings && ranges(&marks) == ranges(&current.marks) {
                 return None;
             }
             (HourStep::Mended, listings)
@@ -110,7 +113,12 @@ pub fn advance_hour(
         // All has expired; so will the playlist.
         return None;
     }
-    Some((step, HourPlaylist { camera: camera.clone(), hour, listings, ended }))
+    let marks = match current {
+        None => placed(&listings, spans.unwrap_or_default()),
+        Some(current) if !current.ended => appended(current, &listings, spans.unwrap_or_default()),
+        Some(current) => placed(&listings, spans.unwrap_or(&ranges(&current.marks))),
+    };
+    Some((step, HourPlaylist { camera: camera.clone(), hour, listings, ended, marks }))
 }
 
 /// Whether the playlist of an hour is overdue for another version, judged by the segments whose windows start
@@ -240,7 +248,7 @@ mod tests {
         now: Timestamp,
     ) -> Option<(HourStep, HourPlaylist)> {
         let stored: Vec<Stored> = footage.iter().map(Stored::from).collect();
-        advance_hour(current, &camera(), hour(), &stored, now)
+        advance_hour(current, &camera(), hour(), &stored, None, now)
     }
 
     /// Which seconds of the hour are listed.
@@ -340,7 +348,7 @@ mod tests {
         });
         let late = segment(5, "b", 100);
         let all: Vec<Stored> = packed.chain(footage.iter().chain([&late]).map(Stored::from)).collect();
-        let advance = |current| advance_hour(Some(current), &camera(), hour(), &all, at(7200));
+        let advance = |current| advance_hour(Some(current), &camera(), hour(), &all, None, at(7200));
         let (step, playlist) = advance(&segments).unwrap();
         assert_eq!(step, HourStep::Mended);
         let is_packed = |listing: &Listing| matches!(listing.place, Place::Packed(_));

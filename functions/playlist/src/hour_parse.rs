@@ -7,6 +7,7 @@ use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp
 
 use crate::{
     hour::{HourPlaylist, Listing, Part, Place},
+    hour_marks::{Marks, read_range},
     live::date,
     parse::{ParseError, init, length},
 };
@@ -24,6 +25,7 @@ struct Parser<'a> {
     /// Size and offset of a part of a pack.
     range: Option<(u32, u64)>,
     listings: Vec<Listing>,
+    marks: Marks,
 }
 
 impl HourPlaylist {
@@ -40,6 +42,7 @@ impl HourPlaylist {
             length: None,
             range: None,
             listings: Vec::new(),
+            marks: Marks::new(),
         };
         let mut lines = text.lines().enumerate();
         if lines.next().map(|(_, line)| line) != Some("#EXTM3U") {
@@ -70,6 +73,10 @@ impl Parser<'_> {
             "-X-MAP" => self.init = Some(init(value, "../")?),
             "INF" => self.length = Some(length(value)?),
             "-X-BYTERANGE" => self.range = Some(range(value)?),
+            "-X-DATERANGE" => {
+                let position = self.listings.len();
+                self.marks.extend(read_range(value).map(|span| (position, span)));
+            }
             "-X-ENDLIST" => self.ended = true,
             "-X-GAP" => return Err("an hour's playlist lists no gaps".to_owned()),
             _ => {}
@@ -128,8 +135,8 @@ impl Parser<'_> {
         if self.listings.is_empty() {
             return Err("no segment at all".to_owned());
         }
-        let Self { hour, ended, listings, .. } = self;
-        Ok(HourPlaylist { camera: self.camera.clone(), hour, listings, ended })
+        let Self { hour, ended, listings, marks, .. } = self;
+        Ok(HourPlaylist { camera: self.camera.clone(), hour, listings, ended, marks })
     }
 }
 
@@ -212,6 +219,7 @@ mod tests {
                 packed,
             ],
             ended: true,
+            marks: Marks::new(),
         }
     }
 

@@ -19,6 +19,8 @@ use crate::{
     function::{COLLISIONS_MAX, HEADERS, ShellError},
     hour::{HourPlaylist, Listing},
     hour_advance::{HourStep, Stored, advance_hour, cutoff, is_over},
+    motion::{Written, motion_of},
+    motion_hour::MotionHour,
     pack::stored_in_pack,
     per_camera::PerCamera,
 };
@@ -71,6 +73,7 @@ impl Hours {
     pub(crate) async fn segment_stored(
         &self,
         segment: &SegmentKey,
+        moved: &Written,
         now: Timestamp,
     ) -> Result<(), ShellError> {
         let camera = &segment.camera;
@@ -79,12 +82,13 @@ impl Hours {
         if segment.window.end() <= cutoff {
             memory.note_late(Hour::of(segment.window));
         }
+        moved.late.iter().for_each(|hour| memory.note_late(*hour));
         let Ok(mut work) = memory.work.try_lock() else { return Ok(()) };
         if cutoff <= work.tried {
             return Ok(());
         }
         work.tried = cutoff;
-        let ended = self.rewrite_open(camera, cutoff, now, &mut work).await?;
+        let ended = self.rewrite_open(camera, cutoff, moved, now, &mut work).await?;
         self.mend_late(camera, &ended, now, &memory).await
     }
 
@@ -93,6 +97,7 @@ impl Hours {
         &self,
         camera: &CameraId,
         cutoff: Timestamp,
+        moved: &Written,
         now: Timestamp,
         work: &mut Work,
     ) -> Result<BTreeSet<Hour>, ShellError> {
@@ -101,7 +106,8 @@ impl Hours {
         let mut ended = BTreeSet::new();
         for hour in hours {
             let known = work.open.remove(&hour);
-            let (_, known) = bring_up_to_date(&*self.media, camera, hour, now, known).await?;
+            let motion = moved.hours.get(&hour);
+            let (_, known) = bring_up_to_date(&*self.media, camera, hour, now, known, motion).await?;
             match known {
                 Some(known) if !known.0.ended() => {
                     work.open.insert(hour, known);
@@ -129,7 +135,7 @@ impl Hours {
         for hour in due {
             // Forgotten first: what comes from now on may be too late for this listing.
             memory.late().remove(&hour);
-            let result = bring_up_to_date(&*self.media, camera, hour, now, None).await;
+            let result = bring_up_to_date(&*self.media, camera, hour, now, None, None).await;
             // Where it was only ended, what is late is still to be put in.
             if !matches!(result, Ok((None | Some(HourStep::Mended), _))) {
                 memory.note_late(hour);
@@ -161,7 +167,7 @@ pub async fn update_hour(
     hour: Hour,
     now: Timestamp,
 ) -> Result<Option<HourStep>, ShellError> {
-    bring_up_to_date(media, camera, hour, now, None).await.map(|(step, _)| step)
+    bring_up_to_date(media, camera, hour, now, None, None).await.map(|(step, _)| step)
 }
 
 /// The playlist of an hour of `camera`, if there is one.
@@ -173,13 +179,19 @@ pub async fn read_hour(
     Ok(read(media, camera, hour).await?.map(|(playlist, _)| playlist))
 }
 
+/// By at most one step. `known` is the playlist as it was last seen, `motion` what moved; either is read where it is not at hand.
 async fn bring_up_to_date(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
     now: Timestamp,
     mut known: Option<Known>,
+    motion: Option<&MotionHour>,
 ) -> Result<(Option<HourStep>, Option<Known>), ShellError> {
+    let spans = match motion {
+        Some(motion) => Some(motion.spans(is_over(hour, now))),
+        None => motion_of(media, camera, hour, now).await?,
+    };
     let key = key::hour_playlist_key(camera, hour);
     for _ in 0..COLLISIONS_MAX {
         let current = match known.take() {
@@ -192,7 +204,7 @@ async fn bring_up_to_date(
             _ => hour.start(),
         };
         let stored = objects_from(media, camera, hour, from).await?.stored(media).await?;
-        let Some((step, next)) = advance_hour(playlist, camera, hour, &stored, now) else {
+        let Some((step, next)) = advance_hour(playlist, camera, hour, &stored, spans.as_deref(), now) else {
             return Ok((None, current));
         };
         let condition =

@@ -5,7 +5,11 @@
 
 use std::{fmt, time::Duration};
 
-use teiten_footage::{CameraId, ContentHash, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{
+    CameraId, ContentHash, SegmentKey, Timestamp, Window, WindowLength, key, motion::rfc3339_millis,
+};
+
+use crate::moving::{Moves, write_moves};
 
 /// A playlist is never shortened below this many target durations (§6.2.2).
 const TARGET_DURATIONS_MIN: u64 = 3;
@@ -20,6 +24,8 @@ pub struct Entry {
     pub discontinuity: bool,
     /// A segment, or none.
     pub content: Content,
+    /// What moves in it.
+    pub moves: Moves,
 }
 
 /// What there is to play of a window.
@@ -44,7 +50,7 @@ impl LivePlaylist {
     /// The playlist that lists just this segment.
     pub fn starting_with(segment: &SegmentKey) -> Self {
         let content = Content::Segment(segment.frames);
-        let entry = Entry { init: segment.init, discontinuity: false, content };
+        let entry = Entry { init: segment.init, discontinuity: false, content, moves: Moves::default() };
         Self {
             camera: segment.camera.clone(),
             first: segment.window,
@@ -79,8 +85,24 @@ impl LivePlaylist {
     }
 
     /// What is listed, in order.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = (Window, &Entry)> {
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (Window, &Entry)> + Clone {
         self.entries.iter().enumerate().map(|(index, entry)| (self.first.plus(index as u64), entry))
+    }
+
+    /// The same, to note what moves in them.
+    pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = (Window, &mut Entry)> {
+        let first = self.first;
+        self.entries.iter_mut().enumerate().map(move |(index, entry)| (first.plus(index as u64), entry))
+    }
+
+    /// The segments that are listed.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = SegmentKey> {
+        self.entries().filter_map(|(window, entry)| match entry.content {
+            Content::Segment(frames) => {
+                Some(SegmentKey { camera: self.camera.clone(), window, init: entry.init, frames })
+            }
+            Content::Gap => None,
+        })
     }
 
     /// How many windows are listed.
@@ -103,13 +125,14 @@ impl LivePlaylist {
         debug_assert_eq!(segment.window, self.next());
         let discontinuity = segment.init != self.last_init();
         let content = Content::Segment(segment.frames);
-        self.entries.push(Entry { init: segment.init, discontinuity, content });
+        self.entries.push(Entry { init: segment.init, discontinuity, content, moves: Moves::default() });
     }
 
     /// Lists the next window as a gap.
     pub(crate) fn push_gap(&mut self) {
         let init = self.last_init();
-        self.entries.push(Entry { init, discontinuity: false, content: Content::Gap });
+        let content = Content::Gap;
+        self.entries.push(Entry { init, discontinuity: false, content, moves: Moves::default() });
     }
 
     /// Drops the first `count` entries; what they said of discontinuities goes on to count (§6.2.2).
@@ -188,7 +211,10 @@ impl LivePlaylist {
         writeln!(f, "#EXT-X-MEDIA-SEQUENCE:{}", self.first.media_sequence().unwrap_or_default())?;
         writeln!(f, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence)?;
         writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+        let mut before = Moves::default();
         for (index, (window, entry)) in self.entries().enumerate() {
+            write_moves(f, before, entry.moves)?;
+            before = entry.moves;
             if entry.discontinuity {
                 writeln!(f, "#EXT-X-DISCONTINUITY")?;
             }
@@ -209,8 +235,7 @@ impl LivePlaylist {
 
 /// ISO 8601 in UTC to the millisecond (§4.4.4.6), as windows start at whole milliseconds.
 pub(crate) fn date(time: Timestamp) -> String {
-    let micros = time.to_string();
-    format!("{}Z", &micros[..micros.len() - "000Z".len()])
+    rfc3339_millis(time)
 }
 
 /// What EXT-X-MAP names, relative to the playlist.

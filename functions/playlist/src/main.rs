@@ -6,7 +6,8 @@ use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket, SignArgs};
 use teiten_playlist::{Playlist, Settings};
 
-/// Keeps the live playlist of every camera, moved by `teiten.segment.stored` and `teiten.window.missed` events.
+/// Keeps the live playlist of every camera, moved by `teiten.segment.stored` and `teiten.window.missed` events,
+/// and stores what sensors saw (`teiten.sensor.changed`).
 ///
 /// Listens on $PORT (8080), or works for AWS Lambda where AWS_LAMBDA_RUNTIME_API is set.
 #[derive(Debug, Parser)]

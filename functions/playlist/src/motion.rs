@@ -13,13 +13,17 @@ use std::{
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put};
-use teiten_footage::{CameraId, Hour, MotionMap, MotionSettings, SegmentKey, Timestamp, key};
+use teiten_footage::{
+    CameraId, Hour, MotionMap, MotionSettings, MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorKey,
+    SensorState, Timestamp, key,
+};
 use tracing::{error, warn};
 
 use crate::{
     advance::Footage,
     function::{COLLISIONS_MAX, ShellError},
     hour_advance::{cutoff, is_over},
+    hours::update_hour,
     motion_hour::MotionHour,
     per_camera::PerCamera,
 };
@@ -34,6 +38,12 @@ const HEADS_AT_A_TIME: usize = 8;
 /// How long something may be overdue before `reconcile` sees to it.
 const OVERDUE_MAX: Duration = Duration::from_secs(150);
 
+/// The most objects of what sensors saw in an hour that are looked at.
+const SENSOR_OBJECTS_MAX: usize = 1000;
+
+const SENSOR_HEADERS: Headers =
+    Headers { content_type: "application/json", cache_control: "max-age=31536000, immutable" };
+
 const HEADERS: Headers = Headers { content_type: "application/json", cache_control: "no-cache" };
 
 /// Keeps `<camera>/<yyyy-mm-dd>/<hh>.motion.json` of every camera.
@@ -47,7 +57,9 @@ pub(crate) struct Motions {
 #[derive(Debug, Default)]
 struct Memory {
     told: Mutex<BTreeMap<String, (SegmentKey, Option<MotionMap>)>>,
+    sensor: Mutex<BTreeSet<SensorEvent>>,
     work: tokio::sync::Mutex<Work>,
+    settings: Mutex<Option<Settings>>,
 }
 
 /// Where one at a time is at work.
@@ -59,43 +71,120 @@ struct Work {
     open: BTreeSet<Hour>,
 }
 
+/// What was written down.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The hours as they are now.
+    pub(crate) hours: BTreeMap<Hour, MotionHour>,
+    /// Those of them that were over long ago.
+    pub(crate) late: BTreeSet<Hour>,
+}
+
+/// What is known of an hour, and not written down.
+#[derive(Debug, Default)]
+struct Told {
+    segments: Vec<(SegmentKey, Option<MotionMap>)>,
+    sensor: Vec<SensorEvent>,
+}
+
+/// The settings as they were last read.
+type Settings = Arc<MotionSettings>;
+
 impl Motions {
     pub(crate) fn new(media: Arc<dyn Bucket>) -> Self {
         Self { media, cameras: PerCamera::default() }
     }
 
+    /// The camera's settings, read once a minute, off the live path but for the first time.
+    pub(crate) async fn settings(&self, camera: &CameraId) -> Result<Settings, BucketError> {
+        let memory = self.cameras.of(camera);
+        if let Some(settings) = &*memory.settings() {
+            return Ok(Arc::clone(settings));
+        }
+        let read = Arc::new(settings(&*self.media, camera).await?);
+        *memory.settings() = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// Stores what a sensor saw, in an object of its own; the next that is written down has it. Answers what that says
+    /// of motion. An end whose start is not known is that of a moment.
+    pub(crate) async fn sensor_changed(
+        &self,
+        camera: &CameraId,
+        event: SensorEvent,
+    ) -> Result<MotionSpan, ShellError> {
+        let key = SensorKey { camera: camera.clone(), event }.to_string();
+        // Where it is refused, it is there.
+        self.media.put(&key, event.to_json().into(), SENSOR_HEADERS, Condition::IfAbsent).await?;
+        self.cameras.of(camera).note_sensor(event);
+        let at = Timestamp::from_unix_millis(event.at.unix_millis());
+        let (start, end) = match event.state {
+            SensorState::Started => (at, None),
+            SensorState::Ended => (self.sensor_start(camera, event).await?.unwrap_or(at), Some(at)),
+        };
+        Ok(MotionSpan { source: MotionSource::Sensor, start, end, peak: None })
+    }
+
+    /// When began what has ended: in this hour or the one before.
+    async fn sensor_start(
+        &self,
+        camera: &CameraId,
+        end: SensorEvent,
+    ) -> Result<Option<Timestamp>, BucketError> {
+        let hour = Hour::containing(end.at);
+        for hour in [hour, Hour::containing(hour.start() - Duration::from_millis(1))] {
+            let prefix = key::sensor_prefix(camera, hour);
+            let listed = self.media.list_after(&prefix, "", SENSOR_OBJECTS_MAX).await?;
+            let mut motion = MotionHour::new(hour);
+            let keys = listed.into_iter().filter_map(|object| object.key.parse::<SensorKey>().ok());
+            let earlier: Vec<SensorEvent> = keys.map(|key| key.event).filter(|event| *event < end).collect();
+            earlier.iter().for_each(|event| motion.note_sensor(*event));
+            if !earlier.is_empty() {
+                let last = motion.spans(false).pop();
+                return Ok(last.filter(|span| span.end.is_none()).map(|span| span.start));
+            }
+        }
+        Ok(None)
+    }
+
     /// Works in what moved in `segment`, and writes it down with what came before, if the time for that has come
-    /// and nobody else is at it.
+    /// and nobody else is at it. Answers what was written.
     pub(crate) async fn segment_stored(
         &self,
         segment: &SegmentKey,
         motion: Option<MotionMap>,
         now: Timestamp,
-    ) -> Result<(), ShellError> {
+    ) -> Result<Written, ShellError> {
         let camera = &segment.camera;
         let memory = self.cameras.of(camera);
         memory.note(segment, motion);
-        let Ok(mut work) = memory.work.try_lock() else { return Ok(()) };
+        let mut written = Written::default();
+        let Ok(mut work) = memory.work.try_lock() else { return Ok(written) };
         let cutoff = cutoff(camera, now);
         if cutoff <= work.tried {
-            return Ok(());
+            return Ok(written);
         }
         work.tried = cutoff;
+        let settings = Arc::new(settings(&*self.media, camera).await?);
+        *memory.settings() = Some(Arc::clone(&settings));
         let told = std::mem::take(&mut *memory.told());
-        let mut hours: BTreeMap<Hour, Vec<(SegmentKey, Option<MotionMap>)>> =
-            work.open.iter().map(|hour| (*hour, Vec::new())).collect();
+        let mut hours: BTreeMap<Hour, Told> = work.open.iter().map(|hour| (*hour, Told::default())).collect();
         for (segment, motion) in told.into_values() {
-            hours.entry(Hour::of(segment.window)).or_default().push((segment, motion));
+            hours.entry(Hour::of(segment.window)).or_default().segments.push((segment, motion));
+        }
+        for event in std::mem::take(&mut *memory.sensor()) {
+            hours.entry(Hour::containing(event.at)).or_default().sensor.push(event);
         }
         for (hour, told) in hours {
-            write_down(&*self.media, camera, hour, told, now).await?;
-            if is_over(hour, now) {
-                work.open.remove(&hour);
-            } else {
+            let (motion, _) = write_down(&*self.media, camera, hour, told, &settings, now).await?;
+            written.hours.insert(hour, motion);
+            if !is_over(hour, now) {
                 work.open.insert(hour);
+            } else if !work.open.remove(&hour) {
+                written.late.insert(hour);
             }
         }
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -107,56 +196,88 @@ impl Memory {
         }
     }
 
+    fn note_sensor(&self, event: SensorEvent) {
+        let mut sensor = self.sensor();
+        if sensor.len() < TOLD_MAX {
+            sensor.insert(event);
+        }
+    }
+
+    fn sensor(&self) -> MutexGuard<'_, BTreeSet<SensorEvent>> {
+        self.sensor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settings(&self) -> MutexGuard<'_, Option<Settings>> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn told(&self) -> MutexGuard<'_, BTreeMap<String, (SegmentKey, Option<MotionMap>)>> {
         // No statement that holds the lock can leave the map half changed.
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes down what moved in those of `segments` (of a camera) whose events were lost, and ends what was not ended.
-/// Answers how many hours were written.
+/// Writes down what moved in those of `segments` (of a camera) whose events were lost, what sensors saw and is not there,
+/// and ends what was not ended. The playlists of hours that are over get their marks. Answers how many hours were written.
 pub async fn mend_motion(
     media: &dyn Bucket,
     camera: &CameraId,
     segments: &[Footage],
+    sensor: &[SensorKey],
     now: Timestamp,
 ) -> Result<usize, ShellError> {
     let overdue = (now - OVERDUE_MAX).unix_millis();
-    let mut hours: BTreeMap<Hour, Vec<&Footage>> = BTreeMap::new();
+    let mut hours: BTreeMap<Hour, (Vec<&Footage>, Vec<SensorEvent>)> = BTreeMap::new();
     for segment in segments {
-        hours.entry(Hour::of(segment.key.window)).or_default().push(segment);
+        hours.entry(Hour::of(segment.key.window)).or_default().0.push(segment);
+    }
+    for SensorKey { event, .. } in sensor.iter().filter(|key| key.event.at.unix_millis() <= overdue) {
+        hours.entry(Hour::containing(event.at)).or_default().1.push(*event);
     }
     let (mut left, mut mended) = (HEADS_MAX, 0);
-    for (hour, segments) in hours {
+    let mut settings: Option<MotionSettings> = None;
+    for (hour, (segments, mut sensor)) in hours {
         let motion = read(media, camera, hour).await?;
         let known = motion.as_ref().map(|(known, ..)| known);
         let is_due = |segment: &&Footage| {
             segment.modified_unix_millis <= overdue
                 && known.is_none_or(|known| !known.knows(segment.key.window))
         };
+        sensor.retain(|event| known.is_none_or(|known| !known.knows_sensor(event)));
         let due: Vec<_> = segments.into_iter().filter(is_due).take(left).collect();
         let is_ended = motion.as_ref().is_none_or(|(known, bytes, _)| known.to_json(true) == *bytes);
-        if due.is_empty() && (is_ended || !is_over(hour, now - OVERDUE_MAX)) {
+        if due.is_empty() && sensor.is_empty() && (is_ended || !is_over(hour, now - OVERDUE_MAX)) {
             continue;
         }
         left -= due.len();
-        let untold = due.into_iter().map(|segment| (segment.key.clone(), None)).collect();
-        mended += usize::from(write_down(media, camera, hour, untold, now).await?);
+        let segments = due.into_iter().map(|segment| (segment.key.clone(), None)).collect();
+        let untold = Told { segments, sensor };
+        let settings = match &mut settings {
+            Some(settings) => settings,
+            none => none.insert(self::settings(media, camera).await?),
+        };
+        let (_, written) = write_down(media, camera, hour, untold, settings, now).await?;
+        if written {
+            mended += 1;
+            if is_over(hour, now) {
+                update_hour(media, camera, hour, now).await?;
+            }
+        }
     }
     Ok(mended)
 }
 
-/// Works what is `told` of an hour's segments into its object; says whether it was written.
+/// Works what is `told` of an hour into its object; answers what that says now, and whether it was written.
 async fn write_down(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
-    told: Vec<(SegmentKey, Option<MotionMap>)>,
+    told: Told,
+    settings: &MotionSettings,
     now: Timestamp,
-) -> Result<bool, ShellError> {
-    let settings = settings(media, camera).await?;
-    let levels: Vec<_> = stream::iter(told)
-        .map(|(segment, motion)| level(media, segment, motion, &settings))
+) -> Result<(MotionHour, bool), ShellError> {
+    let levels: Vec<_> = stream::iter(told.segments)
+        .map(|(segment, motion)| level(media, segment, motion, settings))
         .buffered(HEADS_AT_A_TIME)
         .try_collect()
         .await?;
@@ -168,17 +289,29 @@ async fn write_down(
         for (window, level) in levels.iter().flatten() {
             motion.note(*window, *level);
         }
+        told.sensor.iter().for_each(|event| motion.note_sensor(*event));
         let json = motion.to_json(is_over(hour, now));
         let condition = match current {
-            Some((_, bytes, _)) if bytes == json => return Ok(false),
+            Some((_, bytes, _)) if bytes == json => return Ok((motion, false)),
             Some((.., condition)) => condition,
             None => Condition::IfAbsent,
         };
         if let Put::Stored(_) = media.put(&key, json.into(), HEADERS, condition).await? {
-            return Ok(true);
+            return Ok((motion, true));
         }
     }
     Err(ShellError::Contended { key })
+}
+
+/// When something moved in an hour, as far as it is written down; `None` if nothing is.
+pub async fn motion_of(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    hour: Hour,
+    now: Timestamp,
+) -> Result<Option<Vec<MotionSpan>>, BucketError> {
+    let Some(object) = media.get(&key::motion_key(camera, hour)).await? else { return Ok(None) };
+    Ok(MotionHour::parse(hour, &object.bytes).ok().map(|motion| motion.spans(is_over(hour, now))))
 }
 
 /// How much moves in a segment; `None` if it is gone. One that was made without a map counts as still.
@@ -188,15 +321,23 @@ async fn level(
     motion: Option<MotionMap>,
     settings: &MotionSettings,
 ) -> Result<Option<(teiten_footage::Window, u8)>, BucketError> {
-    let motion = match motion {
-        Some(motion) => motion,
-        None => {
-            let head = media.get_range(&segment.to_string(), 0, MotionMap::SEGMENT_HEAD_BYTES as u64).await?;
-            let Some(head) = head else { return Ok(None) };
-            MotionMap::of_segment(&head.bytes).unwrap_or_default()
-        }
+    let level = match motion {
+        Some(motion) => Some(motion.level(settings)),
+        None => read_level(media, &segment, settings).await?,
     };
-    Ok(Some((segment.window, motion.level(settings))))
+    Ok(level.map(|level| (segment.window, level)))
+}
+
+/// The same from the segment alone.
+pub(crate) async fn read_level(
+    media: &dyn Bucket,
+    segment: &SegmentKey,
+    settings: &MotionSettings,
+) -> Result<Option<u8>, BucketError> {
+    let head = media.get_range(&segment.to_string(), 0, MotionMap::SEGMENT_HEAD_BYTES as u64).await?;
+    let Some(head) = head else { return Ok(None) };
+    let motion = MotionMap::of_segment(&head.bytes).unwrap_or_default();
+    Ok(Some(motion.level(settings)))
 }
 
 /// An hour's object: what it says, its bytes, and the condition under which another may take its place.

@@ -1,31 +1,39 @@
 //! What moved in an hour of a camera, as a value and as the JSON that timelines read.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
-use teiten_footage::{Hour, Window};
+use teiten_footage::{Hour, MotionSource, MotionSpan, SensorEvent, SensorState, Timestamp, Window};
 
 use crate::live::date;
 
 /// Milliseconds that a level stands for, whatever the length of windows is.
-const STEP_MILLIS: u64 = 1000;
+pub(crate) const STEP_MILLIS: u64 = 1000;
 const STEPS: usize = (3_600_000 / STEP_MILLIS) as usize;
 
 /// Motion has ended when this many steps have none: a step of somebody who hardly moves is no end.
-const QUIET_STEPS: usize = 5;
+pub(crate) const QUIET_STEPS: usize = 5;
 
-/// The levels of an hour, by step.
+/// The most changes of sensors that are kept of an hour.
+const SENSOR_EVENTS_MAX: usize = 4096;
+
+/// The levels of an hour, by step, and what sensors saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MotionHour {
     hour: Hour,
     /// Without those at the end of which nothing is known.
     levels: Vec<Option<u8>>,
+    sensor: BTreeSet<SensorEvent>,
 }
 
-/// The text's form. What moved follows from the levels.
+/// The text's form. What moved follows from the levels, and from what sensors saw.
 #[derive(Serialize, Deserialize)]
 struct Form {
     start: String,
     step_millis: u64,
     levels: Vec<Option<u8>>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    sensor: BTreeSet<SensorEvent>,
     #[serde(default, skip_deserializing)]
     motion: Vec<Span>,
 }
@@ -39,10 +47,16 @@ struct Span {
     source: &'static str,
 }
 
+impl From<MotionSpan> for Span {
+    fn from(span: MotionSpan) -> Self {
+        Self { start: date(span.start), end: span.end.map(date), source: span.source.name() }
+    }
+}
+
 impl MotionHour {
     /// One of which nothing is known.
     pub fn new(hour: Hour) -> Self {
-        Self { hour, levels: Vec::new() }
+        Self { hour, levels: Vec::new(), sensor: BTreeSet::new() }
     }
 
     /// Notes the level of a window. Of several of one window (late frames were merged into it) the highest stays, so
@@ -55,6 +69,18 @@ impl MotionHour {
         for known in &mut self.levels[steps] {
             *known = Some(known.unwrap_or_default().max(level));
         }
+    }
+
+    /// Notes what a sensor saw in this hour.
+    pub fn note_sensor(&mut self, event: SensorEvent) {
+        if Hour::containing(event.at) == self.hour && self.sensor.len() < SENSOR_EVENTS_MAX {
+            self.sensor.insert(event);
+        }
+    }
+
+    /// Whether it is known that a sensor saw this.
+    pub fn knows_sensor(&self, event: &SensorEvent) -> bool {
+        self.sensor.contains(event)
     }
 
     /// Whether the level of a window is known.
@@ -73,9 +99,38 @@ impl MotionHour {
         begin as usize..(end as usize).min(STEPS)
     }
 
-    /// When something moved: steps with a level, together with fewer than [`QUIET_STEPS`] without one between them. What
-    /// goes on at the end has no end yet, unless the hour `is_over`.
-    fn spans(&self, is_over: bool) -> Vec<Span> {
+    /// When something moved, in the order of time. What goes on at the end has no end yet, unless the hour `is_over`.
+    pub fn spans(&self, is_over: bool) -> Vec<MotionSpan> {
+        let mut spans = self.pictures(is_over);
+        spans.extend(self.sensors(is_over));
+        spans.sort_by_key(|span| (span.start, span.source));
+        spans
+    }
+
+    /// From a sensor's start to the next end. What was seen before the hour, or goes on after it, is cut at its turn.
+    fn sensors(&self, is_over: bool) -> Vec<MotionSpan> {
+        let source = MotionSource::Sensor;
+        let (mut spans, mut since) = (Vec::new(), None);
+        for event in &self.sensor {
+            let at = Timestamp::from_unix_millis(event.at.unix_millis());
+            match event.state {
+                SensorState::Started => {
+                    since.get_or_insert(at);
+                }
+                SensorState::Ended => {
+                    let before = spans.is_empty().then(|| self.hour.start());
+                    let start = since.take().or(before);
+                    spans.extend(start.map(|start| MotionSpan { source, start, end: Some(at), peak: None }));
+                }
+            }
+        }
+        let end = is_over.then(|| self.hour.end());
+        spans.extend(since.map(|start| MotionSpan { source, start, end, peak: None }));
+        spans
+    }
+
+    /// Steps with a level, together with fewer than [`QUIET_STEPS`] without one between them.
+    fn pictures(&self, is_over: bool) -> Vec<MotionSpan> {
         let mut spans: Vec<std::ops::Range<usize>> = Vec::new();
         let moving = self.levels.iter().enumerate().filter(|(_, level)| level.is_some_and(|level| level > 0));
         for (step, _) in moving {
@@ -84,13 +139,13 @@ impl MotionHour {
                 _ => spans.push(step..step + 1),
             }
         }
-        let time = |step: usize| {
-            date(self.hour.start() + std::time::Duration::from_millis(step as u64 * STEP_MILLIS))
-        };
+        let time =
+            |step: usize| self.hour.start() + std::time::Duration::from_millis(step as u64 * STEP_MILLIS);
         let goes_on = |span: &std::ops::Range<usize>| !is_over && self.levels.len() - span.end < QUIET_STEPS;
         let spans = spans.into_iter().map(|span| {
             let end = (!goes_on(&span)).then(|| time(span.end));
-            Span { start: time(span.start), end, source: "picture" }
+            let peak = end.and_then(|_| self.levels[span.clone()].iter().flatten().max().copied());
+            MotionSpan { source: MotionSource::Picture, start: time(span.start), end, peak }
         });
         spans.collect()
     }
@@ -101,7 +156,8 @@ impl MotionHour {
             start: date(self.hour.start()),
             step_millis: STEP_MILLIS,
             levels: self.levels.clone(),
-            motion: self.spans(is_over),
+            sensor: self.sensor.clone(),
+            motion: self.spans(is_over).into_iter().map(Span::from).collect(),
         };
         serde_json::to_vec(&form).expect("numbers and times are JSON")
     }
@@ -115,7 +171,9 @@ impl MotionHour {
         if form.start != date(hour.start()) || form.step_millis != STEP_MILLIS || form.levels.len() > STEPS {
             return Err("it is of another hour, or has other steps".to_owned());
         }
-        Ok(Self { hour, levels: form.levels })
+        let Form { levels, mut sensor, .. } = form;
+        sensor.retain(|event| Hour::containing(event.at) == hour);
+        Ok(Self { hour, levels, sensor })
     }
 }
 
@@ -163,6 +221,41 @@ mod tests {
         assert_eq!(text(&motion, false), span("null"));
         assert_eq!(text(&motion, true), span(r#""2026-11-23T04:00:13.000Z""#));
         assert_eq!(MotionHour::parse(hour(), &motion.to_json(true)), Ok(motion));
+    }
+
+    #[test]
+    fn what_a_sensor_saw_is_a_span_in_whichever_order_it_is_told() {
+        let seen = |second: u64, state| SensorEvent {
+            kind: teiten_footage::sensor::SensorKind::Motion,
+            state,
+            at: hour().start() + std::time::Duration::from_micros(second * 1_000_000 + 234_567),
+        };
+        let events = [
+            seen(3, SensorState::Ended),
+            seen(10, SensorState::Started),
+            seen(11, SensorState::Started),
+            seen(14, SensorState::Ended),
+            seen(15, SensorState::Ended),
+            seen(20, SensorState::Started),
+            seen(3600, SensorState::Started),
+        ];
+        let (mut motion, mut reversed) = (MotionHour::new(hour()), MotionHour::new(hour()));
+        events.iter().for_each(|event| motion.note_sensor(*event));
+        events.iter().rev().chain(&events).for_each(|event| reversed.note_sensor(*event));
+        assert_eq!(motion, reversed);
+        let times = |is_over| {
+            let millis = |time: Timestamp| time.since(hour().start()).as_millis();
+            let spans = motion.spans(is_over).into_iter();
+            spans.map(|span| (millis(span.start), span.end.map(millis))).collect::<Vec<_>>()
+        };
+        assert_eq!(times(false), [(0, Some(3234)), (10_234, Some(14_234)), (20_234, None)]);
+        assert_eq!(times(true)[2], (20_234, Some(3_600_000)));
+        let json = text(&motion, false);
+        let event = r#"{"kind":"motion","state":"ended","at":"2026-11-23T04:00:03.234567Z"}"#;
+        let span =
+            r#"{"start":"2026-11-23T04:00:10.234Z","end":"2026-11-23T04:00:14.234Z","source":"sensor"}"#;
+        assert!(json.contains(&format!("\"sensor\":[{event},")) && json.contains(span), "{json}");
+        assert_eq!(MotionHour::parse(hour(), json.as_bytes()), Ok(motion));
     }
 
     #[test]

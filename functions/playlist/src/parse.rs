@@ -7,7 +7,10 @@
 
 use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, WindowLength, key};
 
-use crate::live::{Content, Entry, LivePlaylist, date, target_duration_seconds};
+use crate::{
+    live::{Content, Entry, LivePlaylist, date, target_duration_seconds},
+    moving::{Moves, read_moves},
+};
 
 /// Why a text is no playlist of Teiten's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +36,7 @@ struct Pending {
     gap: bool,
     date: Option<String>,
     length: Option<WindowLength>,
+    moves: Moves,
 }
 
 impl ParseError {
@@ -90,7 +94,9 @@ impl Parser<'_> {
             "-X-MAP" => self.init = Some(init(value, "")?),
             "INF" => self.pending.length = Some(length(value)?),
             "-X-ENDLIST" => return Err("a live playlist has no end".to_owned()),
-            _ => {}
+            _ => {
+                read_moves(&mut self.pending.moves, name, value)?;
+            }
         }
         Ok(())
     }
@@ -120,7 +126,8 @@ impl Parser<'_> {
         if self.entries.last().is_some_and(|last| last.init != init) && !pending.discontinuity {
             return Err("the init section changes without EXT-X-DISCONTINUITY".to_owned());
         }
-        self.entries.push(Entry { init, discontinuity: pending.discontinuity, content });
+        let Pending { discontinuity, moves, .. } = pending;
+        self.entries.push(Entry { init, discontinuity, content, moves });
         Ok(())
     }
 
@@ -222,7 +229,8 @@ mod tests {
     fn golden() -> LivePlaylist {
         let (one, other) = (ContentHash::of(b""), ContentHash::of(b"abc"));
         let window: Window = "20261123T035958.500Z-1500".parse().unwrap();
-        let entry = |init, discontinuity, content| Entry { init, discontinuity, content };
+        let entry =
+            |init, discontinuity, content| Entry { init, discontinuity, content, moves: Moves::default() };
         let entries = vec![
             entry(one, false, Content::Segment(other)),
             entry(one, false, Content::Gap),

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, ContentHash, Hour, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window, WindowLength, key};
 use teiten_host::{Asked, Refusal};
 
 use crate::{
     hour::{Kind, Listing, write_listings},
     hour_advance::in_order,
+    hour_marks::placed,
     hours::StoredHourObjects,
     live::target_duration_seconds,
+    motion::motion_of,
 };
 
 /// The longest range that functions answer with: 86 400 windows of a second.
@@ -117,16 +119,37 @@ pub async fn stored_in(
     Ok(listings)
 }
 
-/// A VOD playlist of `listings`, with the URIs that `init` and `segment` give.
+/// When something moved in `range`, as far as it is written down: a request for each hour. What goes on over the turn of
+/// an hour is two spans.
+pub async fn moved_in(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    range: TimeRange,
+    now: Timestamp,
+) -> Result<Vec<MotionSpan>, BucketError> {
+    let mut spans = Vec::new();
+    let mut hour = Hour::containing(range.from);
+    while hour.start() < range.to {
+        spans.extend(motion_of(media, camera, hour, now).await?.unwrap_or_default());
+        hour = hour.next();
+    }
+    spans.retain(|span| span.start < range.to && span.end.is_none_or(|end| range.from < end));
+    Ok(spans)
+}
+
+/// A VOD playlist of `listings`, with marks of `spans`, and with the URIs that `init` and `segment` give.
 pub fn vod(
     listings: &[Listing],
+    spans: &[MotionSpan],
     init: impl Fn(ContentHash) -> String,
     segment: impl Fn(&Listing) -> String,
 ) -> String {
     let longest = listings.iter().map(|listing| listing.window.length()).max().unwrap_or_default();
     let mut text = String::new();
     let target = target_duration_seconds(longest);
-    write_listings(&mut text, Kind::Vod, target, listings, init, segment).expect("a String takes all");
+    let marks = placed(listings, spans);
+    write_listings(&mut text, Kind::Vod, target, listings, &marks, init, segment)
+        .expect("a String takes all");
     text
 }
 

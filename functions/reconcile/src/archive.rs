@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use teiten_bucket::{Bucket, BucketError, Condition, Put};
-use teiten_footage::{CameraId, Hour, Timestamp, WindowLength, key};
+use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, WindowLength, key};
 use teiten_playlist::{
     Archive, Footage, ShellError, StoredHour, is_stale, read_hour, stored_hour, update_hour,
 };
@@ -143,14 +143,15 @@ async fn mend_first_hour(
     Ok(())
 }
 
-/// Writes down what moved in those of `segments` whose events were lost. Answers how many hours were written.
+/// Writes down what moved in those of `segments`, and what sensors saw, where its event was lost. Answers how many hours were written.
 pub(crate) async fn mend_motion(
     media: &dyn Bucket,
     camera: &CameraId,
     segments: &[Footage],
+    sensor: &[SensorKey],
     now: Timestamp,
 ) -> Result<usize, BucketError> {
-    let mended = teiten_playlist::mend_motion(media, camera, segments, now).await;
+    let mended = teiten_playlist::mend_motion(media, camera, segments, sensor, now).await;
     Ok(unless_foreign(camera, mended)?.unwrap_or_default())
 }
 

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use teiten_bucket::{Bucket, BucketError, Listed};
-use teiten_footage::{BatchKey, CameraId, Event, SegmentKey, Timestamp, key};
+use teiten_footage::{BatchKey, CameraId, Event, MotionSpan, SegmentKey, SensorKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
-use teiten_playlist::{Footage, LivePlaylist};
+use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist};
 use teiten_sink::Sink;
 use teiten_telemetry::{
     metrics::function_metrics,
@@ -90,6 +90,8 @@ struct Found {
     batches: usize,
     without_segment: Vec<BatchKey>,
     unlisted: Option<SegmentKey>,
+    /// What moved when the camera fell silent, just now.
+    cut_off: Option<MotionSpan>,
     has_playlist: bool,
     hours_mended: usize,
     motion_mended: usize,
@@ -116,16 +118,30 @@ impl Reconcile {
     async fn look(&self, camera: CameraId, from: Timestamp, now: Timestamp) -> Result<Found, BucketError> {
         // Batches first: what is encoded meanwhile is then seen.
         let batches = listing::since(&*self.frames, &camera, from, stored_batch).await?;
-        let segments = listing::since(&*self.media, &camera, from, footage).await?;
+        let (mut segments, mut sensor) = (Vec::new(), Vec::new());
+        for object in listing::since(&*self.media, &camera, from, Some).await? {
+            if let Ok(key) = object.key.parse::<SensorKey>() {
+                sensor.push(key);
+            } else {
+                segments.extend(footage(object));
+            }
+        }
         let without_segment = plan::without_segment(&batches, &segments, now, self.settings.delay);
         let without_segment = without_segment.into_iter().cloned().collect();
         let playlist = self.media.get(&key::live_playlist_key(&camera)).await?;
+        let mut cut_off = None;
         let unlisted = match &playlist {
             None => plan::unlisted(None, &segments, now).cloned(),
             Some(object) => {
                 let text = String::from_utf8_lossy(&object.bytes);
                 match LivePlaylist::parse(&camera, &text) {
-                    Ok(playlist) => plan::unlisted(Some(&playlist), &segments, now).cloned(),
+                    Ok(playlist) => {
+                        let silent = now.since(playlist.next().start());
+                        // Twice at least, for an event may be lost, and no longer.
+                        let told = LIVE_AGE_MAX..LIVE_AGE_MAX + 2 * self.settings.period;
+                        cut_off = teiten_playlist::cut_off(&playlist).filter(|_| told.contains(&silent));
+                        plan::unlisted(Some(&playlist), &segments, now).cloned()
+                    }
                     Err(error) => {
                         warn!(%camera, %error, "live playlist was not written by Teiten: delete it, and a new one is begun");
                         None
@@ -134,7 +150,7 @@ impl Reconcile {
             }
         };
         let hours_mended = archive::mend_hours(&*self.media, &camera, &segments, from, now).await?;
-        let motion_mended = archive::mend_motion(&*self.media, &camera, &segments, now).await?;
+        let motion_mended = archive::mend_motion(&*self.media, &camera, &segments, &sensor, now).await?;
         let period = self.settings.period;
         let survey = plan::is_surveys_turn(now, period);
         let archive_rebuilt = plan::is_archives_turn(now, period)
@@ -144,6 +160,7 @@ impl Reconcile {
             batches: batches.len(),
             without_segment,
             unlisted,
+            cut_off,
             has_playlist: playlist.is_some(),
             hours_mended,
             motion_mended,
@@ -203,6 +220,9 @@ impl Chore for Reconcile {
             ..Report::default()
         };
         for found in &found {
+            if let Some(span) = found.cut_off {
+                self.send(&Event::Motion { camera: found.camera.clone(), span }).await?;
+            }
             if let Some(first) = found.without_segment.first() {
                 let count = found.without_segment.len();
                 warn!(camera = %found.camera, count, first = %first.window, "batches without segments");

@@ -11,7 +11,8 @@ use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::p
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_footage::{
-    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, SegmentKey, Timestamp, Window, WindowLength,
+    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, MotionMap, MotionSpan, SegmentKey, Timestamp,
+    Window, WindowLength,
     key::{self, BatchFormat},
 };
 use teiten_host::{Chore as _, Failure, Function as _};
@@ -133,6 +134,27 @@ async fn batches_without_segments_are_sent_again_and_no_others() {
     let (report, events) = world.run(DELAY).await;
     assert_eq!(events, lost.each_ref().map(batch_stored));
     assert_eq!((report.cameras, report.batches, report.batches_sent, report.batches_left), (2, 3, 2, 0));
+}
+
+#[tokio::test]
+async fn motion_that_a_silent_camera_cuts_off_is_told_to_have_ended() {
+    let world = World::start().await;
+    let key = world.segment("gate", world.window(5), "all").await;
+    let end = Some(key.window.end());
+    let motion = Some(MotionMap::from_strengths(&[9; MotionMap::CELLS]));
+    let playlist = Playlist::new(Arc::new(world.media.clone()), Default::default());
+    let event = Event::SegmentStored { bucket: "media".to_owned(), key, motion };
+    let started = playlist.handle(event).await.unwrap();
+    let Some(Event::Motion { camera, span }) = started else { panic!("{started:?}") };
+    let told = async |seconds: u64| {
+        let (_, events) = world.run(Duration::from_secs(seconds)).await;
+        events.into_iter().filter(|event| matches!(event, Event::Motion { .. })).collect::<Vec<_>>()
+    };
+    assert_eq!(told(15).await, []);
+    let ended = Event::Motion { camera, span: MotionSpan { end, peak: Some(255), ..span } };
+    assert_eq!(told(40).await, std::slice::from_ref(&ended));
+    assert_eq!(told(100).await, [ended], "one may be lost");
+    assert_eq!(told(400).await, []);
 }
 
 #[tokio::test]

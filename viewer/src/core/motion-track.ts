@@ -9,6 +9,8 @@ export interface MotionHour {
   readonly levels: readonly (number | null)[];
   /** When something moved, sorted and without overlaps. One that goes on ends with the levels. */
   readonly motion: readonly Span[];
+  /** Those of them that a sensor of the camera saw. */
+  readonly sensor: readonly Span[];
 }
 
 /** Spans that are no further apart are one: what crosses the border of an hour is in both. */
@@ -24,7 +26,13 @@ export function parseMotion(json: unknown): MotionHour | null {
   if (!Number.isFinite(startMs) || typeof stepMs !== 'number' || !(stepMs > 0) || !Array.isArray(levels)) return null;
   const read = levels.map((level: unknown) => (typeof level === 'number' && level >= 0 ? Math.min(255, level) : null));
   const endMs = startMs + read.length * stepMs;
-  return { startMs, stepMs, levels: read, motion: union(Array.isArray(motion) ? motion.flatMap((one) => spansIn(one, endMs)) : []) };
+  const all: unknown[] = Array.isArray(motion) ? motion : [];
+  const spans = (some: unknown[]): Span[] => union(some.flatMap((one) => spansIn(one, endMs)));
+  return { startMs, stepMs, levels: read, motion: spans(all), sensor: spans(all.filter(isSensors)) };
+}
+
+function isSensors(json: unknown): boolean {
+  return typeof json === 'object' && json !== null && (json as Record<string, unknown>)['source'] === 'sensor';
 }
 
 function spansIn(json: unknown, openEndMs: number): Span[] {

@@ -22,6 +22,54 @@ fn window_missed() -> Event {
     }
 }
 
+fn sensor_changed() -> Event {
+    let at = Timestamp::from_unix_micros(1_795_406_701_234_567);
+    let (kind, state) = (crate::sensor::SensorKind::Motion, crate::SensorState::Started);
+    Event::SensorChanged { camera: "front-door".parse().unwrap(), event: SensorEvent { kind, state, at } }
+}
+
+fn motion(source: MotionSource, end: Option<u64>, peak: Option<u8>) -> Event {
+    let start = Timestamp::from_unix_millis(1_795_406_702_000);
+    let span = MotionSpan { source, start, end: end.map(Timestamp::from_unix_millis), peak };
+    Event::Motion { camera: "front-door".parse().unwrap(), span }
+}
+
+/// Golden: whoever is to be told of motion reads this.
+#[test]
+fn motion_is_told_by_these_messages() {
+    let json = |event: Event| String::from_utf8(event.to_cloud_event().to_structured()).unwrap();
+    assert_eq!(
+        json(sensor_changed()),
+        concat!(
+            r#"{"specversion":"1.0","id":"front-door/2026-11-23/04/sensor-20261123T040501.234567Z-motion-started.json","#,
+            r#""source":"/teiten/bridge","type":"teiten.sensor.changed","subject":"front-door","#,
+            r#""datacontenttype":"application/json","data":{"at":"2026-11-23T04:05:01.234567Z","kind":"motion","state":"started"}}"#
+        )
+    );
+    assert_eq!(
+        json(motion(MotionSource::Sensor, None, None)),
+        concat!(
+            r#"{"specversion":"1.0","id":"front-door/sensor-20261123T040502.000Z#started","#,
+            r#""source":"/teiten/playlist/sensor","type":"teiten.motion.started","subject":"front-door","#,
+            r#""datacontenttype":"application/json","data":{"source":"sensor","start":"2026-11-23T04:05:02.000Z"}}"#
+        )
+    );
+    assert_eq!(
+        json(motion(MotionSource::Picture, Some(1_795_406_709_000), Some(31))),
+        concat!(
+            r#"{"specversion":"1.0","id":"front-door/picture-20261123T040502.000Z#ended","#,
+            r#""source":"/teiten/playlist/picture","type":"teiten.motion.ended","subject":"front-door","#,
+            r#""datacontenttype":"application/json","data":{"end":"2026-11-23T04:05:09.000Z","peak":31,"source":"picture","#,
+            r#""start":"2026-11-23T04:05:02.000Z"}}"#
+        )
+    );
+    let mut early = motion(MotionSource::Picture, Some(1_795_406_709_000), None).to_cloud_event();
+    early.data["end"] = "2026-11-23T04:05:01.000Z".into();
+    assert!(Event::try_from(&early).is_err());
+    early.kind = Event::MOTION_STARTED.to_owned();
+    assert!(Event::try_from(&early).is_err());
+}
+
 /// Golden: what routers see, and functions of another version read.
 #[test]
 fn events_are_these_messages() {
@@ -133,7 +181,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         });
     let camera = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?".prop_map(|name| CameraId::new(&name).unwrap());
     let hash = || any::<[u8; 4]>().prop_map(|bytes| ContentHash::of(&bytes));
-    (0..3, camera, window, ".*", prop::option::of(hash()), hash()).prop_map(
+    (0..5, camera, window, ".*", prop::option::of(hash()), hash()).prop_map(
         |(kind, camera, window, bucket, frames, init)| match kind {
             0 => {
                 let key = BatchKey { camera, window, format: BatchFormat::H264 };
@@ -144,7 +192,29 @@ fn any_event() -> impl Strategy<Value = Event> {
                 let motion = frames.map(|_| MotionMap::from_strengths(&[5; MotionMap::CELLS]));
                 Event::SegmentStored { bucket, key, motion }
             }
-            _ => Event::WindowMissed { camera, window },
+            2 => Event::WindowMissed { camera, window },
+            3 => Event::SensorChanged {
+                camera,
+                event: SensorEvent {
+                    kind: crate::sensor::SensorKind::Motion,
+                    state: if frames.is_some() {
+                        crate::SensorState::Started
+                    } else {
+                        crate::SensorState::Ended
+                    },
+                    at: window.start(),
+                },
+            },
+            _ => {
+                let end = frames.map(|_| window.end());
+                let span = MotionSpan {
+                    source: MotionSource::Picture,
+                    start: window.start(),
+                    end,
+                    peak: frames.map(|_| 7),
+                };
+                Event::Motion { camera, span }
+            }
         },
     )
 }

@@ -118,6 +118,8 @@ bridge_metrics! {
     stored_messages_total,
     /// `stored` messages that could not be handed to the broker.
     stored_messages_dropped_total,
+    /// Messages of sensors that were dropped: malformed, retained, or of an impossible time.
+    sensor_events_rejected_total,
 }
 
 impl BridgeMetrics {

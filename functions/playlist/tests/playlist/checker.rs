@@ -2,6 +2,16 @@
 //! versions that follow each other (§4.4.3.5, §6.2.2), as far as Teiten's playlists go. It reads playlists by itself and
 //! shares nothing with what writes them.
 
+use std::collections::BTreeMap;
+
+macro_rules! demand {
+    ($condition:expr, $($what:tt)+) => {
+        if !$condition {
+            return Err(format!($($what)+));
+        }
+    };
+}
+
 /// What may become of a playlist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -22,6 +32,67 @@ pub(crate) struct Version {
     pub(crate) media_sequence: u64,
     pub(crate) discontinuity_sequence: u64,
     pub(crate) segments: Vec<Segment>,
+    pub(crate) ranges: Vec<DateRange>,
+}
+
+/// One EXT-X-DATERANGE tag.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DateRange {
+    /// How many segments stand before it.
+    pub(crate) position: usize,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+impl DateRange {
+    fn read(position: usize, mut text: &str) -> Result<Self, String> {
+        let mut attributes = BTreeMap::new();
+        loop {
+            let (name, rest) = text.split_once('=').ok_or("an attribute without a value")?;
+            let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
+            demand!(!name.is_empty() && name.bytes().all(is_name), "{name:?} is no attribute's name");
+            let quoted = rest.starts_with('"');
+            let end = if quoted { rest[1..].find('"').map(|end| end + 2) } else { rest.find(',') };
+            let (value, rest) = rest.split_at(end.unwrap_or(rest.len()));
+            let strings = ["ID", "CLASS", "START-DATE", "END-DATE"];
+            demand!(quoted == strings.contains(&name), "{name} is quoted, or is not");
+            demand!(
+                strings.contains(&name) || name.starts_with("X-"),
+                "{name} is no attribute that is to be here"
+            );
+            let twice = attributes.insert(name.to_owned(), value.trim_matches('"').to_owned()).is_some();
+            demand!(!twice, "{name} is there twice");
+            if rest.is_empty() {
+                break;
+            }
+            text = rest.strip_prefix(',').ok_or("no comma between attributes")?;
+        }
+        let range = Self { position, attributes };
+        demand!(range.get("ID").is_some(), "a date range without ID");
+        let start = unix_millis(range.get("START-DATE").ok_or("a date range without START-DATE")?)?;
+        if let Some(end) = range.end_unix_millis()? {
+            demand!(start <= end, "a date range ends before it starts");
+        }
+        Ok(range)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name).map(String::as_str)
+    }
+
+    fn end_unix_millis(&self) -> Result<Option<u64>, String> {
+        self.get("END-DATE").map(unix_millis).transpose()
+    }
+
+    /// No attribute of an ID ever changes (§4.4.5.1).
+    fn check_same(&self, other: &Self) -> Result<(), String> {
+        if self.get("ID") == other.get("ID") {
+            for (name, value) in &self.attributes {
+                let same = other.get(name).is_none_or(|other| other == value);
+                demand!(same, "{name} of {:?} changes: {other:?}", self.attributes);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One segment, with what applies to it.
@@ -37,14 +108,6 @@ pub(crate) struct Segment {
 
 const GAPS_IN_A_ROW_MAX: usize = 3;
 
-macro_rules! demand {
-    ($condition:expr, $($what:tt)+) => {
-        if !$condition {
-            return Err(format!($($what)+));
-        }
-    };
-}
-
 impl Version {
     /// Reads a playlist, and checks what one version has to fulfil by itself.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
@@ -55,7 +118,7 @@ impl Version {
         let (mut map, mut duration, mut date) = (None, None, None);
         let (mut gap, mut discontinuity, mut independent) = (false, false, false);
         let (mut kind, mut ended) = (None, None);
-        let mut segments = Vec::new();
+        let (mut segments, mut ranges) = (Vec::new(), Vec::new());
         for line in lines {
             demand!(ended.is_none(), "{line:?} follows the end");
             let (tag, value) = line.split_once(':').unwrap_or((line, ""));
@@ -82,6 +145,9 @@ impl Version {
                     map = Some(uri.ok_or("EXT-X-MAP without URI")?.to_owned());
                 }
                 "#EXT-X-PROGRAM-DATE-TIME" => date = Some(unix_millis(value)?),
+                "#EXT-X-DATERANGE" => ranges.push(DateRange::read(segments.len(), value)?),
+                // Not of HLS: players pass them over.
+                "#EXT-X-TEITEN-PICTURE" | "#EXT-X-TEITEN-SENSOR" => {}
                 "#EXT-X-DISCONTINUITY" => discontinuity = true,
                 "#EXT-X-GAP" => gap = true,
                 "#EXTINF" => duration = Some(millis(value.strip_suffix(',').ok_or("EXTINF without comma")?)?),
@@ -115,6 +181,7 @@ impl Version {
                 Kind::Event | Kind::Vod => discontinuities.unwrap_or(0),
             },
             segments,
+            ranges,
         };
         version.check()?;
         Ok(version)
@@ -151,6 +218,9 @@ impl Version {
             self.ended || self.kind != Kind::Vod,
             "a VOD playlist without an end would never be loaded again"
         );
+        for (index, range) in self.ranges.iter().enumerate() {
+            self.ranges[..index].iter().try_for_each(|other| range.check_same(other))?;
+        }
         let gaps = self.segments.split(|segment| !segment.gap).map(<[Segment]>::len).max();
         demand!(gaps <= Some(GAPS_IN_A_ROW_MAX), "more than {GAPS_IN_A_ROW_MAX} gaps in a row");
         Ok(())
@@ -163,6 +233,7 @@ impl Version {
             demand!(next.ended, "a playlist has ended, and goes on");
             return Ok(());
         }
+        self.check_ranges(next)?;
         let (from, to) = (self.kind, next.kind);
         let is_grown_up = from == Kind::Event && to == Kind::Vod && next.ended;
         demand!(from == to || is_grown_up, "the type changed from {from:?} to {to:?}");
@@ -202,6 +273,28 @@ impl Version {
         if next.media_sequence > self.media_sequence {
             let left: u64 = next.segments.iter().map(|segment| segment.duration_millis).sum();
             demand!(left >= 3000 * self.target_duration_seconds, "only {left} ms are left after a removal");
+        }
+        Ok(())
+    }
+
+    /// Date ranges: none changes; one leaves with the footage that it is about; where nothing may be removed, none is, and
+    /// new ones come after what was there.
+    fn check_ranges(&self, next: &Self) -> Result<(), String> {
+        for range in &self.ranges {
+            next.ranges.iter().try_for_each(|new| range.check_same(new))?;
+            let kept = next.ranges.iter().any(|new| new.get("ID") == range.get("ID"));
+            let first = next.segments.first().map(|segment| segment.date_unix_millis);
+            let ended = self.ranges.iter().filter(|other| other.get("ID") == range.get("ID"));
+            let ends: Vec<u64> = ended.filter_map(|range| range.end_unix_millis().ok().flatten()).collect();
+            let jumped = next.media_sequence >= self.end();
+            let has_left = ends.iter().any(|end| Some(*end) <= first) || jumped;
+            demand!(kept || has_left, "{range:?} was removed");
+        }
+        if self.kind == Kind::Event {
+            demand!(next.ranges.starts_with(&self.ranges), "date ranges were changed in an EVENT playlist");
+            let new = next.ranges.iter().skip(self.ranges.len());
+            let appended = new.into_iter().all(|range| range.position >= self.segments.len());
+            demand!(appended, "a date range was put in where players have read on");
         }
         Ok(())
     }
@@ -360,6 +453,48 @@ fn the_checker_refuses_versions_that_are_wrong_by_themselves() {
     ] {
         assert!(Version::read(&GOOD.replacen(from, to, 1)).is_err(), "{from} -> {to}");
     }
+}
+
+#[test]
+fn the_checker_refuses_date_ranges_that_change_or_vanish() {
+    let range = |attributes: &str| format!("#EXT-X-DATERANGE:ID=\"a\",{attributes}\n");
+    let with = |ranges: &str| {
+        Version::read(&GOOD.replacen("#EXTINF:1.000,\n9", &format!("{ranges}#EXTINF:1.000,\n9"), 1))
+    };
+    let (start, end) = ("START-DATE=\"2024-02-29T23:59:59.000Z\"", "END-DATE=\"2024-03-01T00:00:00.500Z\"");
+    let lasting = with(&range(start)).unwrap();
+    let ended = with(&[range(start), range(&format!("{start},{end},X-PEAK=3"))].concat()).unwrap();
+    for wrong in [
+        "CLASS=\"b\"".to_owned(),
+        "START-DATE=2024-02-29T23:59:59.000Z".to_owned(),
+        format!("{start},START-DATE=\"2024-02-29T23:59:59.000Z\""),
+        format!("{start},END-DATE=\"2024-02-29T23:59:58.000Z\""),
+        format!("{start},other=1"),
+    ] {
+        assert!(with(&range(&wrong)).is_err(), "{wrong}");
+    }
+    let other = range(start).replace(":59.000", ":58.000");
+    assert!(with(&[range(start), other.clone()].concat()).is_err());
+    assert_eq!(lasting.check_successor(&ended), Ok(()));
+    assert!(lasting.check_successor(&with(&other).unwrap()).is_err());
+    let mut without = ended.clone();
+    without.ranges.clear();
+    assert!(ended.check_successor(&without).is_err(), "it has not left");
+    let event = |version: &Version| Version { kind: Kind::Event, ..version.clone() };
+    assert!(event(&lasting).check_successor(&event(&ended)).is_err(), "not appended");
+    let drop_front = |version: &mut Version| {
+        version.media_sequence += 2;
+        version.segments.drain(..2);
+        version.target_duration_seconds = 1;
+    };
+    let mut longer = Version { segments: [ended.segments.clone(), ended.segments.clone()].concat(), ..ended };
+    longer.segments[4..].iter_mut().for_each(|segment| segment.date_unix_millis += 4000);
+    let mut left = longer.clone();
+    drop_front(&mut left);
+    left.ranges.clear();
+    assert_eq!(longer.check_ranges(&left), Ok(()));
+    longer.ranges.pop();
+    assert!(longer.check_ranges(&left).is_err(), "nobody knows that it has ended");
 }
 
 #[test]

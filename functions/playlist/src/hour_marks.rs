@@ -1,0 +1,79 @@
+//! Marks of motion in the playlist of an hour (EXT-X-DATERANGE, draft-pantos-hls-rfc8216bis §4.4.5.1).
+//!
+//! While the hour lasts they are appended as segments are: a span that may go on has its START-DATE, and gets its END-DATE
+//! by another tag of the same ID in a later version. What was said of a span is never changed, though footage that comes
+//! late may show that it was longer. A version of an hour that was ended before tells all anew, where each span begins.
+
+use teiten_footage::{MotionSource, MotionSpan, Timestamp};
+
+use crate::hour::{HourPlaylist, Listing};
+
+/// Tags in their order: how many listings stand before each, and what it says.
+pub(crate) type Marks = Vec<(usize, MotionSpan)>;
+
+/// Those of `spans` that are about what is listed, each where it begins.
+pub(crate) fn placed(listings: &[Listing], spans: &[MotionSpan]) -> Marks {
+    let place =
+        |span: &MotionSpan| (listings.partition_point(|listing| listing.window.end() <= span.start), *span);
+    about(listings, spans).map(place).collect()
+}
+
+/// The marks of `current` and, after all that it lists, what is to be added: so that `listings` can take its place.
+pub(crate) fn appended(current: &HourPlaylist, listings: &[Listing], spans: &[MotionSpan]) -> Marks {
+    let given = ranges(&current.marks);
+    let mut marks = current.marks.clone();
+    for span in about(listings, spans) {
+        let touched = given.iter().filter(|given| touch(given, span)).collect::<Vec<_>>();
+        let is_to_end = |given: &&&MotionSpan| given.end.is_none() && span.end.is_some();
+        let ends = touched.iter().filter(is_to_end);
+        let ends = ends.map(|given| MotionSpan { end: span.end, peak: span.peak, ..**given });
+        let new = touched.is_empty().then_some(*span);
+        marks.extend(ends.chain(new).map(|span| (current.listings.len(), span)));
+    }
+    marks
+}
+
+/// What is said of each span, by whichever number of tags.
+pub(crate) fn ranges(marks: &Marks) -> Vec<MotionSpan> {
+    let mut spans: Vec<MotionSpan> = Vec::new();
+    for (_, span) in marks {
+        match spans.iter_mut().find(|known| (known.source, known.start) == (span.source, span.start)) {
+            Some(known) if span.end.is_some() => *known = *span,
+            Some(_) => {}
+            None => spans.push(*span),
+        }
+    }
+    spans.sort_by_key(|span: &MotionSpan| (span.start, span.source));
+    spans
+}
+
+fn about<'a>(
+    listings: &[Listing],
+    spans: &'a [MotionSpan],
+) -> impl Iterator<Item = &'a MotionSpan> + use<'a> {
+    let first = listings.first().map_or(Timestamp::MAX, |listing| listing.window.start());
+    let until = listings.last().map_or(Timestamp::default(), |listing| listing.window.end());
+    spans.iter().filter(move |span| span.start < until && span.end.is_none_or(|end| first < end))
+}
+
+/// Whether both are of one thing, or would seem to be at the same time.
+fn touch(one: &MotionSpan, other: &MotionSpan) -> bool {
+    let end = |span: &MotionSpan| span.end.unwrap_or(Timestamp::MAX);
+    let overlap = one.start < end(other) && other.start < end(one);
+    one.source == other.source && (overlap || one.start == other.start)
+}
+
+/// Reads the attributes of a tag of ours; `None` if it is not.
+pub(crate) fn read_range(attributes: &str) -> Option<MotionSpan> {
+    let attributes = crate::moving::attributes(attributes)?;
+    let get = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let time = |text: &str| Timestamp::from_rfc3339(text);
+    let source: MotionSource = get("CLASS")?.strip_prefix("teiten.motion.")?.parse().ok()?;
+    let end = match get("END-DATE") {
+        Some(end) => Some(time(end)?),
+        None => None,
+    };
+    let peak = get("X-TEITEN-PEAK").and_then(|peak| peak.parse().ok());
+    let span = MotionSpan { source, start: time(get("START-DATE")?)?, end, peak };
+    (get("ID")? == span.id()).then_some(span)
+}
