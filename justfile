@@ -35,7 +35,7 @@ test: _test-tools image-debian viewer
     cargo test --workspace --exclude teiten-tests
     {{ just_executable() }} --justfile {{ justfile() }} test-infra
     # In real time and with processes that are killed: one after another.
-    cargo test --workspace --test footage_end_to_end --test faults --test bridges --test observed --test watching --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
+    cargo test --workspace --test footage_end_to_end --test faults --test bridges --test observed --test watching --test players --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
 
 # The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
 test-infra:

@@ -1,0 +1,289 @@
+//! What other players make of it: ffmpeg, hls.js and Chromium's own player play an hour with a gap, a range over midnight
+//! and a change of the picture, and live footage, each picture at its time. The footage of the past is made at once, by the
+//! functions themselves and with their clocks set back.
+
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use teiten_agent::{
+    config::PictureSize,
+    pattern::{Painter, read_clock},
+};
+use teiten_bucket::{Bucket, Condition, Headers, S3Bucket, S3Config};
+use teiten_compact::Compact;
+use teiten_encode::Encode;
+use teiten_footage::{
+    Batch, BatchKey, BootId, CameraId, Event, Frame, FrameId, Hour, Timestamp, Window, WindowLength,
+    key::{self, BatchFormat},
+};
+use teiten_host::{Admission, Chore as _, Function as _, Origin};
+use teiten_playback::{Links, Playback};
+use teiten_playlist::{Playlist, update_hour};
+use teiten_tests::{
+    pipeline::camera,
+    process::{eventually, project},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const STEP: Duration = Duration::from_millis(250);
+const PICTURE: (u32, u32) = (640, 480);
+const OTHER_PICTURE: (u32, u32) = (960, 720);
+
+/// A store, and the functions that write to it.
+struct Station {
+    frames: Arc<dyn Bucket>,
+    media: Arc<dyn Bucket>,
+    /// Where players find it.
+    address: String,
+    playback: String,
+    encode: Encode,
+}
+
+impl Station {
+    async fn open(data: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let (access_key, secret_key) = ("players".to_owned(), "players-secret".to_owned());
+        let credentials =
+            teiten_s3::Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
+        let server = teiten_s3::Server::new(teiten_s3::Store::open(data)?, credentials);
+        tokio::spawn(server.serve(listener, stop.clone()));
+        let credentials = teiten_bucket::Credentials { access_key, secret_key, session_token: None };
+        let config = S3Config::new(Some(&endpoint), "us-east-1", credentials)?;
+        let frames: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&config, key::FRAMES_BUCKET));
+        let media: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&config, key::MEDIA_BUCKET));
+        let address = format!("{endpoint}/{}", key::MEDIA_BUCKET);
+
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let playback = format!("http://{}", listener.local_addr()?);
+        let function =
+            Arc::new(Playback::new(Arc::clone(&media), Links::plain(&address)?, Admission::Anybody));
+        let (origin, stop) = (Origin::default(), stop.clone());
+        tokio::spawn(teiten_host::serve_requests(function, origin, listener, stop));
+        let encode = Encode::new(Arc::clone(&frames), Arc::clone(&media), Default::default());
+        Ok(Self { frames, media, address, playback, encode })
+    }
+
+    /// The pictures of a window, as the bridge stores them and `encode` works them in; answers the event of that.
+    async fn film(&self, painter: &mut Painter, camera: &CameraId, window: Window) -> anyhow::Result<Event> {
+        let mut frames = Vec::new();
+        let mut captured = window.start();
+        while captured < window.end() {
+            let id = FrameId { boot: BootId(1), sequence: captured.unix_millis() / STEP.as_millis() as u64 };
+            frames.push(Frame::stamp(&painter.jpeg(captured), id, captured)?);
+            captured = captured + STEP;
+        }
+        let key = BatchKey { camera: camera.clone(), window, format: BatchFormat::Mjpeg };
+        let bytes = Batch::new(window, frames)?.to_bytes();
+        self.frames.put(&key.to_string(), bytes, Headers::default(), Condition::Always).await?;
+        let bucket = self.frames.name().to_owned();
+        let answer = self.encode.handle(Event::BatchStored { bucket, key, frames: None }).await;
+        answer.map_err(|failure| anyhow::anyhow!("{failure}"))?.context("nothing was encoded")
+    }
+}
+
+/// Footage around a midnight that is over: a hole before it, another size of picture after it.
+struct Past {
+    camera: CameraId,
+    midnight: Timestamp,
+    /// When each picture was captured.
+    pictures: Vec<Timestamp>,
+}
+
+impl Past {
+    /// Seconds from midnight that are filmed, and how large.
+    const SPANS: [(i64, i64, (u32, u32)); 3] = [(-20, -8, PICTURE), (-4, 8, PICTURE), (8, 18, OTHER_PICTURE)];
+
+    async fn film(station: &Station) -> anyhow::Result<Self> {
+        let camera = camera("yard")?;
+        let day = 24 * HOUR.as_millis() as u64;
+        let now = teiten_telemetry::now();
+        let midnight = Timestamp::from_unix_millis((now - HOUR * 3).unix_millis() / day * day);
+        let clock = Arc::new(AtomicU64::new(0));
+        let playlist = Playlist::with_clock(Arc::clone(&station.media), Default::default(), {
+            let clock = Arc::clone(&clock);
+            move || Timestamp::from_unix_millis(clock.load(Ordering::SeqCst))
+        });
+        let mut pictures = Vec::new();
+        for (from, to, (width, height)) in Self::SPANS {
+            let mut painter = Painter::new(&camera, PictureSize::new(width, height)?);
+            for second in from..to {
+                let start =
+                    midnight.unix_millis().checked_add_signed(second * 1000).context("before 1970")?;
+                let start = Timestamp::from_unix_millis(start);
+                let window = Window::containing(start, WindowLength::DEFAULT);
+                let event = station.film(&mut painter, &camera, window).await?;
+                clock.store((window.end() + STEP).unix_millis(), Ordering::SeqCst);
+                playlist.handle(event).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+                pictures.extend((0..4).map(|picture| start + STEP * picture));
+            }
+        }
+        let past = Self { camera, midnight, pictures };
+        for hour in past.hours() {
+            while update_hour(&*station.media, &past.camera, hour, now).await?.is_some() {}
+        }
+        // What was written just now is old enough in an hour.
+        let later = move || now + HOUR;
+        let settings = teiten_compact::Settings { horizon: HOUR * 48, ..Default::default() };
+        let report = Compact::with_clock(Arc::clone(&station.media), settings, later).run().await;
+        let report = report.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        ensure!((report.packs, report.failed) == (3, 0), "compacted: {report:?}");
+        Ok(past)
+    }
+
+    /// The one before midnight and the one after.
+    fn hours(&self) -> [Hour; 2] {
+        [self.midnight - HOUR, self.midnight].map(Hour::containing)
+    }
+
+    fn pictures(&self, hour: Hour) -> Vec<Timestamp> {
+        self.pictures.iter().copied().filter(|time| Hour::containing(*time) == hour).collect()
+    }
+}
+
+/// Decodes what ffmpeg finds at `url`, and reads the clock in each picture. Fails if ffmpeg has anything to say.
+fn clocks_by_ffmpeg(url: &str, options: &[&str]) -> anyhow::Result<Vec<Timestamp>> {
+    let (width, height) = PICTURE;
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i", url, "-fps_mode", "passthrough"])
+        .args(options)
+        .args(["-vf", &format!("scale={width}:{height}"), "-pix_fmt", "gray", "-f", "rawvideo", "-"])
+        .stdin(Stdio::null())
+        .output()?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && messages.is_empty(), "ffmpeg {url}: {messages}");
+    let clock = |picture: &[u8]| {
+        let time = read_clock(width, height, |x, y| picture[(y * width + x) as usize]);
+        time.with_context(|| format!("{url}: a picture without a clock"))
+    };
+    output.stdout.chunks_exact((width * height) as usize).map(clock).collect()
+}
+
+/// The times of the packets that a player finds at `url`.
+fn packet_times(url: &str) -> anyhow::Result<Vec<Timestamp>> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time"])
+        .args(["-of", "csv=p=0", url])
+        .output()?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && messages.is_empty(), "ffprobe {url}: {messages}");
+    let text = String::from_utf8(output.stdout)?;
+    let micros = |line: &str| {
+        let (seconds, micros) = line.trim_end_matches(',').split_once('.')?;
+        Some(Timestamp::from_unix_micros(
+            seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?,
+        ))
+    };
+    text.lines().map(|line| micros(line).with_context(|| format!("{url}: {line:?}"))).collect()
+}
+
+fn ffmpeg_plays_the_past(station: &Station, past: &Past, range: &str) -> anyhow::Result<()> {
+    let Station { address, .. } = station;
+    let [before, after] = past.hours();
+    let camera = &past.camera;
+    for (what, url, pictures) in [
+        ("an hour with a gap", format!("{address}/{camera}/{before}.m3u8"), past.pictures(before)),
+        ("an hour with another picture", format!("{address}/{camera}/{after}.m3u8"), past.pictures(after)),
+        ("a range over midnight", range.to_owned(), past.pictures.clone()),
+    ] {
+        let clocks = clocks_by_ffmpeg(&url, &[])?;
+        ensure!(clocks == pictures, "{what}: ffmpeg shows {clocks:?}\ninstead of {pictures:?}");
+        let times = packet_times(&url)?;
+        ensure!(times == pictures, "{what}: ffmpeg times pictures {times:?}\ninstead of {pictures:?}");
+        println!("ffmpeg plays {what}: {} pictures", clocks.len());
+    }
+    Ok(())
+}
+
+/// Films now, until it is stopped.
+async fn film_live(station: &Station, camera: &CameraId, stop: &CancellationToken) -> anyhow::Result<()> {
+    let playlist = Playlist::new(Arc::clone(&station.media), Default::default());
+    let mut painter = Painter::new(camera, PictureSize::new(PICTURE.0, PICTURE.1)?);
+    let mut window = Window::containing(teiten_telemetry::now(), WindowLength::DEFAULT);
+    while !stop.is_cancelled() {
+        tokio::time::sleep(window.end().since(teiten_telemetry::now())).await; // the camera films at its time
+        let event = station.film(&mut painter, camera, window).await?;
+        playlist.handle(event).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        window = window.next();
+    }
+    Ok(())
+}
+
+fn ffmpeg_plays_live(url: &str) -> anyhow::Result<()> {
+    let clocks = clocks_by_ffmpeg(url, &["-frames:v", "24"])?;
+    let follows = |pair: &[Timestamp]| pair[0] + STEP == pair[1];
+    ensure!(clocks.len() == 24 && clocks.windows(2).all(follows), "{url}: ffmpeg shows {clocks:?}");
+    println!("ffmpeg plays {url}: {} pictures", clocks.len());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stop = CancellationToken::new();
+    let _stopped_at_the_end = stop.clone().drop_guard();
+    let station = Arc::new(Station::open(folder.path(), &stop).await?);
+    let past = Past::film(&station).await?;
+    let (from, to) = (past.pictures[0], past.midnight + Duration::from_secs(18));
+    let range = format!("{}/{}.m3u8?from={from}&to={to}", station.playback, past.camera);
+
+    let live_camera = camera("gate")?;
+    let live = tokio::spawn({
+        let (station, camera, stop) = (Arc::clone(&station), live_camera.clone(), stop.clone());
+        async move { film_live(&station, &camera, &stop).await }
+    });
+    let past = Arc::new(past);
+    tokio::task::spawn_blocking({
+        let (station, past, range) = (Arc::clone(&station), Arc::clone(&past), range.clone());
+        move || ffmpeg_plays_the_past(&station, &past, &range)
+    })
+    .await??;
+    eventually("there is live footage", Duration::from_secs(30), async || {
+        let playlist = station.media.get(&key::live_playlist_key(&live_camera)).await?;
+        Ok(playlist.map(|_| ()))
+    })
+    .await?;
+    let live_url = format!("{}/{}", station.address, key::live_playlist_key(&live_camera));
+    tokio::task::spawn_blocking({
+        let live_url = live_url.clone();
+        move || ffmpeg_plays_live(&live_url)
+    })
+    .await??;
+
+    let pictures = |pictures: &[Timestamp]| {
+        let times = pictures.iter().map(|time| time.unix_millis().to_string());
+        times.collect::<Vec<_>>().join(",")
+    };
+    let [before, _] = past.hours();
+    let hour = format!("{}/{}/{before}.m3u8", station.address, past.camera);
+    let html =
+        bytes::Bytes::from_static(b"<!doctype html><title>players</title><video muted playsinline></video>");
+    let headers = Headers { content_type: "text/html", cache_control: "no-cache" };
+    station.media.put("players.html", html, headers, Condition::Always).await?;
+    let arguments = [
+        "players.mjs".to_owned(),
+        format!("{}/players.html", station.address),
+        live_url,
+        format!("{hour}={}", pictures(&past.pictures(before))),
+        format!("{range}={}", pictures(&past.pictures)),
+    ];
+    let browser = tokio::task::spawn_blocking(move || {
+        Command::new("node").current_dir(project().join("tests/browser")).args(arguments).output()
+    });
+    let output = tokio::time::timeout(Duration::from_secs(180), browser).await???;
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "a player in the browser showed something wrong");
+    stop.cancel();
+    live.await?
+}
