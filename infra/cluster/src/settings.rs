@@ -85,6 +85,9 @@ impl Settings {
     }
 }
 
+/// How the names of settings begin: our own, and those that libraries read.
+const PREFIXES: [&str; 3] = ["TEITEN_", "AWS_", "OTEL_"];
+
 /// As the file has them.
 struct Reader {
     values: BTreeMap<String, String>,
@@ -105,7 +108,8 @@ impl Reader {
                     }
                 }
                 _ => {
-                    reader.mistakes.push(format!("line {number} is not TEITEN_NAME=value or AWS_NAME=value"))
+                    let names = PREFIXES.map(|prefix| format!("{prefix}NAME=value")).join(", ");
+                    reader.mistakes.push(format!("line {number} is none of {names}"))
                 }
             }
         }
@@ -176,6 +180,12 @@ impl FromStr for Settings {
             images: reader.required("TEITEN_IMAGES"),
         };
         reader.required("TEITEN_VERSION");
+        reader.value("OTEL_EXPORTER_OTLP_ENDPOINT", (), |text| match url(text)? {
+            Some(url) if url.starts_with("https:") => {
+                Err("a collector is spoken to by http:// only".to_owned())
+            }
+            _ => Ok(()),
+        });
         for days in ["TEITEN_FRAMES_RETENTION_DAYS", "TEITEN_MEDIA_RETENTION_DAYS"] {
             reader.value(days, (), whole_days);
         }
@@ -196,7 +206,7 @@ pub fn credentials(access_key: &str, secret_key: &str) -> Credentials {
 }
 
 fn is_name(text: &str) -> bool {
-    let rest = text.strip_prefix("TEITEN_").or_else(|| text.strip_prefix("AWS_"));
+    let rest = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
     rest.is_some_and(|rest| {
         rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
     })
@@ -274,6 +284,7 @@ mod tests {
             ("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate"),
             ("TEITEN_MQTT", "broker"),
             ("AWS_REGION", ""),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
         ] {
             let SettingsError(mistakes) = with(name, value).unwrap_err();
             assert_eq!(mistakes.len(), 1, "{mistakes:?}");
