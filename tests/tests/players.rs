@@ -138,7 +138,7 @@ impl Past {
         let settings = teiten_compact::Settings { horizon: HOUR * 48, ..Default::default() };
         let report = Compact::with_clock(Arc::clone(&station.media), settings, later).run().await;
         let report = report.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        ensure!((report.packs, report.failed) == (3, 0), "compacted: {report:?}");
+        ensure!((report.packs, report.failed) == (4, 0), "compacted: {report:?}");
         Ok(past)
     }
 

@@ -11,9 +11,6 @@ use teiten_playlist::{HourPlaylist, Listing, Place, StoredHourObjects};
 /// The largest pack, in bytes: it is held in memory while it is made, and put in one request.
 pub const PACK_BYTES_MAX: u64 = 32 << 20;
 
-/// The fewest segments that are put together: fewer are left as they are.
-pub const PACK_SEGMENTS_MIN: usize = 8;
-
 /// How long nothing was written of an hour before it is put together. It has to be longer than clocks differ.
 pub const QUIET_MIN: Duration = Duration::from_secs(600);
 
@@ -21,7 +18,8 @@ pub const QUIET_MIN: Duration = Duration::from_secs(600);
 /// which is an hour's footage and some pauses.
 pub const KEPT_AFTER: Duration = Duration::from_secs(2 * 3600);
 
-/// The runs of segments that are to be put together: each contiguous in time, with one init section.
+/// The runs of segments that are to be put together: each contiguous in time, with one init section. One segment is a run
+/// too: players that read ranges of packs and whole objects from one playlist are known to mix them up.
 pub fn runs(playlist: &HourPlaylist, stored: &StoredHourObjects) -> Vec<Vec<Listing>> {
     let sizes: HashMap<_, _> =
         stored.segments.iter().map(|segment| (Listing::of(&segment.key), segment.size_bytes)).collect();
@@ -50,7 +48,6 @@ pub fn runs(playlist: &HourPlaylist, stored: &StoredHourObjects) -> Vec<Vec<List
         }
         goes_on = true;
     }
-    runs.retain(|run| run.len() >= PACK_SEGMENTS_MIN);
     runs
 }
 
