@@ -56,6 +56,8 @@ export class HlsPlayer implements Player {
       backBufferLength: 6,
       // Nothing to convert: segments go into the buffer as they are.
       enableWorker: false,
+      // What moves is drawn from motion.json; a track of cues for it would need a source that the page's policy forbids.
+      enableDateRangeMetadataCues: false,
       fragLoadPolicy: {
         default: {
           maxTimeToFirstByteMs: 5_000,
