@@ -275,8 +275,9 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
         let times = pictures.iter().map(|time| time.unix_millis().to_string());
         times.collect::<Vec<_>>().join(",")
     };
-    let html =
-        bytes::Bytes::from_static(b"<!doctype html><title>players</title><video muted playsinline></video>");
+    let html = bytes::Bytes::from_static(
+        b"<!doctype html><title>players</title><video muted playsinline crossorigin></video>",
+    );
     let headers = Headers { content_type: "text/html", cache_control: "no-cache" };
     station.media.put("players.html", html, headers, Condition::Always).await?;
     let arguments = [
