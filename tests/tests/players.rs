@@ -235,9 +235,10 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     let range = format!("{}/{}.m3u8?from={from}&to={to}", station.playback, past.camera);
 
     let live_camera = camera("gate")?;
+    let filmed = CancellationToken::new();
     let live = tokio::spawn({
-        let (station, camera, stop) = (Arc::clone(&station), live_camera.clone(), stop.clone());
-        async move { film_live(&station, &camera, &stop).await }
+        let (station, camera, filmed) = (Arc::clone(&station), live_camera.clone(), filmed.clone());
+        async move { film_live(&station, &camera, &filmed).await }
     });
     let hours = past.hours().map(|hour| {
         let url = format!("{}/{}", station.address, key::hour_playlist_key(&past.camera, hour));
@@ -293,6 +294,6 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     let output = tokio::time::timeout(Duration::from_secs(180), browser).await???;
     println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "a player in the browser showed something wrong");
-    stop.cancel();
+    filmed.cancel();
     live.await?
 }
