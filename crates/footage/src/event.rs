@@ -12,7 +12,7 @@ use crate::{
     cloudevent::CloudEvent,
     hash::ContentHash,
     key::{BatchKey, SegmentKey, SensorKey},
-    motion::{MotionMap, MotionSource, MotionSpan, rfc3339_millis},
+    motion::{MotionMap, MotionSource, MotionSpan},
     notification::ObjectCreated,
     sensor::SensorEvent,
     time::Timestamp,
@@ -186,9 +186,9 @@ impl Event {
             Self::WindowMissed { window, .. } => json!({ "window": window.to_string() }),
             Self::SensorChanged { event, .. } => json!(event),
             Self::Motion { span, .. } => {
-                let mut data = json!({ "source": span.source.name(), "start": rfc3339_millis(span.start) });
+                let mut data = json!({ "source": span.source.name(), "start": span.start.rfc3339_millis() });
                 if let Some(end) = span.end {
-                    data["end"] = rfc3339_millis(end).into();
+                    data["end"] = end.rfc3339_millis().into();
                 }
                 if let Some(peak) = span.peak {
                     data["peak"] = peak.into();

@@ -14,7 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 pub use settings::{MotionSettings, SettingsError};
 pub(crate) use span::compact;
-pub use span::{MotionSource, MotionSpan, rfc3339_millis};
+pub use span::{MotionSource, MotionSpan};
 
 /// How much moved in each cell of a picture, in 16 steps of 0 (nothing) to 15.
 #[derive(Clone, PartialEq, Eq, Hash)]

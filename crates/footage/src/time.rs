@@ -78,6 +78,13 @@ impl Timestamp {
         let micros = u64::try_from(timestamp.as_microsecond()).ok()?;
         (micros <= Self::MAX.0).then_some(Self(micros))
     }
+
+    /// RFC 3339 in UTC, rounded down to the millisecond, as playlists have dates (RFC 8216bis §4.4.4.6):
+    /// `2026-11-23T04:05:01.000Z`.
+    pub fn rfc3339_millis(self) -> String {
+        let micros = self.to_string();
+        format!("{}Z", &micros[..micros.len() - "000Z".len()])
+    }
 }
 
 impl Add<Duration> for Timestamp {

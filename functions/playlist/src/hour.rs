@@ -10,7 +10,7 @@ use std::fmt;
 
 use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window};
 
-use crate::{hour_marks::Marks, live::date, moving::write_range};
+use crate::{hour_marks::Marks, moving::write_range};
 
 /// EXT-X-TARGETDURATION of every hour. No window is longer. A playlist has to grow at least every one and a half
 /// target durations (§6.2.2), and players ask for it once in each: this is how often it is rewritten, whatever the
@@ -189,7 +189,7 @@ pub(crate) fn write_listings(
             writeln!(f, "#EXT-X-MAP:URI=\"{}\"", init(listing.init))?;
         }
         let millis = listing.window.length().millis();
-        writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", date(listing.window.start()))?;
+        writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", listing.window.start().rfc3339_millis())?;
         writeln!(f, "#EXTINF:{}.{:03},", millis / 1000, millis % 1000)?;
         if let Place::Packed(part) = listing.place {
             writeln!(f, "#EXT-X-BYTERANGE:{}@{}", part.size, part.offset)?;

@@ -85,39 +85,37 @@ pub fn advance_hour(
     now: Timestamp,
 ) -> Option<(HourStep, HourPlaylist)> {
     let ended = is_over(hour, now);
-    let (step, listings) = match current {
+    let (step, listings, marks) = match current {
         None => {
             let until = if ended { hour.end() } else { cutoff(camera, now) };
             let listings = of_hour(footage, hour, hour.start(), until);
-            (if ended { HourStep::Ended } else { HourStep::Begun }, listings)
+            let marks = placed(&listings, spans.unwrap_or_default());
+            (if ended { HourStep::Ended } else { HourStep::Begun }, listings, marks)
         }
         Some(current) if !current.ended => {
             let until = if ended { hour.end() } else { cutoff(camera, now) };
-            let appended = of_hour(footage, hour, current.listed_until(), until);
-            if appended.is_empty() && !ended {
+            let new = of_hour(footage, hour, current.listed_until(), until);
+            if new.is_empty() && !ended {
                 return None;
             }
-            let listings = [current.listings.as_slice(), &appended].concat();
-            (if ended { HourStep::Ended } else { HourStep::Extended }, listings)
+            let listings = [current.listings.as_slice(), &new].concat();
+            let marks = appended(current, &listings, spans.unwrap_or_default());
+            (if ended { HourStep::Ended } else { HourStep::Extended }, listings, marks)
         }
         Some(current) => {
             let listings = of_hour(footage, hour, hour.start(), hour.end());
-            let marks = placed(&listings, spans.unwrap_or(&ranges(&current.marks)));
-            if listings == current.listings && ranges(&marks) == ranges(&current.marks) {
+            let told = ranges(&current.marks);
+            let marks = placed(&listings, spans.unwrap_or(&told));
+            if listings == current.listings && ranges(&marks) == told {
                 return None;
             }
-            (HourStep::Mended, listings)
+            (HourStep::Mended, listings, marks)
         }
     };
     if listings.is_empty() {
         // All has expired; so will the playlist.
         return None;
     }
-    let marks = match current {
-        None => placed(&listings, spans.unwrap_or_default()),
-        Some(current) if !current.ended => appended(current, &listings, spans.unwrap_or_default()),
-        Some(current) => placed(&listings, spans.unwrap_or(&ranges(&current.marks))),
-    };
     Some((step, HourPlaylist { camera: camera.clone(), hour, listings, ended, marks }))
 }
 

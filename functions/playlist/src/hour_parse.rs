@@ -8,7 +8,6 @@ use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp
 use crate::{
     hour::{HourPlaylist, Listing, Part, Place},
     hour_marks::{Marks, read_range},
-    live::date,
     parse::{ParseError, init, length},
 };
 
@@ -94,7 +93,7 @@ impl Parser<'_> {
             let hour = self.hour;
             return Err(format!("{uri:?} is no segment of {length} in hour {hour} with init section {init}"));
         }
-        if self.date.as_deref() != Some(date(window.start()).as_str()) {
+        if self.date.as_deref() != Some(window.start().rfc3339_millis().as_str()) {
             return Err(format!("EXT-X-PROGRAM-DATE-TIME is not that of window {window}"));
         }
         let until = self.listings.last().map_or(Timestamp::default(), |last| last.window.end());

@@ -5,9 +5,7 @@
 
 use std::{fmt, time::Duration};
 
-use teiten_footage::{
-    CameraId, ContentHash, SegmentKey, Timestamp, Window, WindowLength, key, motion::rfc3339_millis,
-};
+use teiten_footage::{CameraId, ContentHash, SegmentKey, Timestamp, Window, WindowLength, key};
 
 use crate::moving::{Moves, write_moves};
 
@@ -221,7 +219,7 @@ impl LivePlaylist {
             if index == 0 || entry.discontinuity {
                 writeln!(f, "#EXT-X-MAP:URI=\"{}\"", link(init_uri(entry)))?;
             }
-            writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", date(window.start()))?;
+            writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", window.start().rfc3339_millis())?;
             if entry.content == Content::Gap {
                 writeln!(f, "#EXT-X-GAP")?;
             }
@@ -231,11 +229,6 @@ impl LivePlaylist {
         }
         Ok(())
     }
-}
-
-/// ISO 8601 in UTC to the millisecond (§4.4.4.6), as windows start at whole milliseconds.
-pub(crate) fn date(time: Timestamp) -> String {
-    rfc3339_millis(time)
 }
 
 /// What EXT-X-MAP names, relative to the playlist.

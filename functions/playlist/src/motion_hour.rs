@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use teiten_footage::{Hour, MotionSource, MotionSpan, SensorEvent, SensorState, Timestamp, Window};
 
-use crate::live::date;
-
 /// Milliseconds that a level stands for, whatever the length of windows is.
 pub(crate) const STEP_MILLIS: u64 = 1000;
 const STEPS: usize = (3_600_000 / STEP_MILLIS) as usize;
@@ -49,7 +47,8 @@ struct Span {
 
 impl From<MotionSpan> for Span {
     fn from(span: MotionSpan) -> Self {
-        Self { start: date(span.start), end: span.end.map(date), source: span.source.name() }
+        let (start, end) = (span.start.rfc3339_millis(), span.end.map(Timestamp::rfc3339_millis));
+        Self { start, end, source: span.source.name() }
     }
 }
 
@@ -153,7 +152,7 @@ impl MotionHour {
     /// The object's bytes.
     pub fn to_json(&self, is_over: bool) -> Vec<u8> {
         let form = Form {
-            start: date(self.hour.start()),
+            start: self.hour.start().rfc3339_millis(),
             step_millis: STEP_MILLIS,
             levels: self.levels.clone(),
             sensor: self.sensor.clone(),
@@ -168,7 +167,10 @@ impl MotionHour {
     /// Why it is not that.
     pub fn parse(hour: Hour, json: &[u8]) -> Result<Self, String> {
         let form: Form = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        if form.start != date(hour.start()) || form.step_millis != STEP_MILLIS || form.levels.len() > STEPS {
+        if form.start != hour.start().rfc3339_millis()
+            || form.step_millis != STEP_MILLIS
+            || form.levels.len() > STEPS
+        {
             return Err("it is of another hour, or has other steps".to_owned());
         }
         let Form { levels, mut sensor, .. } = form;

@@ -12,9 +12,7 @@ use std::{
     time::Duration,
 };
 
-use teiten_footage::{
-    MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorState, Timestamp, Window, motion::rfc3339_millis,
-};
+use teiten_footage::{MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorState, Timestamp, Window};
 
 use crate::{
     live::{Content, LivePlaylist},
@@ -196,32 +194,35 @@ fn changes_of(
 ) -> Vec<(Window, MotionSpan)> {
     let mut changes = Vec::new();
     for (window, moving) in windows {
-        let same = before.map(|before| before.start) == moving.map(|moving| moving.start);
-        if !same {
-            changes.extend(before.map(|before| (window, before.ended(MotionSource::Picture))));
-            changes.extend(moving.map(|moving| (window, moving.started(MotionSource::Picture))));
-        }
+        changes.extend(turn(MotionSource::Picture, before, moving).map(|span| (window, span)));
         before = moving;
     }
     changes
+}
+
+/// What ends and what begins where `moving` follows `before`.
+fn turn(
+    source: MotionSource,
+    before: Option<Moving>,
+    moving: Option<Moving>,
+) -> impl Iterator<Item = MotionSpan> {
+    let is_same = before.map(|before| before.start) == moving.map(|moving| moving.start);
+    let ended = before.map(|before| before.ended(source));
+    let started = moving.map(|moving| moving.started(source));
+    ended.into_iter().chain(started).filter(move |_| !is_same)
 }
 
 /// Writes what players read of motion before a window, and what the next window's has to be known from.
 pub(crate) fn write_moves(f: &mut dyn fmt::Write, before: Moves, moves: Moves) -> fmt::Result {
     for source in MotionSource::ALL {
         let (before, moving) = (before.of(source), moves.of(source));
-        if before.map(|before| before.start) != moving.map(|moving| moving.start) {
-            if let Some(before) = before {
-                write_range(f, &before.ended(source))?;
-            }
-            if let Some(moving) = moving {
-                write_range(f, &moving.started(source))?;
-            }
+        for span in turn(source, before, moving) {
+            write_range(f, &span)?;
         }
         if let Some(moving) = moving {
-            write!(f, "#EXT{}:START=\"{}\"", tag(source), rfc3339_millis(moving.start))?;
+            write!(f, "#EXT{}:START=\"{}\"", tag(source), moving.start.rfc3339_millis())?;
             if let Some(until) = moving.until {
-                write!(f, ",UNTIL=\"{}\"", rfc3339_millis(until))?;
+                write!(f, ",UNTIL=\"{}\"", until.rfc3339_millis())?;
             }
             writeln!(f, ",PEAK={}", moving.peak)?;
         }
@@ -258,10 +259,10 @@ pub(crate) fn read_moves(moves: &mut Moves, name: &str, value: &str) -> Result<b
 
 /// Writes EXT-X-DATERANGE of a span. All attributes but the end's are those of every other tag of its ID.
 pub(crate) fn write_range(f: &mut (impl fmt::Write + ?Sized), span: &MotionSpan) -> fmt::Result {
-    let (id, source, start) = (span.id(), span.source, rfc3339_millis(span.start));
+    let (id, source, start) = (span.id(), span.source, span.start.rfc3339_millis());
     write!(f, "#EXT-X-DATERANGE:ID=\"{id}\",CLASS=\"teiten.motion.{source}\",START-DATE=\"{start}\"")?;
     if let Some(end) = span.end {
-        write!(f, ",END-DATE=\"{}\"", rfc3339_millis(end))?;
+        write!(f, ",END-DATE=\"{}\"", end.rfc3339_millis())?;
         if let Some(peak) = span.peak {
             write!(f, ",X-TEITEN-PEAK={peak}")?;
         }

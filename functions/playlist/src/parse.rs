@@ -8,7 +8,7 @@
 use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, WindowLength, key};
 
 use crate::{
-    live::{Content, Entry, LivePlaylist, date, target_duration_seconds},
+    live::{Content, Entry, LivePlaylist, target_duration_seconds},
     moving::{Moves, read_moves},
 };
 
@@ -120,7 +120,7 @@ impl Parser<'_> {
             }
             Content::Segment(segment.frames)
         };
-        if pending.date.as_deref() != Some(date(window.start()).as_str()) {
+        if pending.date.as_deref() != Some(window.start().rfc3339_millis().as_str()) {
             return Err(format!("EXT-X-PROGRAM-DATE-TIME is not that of window {window}"));
         }
         if self.entries.last().is_some_and(|last| last.init != init) && !pending.discontinuity {

@@ -57,7 +57,7 @@ pub struct MotionSpan {
 impl MotionSpan {
     /// What names it among a camera's: `picture-20261123T040502.000Z`. It does not depend on whether it has ended.
     pub fn id(&self) -> String {
-        format!("{}-{}", self.source, compact(&rfc3339_millis(self.start)))
+        format!("{}-{}", self.source, compact(&self.start.rfc3339_millis()))
     }
 
     /// Which end of it is the last one that is known.
@@ -67,12 +67,6 @@ impl MotionSpan {
             Some(_) => SensorState::Ended,
         }
     }
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-pub fn rfc3339_millis(time: Timestamp) -> String {
-    let micros = time.to_string();
-    format!("{}Z", &micros[..micros.len() - "000Z".len()])
 }
 
 /// RFC 3339 without the marks that have no place in a name.
