@@ -1,4 +1,7 @@
-// How Chromium is started, and what of a page's errors counts.
+// How Chromium is started, what of a page's errors counts, and where pictures of it go.
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 
 export const ARGS = [
   '--no-sandbox',
@@ -16,6 +19,13 @@ export function noteErrors(page, faults) {
     const { url } = message.location();
     if (message.type() === 'error' && !mayBeMissing(url)) faults.push(`the page logged: ${message.text()} ${url}`);
   });
+}
+
+/** Puts a picture of the page into `folder`; where that is null, nobody wants one. */
+export async function savePicture(page, folder, name) {
+  if (folder === null) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`) });
 }
 
 /** What is not there yet, or not in every deployment, is an answer, which browsers log as an error. */

@@ -2,11 +2,9 @@
 // fetched. The footage is that of a few cameras under many names. Exits 1 when something was wrong.
 
 import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
-import { ARGS, noteErrors } from './browser.mjs';
+import { ARGS, noteErrors, savePicture } from './browser.mjs';
 import { startCdn } from './cdn.mjs';
 
 const USAGE = `usage: node many.mjs --url URL --sources A,B [--count N] [--screenshots DIR]
@@ -178,10 +176,8 @@ async function until(page, words, holds) {
   }
 }
 
-async function picture(page, name) {
-  if (options.screenshots === null) return;
-  await mkdir(options.screenshots, { recursive: true });
-  await page.screenshot({ path: join(options.screenshots, `${name}.png`) });
+function picture(page, name) {
+  return savePicture(page, options.screenshots, name);
 }
 
 function readOptions() {

@@ -2,12 +2,11 @@
 // The clock in the pictures says whether what is shown is what was asked for. Exits 1 when something was wrong.
 
 import { execFileSync } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
-import { ARGS, noteErrors } from './browser.mjs';
+import { ARGS, noteErrors, savePicture } from './browser.mjs';
 import { CLOCK_SOURCE } from './picture-clock.mjs';
 
 const USAGE = `usage: node past.mjs --url URL --camera NAME --other NAME --frame-ms N --from TIME --gap-from TIME --gap-to TIME --to TIME
@@ -580,10 +579,8 @@ async function go(page, atMs) {
   await until(page, 'it is there', async () => Math.abs((await watching(page)).positionMs - atMs) < 20_000);
 }
 
-async function picture(page, name) {
-  if (options.screenshots === null) return;
-  await mkdir(options.screenshots, { recursive: true });
-  await page.screenshot({ path: join(options.screenshots, `${name}.png`) });
+function picture(page, name) {
+  return savePicture(page, options.screenshots, name);
 }
 
 function addressOf(url, cameras, atMs) {

@@ -1,10 +1,9 @@
 // Watches the wall of cameras in Chromium: every camera must play through hls.js, live and without a stall, and the clock in its
 // pictures tells how far behind capture it is shown, on the same machine by the same clock. Exits 1 when something was wrong.
 
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
-import { ARGS, noteErrors } from './browser.mjs';
+import { ARGS, noteErrors, savePicture } from './browser.mjs';
 import { parseOptions, USAGE } from './options.mjs';
 import { CLOCK_SOURCE } from './picture-clock.mjs';
 import { startProbe } from './probe.mjs';
@@ -89,9 +88,8 @@ async function tryControls(page, folder) {
   };
   const picture = async (name) => {
     if (folder === null) return;
-    await mkdir(folder, { recursive: true });
     await page.waitForTimeout(700);
-    await page.screenshot({ path: join(folder, `${name}.png`) });
+    await savePicture(page, folder, name);
   };
 
   await picture('wall-desktop');
