@@ -34,8 +34,8 @@ test: _test-tools image-debian viewer
     cargo build --workspace --all-targets
     cargo test --workspace --exclude teiten-tests
     {{ just_executable() }} --justfile {{ justfile() }} test-infra
-    # In real time and with processes that are killed: one after another.
-    cargo test --workspace --test footage_end_to_end --test faults --test bridges --test observed --test watching --test players --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
+    # In real time and with processes that are killed: one after another. What went wrong stands last, without a backtrace behind it.
+    RUST_LIB_BACKTRACE=0 cargo test --workspace --test footage_end_to_end --test faults --test bridges --test observed --test watching --test players --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
 
 # The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
 test-infra:

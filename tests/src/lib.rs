@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: the real programs as processes, and checks of what they leave behind.
 
 pub mod backlog;
+pub mod browser;
 pub mod card;
 pub mod collector;
 pub mod debian;

@@ -28,10 +28,7 @@ use teiten_footage::{
 use teiten_host::{Admission, Chore as _, Function as _, Origin};
 use teiten_playback::{Links, Playback};
 use teiten_playlist::{Playlist, update_hour};
-use teiten_tests::{
-    pipeline::camera,
-    process::{eventually, project},
-};
+use teiten_tests::{browser, pipeline::camera, process::eventually};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -281,19 +278,12 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     );
     let headers = Headers { content_type: "text/html", cache_control: "no-cache" };
     station.media.put("players.html", html, headers, Condition::Always).await?;
-    let arguments = [
-        "players.mjs".to_owned(),
-        format!("{}/players.html", station.address),
-        live_url,
-        format!("{}={}", before.0, pictures(&before.1)),
-        format!("{range}={}", pictures(&past.pictures)),
-    ];
-    let browser = tokio::task::spawn_blocking(move || {
-        Command::new("node").current_dir(project().join("tests/browser")).args(arguments).output()
-    });
-    let output = tokio::time::timeout(Duration::from_secs(180), browser).await???;
-    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "a player in the browser showed something wrong");
+    let past = [(&before.0, &before.1), (&range, &past.pictures)];
+    let past = past.map(|(url, times)| format!("{url}={}", pictures(times)));
+    let page = format!("{}/players.html", station.address);
+    let arguments = ["players.mjs", &page, &live_url, &past[0], &past[1]];
+    let watched = browser::watch(&arguments, Duration::from_secs(300)).await;
     filmed.cancel();
-    live.await?
+    live.await?.context("the live camera")?;
+    watched
 }
