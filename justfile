@@ -105,7 +105,7 @@ bench: _test-tools viewer agent
     target/release/delay
     target/release/budget
     python3 infra/tests/footprint.py
-    TEITEN_FRAMES=10000 cargo test --release -p teiten-agent --test allocations -- --nocapture
+    TEITEN_FRAMES=1000 cargo test --release -p teiten-agent --test allocations -- --nocapture
 
 # The object store's conformance suite against any S3 endpoint: ./just conformance http://KEY:SECRET@HOST:PORT/BUCKET
 conformance URL: _build-tools

@@ -42,18 +42,25 @@ pub(crate) struct Mosquitto {
 
 impl Mosquitto {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| String::new()).await.0
+    }
+
+    /// With more settings, which may need the port that comes with it.
+    pub(crate) async fn start_with(more: impl Fn(u16) -> String) -> (Self, u16) {
         // A port that is free now may be taken a moment later: then Mosquitto ends, and another is tried.
         loop {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+            let [port, other] = free.map(|listener| listener.local_addr().unwrap().port());
             let directory = tempfile::tempdir().unwrap();
             let settings = format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 2000\n\
-                 max_queued_messages 0\nlog_type error\n"
+                "{}listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 2000\n\
+                 max_queued_messages 0\nlog_type error\n",
+                more(other)
             );
             std::fs::write(directory.path().join("mosquitto.conf"), settings).unwrap();
             let mut broker = Self { port, process: spawn(directory.path()), directory };
             if broker.answers().await {
-                return broker;
+                return (broker, other);
             }
         }
     }
