@@ -8,6 +8,7 @@ pub mod debian;
 pub mod guest;
 pub mod machine;
 pub mod mosquitto;
+pub mod other_encoder;
 pub mod pipeline;
 pub mod process;
 pub mod radosgw;

@@ -1,6 +1,6 @@
-//! What other players make of it: ffmpeg, hls.js and Chromium's own player play an hour with a gap, a range over midnight
-//! and a change of the picture, and live footage, each picture at its time. The footage of the past is made at once, by the
-//! functions themselves and with their clocks set back.
+//! What other players make of it: ffmpeg, hls.js and Chromium's own player play an hour with a gap, a range over midnight,
+//! a change of the encoder and one of the picture, and live footage, each picture at its time. The footage of the past is
+//! made at once, by the functions themselves and with their clocks set back.
 
 use std::{
     net::Ipv4Addr,
@@ -22,13 +22,14 @@ use teiten_bucket::{Bucket, Condition, Headers, S3Bucket, S3Config};
 use teiten_compact::Compact;
 use teiten_encode::Encode;
 use teiten_footage::{
-    Batch, BatchKey, BootId, CameraId, Event, Frame, FrameId, Hour, Timestamp, Window, WindowLength,
+    Batch, BatchKey, BootId, CameraId, ContentHash, Event, Frame, FrameId, Hour, SegmentKey, Timestamp,
+    Window, WindowLength,
     key::{self, BatchFormat},
 };
 use teiten_host::{Admission, Chore as _, Function as _, Origin};
 use teiten_playback::{Links, Playback};
 use teiten_playlist::{Playlist, update_hour};
-use teiten_tests::{browser, pipeline::camera, process::eventually};
+use teiten_tests::{browser, other_encoder, pipeline::camera, process::eventually};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -74,23 +75,45 @@ impl Station {
 
     /// The pictures of a window, as the bridge stores them and `encode` works them in; answers the event of that.
     async fn film(&self, painter: &mut Painter, camera: &CameraId, window: Window) -> anyhow::Result<Event> {
-        let mut frames = Vec::new();
-        let mut captured = window.start();
-        while captured < window.end() {
-            let id = FrameId { boot: BootId(1), sequence: captured.unix_millis() / STEP.as_millis() as u64 };
-            frames.push(Frame::stamp(&painter.jpeg(captured), id, captured)?);
-            captured = captured + STEP;
-        }
+        let batch = batch(painter, window)?;
         let key = BatchKey { camera: camera.clone(), window, format: BatchFormat::Mjpeg };
-        let bytes = Batch::new(window, frames)?.to_bytes();
-        self.frames.put(&key.to_string(), bytes, Headers::default(), Condition::Always).await?;
+        self.frames.put(&key.to_string(), batch.to_bytes(), Headers::default(), Condition::Always).await?;
         let bucket = self.frames.name().to_owned();
         let answer = self.encode.handle(Event::BatchStored { bucket, key, frames: None }).await;
         answer.map_err(|failure| anyhow::anyhow!("{failure}"))?.context("nothing was encoded")
     }
+
+    /// The same, but that another encoder works them in.
+    async fn film_otherwise(
+        &self,
+        painter: &mut Painter,
+        camera: &CameraId,
+        window: Window,
+    ) -> anyhow::Result<Event> {
+        let batch = batch(painter, window)?;
+        let (init, segment) = other_encoder::encode(&batch)?;
+        let hash = ContentHash::of(&init);
+        let key = SegmentKey { camera: camera.clone(), window, init: hash, frames: batch.frames_hash() };
+        let headers = Headers { content_type: "video/mp4", ..Headers::default() };
+        self.media.put(&key.init_key().to_string(), init, headers, Condition::Always).await?;
+        self.media.put(&key.to_string(), segment, headers, Condition::Always).await?;
+        Ok(Event::SegmentStored { bucket: self.media.name().to_owned(), key, motion: None })
+    }
 }
 
-/// Footage around a midnight that is over: a hole before it, another size of picture after it.
+/// What a camera captures in a window.
+fn batch(painter: &mut Painter, window: Window) -> anyhow::Result<Batch> {
+    let mut frames = Vec::new();
+    let mut captured = window.start();
+    while captured < window.end() {
+        let id = FrameId { boot: BootId(1), sequence: captured.unix_millis() / STEP.as_millis() as u64 };
+        frames.push(Frame::stamp(&painter.jpeg(captured), id, captured)?);
+        captured = captured + STEP;
+    }
+    Ok(Batch::new(window, frames)?)
+}
+
+/// Footage around a midnight that is over: a hole before it, and after it another encoder and another size of picture.
 struct Past {
     camera: CameraId,
     midnight: Timestamp,
@@ -99,8 +122,13 @@ struct Past {
 }
 
 impl Past {
-    /// Seconds from midnight that are filmed, and how large.
-    const SPANS: [(i64, i64, (u32, u32)); 3] = [(-20, -8, PICTURE), (-4, 8, PICTURE), (8, 18, OTHER_PICTURE)];
+    /// Seconds from midnight that are filmed, how large, and whether by another encoder.
+    const SPANS: [(i64, i64, (u32, u32), bool); 4] = [
+        (-20, -8, PICTURE, false),
+        (-4, 4, PICTURE, false),
+        (4, 8, PICTURE, true),
+        (8, 18, OTHER_PICTURE, false),
+    ];
 
     async fn film(station: &Station) -> anyhow::Result<Self> {
         let camera = camera("yard")?;
@@ -113,14 +141,18 @@ impl Past {
             move || Timestamp::from_unix_millis(clock.load(Ordering::SeqCst))
         });
         let mut pictures = Vec::new();
-        for (from, to, (width, height)) in Self::SPANS {
+        for (from, to, (width, height), otherwise) in Self::SPANS {
             let mut painter = Painter::new(&camera, PictureSize::new(width, height)?);
             for second in from..to {
                 let start =
                     midnight.unix_millis().checked_add_signed(second * 1000).context("before 1970")?;
                 let start = Timestamp::from_unix_millis(start);
                 let window = Window::containing(start, WindowLength::DEFAULT);
-                let event = station.film(&mut painter, &camera, window).await?;
+                let event = if otherwise {
+                    station.film_otherwise(&mut painter, &camera, window).await?
+                } else {
+                    station.film(&mut painter, &camera, window).await?
+                };
                 clock.store((window.end() + STEP).unix_millis(), Ordering::SeqCst);
                 playlist.handle(event).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
                 pictures.extend((0..4).map(|picture| start + STEP * picture));
@@ -139,7 +171,7 @@ impl Past {
         let settings = teiten_compact::Settings { horizon: HOUR * 48, ..Default::default() };
         let report = Compact::with_clock(Arc::clone(&station.media), settings, later).run().await;
         let report = report.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        ensure!((report.packs, report.failed) == (4, 0), "compacted: {report:?}");
+        ensure!((report.packs, report.failed) == (5, 0), "compacted: {report:?}");
         Ok(())
     }
 
@@ -245,13 +277,13 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     let over_midnight = (range.clone(), past.pictures.clone());
     tokio::task::spawn_blocking(move || {
         ffmpeg_plays("an hour with a gap", &before.0, &before.1)?;
-        ffmpeg_plays("an hour with another picture", &after.0, &after.1)?;
+        ffmpeg_plays("an hour with another encoder and another picture", &after.0, &after.1)?;
         ffmpeg_plays("a range over midnight", &over_midnight.0, &over_midnight.1)
     })
     .await??;
     past.compact(&station).await?;
-    // Not another picture in packs: ffmpeg 5.1 asks for the init section by the range of the segment before it.
-    let [before, _] = hours;
+    // Not another encoder or picture in packs: ffmpeg 5.1 asks for the init section by the range of the segment before it.
+    let [before, after] = hours;
     tokio::task::spawn_blocking({
         let before = before.clone();
         move || ffmpeg_plays("packs with a gap", &before.0, &before.1)
@@ -278,10 +310,10 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     );
     let headers = Headers { content_type: "text/html", cache_control: "no-cache" };
     station.media.put("players.html", html, headers, Condition::Always).await?;
-    let past = [(&before.0, &before.1), (&range, &past.pictures)];
+    let past = [(&before.0, &before.1), (&after.0, &after.1), (&range, &past.pictures)];
     let past = past.map(|(url, times)| format!("{url}={}", pictures(times)));
     let page = format!("{}/players.html", station.address);
-    let arguments = ["players.mjs", &page, &live_url, &past[0], &past[1]];
+    let arguments = ["players.mjs", &page, &live_url, &past[0], &past[1], &past[2]];
     let watched = browser::watch(&arguments, Duration::from_secs(300)).await;
     filmed.cancel();
     live.await?.context("the live camera")?;
