@@ -222,6 +222,8 @@ fn pi_device_tree(folder: &Path) -> anyhow::Result<PathBuf> {
         fdtput.args(["-t", kind]).arg(&changed).args(["/soc/watchdog@7e100000", property]).args(value);
         debian::succeed(&mut fdtput)?;
     }
+    // Its red LED, which is the firmware's: QEMU's knows of none, and the driver would give up the green one with it.
+    debian::succeed(Command::new("fdtput").arg("-r").arg(&changed).arg("/leds/led-pwr"))?;
     // Its second card reader, which has no card on a Pi but Wi-Fi, and costs ten seconds of waiting.
     let mut off = Command::new("fdtput");
     debian::succeed(off.args(["-t", "s"]).arg(&changed).args(["/soc/mmc@7e300000", "status", "disabled"]))?;
