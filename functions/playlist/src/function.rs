@@ -349,7 +349,7 @@ fn report(step: Step, before: Option<&LivePlaylist>, after: &LivePlaylist, now: 
             metrics.gaps.inc();
             warn!(%camera, %window, "no footage of this window, listed as a gap");
         } else if listed_until.is_none_or(|end| window.start() >= end) {
-            metrics.listed(now.since(window.end()));
+            metrics.listed(camera, window, now);
         }
     }
 }

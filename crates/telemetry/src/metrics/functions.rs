@@ -11,7 +11,9 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
-use teiten_footage::Timestamp;
+use teiten_footage::{CameraId, Timestamp, Window};
+
+use super::{CameraHistograms, CameraLabels};
 
 /// What a request may take: most are answered within a second, some wait for a slow store.
 const REQUEST_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -21,6 +23,9 @@ const ENCODE_SECONDS: [f64; 10] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 5.0
 
 /// From a window's end until the live playlist lists it.
 const PLAYLIST_DELAY_SECONDS: [f64; 10] = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 4.0, 8.0, 30.0];
+
+/// From capture: a window's length (0.5 to 6 s) more.
+const CAPTURE_TO_PLAYLIST_SECONDS: [f64; 11] = [0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 40.0];
 
 /// What became of an event or a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +89,8 @@ pub struct FunctionMetrics {
     /// Windows without footage that a live playlist lists.
     pub gaps: Counter,
     playlist_delay_seconds: Histogram,
+    labels: CameraLabels,
+    capture_to_playlist_seconds: CameraHistograms,
     /// Batches without segments whose events were sent again.
     pub batches_sent: Counter,
     /// Batches without segments that were left to the next run.
@@ -114,6 +121,10 @@ impl FunctionMetrics {
             collisions: Counter::default(),
             gaps: Counter::default(),
             playlist_delay_seconds: Histogram::new(PLAYLIST_DELAY_SECONDS),
+            labels: CameraLabels::default(),
+            capture_to_playlist_seconds: CameraHistograms::new_with_constructor(|| {
+                Histogram::new(CAPTURE_TO_PLAYLIST_SECONDS)
+            }),
             batches_sent: Counter::default(),
             batches_left: Gauge::default(),
             playlists_stale: Counter::default(),
@@ -138,9 +149,11 @@ impl FunctionMetrics {
         self.versions.get_or_create(&OfStep { step }).inc();
     }
 
-    /// A live playlist lists a window this long after its end.
-    pub fn listed(&self, delay: Duration) {
-        self.playlist_delay_seconds.observe(delay.as_secs_f64());
+    /// The live playlist of `camera` lists `window` since `now`.
+    pub fn listed(&self, camera: &CameraId, window: Window, now: Timestamp) {
+        self.playlist_delay_seconds.observe(now.since(window.end()).as_secs_f64());
+        let from_capture = now.since(window.start()).as_secs_f64();
+        self.capture_to_playlist_seconds.get_or_create(&self.labels.of(camera)).observe(from_capture);
     }
 
     /// A run of reconcile was completed.
@@ -186,8 +199,10 @@ impl FunctionMetrics {
         registry.register("playlist_collisions", help, self.collisions.clone());
         let help = "Windows without footage that a live playlist lists";
         registry.register("playlist_gaps", help, self.gaps.clone());
-        let help = "From a window's end until the live playlist lists it; its first frame is older by the window's length";
+        let help = "From a window's end until the live playlist lists it";
         registry.register("playlist_delay_seconds", help, self.playlist_delay_seconds.clone());
+        let help = "From a window's start, when its first frame was captured (or up to a frame's distance later), until the live playlist lists it";
+        registry.register("capture_to_playlist_seconds", help, self.capture_to_playlist_seconds.clone());
     }
 
     fn register_reconcile(&self, registry: &mut Registry) {
@@ -201,5 +216,31 @@ impl FunctionMetrics {
         registry.register("reconcile_cameras_rebuilt", help, self.cameras_rebuilt.clone());
         let help = "When the last run was completed, in Unix time";
         registry.register("reconcile_last_run_timestamp_seconds", help, self.last_run.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+    use teiten_footage::WindowLength;
+
+    use super::*;
+
+    #[test]
+    fn a_listed_window_is_told_from_its_end_and_by_camera_from_its_first_capture() {
+        let metrics = FunctionMetrics::new();
+        let window = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT);
+        let gate = CameraId::new("gate").unwrap();
+        metrics.listed(&gate, window, window.end() + Duration::from_millis(700));
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry("playlist")).unwrap();
+        for line in [
+            "teiten_playlist_delay_seconds_sum 0.7",
+            "teiten_capture_to_playlist_seconds_sum{camera=\"gate\"} 1.7",
+            "teiten_capture_to_playlist_seconds_bucket{le=\"1.5\",camera=\"gate\"} 0",
+            "teiten_capture_to_playlist_seconds_bucket{le=\"2.0\",camera=\"gate\"} 1",
+        ] {
+            assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
+        }
     }
 }
