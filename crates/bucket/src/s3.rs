@@ -42,8 +42,17 @@ impl S3Bucket {
         Self { client: config.client().clone(), name: name.to_owned() }
     }
 
-    /// Sends a request for (a part of) an object; `None` if there is none.
+    /// (A part of) an object; `None` if there is none.
     async fn read(&self, key: &str, request: GetObjectFluentBuilder) -> Result<Option<Object>, BucketError> {
+        let outcome = |object: &Option<Object>| if object.is_some() { "read" } else { "absent" };
+        traced("get", key, self.request(key, request), outcome).await
+    }
+
+    async fn request(
+        &self,
+        key: &str,
+        request: GetObjectFluentBuilder,
+    ) -> Result<Option<Object>, BucketError> {
         let output = match request.bucket(&self.name).key(key).send().await {
             Ok(output) => output,
             Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => {
@@ -225,8 +234,7 @@ impl Bucket for S3Bucket {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        let asked = self.read(key, self.client.get_object());
-        traced("get", key, asked, |object| if object.is_some() { "read" } else { "absent" }).await
+        self.read(key, self.client.get_object()).await
     }
 
     async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Object>, BucketError> {
