@@ -27,6 +27,14 @@ def decoded(secret):
     return {name: base64.b64decode(value).decode() for name, value in secret["data"].items()}
 
 
+def settings(part, server):
+    """The environment that a part has from the ConfigMaps that it names; None while one of them is not there."""
+    (container,) = part["spec"]["template"]["spec"]["containers"]
+    names = [source["configMapRef"]["name"] for source in container.get("envFrom", []) if "configMapRef" in source]
+    maps = [server.find("configmaps", name) for name in names]
+    return None if None in maps else {name: value for map in maps for name, value in map["data"].items()}
+
+
 class Machine:
     """What a cluster would do: runs the programs of the parts, and says in their status that they are ready."""
 
@@ -35,11 +43,15 @@ class Machine:
         # An address of this machine that nobody else has, as a load balancer's: the usual ports are free there.
         pid = os.getpid()
         self.address = f"127.{64 + pid // 65536 % 128}.{pid // 256 % 256}.{pid % 256}"
-        self.processes, self.ports = {}, {}
+        self.processes, self.environments, self.ports = {}, {}, {}
 
     def start(self, name, command, environment):
-        """Starts a part once."""
-        if name not in self.processes:
+        """Starts a part; anew if its environment is another."""
+        if self.environments.get(name) != environment:
+            if name in self.processes:
+                self.processes[name].kill()
+                self.processes[name].wait()
+            self.environments[name] = environment
             with open(self.folder / f"{name}.log", "ab") as log:
                 self.processes[name] = subprocess.Popen([str(word) for word in command], env={**os.environ, **environment},
                                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -50,6 +62,7 @@ class Machine:
             process.kill()
             process.wait()
         self.processes.clear()
+        self.environments.clear()
 
     def file(self, name, text):
         """A file that anybody can read: Mosquitto that root starts is somebody else."""
@@ -66,15 +79,14 @@ class Machine:
                 service["status"] = {"loadBalancer": {"ingress": [{"ip": self.address}]}}
         for job in server.all("jobs"):
             job["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
-        config = next((map["data"] for map in server.all("configmaps") if map["metadata"]["name"].startswith("teiten-")), {})
         for part in server.all("statefulsets"):
             name = part["metadata"]["name"]
-            if self.run(name, secrets, config):
+            if self.run(name, secrets, settings(part, server)):
                 generation = part["metadata"]["generation"]
                 part["status"] = {"observedGeneration": generation, "readyReplicas": 1, "updatedReplicas": 1}
         for version, plural, _, _ in KNATIVE:
             for part in server.all(plural, version):
-                if plural != "services" or self.run(part["metadata"]["name"], secrets, config):
+                if plural != "services" or self.run(part["metadata"]["name"], secrets, settings(part, server)):
                     part["status"] = {"observedGeneration": part["metadata"]["generation"],
                                       "conditions": [{"type": "Ready", "status": "True"}],
                                       "url": f"http://{part['metadata']['name']}.teiten.svc.cluster.local"}
@@ -89,7 +101,7 @@ class Machine:
         if name == "broker":
             return self.run_broker(secrets)
         keys = secrets.get(f"storage-{name}")
-        if keys is None or "storage-admin" not in secrets:
+        if keys is None or config is None or "storage-admin" not in secrets:
             return False
         # The store of the tests has one user.
         environment = {**config, **secrets["storage-admin"], **secrets.get("link-token", {}), "K_SINK": f"http://127.0.0.1:{self.port('router')}/",
@@ -308,6 +320,39 @@ class Cluster(unittest.TestCase):
         status, said = self.teiten("undeploy", "--footage", "--yes")
         self.assertEqual(status, 0, said)
         self.assertFalse([key for key in server.objects if key[2] == "teiten"])
+
+    def test_where_footage_is_public_the_page_is_told_where_the_past_is_and_nobody_needs_a_token(self):
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        furnish(self.serve(KINDS + KNATIVE, machine.react), "dev.local/teiten")
+        domain = {"playback": "http://playback.cameras.test:8000", "clip": "http://clip.cameras.test:8000"}
+        for access, name, told, status in (("public", "http://cameras.test:8000", domain, 404), ("public", "", {}, 404),
+                                           ("private", "http://cameras.test:8000", {}, 401)):
+            with self.subTest(access=access, domain=name):
+                self.change({"TEITEN_MEDIA_ACCESS": access, "TEITEN_DOMAIN": name,
+                             "TEITEN_PUBLIC_URL": f"http://{machine.address}:9000"})
+                code, said = self.deploy("--no-test-camera")
+                self.assertEqual(code, 0, said)
+                with urllib.request.urlopen(f"http://{machine.address}:9000/media/teiten.json") as answer:
+                    self.assertEqual(json.load(answer), told)
+                    self.assertEqual(answer.headers["Cache-Control"], "no-cache")
+                hour = "from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z"
+                for function, kind in (("playback", "m3u8"), ("clip", "mp4")):
+                    url = f"http://127.0.0.1:{machine.port(function)}/gate.{kind}?{hour}"
+                    self.assertEqual(self.status_of(url), status, function)
+
+    def status_of(self, url):
+        """How a function answers, once it listens."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            try:
+                with urllib.request.urlopen(url) as answer:
+                    return answer.status
+            except urllib.error.HTTPError as error:
+                return error.code
+            except urllib.error.URLError:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
 
     def give_up_an_event(self, machine):
         """Posts an event to the sink of dead letters, as Knative's Broker does once a function has refused it."""
