@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{Access, S3Args, S3Bucket};
 use teiten_clip::Clip;
-use teiten_host::{Admission, Bearer};
+use teiten_host::{Admission, TokenArgs};
 
 /// Answers GET /<camera>.mp4?from=…&to=… (RFC 3339) with one MP4 file of what is stored of that time; with &lapse=60 with
 /// a time-lapse, sixty times faster.
@@ -22,10 +21,8 @@ struct Args {
     #[arg(long, env = "TEITEN_MEDIA_ACCESS", value_enum, default_value_t = Access::Private)]
     media_access: Access,
 
-    /// What requests bring where footage is private, as `Authorization: Bearer TOKEN` or as a link's signature: 32
-    /// characters or more.
-    #[arg(long, env = "TEITEN_LINK_TOKEN", value_name = "TOKEN", hide_env_values = true, default_value = "")]
-    token: String,
+    #[command(flatten)]
+    token: TokenArgs,
 
     #[command(flatten)]
     s3: S3Args,
@@ -37,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let admission = match args.media_access {
         Access::Public => Admission::Anybody,
-        Access::Private => Admission::Token(Bearer::new(&args.token).context("TEITEN_LINK_TOKEN")?),
+        Access::Private => Admission::Token(args.token.bearer()?),
     };
     let media = S3Bucket::new(&args.s3.config()?, &args.s3.media_bucket);
     teiten_host::run_requests(Clip::new(Arc::new(media), admission)).await

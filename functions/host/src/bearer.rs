@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anyhow::Context as _;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use subtle::ConstantTimeEq as _;
 
@@ -71,6 +72,31 @@ impl Bearer {
     }
 }
 
+/// The flag of a program that admits by token; flatten into its own.
+#[derive(Clone, clap::Args)]
+pub struct TokenArgs {
+    /// What lets in where footage is private: requests bring it as `Authorization: Bearer TOKEN`, and links are signed with
+    /// it. 32 characters or more.
+    #[arg(long, env = "TEITEN_LINK_TOKEN", value_name = "TOKEN", hide_env_values = true, default_value = "")]
+    token: String,
+}
+
+impl TokenArgs {
+    /// The token.
+    ///
+    /// # Errors
+    /// If there is none, or none that will do.
+    pub fn bearer(&self) -> anyhow::Result<Bearer> {
+        Bearer::new(&self.token).context("TEITEN_LINK_TOKEN")
+    }
+}
+
+impl fmt::Debug for TokenArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenArgs").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bearer").finish_non_exhaustive()
@@ -120,5 +146,15 @@ mod tests {
     #[test]
     fn a_token_is_not_printed() {
         assert!(!format!("{:?}", Bearer::new(TOKEN).unwrap()).contains("0123"));
+        assert!(!format!("{:?}", TokenArgs { token: TOKEN.to_owned() }).contains("0123"));
+    }
+
+    #[test]
+    fn a_program_without_the_token_is_told_which_variable_is_missing() {
+        let error = TokenArgs { token: String::new() }.bearer().unwrap_err();
+        assert!(
+            format!("{error:#}").starts_with("TEITEN_LINK_TOKEN: the token has 0 characters"),
+            "{error:#}"
+        );
     }
 }

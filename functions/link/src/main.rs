@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket, SignArgs, Validity};
 use teiten_footage::{CameraId, Timestamp, key};
-use teiten_host::Bearer;
+use teiten_host::TokenArgs;
 use teiten_link::{Domain, Functions, LinkDesk, Links, Past, VALID_DEFAULT};
 use teiten_playlist::{RANGE_MAX, TimeRange};
 
@@ -43,10 +43,8 @@ struct Args {
     #[arg(long, value_name = "TIMES", requires = "clip", value_parser = clap::value_parser!(u32).range(2..=3600))]
     lapse: Option<u32>,
 
-    /// What `playback` and `clip` ask for, and what requests must bring as `Authorization: Bearer TOKEN`, 32 characters or
-    /// more.
-    #[arg(long, env = "TEITEN_LINK_TOKEN", value_name = "TOKEN", hide_env_values = true, default_value = "")]
-    token: String,
+    #[command(flatten)]
+    token: TokenArgs,
 
     /// Below which domain players reach functions: at https://playback.DOMAIN and https://clip.DOMAIN, or with http:// before
     /// it without TLS.
@@ -75,9 +73,8 @@ fn time(text: &str) -> Result<Timestamp, String> {
 
 impl Args {
     fn functions(&self) -> anyhow::Result<Functions> {
-        let token = Bearer::new(&self.token).context("TEITEN_LINK_TOKEN")?;
         let domain = Domain::parse(&self.domain).context("TEITEN_DOMAIN")?;
-        let functions = Functions::new(token, domain.as_ref());
+        let functions = Functions::new(self.token.bearer()?, domain.as_ref());
         functions.at(&self.playback_url, &self.clip_url).context("TEITEN_PLAYBACK_URL, TEITEN_CLIP_URL")
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket, SignArgs};
-use teiten_host::{Admission, Bearer};
+use teiten_host::{Admission, TokenArgs};
 use teiten_playback::{Links, Playback};
 
 /// Answers GET /<camera>.m3u8?from=…&to=… (RFC 3339) with a VOD playlist of what is stored of that time.
@@ -23,10 +23,8 @@ struct Args {
     #[arg(long, env = "TEITEN_MEDIA_URL", value_name = "URL")]
     media_url: Option<String>,
 
-    /// What requests bring where footage is private, as `Authorization: Bearer TOKEN` or as a link's signature: 32
-    /// characters or more.
-    #[arg(long, env = "TEITEN_LINK_TOKEN", value_name = "TOKEN", hide_env_values = true, default_value = "")]
-    token: String,
+    #[command(flatten)]
+    token: TokenArgs,
 
     #[command(flatten)]
     sign: SignArgs,
@@ -41,10 +39,7 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let media = S3Bucket::new(&args.s3.config()?, &args.s3.media_bucket);
     let (links, admission) = match args.sign.signer(&args.s3)? {
-        Some(signer) => {
-            let token = Bearer::new(&args.token).context("TEITEN_LINK_TOKEN")?;
-            (Links::signed(signer), Admission::Token(token))
-        }
+        Some(signer) => (Links::signed(signer), Admission::Token(args.token.bearer()?)),
         None => {
             let url = args.media_url.filter(|url| !url.is_empty());
             let url = url.unwrap_or_else(|| args.sign.media_url(&args.s3));
