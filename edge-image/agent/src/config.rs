@@ -326,6 +326,13 @@ pub struct RangeError {
     expected: &'static str,
 }
 
+impl WholeRate {
+    /// The lowest whole rate that is not below `rate`.
+    pub(crate) fn not_below(rate: Rate) -> Self {
+        Self { per_second: rate.per_second.ceil() as u32 }
+    }
+}
+
 impl Rate {
     pub(crate) const EXPECTED: &'static str = "a number of frames per second from 0.1 to 120";
     pub(crate) const MIN_PER_SECOND: f64 = 0.1;

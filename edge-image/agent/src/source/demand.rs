@@ -10,7 +10,7 @@ use crate::config::{PictureSize, Quality, Rate};
 ///
 /// | | pattern | footage | V4L2 |
 /// |---|---|---|---|
-/// | rate | drawn at that rate | played at that rate | leaves out pictures evenly; is never faster than the device runs |
+/// | rate | drawn at that rate | played at that rate | pictures are left out evenly; one that the device does not run at opens it anew |
 /// | `quality` | encoded with it | – | the encoder's for raw formats, the camera's own for MJPEG where it has that control |
 /// | `size` | drawn anew | – | the device is opened anew; a size that it does not offer is refused as one in the settings is |
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

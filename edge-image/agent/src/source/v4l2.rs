@@ -36,8 +36,9 @@ use tracing::{info, warn};
 
 use super::{Demand, Health, Outlet};
 use crate::config::{PictureSize, V4l2};
-use capture::{Conditions, End, STALLED, Said, capture, wanted_size};
+use capture::{Conditions, End, STALLED, Said, asked_now, capture};
 use device::{Open, Opener};
+use mode::Asked;
 use trouble::Trouble;
 
 pub use cost::encoding_cost;
@@ -77,8 +78,8 @@ async fn supervise(
     let mut refused = None;
     loop {
         let demanded = outlet.demand.borrow().size;
-        let size = wanted_size(&outlet.demand.borrow(), refused);
-        let mut said = start(Arc::clone(&opener), Arc::clone(&conditions), (size, refused));
+        let asked = asked_now(&outlet.demand.borrow(), conditions.rate, refused);
+        let mut said = start(Arc::clone(&opener), Arc::clone(&conditions), (asked, refused));
         let mut flowing_since: Option<Instant> = None;
         let end = loop {
             match timeout(hung, said.recv()).await {
@@ -102,13 +103,13 @@ async fn supervise(
         };
         let trouble = match end {
             End::Deaf => return,
-            End::OtherSize => continue,
+            End::OtherMode => continue,
             End::Trouble(trouble) => trouble,
         };
         outlet.losses.add(trouble.loss());
-        if size.is_some() && matches!(trouble, Trouble::NotOffered { .. } | Trouble::Refused { .. }) {
+        if asked.size.is_some() && matches!(trouble, Trouble::NotOffered { .. } | Trouble::Refused { .. }) {
             warn!(%trouble, "the camera stays at the size of its settings");
-            refused = size;
+            refused = asked.size;
             continue;
         }
         outlet.health.send_replace(Health::Failing { why: trouble.to_string() });
@@ -135,14 +136,14 @@ async fn other_size(demand: &mut watch::Receiver<Demand>, size: Option<PictureSi
 fn start(
     opener: Arc<dyn Open>,
     conditions: Arc<Conditions>,
-    sizes: (Option<PictureSize>, Option<PictureSize>),
+    (asked, refused): (Asked, Option<PictureSize>),
 ) -> mpsc::Receiver<Said> {
     let (sender, receiver) = mpsc::channel(1);
     let span = tracing::Span::current();
     let run = move || {
         let _entered = span.entered();
-        let end = match opener.open(sizes.0) {
-            Ok(mut device) => capture(&mut *device, &conditions, sizes, &sender),
+        let end = match opener.open(asked) {
+            Ok(mut device) => capture(&mut *device, &conditions, (asked, refused), &sender),
             Err(trouble) => End::Trouble(trouble),
         };
         // The device is closed by now, so it can be opened anew.

@@ -16,11 +16,11 @@ use super::{
     clock::{Taken, monotonic_now},
     device::Device,
     encoder::{EncodeError, Encoder, Layout},
-    mode::Mode,
+    mode::{Asked, Mode},
     trouble::Trouble,
 };
 use crate::{
-    config::{PictureSize, Quality, Rate},
+    config::{PictureSize, Quality, Rate, WholeRate},
     source::{Demand, Loss, Losses, pace::Pace},
     stamper::Picture,
 };
@@ -38,8 +38,8 @@ pub(super) enum Said {
 /// Why a device is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum End {
-    /// Pictures of another size are wanted.
-    OtherSize,
+    /// Pictures of another size are wanted, or more of them.
+    OtherMode,
     Trouble(Trouble),
     /// Nobody listens any more.
     Deaf,
@@ -56,12 +56,12 @@ pub(super) struct Conditions {
     pub(super) bad_told: AtomicBool,
 }
 
-/// Captures from `device`, which is opened for `size`, until it fails or `size` is no longer what is wanted.
+/// Captures from `device`, which is opened for what was `asked`, until it fails or that is no longer what is wanted.
 /// `refused` is a size that is asked for in vain.
 pub(super) fn capture(
     device: &mut dyn Device,
     conditions: &Conditions,
-    (size, refused): (Option<PictureSize>, Option<PictureSize>),
+    (asked, refused): (Asked, Option<PictureSize>),
     said: &mpsc::Sender<Said>,
 ) -> End {
     let mode = device.mode();
@@ -76,8 +76,8 @@ pub(super) fn capture(
     let (mut pace, mut quality, mut last_whole) = (Pace::default(), None, Instant::now());
     loop {
         let demand = *conditions.demand.borrow();
-        if wanted_size(&demand, refused) != size {
-            return End::OtherSize;
+        if !suits(&mode, asked, asked_now(&demand, conditions.rate, refused)) {
+            return End::OtherMode;
         }
         let wanted = demand.quality.or(conditions.quality);
         if let Some(wanted) = wanted.filter(|wanted| Some(*wanted) != quality) {
@@ -118,9 +118,20 @@ pub(super) fn capture(
     }
 }
 
-/// The size that is wanted instead of the settings' one.
-pub(super) fn wanted_size(demand: &Demand, refused: Option<PictureSize>) -> Option<PictureSize> {
-    demand.size.filter(|size| Some(*size) != refused)
+/// What is wanted of a device instead of what the settings say, whose rate is `set`.
+pub(super) fn asked_now(demand: &Demand, set: Rate, refused: Option<PictureSize>) -> Asked {
+    Asked {
+        size: demand.size.filter(|size| Some(*size) != refused),
+        rate: demand.rate.filter(|rate| rate.period() < set.period()).map(WholeRate::not_below),
+    }
+}
+
+/// Whether a device that was opened for what was `asked`, and runs in this mode, will do for what is asked `now`. One that
+/// is faster will: its pictures are left out. One that was asked for as many already has no more to give.
+fn suits(mode: &Mode, asked: Asked, now: Asked) -> bool {
+    let is_new = |rate: &WholeRate| asked.rate.is_none_or(|asked| asked.per_second() < rate.per_second());
+    let wants_more = now.rate.filter(is_new).is_some_and(|rate| mode.is_slower_than(rate));
+    now.size == asked.size && !wants_more
 }
 
 /// Why a buffer gives no picture.

@@ -11,10 +11,10 @@ use tracing::{debug, info, warn};
 use super::{
     camera::Camera,
     control::{self, Control, ControlError, JPEG_QUALITY},
-    mode::{Mode, Wanted, best},
+    mode::{Asked, Mode, Wanted, best},
     trouble::Trouble,
 };
-use crate::config::{PictureSize, Quality, V4l2};
+use crate::config::{Quality, V4l2, WholeRate};
 
 /// An opened, streaming device.
 pub(super) trait Device {
@@ -30,15 +30,22 @@ pub(super) trait Device {
 
 /// Opens devices.
 pub(super) trait Open: Send + Sync {
-    /// Opens the device, for pictures of `size` if that is not what the settings say.
-    fn open(&self, size: Option<PictureSize>) -> Result<Box<dyn Device>, Trouble>;
+    /// Opens the device, for what is asked instead of what the settings say.
+    fn open(&self, asked: Asked) -> Result<Box<dyn Device>, Trouble>;
 }
 
 /// Opens the camera of the settings.
 pub(super) struct Opener {
     settings: V4l2,
-    /// What was logged of the controls last time.
-    told: Mutex<Vec<ControlError>>,
+    /// What was logged last time.
+    told: Mutex<Told>,
+}
+
+/// What is in the log once, though a device may be opened often.
+#[derive(Default)]
+struct Told {
+    controls: Vec<ControlError>,
+    too_slow: Option<(Mode, WholeRate)>,
 }
 
 impl Opener {
@@ -55,17 +62,32 @@ impl Opener {
             }
         }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        for error in errors.iter().filter(|error| !told.contains(error)) {
+        for error in errors.iter().filter(|error| !told.controls.contains(error)) {
             warn!(%error, "a control of the camera is left as it is");
         }
-        *told = errors;
+        told.controls = errors;
+    }
+
+    /// Logs, once, that the camera's best is less than what is asked for.
+    fn tell_if_too_slow(&self, device: &str, mode: Mode, wanted: &Wanted) {
+        let too_slow = wanted.rate.filter(|rate| mode.is_slower_than(*rate)).map(|rate| (mode, rate));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((mode, rate)) = too_slow.filter(|_| told.too_slow != too_slow) {
+            let asked = rate.per_second();
+            warn!(
+                device, %mode, asked,
+                "the camera gives fewer pictures a second than it is asked for: ask for smaller ones, or leave the \
+                format to it"
+            );
+        }
+        told.too_slow = too_slow;
     }
 }
 
 impl Open for Opener {
-    fn open(&self, size: Option<PictureSize>) -> Result<Box<dyn Device>, Trouble> {
+    fn open(&self, asked: Asked) -> Result<Box<dyn Device>, Trouble> {
         let settings = &self.settings;
-        let wanted = Wanted::new(settings, size);
+        let wanted = Wanted::new(settings, asked);
         let mut camera = Camera::open(&settings.device)?;
         let controls = camera.controls();
         let mut offers = camera.offers(wanted.size)?;
@@ -75,6 +97,7 @@ impl Open for Opener {
             match camera.start(&mode, |camera| self.set_controls(camera, &controls)) {
                 Ok(camera) => {
                     info!(device = camera.name(), %mode, "the camera is opened");
+                    self.tell_if_too_slow(&camera.name(), mode, &wanted);
                     let quality = controls.into_iter().find(|control| control.id == JPEG_QUALITY);
                     return Ok(Box::new(Streaming { camera, mode, quality }));
                 }
@@ -108,7 +131,7 @@ fn not_offered(camera: &Camera, wanted: &Wanted) -> Result<Trouble, Trouble> {
 
 /// The mode that the settings' defaults would pick.
 pub(super) fn auto_mode(device: &Path) -> Result<Option<Mode>, Trouble> {
-    let wanted = Wanted::new(&V4l2::default(), None);
+    let wanted = Wanted::new(&V4l2::default(), Asked::default());
     Ok(best(&Camera::open(device)?.offers(None)?, &wanted))
 }
 

@@ -169,11 +169,26 @@ pub(super) struct Mode {
     pub(super) interval: Interval,
 }
 
+impl Mode {
+    /// Whether it gives fewer pictures than that. (Cameras that say 30 give 29.97.)
+    pub(super) fn is_slower_than(&self, rate: WholeRate) -> bool {
+        self.interval.milli_rate() < u64::from(rate.per_second()) * 990
+    }
+}
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { format, size: (width, height), interval } = self;
         write!(f, "{format} {width}x{height} at {interval}")
     }
+}
+
+/// What a running camera is asked for instead of what its settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Asked {
+    pub(super) size: Option<PictureSize>,
+    /// Only where it is faster than the settings': slower is what comes of leaving pictures out.
+    pub(super) rate: Option<WholeRate>,
 }
 
 /// What is asked of a camera; `None` where any will do.
@@ -185,10 +200,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// What the settings ask for, at `size` instead of theirs if there is one.
-    pub(super) fn new(settings: &V4l2, size: Option<PictureSize>) -> Self {
-        let size = size.or(settings.size).map(|size| (size.width(), size.height()));
-        Self { format: settings.format, size, rate: settings.rate }
+    /// What the settings ask for, and what is asked for instead.
+    pub(super) fn new(settings: &V4l2, asked: Asked) -> Self {
+        let size = asked.size.or(settings.size).map(|size| (size.width(), size.height()));
+        Self { format: settings.format, size, rate: asked.rate.or(settings.rate) }
     }
 }
 
@@ -300,9 +315,24 @@ mod tests {
         assert_eq!(picked(&webcam(), yuyv), "yuyv 640x480 at 5/s");
         assert_eq!(picked(&webcam(), Wanted { size: Some((800, 600)), ..ANY }), "");
         assert_eq!(picked(&webcam(), Wanted { format: Some(PixelFormat::Rgb24), ..ANY }), "");
+        // More than there is: the most that there is.
+        let fast = Wanted { rate: WholeRate::new(60).ok(), size: Some((1280, 720)), ..ANY };
+        assert_eq!(picked(&webcam(), fast), "mjpeg 1280x720 at 30/s");
         // A rate in between: the next faster one, of which frames are left out.
         let slow = Wanted { format: Some(Yuyv), rate: WholeRate::new(12).ok(), size: Some((640, 480)) };
         assert_eq!(picked(&webcam(), slow), "yuyv 640x480 at 15/s");
+    }
+
+    #[test]
+    fn a_mode_is_slower_than_a_rate_if_people_would_say_so() {
+        let mode = |numerator, denominator| Mode {
+            format: Mjpeg,
+            size: (640, 480),
+            interval: Interval { numerator, denominator },
+        };
+        let rate = |per_second| WholeRate::new(per_second).unwrap();
+        assert!(!mode(1001, 30000).is_slower_than(rate(30)) && !mode(1, 30).is_slower_than(rate(15)));
+        assert!(mode(1, 25).is_slower_than(rate(30)) && mode(1, 1).is_slower_than(rate(2)));
     }
 
     #[test]

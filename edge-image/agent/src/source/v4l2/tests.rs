@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    config::{PixelFormat, Quality, Rate},
+    config::{PixelFormat, Quality, Rate, WholeRate},
     pattern::Painter,
     source::{Loss, Losses},
     stamper::Picture,
@@ -70,15 +70,17 @@ type Script = Result<Vec<Act>, Trouble>;
 struct Scripts {
     scripts: Mutex<VecDeque<Script>>,
     format: PixelFormat,
-    opened: script::Sender<Option<PictureSize>>,
+    opened: script::Sender<Asked>,
     qualities: script::Sender<u8>,
 }
 
 impl Open for Scripts {
-    fn open(&self, size: Option<PictureSize>) -> Result<Box<dyn Device>, Trouble> {
-        self.opened.send(size).unwrap();
+    fn open(&self, asked: Asked) -> Result<Box<dyn Device>, Trouble> {
+        self.opened.send(asked).unwrap();
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or(Ok(Vec::new()));
-        let interval = Interval { numerator: 1, denominator: 20 };
+        // Up to 40 frames per second.
+        let denominator = asked.rate.map_or(20, |rate| rate.per_second().min(40));
+        let interval = Interval { numerator: 1, denominator };
         let mode = Mode { format: self.format, size: (320, 180), interval };
         let rest = if self.format.is_jpeg() { shot(0) } else { vec![128; 2 * 320 * 180] };
         Ok(Box::new(Scripted {
@@ -98,7 +100,7 @@ struct Supervised {
     demand: watch::Sender<Demand>,
     health: watch::Receiver<Health>,
     losses: Arc<Losses>,
-    opened: script::Receiver<Option<PictureSize>>,
+    opened: script::Receiver<Asked>,
     qualities: script::Receiver<u8>,
     _task: tokio_util::task::AbortOnDropHandle<()>,
 }
@@ -112,7 +114,7 @@ fn supervised(format: PixelFormat, wait: Duration, scripts: Vec<Script>) -> Supe
     let (sets, qualities) = script::channel();
     let opener = Scripts { scripts: Mutex::new(scripts.into()), format, opened: opens, qualities: sets };
     let conditions = Conditions {
-        rate: Rate::new(120.0).unwrap(),
+        rate: Rate::new(20.0).unwrap(),
         quality: None,
         demand: demanded.clone(),
         losses: Arc::clone(&losses),
@@ -132,6 +134,22 @@ impl Supervised {
         let picture = self.pictures.recv().await.unwrap();
         let number = jpeg::whole(picture.jpeg.jpeg()).unwrap().len();
         (0..10).find(|n| shot(*n).len() == number).unwrap()
+    }
+
+    /// What the next `count` devices are opened for.
+    fn opened(&mut self, count: usize) -> Vec<Asked> {
+        let next = |_| {
+            tokio::task::block_in_place(|| {
+                loop {
+                    // Pictures have to be taken, or capturing waits.
+                    let _none_yet = self.pictures.try_recv();
+                    if let Ok(asked) = self.opened.try_recv() {
+                        break asked;
+                    }
+                }
+            })
+        };
+        (0..count).map(next).collect()
     }
 
     async fn numbers(&mut self, count: usize) -> Vec<u64> {
@@ -246,23 +264,31 @@ async fn another_size_opens_the_device_anew_at_once_and_one_that_is_refused_chan
     camera.demand.send_modify(|demand| demand.size = PictureSize::new(640, 360).ok());
     while camera.next().await != 1 {}
     camera.demand.send_modify(|demand| demand.size = Some(large));
-    let sizes: Vec<_> = (0..4)
-        .map(|_| {
-            tokio::task::block_in_place(|| {
-                loop {
-                    // Pictures have to be taken, or capturing waits.
-                    let _none_yet = camera.pictures.try_recv();
-                    if let Ok(size) = camera.opened.try_recv() {
-                        break size;
-                    }
-                }
-            })
-        })
-        .collect();
+    let sizes: Vec<_> = camera.opened(4).into_iter().map(|asked| asked.size).collect();
     assert_eq!(sizes, [None, PictureSize::new(640, 360).ok(), Some(large), None]);
     camera.numbers(5).await;
     assert_eq!(camera.losses.of(Loss::Refused), 1);
     assert_eq!(*camera.health.borrow(), Health::Flowing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_pictures_than_the_device_gives_open_it_anew_once_and_fewer_do_not() {
+    let mut camera = supervised(PixelFormat::Mjpeg, SOON, vec![]);
+    let mut rates = |per_second: &[f64], opened| {
+        for per_second in per_second {
+            camera.demand.send_modify(|demand| demand.rate = Rate::new(*per_second).ok());
+        }
+        let rate = |asked: Asked| asked.rate.map(WholeRate::per_second);
+        camera.opened(opened).into_iter().map(rate).collect::<Vec<_>>()
+    };
+    assert_eq!(rates(&[], 1), [None]);
+    assert_eq!(rates(&[29.5], 1), [Some(30)]);
+    // It has no more than 40, and is asked for more only when that is news.
+    assert_eq!(rates(&[5.0], 0), []);
+    assert_eq!(rates(&[100.0], 1), [Some(100)]);
+    camera.demand.send_modify(|demand| demand.rate = Rate::new(60.0).ok());
+    camera.numbers(30).await;
+    assert!(camera.opened.try_recv().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
