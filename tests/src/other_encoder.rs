@@ -8,29 +8,31 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
-use teiten_footage::{Batch, Window};
+use teiten_footage::{Batch, Pictures, Ticks, Window};
 
-/// The unit of media times.
-const TICKS_PER_SECOND: u64 = 90_000;
-
-/// The init section and the segment of a batch whose frames are spread evenly over its window.
-pub fn encode(batch: &Batch) -> anyhow::Result<(Bytes, Bytes)> {
+/// The init section and the segment of a batch whose frames are spread evenly over its window, and what the segment's key says.
+pub fn encode(batch: &Batch) -> anyhow::Result<(Bytes, Bytes, Pictures)> {
     let file = ffmpeg(batch)?;
     let [mut init, mut segment] = [Vec::new(), Vec::new()];
+    let mut chunks = Vec::new();
     for (kind, bytes) in boxes(&file) {
         match &kind {
             b"ftyp" | b"moov" => init.extend_from_slice(bytes),
             b"moof" => segment.extend(begun_at(bytes, batch.window())?),
-            b"mdat" => segment.extend_from_slice(bytes),
+            b"mdat" => {
+                segment.extend_from_slice(bytes);
+                chunks.push(segment.len() as u32);
+            }
             _ => {}
         }
     }
-    let fragments = boxes(&segment).filter(|(kind, _)| kind == b"moof").count();
-    ensure!(fragments == 1 && !init.is_empty(), "ffmpeg made {fragments} fragments");
-    Ok((init.into(), segment.into()))
+    let (count, keyframe) = (chunks.len(), chunks.first());
+    ensure!(count == batch.frames().len() && !init.is_empty(), "ffmpeg made {count} chunks");
+    let keyframe_bytes = *keyframe.context("a batch without frames")?;
+    Ok((init.into(), segment.into(), Pictures { frames: batch.frames_hash(), keyframe_bytes }))
 }
 
-/// One fragment of all pictures. Its first sample has the parameter sets in it, as ours have.
+/// A chunk for each picture. The first sample has the parameter sets in it, as ours have.
 fn ffmpeg(batch: &Batch) -> anyhow::Result<Vec<u8>> {
     let window = batch.window();
     let millis = window.end().since(window.start()).as_millis();
@@ -38,8 +40,8 @@ fn ffmpeg(batch: &Batch) -> anyhow::Result<Vec<u8>> {
     let mut ffmpeg = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "mjpeg", "-framerate", &rate, "-i", "-", "-pix_fmt", "yuvj420p"])
         .args(["-c:v", "libx264", "-profile:v", "high", "-preset", "ultrafast", "-bf", "0", "-g", "1000"])
-        .args(["-bsf:v", "dump_extra", "-movflags", "empty_moov+default_base_moof+frag_keyframe"])
-        .args(["-video_track_timescale", &TICKS_PER_SECOND.to_string(), "-f", "mp4", "-"])
+        .args(["-bsf:v", "dump_extra", "-movflags", "empty_moov+default_base_moof+frag_every_frame"])
+        .args(["-video_track_timescale", &Ticks::PER_SECOND.to_string(), "-f", "mp4", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null()) // it warns of full range
@@ -53,14 +55,14 @@ fn ffmpeg(batch: &Batch) -> anyhow::Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Has a fragment begin where `window` does, and not at zero.
+/// Has a chunk begin that much after `window` does, and not after zero.
 fn begun_at(moof: &[u8], window: Window) -> anyhow::Result<Vec<u8>> {
     let mut moof = moof.to_vec();
     let at = moof.windows(4).position(|kind| kind == b"tfdt").context("no tfdt")?;
     let time = moof.get_mut(at + 4..at + 16).context("a short tfdt")?;
     ensure!(time[0] == 1, "tfdt has 32 bits");
-    let ticks = window.start().unix_millis() * TICKS_PER_SECOND / 1000;
-    time[4..].copy_from_slice(&ticks.to_be_bytes());
+    let after = u64::from_be_bytes(time[4..].try_into()?);
+    time[4..].copy_from_slice(&(window.start().ticks().0 + after).to_be_bytes());
     Ok(moof)
 }
 

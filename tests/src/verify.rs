@@ -78,7 +78,7 @@ impl Recording {
             }
             let key: SegmentKey = key.parse()?;
             let batch = batches.get(&key.window).with_context(|| format!("{key} has no batch"))?;
-            if batch.frames_hash() != key.frames {
+            if batch.frames_hash() != key.pictures.frames {
                 continue; // superseded when late frames were merged into its batch
             }
             let object = media.get(&key.to_string()).await?.context("a listed segment is gone")?;
@@ -131,7 +131,7 @@ impl Recording {
     pub fn every_sample_is_at_its_capture_time(&self) -> anyhow::Result<()> {
         for (window, batch) in &self.batches {
             let (key, bytes) = &self.segments[window];
-            let samples = sample_starts(bytes).with_context(|| key.to_string())?;
+            let samples = sample_starts(key, bytes).with_context(|| key.to_string())?;
             let mut expected: Vec<Ticks> =
                 batch.frames().iter().map(|frame| frame.captured.ticks()).collect();
             expected[0] = window.start().ticks();
@@ -181,22 +181,31 @@ impl Recording {
     }
 }
 
-/// The decode times of a segment's samples, and where the last one ends.
-fn sample_starts(segment: &Bytes) -> anyhow::Result<Vec<Ticks>> {
+/// The decode times of a segment's samples, and where the last one ends. Fails unless its chunks join, and the first ends where
+/// its key says.
+fn sample_starts(key: &SegmentKey, segment: &Bytes) -> anyhow::Result<Vec<Ticks>> {
     let mut reader = segment.as_ref();
+    let mut starts: Vec<Ticks> = Vec::new();
     while !reader.is_empty() {
-        if let Any::Moof(moof) = Any::read_from(&mut reader)? {
-            let [traf] = moof.traf.as_slice() else { bail!("expected one track fragment") };
-            let mut at = traf.tfdt.as_ref().context("no tfdt")?.base_media_decode_time;
-            let mut starts = vec![Ticks(at)];
-            for entry in traf.trun.iter().flat_map(|run| &run.samples) {
-                at += u64::from(entry.duration.context("a sample without a duration")?);
-                starts.push(Ticks(at));
-            }
-            return Ok(starts);
+        let Any::Moof(moof) = Any::read_from(&mut reader)? else { continue };
+        let [traf] = moof.traf.as_slice() else { bail!("expected one track fragment") };
+        let mut at = traf.tfdt.as_ref().context("no tfdt")?.base_media_decode_time;
+        let end = starts.pop();
+        ensure!(end.is_none_or(|end| end.0 == at), "a chunk starts at {at}, the one before ends at {end:?}");
+        starts.push(Ticks(at));
+        for entry in traf.trun.iter().flat_map(|run| &run.samples) {
+            at += u64::from(entry.duration.context("a sample without a duration")?);
+            starts.push(Ticks(at));
+        }
+        if end.is_none() {
+            ensure!(starts.len() == 2, "the first chunk has {} samples", starts.len() - 1);
+            Any::read_from(&mut reader)?; // mdat
+            let bytes = segment.len() - reader.len();
+            ensure!(bytes == key.pictures.keyframe_bytes as usize, "the first chunk ends at {bytes}");
         }
     }
-    bail!("no moof in the segment")
+    ensure!(!starts.is_empty(), "no moof in the segment");
+    Ok(starts)
 }
 
 /// Decodes `mp4` with ffmpeg; fails if it has anything to say. Answers the number of frames decoded.

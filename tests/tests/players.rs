@@ -22,14 +22,14 @@ use teiten_bucket::{Bucket, Condition, Headers, S3Bucket, S3Config};
 use teiten_compact::Compact;
 use teiten_encode::Encode;
 use teiten_footage::{
-    Batch, BatchKey, BootId, CameraId, ContentHash, Event, Frame, FrameId, Hour, SegmentKey, Timestamp,
-    Window, WindowLength,
+    Batch, BatchKey, BootId, CameraId, ContentHash, Event, Frame, FrameId, Hour, PackKey, SegmentKey,
+    Timestamp, Window, WindowLength,
     key::{self, BatchFormat},
 };
 use teiten_host::{Admission, Chore as _, Function as _, Origin};
 use teiten_playback::{Links, Playback};
 use teiten_playlist::{Playlist, update_hour};
-use teiten_tests::{browser, other_encoder, pipeline::camera, process::eventually};
+use teiten_tests::{browser, other_encoder, pipeline::camera, process::eventually, verify::list_all};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -91,9 +91,9 @@ impl Station {
         window: Window,
     ) -> anyhow::Result<Event> {
         let batch = batch(painter, window)?;
-        let (init, segment) = other_encoder::encode(&batch)?;
+        let (init, segment, pictures) = other_encoder::encode(&batch)?;
         let hash = ContentHash::of(&init);
-        let key = SegmentKey { camera: camera.clone(), window, init: hash, frames: batch.frames_hash() };
+        let key = SegmentKey { camera: camera.clone(), window, init: hash, pictures };
         let headers = Headers { content_type: "video/mp4", ..Headers::default() };
         self.media.put(&key.init_key().to_string(), init, headers, Condition::Always).await?;
         self.media.put(&key.to_string(), segment, headers, Condition::Always).await?;
@@ -221,8 +221,21 @@ fn packet_times(url: &str) -> anyhow::Result<Vec<Timestamp>> {
     text.lines().map(|line| micros(line).with_context(|| format!("{url}: {line:?}"))).collect()
 }
 
-/// Fails unless ffmpeg shows `pictures` at `url`, each at its time.
+/// Fails unless ffmpeg shows `pictures` at `url`, each at its time; the keyframes alone beside it; and all of them by the playlist
+/// that names both.
 fn ffmpeg_plays(what: &str, url: &str, pictures: &[Timestamp]) -> anyhow::Result<()> {
+    let keyframes = pictures.iter().copied().filter(|time| time.unix_millis().is_multiple_of(1000));
+    let beside = |name: &str| url.replacen(".m3u8", name, 1);
+    ffmpeg_shows(what, url, pictures)?;
+    ffmpeg_shows(
+        &format!("the keyframes of {what}"),
+        &beside(".iframes.m3u8"),
+        &keyframes.collect::<Vec<_>>(),
+    )?;
+    ffmpeg_shows(&format!("the variants of {what}"), &beside(".master.m3u8"), pictures)
+}
+
+fn ffmpeg_shows(what: &str, url: &str, pictures: &[Timestamp]) -> anyhow::Result<()> {
     let clocks = clocks_by_ffmpeg(url, &[])?;
     ensure!(clocks == pictures, "{what}: ffmpeg shows {clocks:?}\ninstead of {pictures:?}");
     let times = packet_times(url)?;
@@ -242,6 +255,19 @@ async fn film_live(station: &Station, camera: &CameraId, stop: &CancellationToke
         playlist.handle(event).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
         window = window.next();
     }
+    Ok(())
+}
+
+/// Fails unless ffmpeg shows all of `past` by the packs alone, without any playlist.
+async fn packs_play_by_themselves(station: &Station, past: &Past) -> anyhow::Result<()> {
+    let mut clocks = Vec::new();
+    for key in list_all(&*station.media, &key::segments_prefix(&past.camera)).await? {
+        if key.parse::<PackKey>().is_ok() {
+            let url = format!("{}/{key}", station.address);
+            clocks.extend(tokio::task::spawn_blocking(move || clocks_by_ffmpeg(&url, &[])).await??);
+        }
+    }
+    ensure!(clocks == past.pictures, "ffmpeg shows {clocks:?} of the packs");
     Ok(())
 }
 
@@ -275,20 +301,20 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     });
     let [before, after] = hours.clone();
     let over_midnight = (range.clone(), past.pictures.clone());
-    tokio::task::spawn_blocking(move || {
-        ffmpeg_plays("an hour with a gap", &before.0, &before.1)?;
-        ffmpeg_plays("an hour with another encoder and another picture", &after.0, &after.1)?;
-        ffmpeg_plays("a range over midnight", &over_midnight.0, &over_midnight.1)
+    let ffmpeg_plays_all = move |how: &str| {
+        ffmpeg_plays(&format!("an hour with a gap{how}"), &before.0, &before.1)?;
+        ffmpeg_plays(&format!("an hour with another encoder and another picture{how}"), &after.0, &after.1)?;
+        ffmpeg_plays(&format!("a range over midnight{how}"), &over_midnight.0, &over_midnight.1)
+    };
+    tokio::task::spawn_blocking({
+        let ffmpeg_plays_all = ffmpeg_plays_all.clone();
+        move || ffmpeg_plays_all(", as segments")
     })
     .await??;
     past.compact(&station).await?;
-    // Not another encoder or picture in packs: ffmpeg 5.1 asks for the init section by the range of the segment before it.
+    tokio::task::spawn_blocking(move || ffmpeg_plays_all(", as packs")).await??;
+    packs_play_by_themselves(&station, &past).await?;
     let [before, after] = hours;
-    tokio::task::spawn_blocking({
-        let before = before.clone();
-        move || ffmpeg_plays("packs with a gap", &before.0, &before.1)
-    })
-    .await??;
     eventually("there is live footage", Duration::from_secs(30), async || {
         let playlist = station.media.get(&key::live_playlist_key(&live_camera)).await?;
         Ok(playlist.map(|_| ()))
@@ -310,7 +336,11 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     );
     let headers = Headers { content_type: "text/html", cache_control: "no-cache" };
     station.media.put("players.html", html, headers, Condition::Always).await?;
-    let past = [(&before.0, &before.1), (&after.0, &after.1), (&range, &past.pictures)];
+    let past = [
+        (&before.0.replace(".m3u8", ".master.m3u8"), &before.1),
+        (&after.0, &after.1),
+        (&range, &past.pictures),
+    ];
     let past = past.map(|(url, times)| format!("{url}={}", pictures(times)));
     let page = format!("{}/players.html", station.address);
     let arguments = ["players.mjs", &page, &live_url, &past[0], &past[1], &past[2]];

@@ -9,7 +9,7 @@ use crate::{
     camera::CameraId,
     hash::ContentHash,
     hour::Hour,
-    motion::compact,
+    motion::{MotionMap, compact},
     sensor::{SensorEvent, SensorKind, SensorState},
     time::Timestamp,
     window::{Window, WindowLength},
@@ -131,7 +131,7 @@ impl FromStr for InitKey {
     }
 }
 
-/// `<camera>/<yyyy-mm-dd>/<hh>/<start>-<ms>-<init>-<frames>.m4s` in `media`: a segment.
+/// `<camera>/<yyyy-mm-dd>/<hh>/<start>-<ms>-<init>-<frames>-<keyframe>.m4s` in `media`: a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SegmentKey {
     /// Whose.
@@ -140,8 +140,30 @@ pub struct SegmentKey {
     pub window: Window,
     /// The hash of its init section's bytes.
     pub init: ContentHash,
+    /// What is in it.
+    pub pictures: Pictures,
+}
+
+/// What the key of a segment says of its pictures: `<frames>-<keyframe>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pictures {
     /// The hash of the identities of its frames ([`crate::Batch::frames_hash`]).
     pub frames: ContentHash,
+    /// How many of its first bytes are a segment of its own, with the keyframe alone: the others hold what follows
+    /// that. So whoever wants keyframes (I-frame playlists, time-lapses) knows from a listing what to ask for.
+    pub keyframe_bytes: u32,
+}
+
+impl Pictures {
+    /// Where the keyframe's access unit begins in a segment: `styp`, the motion map, a `moof` with one sample, and the header of
+    /// `mdat` are before it. It ends with [`Pictures::keyframe_bytes`].
+    pub const KEYFRAME_AT: u32 = MotionMap::SEGMENT_HEAD_BYTES as u32 + 104 + 8;
+}
+
+impl fmt::Display for Pictures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.frames, self.keyframe_bytes)
+    }
 }
 
 impl SegmentKey {
@@ -152,13 +174,13 @@ impl SegmentKey {
 
     /// `<yyyy-mm-dd>/<hh>/…`: the key without its camera, as a live playlist names it.
     pub fn relative(&self) -> String {
-        format!("{}/{}-{}-{}.m4s", Hour::of(self.window), self.window, self.init, self.frames)
+        format!("{}/{}-{}-{}.m4s", Hour::of(self.window), self.window, self.init, self.pictures)
     }
 
     /// `<hh>/…`: the key without its camera and day, as the playlist of an hour names it.
     pub fn in_day(&self) -> String {
         let hour = Hour::of(self.window).of_day();
-        format!("{hour:02}/{}-{}-{}.m4s", self.window, self.init, self.frames)
+        format!("{hour:02}/{}-{}-{}.m4s", self.window, self.init, self.pictures)
     }
 
     /// The inverse of [`SegmentKey::in_day`], on the day of `hour`.
@@ -184,11 +206,12 @@ impl FromStr for SegmentKey {
     fn from_str(key: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (camera, name) = camera_and_name(key)?;
-            let mut parts = name.strip_suffix(".m4s")?.rsplitn(3, '-');
-            let frames = parts.next()?.parse().ok()?;
+            let mut parts = name.strip_suffix(".m4s")?.rsplitn(4, '-');
+            let keyframe_bytes = parts.next()?.parse().ok().filter(|bytes| *bytes > 0)?;
+            let pictures = Pictures { frames: parts.next()?.parse().ok()?, keyframe_bytes };
             let init = parts.next()?.parse().ok()?;
             let window = parts.next()?.parse().ok()?;
-            let parsed = Self { camera, window, init, frames };
+            let parsed = Self { camera, window, init, pictures };
             (parsed.to_string() == key).then_some(parsed)
         };
         parse().ok_or_else(|| KeyError::new(key, "a segment"))
@@ -326,6 +349,16 @@ pub fn hour_playlist_key(camera: &CameraId, hour: Hour) -> String {
     format!("{camera}/{hour}.m3u8")
 }
 
+/// `<camera>/<yyyy-mm-dd>/<hh>.iframes.m3u8` in `media`: the keyframes of an hour alone.
+pub fn hour_keyframes_key(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}.iframes.m3u8")
+}
+
+/// `<camera>/<yyyy-mm-dd>/<hh>.master.m3u8` in `media`: the playlist that names the other two of an hour.
+pub fn hour_variants_key(camera: &CameraId, hour: Hour) -> String {
+    format!("{camera}/{hour}.master.m3u8")
+}
+
 /// `<camera>/<yyyy-mm-dd>/<hh>.motion.json` in `media`: what moved in an hour.
 pub fn motion_key(camera: &CameraId, hour: Hour) -> String {
     format!("{camera}/{hour}.motion.json")
@@ -409,7 +442,7 @@ mod tests {
     use super::*;
 
     const SEGMENT: &str =
-        "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s";
+        "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s";
 
     /// Golden: these are the keys of what sensors saw. A change needs a migration.
     #[test]
@@ -441,11 +474,14 @@ mod tests {
         let batch = BatchKey { camera: camera.clone(), window, format: BatchFormat::Mjpeg };
         assert_eq!(batch.to_string(), "front-door/2026-11-23/04/20261123T040501.000Z-1000.mjpeg");
         let init = ContentHash::of(b"");
-        let segment = SegmentKey { camera: camera.clone(), window, init, frames: ContentHash::of(b"abc") };
+        let pictures = Pictures { frames: ContentHash::of(b"abc"), keyframe_bytes: 4321 };
+        let segment = SegmentKey { camera: camera.clone(), window, init, pictures };
         assert_eq!(segment.to_string(), SEGMENT);
         assert_eq!(segment.init_key().to_string(), "front-door/init-e3b0c44298fc1c14.mp4");
         assert_eq!(live_playlist_key(&camera), "front-door/live.m3u8");
         assert_eq!(hour_playlist_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.m3u8");
+        assert_eq!(hour_keyframes_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.iframes.m3u8");
+        assert_eq!(hour_variants_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.master.m3u8");
         assert_eq!(archive_key(&camera), "front-door/archive.json");
         assert_eq!(motion_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.motion.json");
         assert_eq!(motion_settings_key(&camera), "front-door/motion-settings.json");
@@ -471,6 +507,9 @@ mod tests {
         assert_eq!(PackKey::from_in_day(&segment.camera, hour, &parsed.in_day()), Ok(parsed));
         assert!(pack.parse::<SegmentKey>().is_err() && pack.parse::<InitKey>().is_err());
         assert!(pack.replace("-2-", "-0-").parse::<PackKey>().is_err());
+        for (from, to) in [("-4321", ""), ("-4321", "-0"), ("-4321", "-04321"), ("-4321", "-4294967296")] {
+            assert!(SEGMENT.replace(from, to).parse::<SegmentKey>().is_err(), "{to}");
+        }
         let batch = "front-door/2026-11-23/04/20261123T040501.000Z-1000.h264";
         assert_eq!(batch.parse::<BatchKey>().unwrap().to_string(), batch);
         for key in [

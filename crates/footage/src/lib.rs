@@ -37,7 +37,7 @@ pub use event::Event;
 pub use frame::{BootId, Frame, FrameId};
 pub use hash::ContentHash;
 pub use hour::Hour;
-pub use key::{BatchKey, InitKey, PackKey, SegmentKey, SensorKey};
+pub use key::{BatchKey, InitKey, PackKey, Pictures, SegmentKey, SensorKey};
 pub use motion::{MotionMap, MotionSettings, MotionSource, MotionSpan};
 pub use replica::ReplicaId;
 pub use sensor::{SensorEvent, SensorState};

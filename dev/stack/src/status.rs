@@ -57,7 +57,7 @@ impl Status {
 
 #[cfg(test)]
 mod tests {
-    use teiten_footage::{ContentHash, SegmentKey, Window, WindowLength};
+    use teiten_footage::{ContentHash, Pictures, SegmentKey, Window, WindowLength};
 
     use super::*;
 
@@ -68,7 +68,8 @@ mod tests {
         for (i, millis) in [1100, 1300, 1200].into_iter().enumerate() {
             let hash = ContentHash::of(b"");
             let camera = CameraId::new(&format!("demo-{i}")).unwrap();
-            let key = SegmentKey { camera, window, init: hash, frames: hash };
+            let pictures = Pictures { frames: hash, keyframe_bytes: 1 };
+            let key = SegmentKey { camera, window, init: hash, pictures };
             let event =
                 Event::SegmentStored { bucket: "media".to_owned(), key, motion: None }.to_cloud_event();
             status.note(&Delivered { event, at: window.start() + Duration::from_millis(millis) });

@@ -10,7 +10,7 @@ use mp4_atom::Avc1;
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, ContentHash, InitKey, Ticks, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{Listing, Place, TimeRange, asked_camera, stored_in};
+use teiten_playlist::{Listing, Stored, TimeRange, asked_camera, stored_in};
 use tracing::{error, warn};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     movie,
 };
 
-/// How much of a segment is read for its head: nearly always enough.
+/// How much of what follows a keyframe is read for its head: nearly always enough.
 const HEAD_BYTES: u64 = 4096;
 
 /// How many heads are read at a time.
@@ -48,11 +48,19 @@ struct Wanted {
     lapse: Option<u32>,
 }
 
-/// Bytes of a stored segment that are handed through.
+/// Bytes of a stored segment that are handed through, but for a hole in them.
 #[derive(Debug, Clone)]
 struct Part {
     listing: Listing,
     bytes: Range<u64>,
+    hole: Range<u64>,
+}
+
+impl Part {
+    /// How many bytes it gives.
+    fn length(&self) -> u64 {
+        (self.bytes.end - self.bytes.start) - (self.hole.end - self.hole.start)
+    }
 }
 
 /// What the first pass found.
@@ -100,12 +108,12 @@ impl Clip {
 
     /// The first pass.
     async fn plan(&self, camera: &CameraId, wanted: Wanted) -> Result<Plan, Refusal> {
-        let listings = stored_in(&*self.media, camera, wanted.range).await.map_err(unavailable)?;
+        let stored = stored_in(&*self.media, camera, wanted.range).await.map_err(unavailable)?;
         let mut taking = Taking::new(wanted);
         let mut inits: Vec<ContentHash> = Vec::new();
         let mut parts = Vec::new();
-        let heads = stream::iter(listings).map(|listing| async move {
-            self.fragment(camera, &listing).await.map(|fragment| (listing, fragment))
+        let heads = stream::iter(stored).map(|item| async move {
+            self.fragment(camera, &item, wanted).await.map(|fragment| (item.listing, fragment))
         });
         let mut heads = heads.buffered(HEADS_AT_A_TIME);
         while let Some((listing, fragment)) = heads.try_next().await.map_err(unavailable)? {
@@ -124,9 +132,10 @@ impl Clip {
             };
             let bytes = taking.push(&fragment, entry as u16);
             if !bytes.is_empty() {
-                let begin = place(&listing).0 + fragment.data_offset;
-                let bytes = begin + bytes.start..begin + bytes.end;
-                parts.push(Part { listing, bytes });
+                let (bytes, hole) = fragment.place(&bytes);
+                let begin = listing.offset();
+                let [bytes, hole] = [bytes, hole].map(|range| begin + range.start..begin + range.end);
+                parts.push(Part { listing, bytes, hole });
             }
         }
         let tables = taking.finish();
@@ -141,19 +150,39 @@ impl Clip {
         Ok(Plan { tables, entries, parts })
     }
 
-    /// Where the pictures of a segment are; `None` if it is none, or gone: it is left out as if it had never been.
-    async fn fragment(&self, camera: &CameraId, listing: &Listing) -> Result<Option<Fragment>, BucketError> {
+    /// Where the pictures of a segment are; `None` if it is none, or gone: it is left out as if it had never been. A time-lapse
+    /// needs no more than its key tells.
+    async fn fragment(
+        &self,
+        camera: &CameraId,
+        stored: &Stored,
+        wanted: Wanted,
+    ) -> Result<Option<Fragment>, BucketError> {
+        let Stored { listing, size_bytes, .. } = *stored;
         let key = listing.object(camera);
-        let (begin, size) = place(listing);
-        let mut length = HEAD_BYTES.min(size);
+        let keyframe_bytes = listing.keyframe_bytes().unwrap_or_default();
+        let others_bytes = size_bytes.checked_sub(keyframe_bytes.into());
+        let (Some(fragment), Some(others_bytes)) =
+            (Fragment::of_keyframe(listing.window, keyframe_bytes), others_bytes)
+        else {
+            warn!(key, size_bytes, "segment without the keyframe that its key names left out of a clip");
+            return Ok(None);
+        };
+        if others_bytes == 0 || wanted.lapse.is_some() {
+            return Ok(Some(fragment));
+        }
+        let begin = listing.offset() + u64::from(keyframe_bytes);
+        let mut length = HEAD_BYTES.min(others_bytes);
         loop {
             let Some(head) = self.media.get_range(&key, begin, length).await? else {
                 warn!(key, "segment is gone, left out of a clip");
                 return Ok(None);
             };
-            match Fragment::read(&head.bytes) {
+            match fragment.clone().with_others(&head.bytes, others_bytes) {
                 Ok(fragment) => return Ok(Some(fragment)),
-                Err(FragmentError::Short { bytes }) if bytes > length && bytes <= size => length = bytes,
+                Err(FragmentError::Short { bytes }) if bytes > length && bytes <= others_bytes => {
+                    length = bytes
+                }
                 Err(error) => {
                     warn!(key, %error, "segment left out of a clip");
                     return Ok(None);
@@ -175,27 +204,23 @@ impl Clip {
         parts: Vec<Part>,
     ) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
         let media = Arc::clone(&self.media);
-        let read = move |part: Part| {
-            let (media, key) = (Arc::clone(&media), part.listing.object(&camera));
+        let read = move |Part { listing, bytes, hole }: Part| {
+            let (media, key) = (Arc::clone(&media), listing.object(&camera));
             async move {
-                let length = part.bytes.end - part.bytes.start;
-                match media.get_range(&key, part.bytes.start, length).await {
-                    Ok(Some(object)) if object.bytes.len() as u64 == length => Ok(object.bytes),
+                let length = bytes.end - bytes.start;
+                match media.get_range(&key, bytes.start, length).await {
+                    Ok(Some(object)) if object.bytes.len() as u64 == length => {
+                        let [begin, end] = [hole.start, hole.end].map(|at| (at - bytes.start) as usize);
+                        let pieces = [object.bytes.slice(..begin), object.bytes.slice(end..)];
+                        Ok(stream::iter(pieces.into_iter().filter(|piece| !piece.is_empty()).map(Ok)))
+                    }
                     // The length of the answer is told already: it breaks off, which the receiver sees.
                     Ok(_) => Err(broken_off(&key, "it is gone or has changed")),
                     Err(error) => Err(broken_off(&key, &error.to_string())),
                 }
             }
         };
-        stream::iter(parts).map(read).buffered(SEGMENTS_AHEAD)
-    }
-}
-
-/// Where a segment begins in its object, and how long it is at most.
-fn place(listing: &Listing) -> (u64, u64) {
-    match listing.place {
-        Place::Segment(_) => (0, u64::MAX),
-        Place::Packed(part) => (part.offset, part.size.into()),
+        stream::iter(parts).map(read).buffered(SEGMENTS_AHEAD).try_flatten()
     }
 }
 
@@ -217,8 +242,7 @@ impl Responder for Clip {
         let captured = wanted.range.from().max(time_of(tables.start));
         let head = movie::head(&camera, captured, entries, &tables)
             .map_err(|error| Refusal::bad_request(format!("{error}: ask for less")))?;
-        let length =
-            head.len() as u64 + parts.iter().map(|part| part.bytes.end - part.bytes.start).sum::<u64>();
+        let length = head.len() as u64 + parts.iter().map(Part::length).sum::<u64>();
         let name = file_name(&camera, captured, &tables, wanted.lapse);
         let body = stream::once(async move { Ok(head) }).chain(self.pictures(camera, parts));
         let mut response = Response::new(Body::from_stream(body));

@@ -201,7 +201,7 @@ mod tests {
                 is_sync: index == 0,
             })
             .collect();
-        Fragment { start: Ticks(start), samples, data_offset: 0 }
+        Fragment { start: Ticks(start), samples, keyframe: 0..100, others_at: 200 }
     }
 
     fn cut(from: u64, to: u64, fragments: &[Fragment]) -> (Vec<Range<u64>>, Tables) {

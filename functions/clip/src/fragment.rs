@@ -1,9 +1,10 @@
-//! Where the pictures of a segment are: its `moof` (ISO/IEC 14496-12 §8.8), read from its first bytes.
+//! Where the pictures of a segment are. A segment has two chunks: the keyframe, of which its key tells all, and the others, whose
+//! `moof` (ISO/IEC 14496-12 §8.8) stands between them.
 
-use std::io::Cursor;
+use std::{io::Cursor, ops::Range};
 
-use mp4_atom::{Atom as _, Header, Mdat, Moof, ReadAtom as _, ReadFrom as _};
-use teiten_footage::Ticks;
+use mp4_atom::{Atom as _, Header, Moof, ReadAtom as _, ReadFrom as _};
+use teiten_footage::{Pictures, Ticks, Window};
 
 /// The largest `moof` that is believed, in bytes: that of a window with the most frames takes 8 kB.
 const HEAD_BYTES_MAX: u64 = 1 << 20;
@@ -29,14 +30,16 @@ pub struct Fragment {
     pub start: Ticks,
     /// Its samples.
     pub samples: Vec<Sample>,
-    /// Where the first sample's bytes begin in the segment; the others follow.
-    pub data_offset: u64,
+    /// Where the bytes of the keyframe are in the segment.
+    pub keyframe: Range<u64>,
+    /// Where those of the others begin.
+    pub others_at: u64,
 }
 
-/// Why the head of a segment tells nothing.
+/// Why the head of a segment's second chunk tells nothing.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FragmentError {
-    /// It goes on: this many bytes of the segment are needed.
+    /// It goes on: this many bytes of the chunk are needed.
     #[error("its head takes {bytes} bytes")]
     Short {
         /// How many.
@@ -48,40 +51,43 @@ pub enum FragmentError {
 }
 
 impl Fragment {
-    /// Reads the first bytes of a segment.
-    pub fn read(head: &[u8]) -> Result<Self, FragmentError> {
-        let malformed = |why: &str| FragmentError::Malformed(why.to_owned());
-        let mut at = 0_u64;
-        let mut moof: Option<(u64, Moof)> = None;
-        loop {
-            let rest = head.get(at as usize..).unwrap_or_default();
-            let mut cursor = Cursor::new(rest);
-            let Ok(header) = Header::read_from(&mut cursor) else {
-                return Err(short(at + 16, head));
-            };
-            let body = header.size.ok_or_else(|| malformed("a box without an end"))? as u64;
-            let end = at + cursor.position() + body;
-            match header.kind {
-                Moof::KIND => {
-                    if end > head.len() as u64 {
-                        return Err(short(end + 16, head));
-                    }
-                    let read = Moof::read_atom(&header, &mut cursor);
-                    moof = Some((at, read.map_err(|error| malformed(&error.to_string()))?));
-                }
-                Mdat::KIND => {
-                    let (moof_at, moof) = moof.as_ref().ok_or_else(|| malformed("mdat before moof"))?;
-                    return Self::of(*moof_at, moof, body)
-                        .ok_or_else(|| malformed("a moof that is not ours"));
-                }
-                _ => {}
-            }
-            at = end;
-        }
+    /// The segment of `window` whose keyframe ends after so many bytes, as if nothing followed. `None` if that cannot be.
+    pub fn of_keyframe(window: Window, keyframe_bytes: u32) -> Option<Self> {
+        let size_bytes = keyframe_bytes.checked_sub(Pictures::KEYFRAME_AT).filter(|size| *size > 0)?;
+        let duration_ticks = window.length().ticks().0 as u32;
+        Some(Self {
+            start: window.start().ticks(),
+            samples: vec![Sample { duration_ticks, size_bytes, is_sync: true }],
+            keyframe: Pictures::KEYFRAME_AT.into()..keyframe_bytes.into(),
+            others_at: keyframe_bytes.into(),
+        })
     }
 
-    /// `None` unless it is one track in one run, with all that is needed stated, within `data_bytes`.
-    fn of(moof_at: u64, moof: &Moof, data_bytes: u64) -> Option<Self> {
+    /// Takes in what follows the keyframe: `head` are its first bytes, and it has `bytes` in all.
+    pub fn with_others(mut self, head: &[u8], bytes: u64) -> Result<Self, FragmentError> {
+        let malformed = |why: &str| FragmentError::Malformed(why.to_owned());
+        let mut cursor = Cursor::new(head);
+        let header = Header::read_from(&mut cursor).map_err(|error| malformed(&error.to_string()))?;
+        let body = header.size.ok_or_else(|| malformed("a box without an end"))? as u64;
+        if header.kind != Moof::KIND {
+            return Err(malformed("no moof after its keyframe"));
+        }
+        let end = cursor.position() + body;
+        if end > head.len() as u64 {
+            return Err(short(end));
+        }
+        let moof = Moof::read_atom(&header, &mut cursor).map_err(|error| malformed(&error.to_string()))?;
+        let others = self.others(&moof, bytes).ok_or_else(|| malformed("a moof that is not ours"))?;
+        let (start, data_offset, samples) = others;
+        self.samples[0].duration_ticks = (start.0 - self.start.0) as u32;
+        self.samples.extend(samples);
+        self.others_at += data_offset;
+        Ok(self)
+    }
+
+    /// When the others start, where their bytes begin in their chunk, and what they are. `None` unless it is one track in one run,
+    /// with all that is needed stated, in its place.
+    fn others(&self, moof: &Moof, chunk_bytes: u64) -> Option<(Ticks, u64, Vec<Sample>)> {
         let [traf] = moof.traf.as_slice() else { return None };
         let [run] = traf.trun.as_slice() else { return None };
         let header = &traf.tfhd;
@@ -97,23 +103,39 @@ impl Fragment {
                 })
             })
             .collect::<Option<_>>()?;
-        let size: u64 = samples.iter().map(|sample| u64::from(sample.size_bytes)).sum();
-        let is_sound = size <= data_bytes && samples.first()?.is_sync && header.default_base_is_moof;
-        let data_offset = moof_at + u64::try_from(run.data_offset?).ok()?;
         let start = Ticks(traf.tfdt.as_ref()?.base_media_decode_time);
-        is_sound.then_some(Self { start, samples, data_offset })
+        let data_offset = u64::try_from(run.data_offset?).ok()?;
+        let size: u64 = samples.iter().map(|sample| u64::from(sample.size_bytes)).sum();
+        let is_sound = header.default_base_is_moof
+            && data_offset + size <= chunk_bytes
+            && (self.start..self.end()).contains(&start);
+        is_sound.then_some((start, data_offset, samples))
     }
 
     /// When its last sample ends.
     pub fn end(&self) -> Ticks {
         Ticks(self.start.0 + self.samples.iter().map(|sample| u64::from(sample.duration_ticks)).sum::<u64>())
     }
+
+    /// Where these bytes of its samples, counted from the first one's, are in the segment: all of this but for the hole in it.
+    pub fn place(&self, bytes: &Range<u64>) -> (Range<u64>, Range<u64>) {
+        let keyframe = self.keyframe.end - self.keyframe.start;
+        let at = |offset: u64| match offset.checked_sub(keyframe) {
+            None => self.keyframe.start + offset,
+            Some(offset) => self.others_at + offset,
+        };
+        // An end is where the last byte ends, not where the next one begins.
+        let whole = at(bytes.start)..at(bytes.end.saturating_sub(1)) + 1;
+        let both = bytes.start < keyframe && keyframe < bytes.end;
+        let hole = if both { self.keyframe.end..self.others_at } else { whole.end..whole.end };
+        (whole, hole)
+    }
 }
 
 /// More is needed, unless there is no end to it.
-fn short(bytes: u64, head: &[u8]) -> FragmentError {
-    if bytes > HEAD_BYTES_MAX || bytes <= head.len() as u64 {
-        FragmentError::Malformed(format!("no mdat in its first {} bytes", head.len()))
+fn short(bytes: u64) -> FragmentError {
+    if bytes > HEAD_BYTES_MAX {
+        FragmentError::Malformed(format!("a moof of {bytes} bytes"))
     } else {
         FragmentError::Short { bytes }
     }

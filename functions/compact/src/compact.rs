@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers};
-use teiten_footage::{CameraId, ContentHash, Hour, PackKey, Timestamp, key};
+use teiten_footage::{CameraId, ContentHash, Hour, InitKey, PackKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
 use teiten_playlist::{
-    Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, ShellError, pack_index, read_hour, stored_objects,
-    update_hour,
+    Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, Packed, Place, ShellError, pack, read_hour,
+    stored_objects, update_hour,
 };
 use tracing::{info, warn};
 
@@ -142,7 +142,7 @@ impl Compact {
         Ok(read_hour(&*self.media, camera, hour).await?.filter(HourPlaylist::ended))
     }
 
-    /// A segment that was listed is not there: the next run lists anew.
+    /// What was listed, or is named by that, is not there: the next run lists anew.
     fn gone(&self, key: &str) -> ShellError {
         let (bucket, key, why) = (self.media.name().to_owned(), key.to_owned(), "it is gone".to_owned());
         BucketError::Unavailable { bucket, operation: "get", key, why }.into()
@@ -157,30 +157,37 @@ impl Compact {
     ) -> Result<u64, ShellError> {
         let keys: Vec<String> = run.iter().map(|listing| listing.object(camera)).collect();
         let segments: Vec<Bytes> = stream::iter(keys)
-            .map(|key| async move {
-                let object = self.media.get(&key).await?;
-                object.map(|object| object.bytes).ok_or_else(|| self.gone(&key))
-            })
+            .map(|key| async move { self.read(&key).await })
             .buffered(SEGMENTS_AT_A_TIME)
             .try_collect()
             .await?;
-        let first = run[0].window;
-        let sizes: Vec<u32> = segments.iter().map(|segment| segment.len() as u32).collect();
-        let mut pack = pack_index(first, &sizes);
-        segments.iter().for_each(|segment| pack.extend_from_slice(segment));
-        let key = PackKey {
-            camera: camera.clone(),
+        let Listing { window: first, init, .. } = run[0];
+        let packed: Vec<Packed<'_>> = run.iter().zip(&segments).map(packed).collect();
+        let bytes = pack(
+            &self.read(&InitKey { camera: camera.clone(), hash: init }.to_string()).await?,
             first,
-            count: run.len() as u32,
-            init: run[0].init,
-            as_of,
-            hash: ContentHash::of(&pack),
-        };
-        let size = pack.len() as u64;
+            &packed,
+        );
+        let (camera, count, hash) = (camera.clone(), run.len() as u32, ContentHash::of(&bytes));
+        let key = PackKey { camera, first, count, init, as_of, hash };
+        let size = bytes.len() as u64;
         // Refused is fine: another run has made the same.
-        self.media.put(&key.to_string(), pack.into(), HEADERS, Condition::IfAbsent).await?;
+        self.media.put(&key.to_string(), bytes, HEADERS, Condition::IfAbsent).await?;
         Ok(size)
     }
+
+    async fn read(&self, key: &str) -> Result<Bytes, ShellError> {
+        let object = self.media.get(key).await?;
+        object.map(|object| object.bytes).ok_or_else(|| self.gone(key))
+    }
+}
+
+fn packed<'a>((listing, bytes): (&Listing, &'a Bytes)) -> Packed<'a> {
+    let keyframe_bytes = match listing.place {
+        Place::Segment(pictures) => pictures.keyframe_bytes,
+        Place::Packed(_) => bytes.len() as u32, // runs are of segments
+    };
+    Packed { bytes, keyframe_bytes }
 }
 
 #[async_trait]

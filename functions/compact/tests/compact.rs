@@ -14,14 +14,20 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use mp4_atom::{Encode as _, Mfhd, Moof, Tfdt, Traf};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_compact::{Compact, Report, Settings, plan};
-use teiten_footage::{CameraId, ContentHash, Hour, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{
+    CameraId, ContentHash, Hour, Pictures, SegmentKey, Timestamp, Window, WindowLength, key,
+};
 use teiten_host::Chore as _;
 use teiten_playlist::{
     Cameras, Listing, Place, Stored, StoredHourObjects, StoredSegment, TimeRange, advance_hour, read_hour,
     stored_in, update_hour,
 };
+
+/// The bytes of each segment that are its keyframe's.
+const KEYFRAME: usize = b"keyfram".len();
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -112,6 +118,15 @@ struct World {
     segments: BTreeMap<Window, Bytes>,
 }
 
+/// What tells when the pictures after a keyframe begin.
+fn second_chunk(window: Window) -> Vec<u8> {
+    let tfdt = Tfdt { base_media_decode_time: window.start().ticks().0 + 9000 };
+    let traf = Traf { tfdt: Some(tfdt), ..Traf::default() };
+    let mut bytes = Vec::new();
+    Moof { mfhd: Mfhd { sequence_number: 1 }, traf: vec![traf] }.encode(&mut bytes).unwrap();
+    bytes
+}
+
 impl World {
     /// The hour before last: 15 windows, a hole, 15 more, and 10 with another init section. Everything is written now.
     async fn start() -> Self {
@@ -128,15 +143,23 @@ impl World {
     async fn film(&mut self, windows: Range<u64>, init: &str, frames: &str) {
         for index in windows {
             let window = Window::containing(self.hour.start(), WindowLength::DEFAULT).plus(index);
-            let (init, hash) = (ContentHash::of(init.as_bytes()), ContentHash::of(frames.as_bytes()));
-            let key = SegmentKey { camera: camera(), window, init, frames: hash };
-            let bytes = Bytes::from(format!("{key} ").repeat(index as usize + 1));
-            self.media
-                .put(&key.to_string(), bytes.clone(), Headers::default(), Condition::Always)
-                .await
-                .unwrap();
+            // A box that nobody looks into.
+            let init = [&(8 + init.len() as u32).to_be_bytes()[..], b"moov", init.as_bytes()].concat();
+            let hash = ContentHash::of(&init);
+            let pictures =
+                Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: KEYFRAME as u32 };
+            let key = SegmentKey { camera: camera(), window, init: hash, pictures };
+            let filler = format!("{key} ").repeat(index as usize + 1);
+            let bytes = [b"keyfram", &second_chunk(window)[..], filler.as_bytes()].concat();
+            let bytes = Bytes::from(bytes);
+            self.put(&key.init_key().to_string(), init.into()).await;
+            self.put(&key.to_string(), bytes.clone()).await;
             self.segments.insert(window, bytes);
         }
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) {
+        self.media.put(key, bytes, Headers::default(), Condition::Always).await.unwrap();
     }
 
     /// Compacts `later` than now.
@@ -164,7 +187,39 @@ impl World {
             played.insert(listing.window, bytes);
         }
         assert_eq!(played, self.segments);
+        for init in self.ranges(&key::hour_playlist_key(&camera(), self.hour), "#EXT-X-MAP:").await {
+            assert_eq!(&init[4..8], b"moov");
+        }
+        let keyframes =
+            self.ranges(&key::hour_keyframes_key(&camera(), self.hour), "#EXT-X-BYTERANGE:").await;
+        let segments: Vec<Bytes> = self.segments.values().map(|bytes| bytes.slice(..KEYFRAME)).collect();
+        assert_eq!(keyframes, segments);
         packed
+    }
+
+    /// What the tags of this kind in a playlist say is to be played, of the URI in them or on the next line.
+    async fn ranges(&self, playlist: &str, tag: &str) -> Vec<Bytes> {
+        let text = self.media.get(playlist).await.unwrap().unwrap().bytes;
+        let lines: Vec<&str> = std::str::from_utf8(&text).unwrap().lines().collect();
+        let folder = playlist.rsplit_once('/').unwrap().0;
+        let mut ranges = Vec::new();
+        for (index, attributes) in
+            lines.iter().enumerate().filter_map(|(index, line)| Some((index, line.strip_prefix(tag)?)))
+        {
+            let uri = attributes.strip_prefix("URI=\"").and_then(|rest| rest.split_once('"'));
+            let (uri, range) = uri.map_or((lines[index + 1], attributes), |(uri, range)| {
+                (uri, range.trim_start_matches(",BYTERANGE=\"").trim_end_matches('"'))
+            });
+            let key = format!("{folder}/{uri}").replace(&format!("/{}/..", self.hour.day()), "");
+            let object = match range.split_once('@') {
+                Some((size, offset)) => {
+                    self.media.get_range(&key, offset.parse().unwrap(), size.parse().unwrap()).await
+                }
+                None => self.media.get(&key).await,
+            };
+            ranges.push(object.unwrap().unwrap_or_else(|| panic!("{key} is listed and not there")).bytes);
+        }
+        ranges
     }
 
     async fn objects(&self) -> usize {
@@ -190,7 +245,7 @@ async fn an_hour_is_put_together_and_its_segments_go_when_nobody_can_need_them()
     let range = TimeRange::new(from, from + Duration::from_secs(14)).unwrap();
     let found = stored_in(&world.media, &camera(), range).await.unwrap();
     let starts: Vec<u64> =
-        found.iter().map(|listing| listing.window.start().since(world.hour.start()).as_secs()).collect();
+        found.iter().map(|item| item.listing.window.start().since(world.hour.start()).as_secs()).collect();
     assert_eq!(starts, [10, 11, 12, 13, 14, 20, 21, 22, 23]);
 }
 
@@ -258,9 +313,10 @@ async fn what_is_not_ours_costs_itself_only() {
 fn a_day_of_segments_becomes_a_few_hundred_objects() {
     let hour: Hour = "2026-11-23/04".parse().unwrap();
     let first = Window::containing(hour.start(), WindowLength::DEFAULT);
-    let (init, frames) = (ContentHash::of(b"init"), ContentHash::of(b"frames"));
+    let init = ContentHash::of(b"init");
+    let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes: KEYFRAME as u32 };
     let segment = |index| StoredSegment {
-        key: SegmentKey { camera: camera(), window: first.plus(index), init, frames },
+        key: SegmentKey { camera: camera(), window: first.plus(index), init, pictures },
         modified_unix_millis: 0,
         size_bytes: 60_000,
     };
@@ -268,7 +324,11 @@ fn a_day_of_segments_becomes_a_few_hundred_objects() {
     let listed: Vec<Stored> = stored
         .segments
         .iter()
-        .map(|segment| Stored { listing: Listing::of(&segment.key), modified_unix_millis: 0 })
+        .map(|segment| Stored {
+            listing: Listing::of(&segment.key),
+            modified_unix_millis: 0,
+            size_bytes: segment.size_bytes,
+        })
         .collect();
     let (_, playlist) = advance_hour(None, &camera(), hour, &listed, None, hour.end() + MINUTE).unwrap();
     let runs = plan::runs(&playlist, &stored);

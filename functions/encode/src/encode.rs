@@ -4,7 +4,7 @@ use std::{sync::mpsc, thread};
 
 use bytes::Bytes;
 use teiten_footage::{
-    Batch, CameraId, ContentHash, Frame, FrameId, InitKey, MotionMap, SegmentKey, Window,
+    Batch, CameraId, ContentHash, Frame, FrameId, InitKey, MotionMap, Pictures, SegmentKey, Window,
     limits::WINDOW_FRAMES_MAX,
 };
 
@@ -27,9 +27,8 @@ pub struct Encoded {
     pub init: Bytes,
     /// The segment.
     pub segment: Bytes,
-    /// The hash of the identities of the frames that are in the segment: those of the batch but for
-    /// [`Encoded::dropped`].
-    pub frames: ContentHash,
+    /// What is in the segment: the frames of the batch but for [`Encoded::dropped`].
+    pub pictures: Pictures,
     /// What moves in it.
     pub motion: MotionMap,
     /// How many frames are in the segment.
@@ -90,7 +89,7 @@ impl Encoded {
     /// The key of the segment.
     pub fn segment_key(&self, camera: CameraId) -> SegmentKey {
         let init = ContentHash::of(&self.init);
-        SegmentKey { camera, window: self.window, init, frames: self.frames }
+        SegmentKey { camera, window: self.window, init, pictures: self.pictures }
     }
 }
 
@@ -253,8 +252,9 @@ impl Segment {
             .map(|(duration_ticks, size_bytes)| Sample { duration_ticks, size_bytes })
             .collect();
         let motion = meter.finish();
-        let segment = fmp4::segment(window.start().ticks(), sequence, &motion, &samples, &stream);
-        let frames = shown.frames_hash();
-        Ok(Encoded { window, init, segment, frames, motion, frames_count, qp, dropped })
+        let (segment, keyframe_bytes) =
+            fmp4::segment(window.start().ticks(), sequence, &motion, &samples, &stream);
+        let pictures = Pictures { frames: shown.frames_hash(), keyframe_bytes };
+        Ok(Encoded { window, init, segment, pictures, motion, frames_count, qp, dropped })
     }
 }

@@ -6,7 +6,7 @@
 //! sections, and a segment is a function of its samples and its place on the timeline.
 
 use bytes::Bytes;
-use teiten_footage::{MotionMap, Ticks};
+use teiten_footage::{MotionMap, Pictures, Ticks};
 
 use crate::{h264::colour, picture::Size};
 
@@ -111,10 +111,18 @@ fn sample_entry(b: &mut Writer, size: Size, sps: &[u8], pps: &[u8]) {
     });
 }
 
-/// A segment: `samples`, the first of which is a sync sample, whose bytes are concatenated in `data`.
-/// `sequence` only has to grow from segment to segment; 32 bits of it are written. `motion` comes before the media, so
+/// A segment, and how many of its first bytes hold the keyframe alone. `samples`, whose bytes are concatenated in `data`, are in
+/// two chunks (CMAF §7.3.2.3): the first one, which is a sync sample, and the others, if there are any. So a player that wants
+/// keyframes reads the first chunk, which is complete.
+/// `sequence` only has to grow from segment to segment; 31 bits of it are written. `motion` comes before the media, so
 /// that [`MotionMap::SEGMENT_HEAD_BYTES`] tell it.
-pub fn segment(start: Ticks, sequence: u64, motion: &MotionMap, samples: &[Sample], data: &[u8]) -> Bytes {
+pub fn segment(
+    start: Ticks,
+    sequence: u64,
+    motion: &MotionMap,
+    samples: &[Sample],
+    data: &[u8],
+) -> (Bytes, u32) {
     let mut file = Writer::with_capacity(1024 + samples.len() * 8 + data.len());
     file.boxed(b"styp", |b| {
         b.bytes(b"msdh").u32(0);
@@ -125,37 +133,16 @@ pub fn segment(start: Ticks, sequence: u64, motion: &MotionMap, samples: &[Sampl
         b.bytes(&MotionMap::BOX_TYPE).u32(0).bytes(motion.packed()); // version and flags
     });
     debug_assert_eq!(file.length(), MotionMap::SEGMENT_HEAD_BYTES);
-    let moof = file.length();
-    let mut data_offset_at = 0;
-    file.boxed(b"moof", |b| {
-        b.full_box(b"mfhd", 0, 0, |b| {
-            b.u32(sequence as u32);
-        });
-        b.boxed(b"traf", |b| {
-            // §8.8.7: offsets count from the moof, and samples are predicted unless stated otherwise.
-            b.full_box(b"tfhd", 0, 0x02_0020, |b| {
-                b.u32(TRACK_ID).u32(FLAGS_PREDICTED);
-            });
-            b.full_box(b"tfdt", 1, 0, |b| {
-                b.u64(start.0);
-            });
-            // §8.8.8: data offset, flags of the first sample; duration and size of each.
-            b.full_box(b"trun", 0, 0x00_0305, |b| {
-                b.u32(samples.len() as u32);
-                data_offset_at = b.length();
-                b.u32(0).u32(FLAGS_SYNC);
-                for sample in samples {
-                    b.u32(sample.duration_ticks).u32(sample.size_bytes);
-                }
-            });
-        });
-    });
-    let data_offset = file.length() - moof + BOX_HEADER_BYTES;
-    file.replace_u32(data_offset_at, data_offset);
-    file.boxed(b"mdat", |b| {
-        b.bytes(data);
-    });
-    file.finish()
+    let (keyframe, others) = samples.split_at(1);
+    let (key_data, other_data) = data.split_at(keyframe[0].size_bytes as usize);
+    file.chunk(start, sequence * 2, FLAGS_SYNC, keyframe, key_data);
+    let keyframe_bytes = file.length() as u32;
+    debug_assert_eq!(keyframe_bytes - keyframe[0].size_bytes, Pictures::KEYFRAME_AT);
+    if !others.is_empty() {
+        let start = Ticks(start.0 + u64::from(keyframe[0].duration_ticks));
+        file.chunk(start, sequence * 2 + 1, FLAGS_PREDICTED, others, other_data);
+    }
+    (file.finish(), keyframe_bytes)
 }
 
 const BOX_HEADER_BYTES: usize = 8;
@@ -221,6 +208,40 @@ impl Writer {
     fn replace_u32(&mut self, at: usize, value: usize) {
         let value = u32::try_from(value).expect("boxes are far smaller than 4 GB");
         self.0[at..][..4].copy_from_slice(&value.to_be_bytes());
+    }
+
+    /// A chunk: `moof` and `mdat` (§8.8, §8.1.1) with these samples, whose first one has these flags.
+    fn chunk(&mut self, start: Ticks, sequence: u64, first_flags: u32, samples: &[Sample], data: &[u8]) {
+        let moof = self.length();
+        let mut data_offset_at = 0;
+        self.boxed(b"moof", |b| {
+            b.full_box(b"mfhd", 0, 0, |b| {
+                b.u32(sequence as u32);
+            });
+            b.boxed(b"traf", |b| {
+                // §8.8.7: offsets count from the moof, and samples are predicted unless stated otherwise.
+                b.full_box(b"tfhd", 0, 0x02_0020, |b| {
+                    b.u32(TRACK_ID).u32(FLAGS_PREDICTED);
+                });
+                b.full_box(b"tfdt", 1, 0, |b| {
+                    b.u64(start.0);
+                });
+                // §8.8.8: data offset, flags of the first sample; duration and size of each.
+                b.full_box(b"trun", 0, 0x00_0305, |b| {
+                    b.u32(samples.len() as u32);
+                    data_offset_at = b.length();
+                    b.u32(0).u32(first_flags);
+                    for sample in samples {
+                        b.u32(sample.duration_ticks).u32(sample.size_bytes);
+                    }
+                });
+            });
+        });
+        let data_offset = self.length() - moof + BOX_HEADER_BYTES;
+        self.replace_u32(data_offset_at, data_offset);
+        self.boxed(b"mdat", |b| {
+            b.bytes(data);
+        });
     }
 
     /// §4.2: a box with what `body` writes in it.

@@ -111,7 +111,7 @@ async fn late_frames_make_another_segment_with_the_same_init_section() {
     let event = buckets.store(batch.to_bytes()).await;
     let second = segment(&function, event).await;
     assert_eq!(second.init, first.init);
-    assert_ne!(second.frames, first.frames);
+    assert_ne!(second.pictures.frames, first.pictures.frames);
     assert_eq!(buckets.media_keys().await.len(), 3);
 }
 
@@ -126,7 +126,7 @@ async fn a_torn_frame_costs_only_itself() {
     let event = buckets.store(bytes.into()).await;
     let key = segment(&buckets.function(), event).await;
     let whole = [batch.frames()[0].clone(), batch.frames()[2].clone()];
-    assert_eq!(key.frames, Batch::new(window(), whole).unwrap().frames_hash());
+    assert_eq!(key.pictures.frames, Batch::new(window(), whole).unwrap().frames_hash());
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ fn corrupt_frames_are_left_out_and_named_and_their_neighbours_stay() {
         // The key names the frames that are in the segment, not those of the batch.
         let good = (0..5).step_by(2).map(|i| frame(window(), i, i * 100, good.clone()));
         let good = Batch::new(window(), good).unwrap();
-        assert_eq!(encoded.frames, good.frames_hash());
+        assert_eq!(encoded.pictures.frames, good.frames_hash());
         assert_eq!(encoded.segment, support::encoded(&good).segment);
     }
 }

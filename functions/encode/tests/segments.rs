@@ -6,7 +6,7 @@ mod support;
 use bytes::Bytes;
 use mp4_atom::{Codec, Ftyp, Moov, ReadFrom};
 use support::*;
-use teiten_encode::{Qp, Settings, encode};
+use teiten_encode::{Encoded, Qp, Settings, encode};
 use teiten_footage::{Batch, CameraId, ContentHash, MotionMap, Timestamp, Window, WindowLength};
 use turbojpeg::Subsamp;
 
@@ -52,33 +52,33 @@ fn a_segment_is_what_an_independent_reader_expects() {
     let segment = &encoded.segment;
     assert_eq!(
         boxes(segment).iter().map(|b| b.0.as_str()).collect::<Vec<_>>(),
-        ["styp", "uuid", "moof", "mdat"]
+        ["styp", "uuid", "moof", "mdat", "moof", "mdat"]
     );
     assert_eq!(
         MotionMap::of_segment(&segment[..MotionMap::SEGMENT_HEAD_BYTES]).as_ref(),
         Some(&encoded.motion)
     );
-    let moof = moof(segment);
-    assert_eq!(u64::from(moof.mfhd.sequence_number), window().media_sequence().unwrap());
-    let traf = &moof.traf[0];
-    assert_eq!(traf.tfdt.as_ref().unwrap().base_media_decode_time, window().start().ticks().0);
-    let trun = &traf.trun[0];
     // Captured at 7, 257, 507 and 757 ms; the first is shown from the start of the window.
     assert_eq!(durations(segment), [257 * 90, 22_500, 22_500, 243 * 90]);
 
-    // The samples fill the mdat, and the first begins with the parameter sets that the init section has.
-    let data = &segment[MotionMap::SEGMENT_HEAD_BYTES + trun.data_offset.unwrap() as usize..];
-    let sizes: Vec<usize> = trun.samples.iter().map(|entry| entry.size.unwrap() as usize).collect();
-    assert_eq!(sizes.iter().sum::<usize>(), data.len());
+    // The samples fill the mdats, and the first begins with the parameter sets that the init section has.
     let mut kinds = Vec::new();
-    let mut rest = data;
-    for size in sizes {
-        let (sample, others) = rest.split_at(size);
-        rest = others;
-        kinds.push(
-            teiten_encode::h264::nal::units(sample).map(teiten_encode::h264::nal::kind).collect::<Vec<u8>>(),
-        );
+    let mut starts = Vec::new();
+    for (index, (moof, mut data)) in chunks(segment).into_iter().enumerate() {
+        let sequence = window().media_sequence().unwrap() * 2 + index as u64;
+        assert_eq!(u64::from(moof.mfhd.sequence_number), sequence);
+        let traf = &moof.traf[0];
+        starts.push(traf.tfdt.as_ref().unwrap().base_media_decode_time);
+        for entry in &traf.trun[0].samples {
+            let (sample, others) = data.split_at(entry.size.unwrap() as usize);
+            data = others;
+            let units = teiten_encode::h264::nal::units(sample);
+            kinds.push(units.map(teiten_encode::h264::nal::kind).collect::<Vec<u8>>());
+        }
+        assert!(data.is_empty());
     }
+    let start = window().start().ticks().0;
+    assert_eq!(starts, [start, start + 257 * 90]);
     assert_eq!(kinds, [vec![7, 8, 5], vec![1], vec![1], vec![1]]);
 }
 
@@ -86,6 +86,18 @@ fn a_segment_is_what_an_independent_reader_expects() {
 fn only_the_first_sample_is_a_place_to_start() {
     let packets = Media::of(&encoded(&batch(window(), 4))).packets();
     assert_eq!(packets.iter().map(|packet| packet.1).collect::<Vec<_>>(), [true, false, false, false]);
+}
+
+#[test]
+fn a_segment_begins_with_one_that_has_the_keyframe_alone() {
+    let whole = encoded(&batch(window(), 4));
+    let bytes = whole.pictures.keyframe_bytes as usize;
+    let keyframe = Encoded { segment: whole.segment.slice(..bytes), ..whole.clone() };
+    assert_eq!(boxes(&keyframe.segment).len(), 4);
+    assert_eq!(Media::of(&keyframe).packets(), Media::of(&whole).packets()[..1]);
+    assert_eq!(Media::of(&keyframe).pictures(), Media::of(&whole).pictures()[..160 * 120 * 3 / 2]);
+    let single = encoded(&batch(window(), 1));
+    assert_eq!(single.pictures.keyframe_bytes as usize, single.segment.len());
 }
 
 #[test]
@@ -164,7 +176,7 @@ fn keys_are_made_of_camera_window_init_and_frames() {
     let key = encoded.segment_key(camera.clone());
     assert_eq!(key.init_key(), encoded.init_key(camera));
     assert_eq!(key.init, ContentHash::of(&encoded.init));
-    assert_eq!((key.window, key.frames), (window(), batch.frames_hash()));
+    assert_eq!((key.window, key.pictures.frames), (window(), batch.frames_hash()));
 }
 
 /// Golden: the same on every machine and architecture. It changes with the encoder's version or settings and
@@ -176,5 +188,5 @@ fn a_batch_gives_the_same_bytes_everywhere() {
     assert_eq!(ContentHash::of_parts(jpegs).to_string(), "5d01dc428f45b3db", "the JPEGs themselves");
     let encoded = encoded(&batch(window(), 10));
     assert_eq!(ContentHash::of(&encoded.init).to_string(), "a23f4b7036242b14");
-    assert_eq!(ContentHash::of(&encoded.segment).to_string(), "fab54e74c6bb76bd");
+    assert_eq!(ContentHash::of(&encoded.segment).to_string(), "452272283c311151");
 }

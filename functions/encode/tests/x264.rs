@@ -40,7 +40,7 @@ fn an_init_section_depends_on_nothing_but_size() {
 #[test]
 fn the_first_sample_alone_is_a_place_to_start_and_has_the_parameter_sets() {
     let encoded = with_x264(3, 26);
-    let sizes = moof(&encoded.segment).traf[0].trun[0].samples.clone();
+    let sizes = samples(&encoded.segment);
     let total: u32 = sizes.iter().map(|sample| sample.size.unwrap()).sum();
     let mut data = &encoded.segment[encoded.segment.len() - total as usize..];
     let kinds = sizes.iter().map(|sample| {

@@ -53,6 +53,14 @@ impl Links {
         }
     }
 
+    /// How long a list of footage of this length can be asked for.
+    pub(crate) fn valid(&self, footage: Duration) -> Duration {
+        match &self.0 {
+            Kind::Plain { .. } => footage + PAUSE,
+            Kind::Signed(signer) => signer.valid().or_longer(footage + PAUSE).duration(),
+        }
+    }
+
     /// What caches may do with a list of such URLs: links are for whom they were made for.
     pub(crate) fn cache_control(&self) -> HeaderValue {
         HeaderValue::from_static(match &self.0 {

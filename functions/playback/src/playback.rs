@@ -9,9 +9,12 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderValue, header};
 use teiten_bucket::{Bucket, BucketError, SignError};
-use teiten_footage::{CameraId, InitKey, MotionSpan, Timestamp};
+use teiten_footage::{CameraId, InitKey, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{Listing, TimeRange, asked_camera, moved_in, stored_in, vod};
+use teiten_playlist::{
+    BitRate, InitSections, Listing, Rendition, Stored, TimeRange, Variant, asked_camera, moved_in,
+    multivariant, stored_in, vod,
+};
 
 use crate::Links;
 
@@ -36,13 +39,14 @@ impl Playback {
         &self,
         camera: &CameraId,
         range: TimeRange,
-        listings: &[Listing],
-        spans: &[MotionSpan],
+        stored: &[Stored],
+        rendition: Rendition<'_>,
         now: Timestamp,
     ) -> Result<String, SignError> {
+        let listings: Vec<Listing> = stored.iter().map(|item| item.listing).collect();
         let init = |hash| InitKey { camera: camera.clone(), hash }.to_string();
         let mut urls = HashMap::new();
-        for listing in listings {
+        for listing in &listings {
             for key in [init(listing.init), listing.object(camera)] {
                 if let Entry::Vacant(place) = urls.entry(key) {
                     let url = self.links.url(place.key(), now, range.length()).await?;
@@ -51,11 +55,99 @@ impl Playback {
             }
         }
         Ok(vod(
-            listings,
-            spans,
+            &listings,
+            rendition,
             |hash| urls[&init(hash)].clone(),
             |listing| urls[&listing.object(camera)].clone(),
         ))
+    }
+
+    /// The playlist that names the other two of the same range, which are beside it, by links where one is needed.
+    async fn variants(
+        &self,
+        camera: &CameraId,
+        range: TimeRange,
+        stored: &[Stored],
+        now: Timestamp,
+    ) -> Result<String, BucketError> {
+        let inits = self.inits(camera, stored).await?;
+        let (from, to) = (range.from().to_string(), range.to().to_string());
+        let uri = |form: Form| {
+            let (name, query) = (format!("{camera}{}", form.extension()), [("from", &*from), ("to", &*to)]);
+            match &self.admission {
+                Admission::Anybody => format!("{name}?from={from}&to={to}"),
+                Admission::Token(token) => {
+                    token.sign_link(&name, &query, now + self.links.valid(range.length()))
+                }
+            }
+        };
+        let (whole, keyframes) = BitRate::of_stored(stored);
+        let whole = Variant { uri: uri(Form::Whole), rate: whole };
+        let keyframes = Variant { uri: uri(Form::Keyframes), rate: keyframes };
+        Ok(multivariant(&whole, &keyframes, &inits))
+    }
+
+    async fn inits(&self, camera: &CameraId, stored: &[Stored]) -> Result<InitSections, BucketError> {
+        InitSections::of(&*self.media, camera, stored.iter().map(|item| item.listing.init)).await
+    }
+
+    async fn answer(
+        &self,
+        camera: &CameraId,
+        form: Form,
+        range: TimeRange,
+        now: Timestamp,
+    ) -> Result<String, Refusal> {
+        let media = &*self.media;
+        let stored = stored_in(media, camera, range).await.map_err(|error| unavailable(&error))?;
+        if stored.is_empty() {
+            let (from, to) = (range.from(), range.to());
+            return Err(Refusal::not_found(format!("there is no footage of {camera} from {from} to {to}")));
+        }
+        let (moved, inits);
+        let rendition = match form {
+            Form::Whole => {
+                moved = moved_in(media, camera, range, now).await.map_err(|error| unavailable(&error))?;
+                Rendition::Whole(&moved)
+            }
+            Form::Keyframes => {
+                inits = self.inits(camera, &stored).await.map_err(|error| unavailable(&error))?;
+                Rendition::Keyframes(&inits)
+            }
+            Form::Variants => {
+                let text = self.variants(camera, range, &stored, now).await;
+                return text.map_err(|error| unavailable(&error));
+            }
+        };
+        let text = self.playlist(camera, range, &stored, rendition, now).await;
+        text.map_err(|error| unavailable(&error))
+    }
+}
+
+/// What can be asked for of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The playlist of its segments.
+    Whole,
+    /// That of its keyframes alone.
+    Keyframes,
+    /// The one that names both.
+    Variants,
+}
+
+impl Form {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Whole => ".m3u8",
+            Self::Keyframes => ".iframes.m3u8",
+            Self::Variants => ".master.m3u8",
+        }
+    }
+
+    /// By the name that is asked for.
+    fn of(name: &str) -> Self {
+        let longer = [Self::Keyframes, Self::Variants];
+        longer.into_iter().find(|form| name.ends_with(form.extension())).unwrap_or(Self::Whole)
     }
 }
 
@@ -66,21 +158,10 @@ impl Responder for Playback {
     async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
         let now = (self.clock)();
         let asked = self.admission.admit(asked, now)?;
-        let camera = asked_camera(&asked, ".m3u8")?;
+        let form = Form::of(asked.name());
+        let camera = asked_camera(&asked, form.extension())?;
         asked.has_no_keys_but(&["from", "to"])?;
-        let range = TimeRange::asked_for(&asked)?;
-        let listings = stored_in(&*self.media, &camera, range)
-            .await
-            .map_err(|error: BucketError| unavailable(&error))?;
-        if listings.is_empty() {
-            let (from, to) = (range.from(), range.to());
-            return Err(Refusal::not_found(format!("there is no footage of {camera} from {from} to {to}")));
-        }
-        let moved = moved_in(&*self.media, &camera, range, now).await.map_err(|error| unavailable(&error))?;
-        let text = self
-            .playlist(&camera, range, &listings, &moved, now)
-            .await
-            .map_err(|error| unavailable(&error))?;
+        let text = self.answer(&camera, form, TimeRange::asked_for(&asked)?, now).await?;
         let length = text.len() as u64;
         let mut response = Response::new(Body::from(text));
         let headers = response.headers_mut();

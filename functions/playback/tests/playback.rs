@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Credentials, Headers, MemoryBucket, S3Config, Signer};
-use teiten_footage::{CameraId, ContentHash, SegmentKey, Window};
+use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, Window};
 use teiten_host::{Admission, Bearer, Origin};
 use teiten_playback::{Links, Playback};
 use tokio::net::TcpListener;
@@ -38,7 +38,7 @@ impl World {
             camera: CameraId::new("gate").unwrap(),
             window: window.parse().unwrap(),
             init: ContentHash::of(init.as_bytes()),
-            frames: ContentHash::of(frames.as_bytes()),
+            pictures: Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: 4321 },
         };
         self.media.put(&key.to_string(), Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
         key
@@ -89,6 +89,30 @@ async fn a_range_over_midnight_a_hole_and_another_picture_is_listed_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_range_has_its_keyframes_and_both_under_one_name() {
+    let world = World::start().await;
+    let first = world.store("20261123T235959.000Z-1000", "one", "a").await;
+    let second = world.store("20261124T000001.000Z-1000", "two", "a").await;
+    let init = Bytes::from_static(b"init section");
+    let (one, two) = (first.init_key(), second.init_key());
+    world.media.put(&one.to_string(), init, Headers::default(), Condition::Always).await.unwrap();
+    let range = "from=2026-11-23T23:59:59.000000Z&to=2026-11-24T00:00:02.000000Z";
+    let (status, text) = world.get(&format!("/gate.master.m3u8?{range}")).await;
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains(&format!("\ngate.m3u8?{range}\n#EXT-X-I-FRAME-STREAM-INF:")), "{text}");
+    assert!(text.ends_with(&format!(",URI=\"gate.iframes.m3u8?{range}\"\n")), "{text}");
+    let (_, text) = world.get(&format!("/gate.iframes.m3u8?{range}")).await;
+    let expected = format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP:URI=\"{BASE}/{one}\",BYTERANGE=\"12@0\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-23T23:59:59.000Z\n#EXTINF:1.000,\n#EXT-X-BYTERANGE:4321@0\n{BASE}/{first}\n\
+         #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"{BASE}/{two}\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-24T00:00:01.000Z\n#EXTINF:1.000,\n#EXT-X-BYTERANGE:4321@0\n{BASE}/{second}\n#EXT-X-ENDLIST\n"
+    );
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
 async fn a_long_range_is_listed_whole() {
     let world = World::start().await;
     let first: Window = "20261123T220000.000Z-2000".parse().unwrap();
@@ -122,8 +146,25 @@ async fn where_footage_is_private_who_has_a_link_gets_links_and_nobody_else_gets
     }
     // Two hours take longer to be played than the signer's 40 s.
     assert_eq!(text.matches("X-Amz-Expires=10800&").count(), 2, "{text}");
-    let (status, text) = world.get(&format!("/{}", link.replace("gate", "garden"))).await;
-    assert_eq!(status, 403, "{text}");
+    for other in [link.replace("gate", "garden"), link.replace(".m3u8", ".master.m3u8")] {
+        let (status, text) = world.get(&format!("/{other}")).await;
+        assert_eq!(status, 403, "{text}");
+    }
+    // What names others links to them.
+    let (status, text) =
+        world.get(&format!("/{}", token.sign_link("gate.master.m3u8", &range, expires))).await;
+    assert_eq!(status, 200, "{text}");
+    let uris = [
+        text.lines().find(|line| line.starts_with("gate.m3u8?")),
+        text.split_once("URI=\"").map(|(_, rest)| rest.trim_end().trim_end_matches('"')),
+    ];
+    for uri in uris {
+        let (status, text) = world.get(&format!("/{}", uri.unwrap())).await;
+        assert!(
+            status == 200 && text.contains(&format!("https://s3.example.org/media/{segment}?")),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -63,6 +63,8 @@ pub struct Footage {
     /// When it was written, in milliseconds since the Unix epoch: of two segments of one window, the later
     /// one counts.
     pub modified_unix_millis: u64,
+    /// Its size; 0 as long as no listing tells it.
+    pub size_bytes: u64,
 }
 
 /// How a new version of a playlist comes out of the old one.
@@ -185,7 +187,7 @@ impl<'a> Known<'a> {
         let mut stored: Vec<&Footage> = footage.iter().filter(|item| belongs(item.key.window)).collect();
         // The last of a window's segments stays in the map: the one written last or, in a tie, whatever the
         // order of the listing, the same one.
-        stored.sort_by_key(|item| (item.modified_unix_millis, item.key.init, item.key.frames));
+        stored.sort_by_key(|item| (item.modified_unix_millis, item.key.init, item.key.pictures));
         Self {
             segments: stored.into_iter().map(|item| (item.key.window, &item.key)).collect(),
             missed: missed.iter().copied().filter(|window| belongs(*window)).collect(),
@@ -239,7 +241,7 @@ impl<'a> Known<'a> {
 
 #[cfg(test)]
 mod tests {
-    use teiten_footage::{CameraId, ContentHash};
+    use teiten_footage::{CameraId, ContentHash, Pictures};
 
     use super::*;
     use crate::live::Entry;
@@ -265,14 +267,14 @@ mod tests {
                 camera: CameraId::new("front-door").unwrap(),
                 window: self.zero.plus(index),
                 init: ContentHash::of(init.as_bytes()),
-                frames: ContentHash::of(frames.as_bytes()),
+                pictures: Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: 1 },
             }
         }
 
         fn stored(mut self, windows: impl IntoIterator<Item = u64>) -> Self {
             for index in windows {
                 let key = self.segment(index, "init", "frames");
-                self.footage.push(Footage { key, modified_unix_millis: 0 });
+                self.footage.push(Footage { key, modified_unix_millis: 0, size_bytes: 0 });
             }
             self
         }
@@ -457,7 +459,7 @@ mod tests {
             let mut stream = Stream::of("1s");
             for (frames, modified_unix_millis) in ["earlier", "later"].into_iter().zip(modified) {
                 let key = stream.segment(0, "init", frames);
-                stream.footage.push(Footage { key, modified_unix_millis });
+                stream.footage.push(Footage { key, modified_unix_millis, size_bytes: 0 });
             }
             let (_, playlist) = stream.advance(None, stream.end(0)).unwrap();
             assert_eq!(playlist, LivePlaylist::starting_with(&stream.segment(0, "init", expected)));

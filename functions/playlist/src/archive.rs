@@ -144,14 +144,15 @@ mod tests {
     async fn the_hours_that_are_stored_are_found_one_after_another() {
         let media = teiten_bucket::MemoryBucket::new("media");
         let camera = CameraId::new("gate").unwrap();
-        let segment = "20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s";
+        let segment = "20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s";
         let keys = [
             "gate/2026-11-23/03.m3u8".to_owned(),
             "gate/2026-11-23/04.m3u8".to_owned(),
             "gate/2026-11-23/04.motion.json".to_owned(),
             format!("gate/2026-11-23/04/{segment}"),
             "gate/2026-11-23/notes.txt".to_owned(),
-            "gate/2026-11-24/17/20261124T170501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s".to_owned(),
+            "gate/2026-11-24/17/20261124T170501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s"
+                .to_owned(),
             "gate/live.m3u8".to_owned(),
         ];
         for key in &keys {

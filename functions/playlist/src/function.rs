@@ -16,7 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put, SignError, Signer};
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Listed, Put, SignError, Signer};
 use teiten_footage::{
     CameraId, Event, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, Timestamp, Window, key,
 };
@@ -265,7 +265,8 @@ impl Playlist {
         let (mut footage, mut sensor) = (Vec::new(), BTreeSet::new());
         for object in listing {
             if let Ok(key) = object.key.parse() {
-                footage.push(Footage { key, modified_unix_millis: object.modified_unix_millis });
+                let Listed { modified_unix_millis, size_bytes, .. } = object;
+                footage.push(Footage { key, modified_unix_millis, size_bytes });
             } else if let Ok(SensorKey { event, .. }) = object.key.parse() {
                 sensor.insert(event);
             }
@@ -274,7 +275,8 @@ impl Playlist {
         if let Cause::Stored(key, _) = cause
             && !footage.iter().any(|item| item.key == *key)
         {
-            footage.push(Footage { key: key.clone(), modified_unix_millis: now.unix_millis() });
+            let (key, modified_unix_millis) = (key.clone(), now.unix_millis());
+            footage.push(Footage { key, modified_unix_millis, size_bytes: 0 });
         }
         Ok((footage, sensor))
     }

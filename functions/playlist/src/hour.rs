@@ -8,9 +8,9 @@
 
 use std::fmt;
 
-use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window};
+use teiten_footage::{CameraId, ContentHash, Hour, PackKey, Pictures, SegmentKey, Timestamp, Window};
 
-use crate::{hour_marks::Marks, moving::write_range};
+use crate::{hour_marks::Marks, moving::write_range, renditions::InitSections};
 
 /// EXT-X-TARGETDURATION of every hour. No window is longer. A playlist has to grow at least every one and a half
 /// target durations (§6.2.2), and players ask for it once in each: this is how often it is rewritten, whatever the
@@ -31,8 +31,8 @@ pub struct Listing {
 /// Where a segment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// In an object of its own; these are the frames in it ([`SegmentKey::frames`]).
-    Segment(ContentHash),
+    /// In an object of its own, with these pictures.
+    Segment(Pictures),
     /// With others in a pack.
     Packed(Part),
 }
@@ -50,10 +50,14 @@ pub struct Part {
     pub as_of: Timestamp,
     /// The hash of its bytes.
     pub hash: ContentHash,
+    /// The size of the init section, with which it begins.
+    pub init_bytes: u32,
     /// Where the segment begins in it.
     pub offset: u64,
     /// The segment's size.
     pub size: u32,
+    /// As [`Pictures::keyframe_bytes`], which the pack's index tells, but no playlist of segments.
+    pub keyframe_bytes: Option<u32>,
 }
 
 impl Part {
@@ -67,17 +71,41 @@ impl Part {
 impl Listing {
     /// The listing of this segment, in its own object.
     pub fn of(segment: &SegmentKey) -> Self {
-        Self { window: segment.window, init: segment.init, place: Place::Segment(segment.frames) }
+        Self { window: segment.window, init: segment.init, place: Place::Segment(segment.pictures) }
     }
 
     /// The key of the object that the segment is in.
     pub fn object(&self, camera: &CameraId) -> String {
         match self.place {
-            Place::Segment(frames) => {
+            Place::Segment(pictures) => {
                 let (camera, window, init) = (camera.clone(), self.window, self.init);
-                SegmentKey { camera, window, init, frames }.to_string()
+                SegmentKey { camera, window, init, pictures }.to_string()
             }
             Place::Packed(part) => part.key(camera).to_string(),
+        }
+    }
+
+    /// What a playlist of segments tells of it.
+    pub(crate) fn as_told(mut self) -> Self {
+        if let Place::Packed(part) = &mut self.place {
+            part.keyframe_bytes = None;
+        }
+        self
+    }
+
+    /// Where the segment begins in the object.
+    pub fn offset(&self) -> u64 {
+        match self.place {
+            Place::Segment(_) => 0,
+            Place::Packed(part) => part.offset,
+        }
+    }
+
+    /// How many of the segment's first bytes hold the keyframe alone, if that is known.
+    pub fn keyframe_bytes(&self) -> Option<u32> {
+        match self.place {
+            Place::Segment(pictures) => Some(pictures.keyframe_bytes),
+            Place::Packed(part) => part.keyframe_bytes,
         }
     }
 
@@ -131,22 +159,31 @@ impl HourPlaylist {
     }
 }
 
+impl HourPlaylist {
+    /// What it lists, by URIs relative to itself: it stands beside the folder of its hour.
+    fn listed(&self) -> Listed<'_, impl Fn(ContentHash) -> String, impl Fn(&Listing) -> String> {
+        let day = format!("{}/{}/", self.camera, self.hour.day()).len();
+        Listed {
+            kind: if self.ended { Kind::Vod } else { Kind::Event },
+            target_duration_seconds: TARGET_DURATION_SECONDS,
+            listings: &self.listings,
+            init: |init| format!("../init-{init}.mp4"),
+            segment: move |listing: &Listing| listing.object(&self.camera).split_off(day),
+        }
+    }
+
+    /// The text of the playlist of its keyframes alone, which stands beside it.
+    pub(crate) fn keyframes(&self, inits: &InitSections) -> String {
+        let mut text = String::new();
+        self.listed().write_keyframes(&mut text, inits).expect("a String takes everything");
+        text
+    }
+}
+
 /// The playlist's text.
 impl fmt::Display for HourPlaylist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.ended { Kind::Vod } else { Kind::Event };
-        let day = format!("{}/{}/", self.camera, self.hour.day());
-        // Relative to the playlist, which stands beside the folder of its hour.
-        let segment = |listing: &Listing| listing.object(&self.camera).split_off(day.len());
-        write_listings(
-            f,
-            kind,
-            TARGET_DURATION_SECONDS,
-            &self.listings,
-            &self.marks,
-            |init| format!("../init-{init}.mp4"),
-            segment,
-        )
+        self.listed().write(f, &self.marks)
     }
 }
 
@@ -159,49 +196,128 @@ pub(crate) enum Kind {
     Vod,
 }
 
-/// Writes `listings` as a playlist, with the URIs that `init` and `segment` give.
-pub(crate) fn write_listings(
-    f: &mut impl fmt::Write,
-    kind: Kind,
-    target_duration_seconds: u64,
-    listings: &[Listing],
-    marks: &Marks,
-    init: impl Fn(ContentHash) -> String,
-    segment: impl Fn(&Listing) -> String,
-) -> fmt::Result {
-    writeln!(f, "#EXTM3U")?;
-    // 6 is the first version with EXT-X-MAP in a playlist like this (§8).
-    writeln!(f, "#EXT-X-VERSION:6")?;
-    writeln!(f, "#EXT-X-TARGETDURATION:{target_duration_seconds}")?;
-    writeln!(f, "#EXT-X-PLAYLIST-TYPE:{}", if kind == Kind::Vod { "VOD" } else { "EVENT" })?;
-    writeln!(f, "#EXT-X-MEDIA-SEQUENCE:0")?;
-    writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
-    let mut before: Option<&Listing> = None;
-    let mut marks = marks.iter().peekable();
-    for (index, listing) in listings.iter().enumerate() {
-        while let Some((_, span)) = marks.next_if(|(position, _)| *position <= index) {
+/// A playlist of `listings`, whose URIs `init` and `segment` give.
+pub(crate) struct Listed<'a, I, S> {
+    pub(crate) kind: Kind,
+    pub(crate) target_duration_seconds: u64,
+    pub(crate) listings: &'a [Listing],
+    pub(crate) init: I,
+    pub(crate) segment: S,
+}
+
+impl<I: Fn(ContentHash) -> String, S: Fn(&Listing) -> String> Listed<'_, I, S> {
+    /// Writes the playlist of the segments.
+    pub(crate) fn write(&self, f: &mut impl fmt::Write, marks: &Marks) -> fmt::Result {
+        self.write_head(f)?;
+        writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+        let mut at = Position::default();
+        let mut marks = marks.iter().peekable();
+        for (index, listing) in self.listings.iter().enumerate() {
+            while let Some((_, span)) = marks.next_if(|(position, _)| *position <= index) {
+                write_range(f, span)?;
+            }
+            self.write_place(f, &mut at, listing, None)?;
+            if let Place::Packed(part) = listing.place {
+                writeln!(f, "#EXT-X-BYTERANGE:{}@{}", part.size, part.offset)?;
+            }
+            writeln!(f, "{}", (self.segment)(listing))?;
+        }
+        for (_, span) in marks {
             write_range(f, span)?;
         }
-        if before.is_some_and(|before| listing.is_discontinuous_after(before)) {
+        self.write_end(f)
+    }
+
+    /// Writes the playlist of the keyframes alone (§4.4.3.6), each shown until the next. All are ranges of objects, and so are
+    /// init sections: some players take a range's end along to the next request, and wait for it in another object.
+    pub(crate) fn write_keyframes(&self, f: &mut impl fmt::Write, inits: &InitSections) -> fmt::Result {
+        self.write_head(f)?;
+        writeln!(f, "#EXT-X-I-FRAMES-ONLY")?;
+        let mut at = Position::default();
+        for listing in self.listings {
+            let Some(bytes) = listing.keyframe_bytes() else { continue };
+            self.write_place(f, &mut at, listing, inits.bytes_of(listing.init))?;
+            writeln!(f, "#EXT-X-BYTERANGE:{bytes}@{}", listing.offset())?;
+            writeln!(f, "{}", (self.segment)(listing))?;
+        }
+        self.write_end(f)
+    }
+
+    fn write_head(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        writeln!(f, "#EXTM3U")?;
+        // 6 is the first version with EXT-X-MAP in a playlist of segments (§8).
+        writeln!(f, "#EXT-X-VERSION:6")?;
+        writeln!(f, "#EXT-X-TARGETDURATION:{}", self.target_duration_seconds)?;
+        writeln!(f, "#EXT-X-PLAYLIST-TYPE:{}", if self.kind == Kind::Vod { "VOD" } else { "EVENT" })?;
+        writeln!(f, "#EXT-X-MEDIA-SEQUENCE:0")
+    }
+
+    /// What stands before a segment's range and URI. `init_bytes` is the size of its init section, where an object of its own is
+    /// to be named by a range.
+    fn write_place<'b>(
+        &self,
+        f: &mut impl fmt::Write,
+        at: &mut Position<'b>,
+        listing: &'b Listing,
+        init_bytes: Option<u32>,
+    ) -> fmt::Result {
+        if at.before.is_some_and(|before| listing.is_discontinuous_after(before)) {
             writeln!(f, "#EXT-X-DISCONTINUITY")?;
         }
-        if before.is_none_or(|before| listing.init != before.init) {
-            writeln!(f, "#EXT-X-MAP:URI=\"{}\"", init(listing.init))?;
+        let map = Map::of(listing);
+        if at.map.is_none_or(|current| !current.serves(map)) {
+            let uri = match map.packed_bytes {
+                Some(_) => (self.segment)(listing),
+                None => (self.init)(listing.init),
+            };
+            write!(f, "#EXT-X-MAP:URI=\"{uri}\"")?;
+            if let Some(bytes) = map.packed_bytes.or(init_bytes) {
+                write!(f, ",BYTERANGE=\"{bytes}@0\"")?;
+            }
+            writeln!(f)?;
+            at.map = Some(map);
         }
         let millis = listing.window.length().millis();
         writeln!(f, "#EXT-X-PROGRAM-DATE-TIME:{}", listing.window.start().rfc3339_millis())?;
         writeln!(f, "#EXTINF:{}.{:03},", millis / 1000, millis % 1000)?;
-        if let Place::Packed(part) = listing.place {
-            writeln!(f, "#EXT-X-BYTERANGE:{}@{}", part.size, part.offset)?;
+        at.before = Some(listing);
+        Ok(())
+    }
+
+    fn write_end(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        if self.kind == Kind::Vod {
+            writeln!(f, "#EXT-X-ENDLIST")?;
         }
-        writeln!(f, "{}", segment(listing))?;
-        before = Some(listing);
+        Ok(())
     }
-    for (_, span) in marks {
-        write_range(f, span)?;
+}
+
+/// What was written so far.
+#[derive(Default)]
+struct Position<'a> {
+    before: Option<&'a Listing>,
+    map: Option<Map>,
+}
+
+/// An init section, and where EXT-X-MAP finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Map {
+    pub(crate) init: ContentHash,
+    /// Its size, at the start of a pack; `None`: in an object of its own.
+    pub(crate) packed_bytes: Option<u32>,
+}
+
+impl Map {
+    fn of(listing: &Listing) -> Self {
+        let packed_bytes = match listing.place {
+            Place::Segment(_) => None,
+            Place::Packed(part) => Some(part.init_bytes),
+        };
+        Self { init: listing.init, packed_bytes }
     }
-    if kind == Kind::Vod {
-        writeln!(f, "#EXT-X-ENDLIST")?;
+
+    /// Whether what needs `other` can be played with this: it is the same section. Parts of packs want one out of a pack.
+    fn serves(self, other: Self) -> bool {
+        self.init == other.init && (self.packed_bytes.is_some() || other.packed_bytes.is_none())
     }
-    Ok(())
 }

@@ -10,7 +10,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window, limits::SEGMENT_GRACE};
+use teiten_footage::{
+    CameraId, ContentHash, Hour, MotionSpan, Pictures, Timestamp, Window, limits::SEGMENT_GRACE,
+};
 
 use crate::{
     advance::{Footage, LIVE_AGE_MAX},
@@ -31,17 +33,24 @@ const _: () = assert!(SEGMENT_GRACE.as_millis() < CLOSE_AFTER.as_millis());
 const _: () = assert!(OVERDUE_MAX.as_millis() > REWRITE_PERIOD.as_millis() + CLOSE_AFTER.as_millis());
 
 /// What is stored of a window.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
     /// What can be listed.
     pub listing: Listing,
     /// When it was written, in milliseconds since the Unix epoch; a pack, up to when what was written is in it.
     pub modified_unix_millis: u64,
+    /// The segment's size.
+    pub size_bytes: u64,
 }
 
 impl From<&Footage> for Stored {
     fn from(footage: &Footage) -> Self {
-        Self { listing: Listing::of(&footage.key), modified_unix_millis: footage.modified_unix_millis }
+        let Footage { key, modified_unix_millis, size_bytes } = footage;
+        Self {
+            listing: Listing::of(key),
+            modified_unix_millis: *modified_unix_millis,
+            size_bytes: *size_bytes,
+        }
     }
 }
 
@@ -106,7 +115,8 @@ pub fn advance_hour(
             let listings = of_hour(footage, hour, hour.start(), hour.end());
             let told = ranges(&current.marks);
             let marks = placed(&listings, spans.unwrap_or(&told));
-            if listings == current.listings && ranges(&marks) == told {
+            let is_told = told_of(&listings).eq(told_of(&current.listings));
+            if is_told && ranges(&marks) == told {
                 return None;
             }
             (HourStep::Mended, listings, marks)
@@ -117,6 +127,11 @@ pub fn advance_hour(
         return None;
     }
     Some((step, HourPlaylist { camera: camera.clone(), hour, listings, ended, marks }))
+}
+
+/// What a playlist tells of these.
+fn told_of(listings: &[Listing]) -> impl Iterator<Item = Listing> {
+    listings.iter().map(|listing| listing.as_told())
 }
 
 /// Whether the playlist of an hour is overdue for another version, judged by the segments whose windows start
@@ -159,21 +174,18 @@ pub fn is_stale(
 }
 
 /// The windows of `hour` that start at `from` or later and end by `until`, as [`in_order`] has them.
-fn of_hour(stored: &[Stored], hour: Hour, from: Timestamp, until: Timestamp) -> Vec<Listing> {
+pub(crate) fn of_hour(stored: &[Stored], hour: Hour, from: Timestamp, until: Timestamp) -> Vec<Listing> {
     let (from, until) = (from.max(hour.start()), until.min(hour.end()));
-    in_order(
-        stored
-            .iter()
-            .filter(|item| item.listing.window.start() >= from && item.listing.window.end() <= until),
-    )
+    let is_of_it = |item: &&Stored| item.listing.window.start() >= from && item.listing.window.end() <= until;
+    in_order(stored.iter().filter(is_of_it)).into_iter().map(|item| item.listing).collect()
 }
 
 /// What counts for each window: what was written later. A segment that is as old as a pack is not in it.
 fn newest_of<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> HashMap<Window, &'a Stored> {
     let age = |item: &Stored| {
         let rank = match item.listing.place {
-            Place::Segment(frames) => (1, frames),
-            Place::Packed(part) => (0, part.hash),
+            Place::Segment(Pictures { frames, keyframe_bytes }) => (1, frames, keyframe_bytes),
+            Place::Packed(part) => (0, part.hash, 0),
         };
         (item.modified_unix_millis, rank, item.listing.init)
     };
@@ -188,19 +200,20 @@ fn newest_of<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> HashMap<Window
 }
 
 /// Each window once, in the order of time, by what was written last.
-pub fn in_order<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> Vec<Listing> {
-    let mut listings: Vec<Listing> = newest_of(stored).into_values().map(|item| item.listing).collect();
-    listings.sort_by_key(|listing| (listing.window.start(), listing.window.length()));
+pub fn in_order<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> Vec<Stored> {
+    let mut stored: Vec<Stored> = newest_of(stored).into_values().copied().collect();
+    stored.sort_by_key(|item| (item.listing.window.start(), item.listing.window.length()));
     // Where a stream's windows got another length, two can overlap: the earlier one stands.
     let mut until = Timestamp::default();
-    listings.retain(|listing| {
-        let follows = listing.window.start() >= until;
+    stored.retain(|item| {
+        let window = item.listing.window;
+        let follows = window.start() >= until;
         if follows {
-            until = listing.window.end();
+            until = window.end();
         }
         follows
     });
-    listings
+    stored
 }
 
 #[cfg(test)]
@@ -226,14 +239,18 @@ mod tests {
         hour().start() + Duration::from_secs(seconds)
     }
 
+    fn pictures(frames: &str) -> Pictures {
+        Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: 1 }
+    }
+
     fn segment(second: u64, frames: &str, written: u64) -> Footage {
         let key = SegmentKey {
             camera: camera(),
             window: Window::containing(at(second), WindowLength::DEFAULT),
             init: ContentHash::of(b"init"),
-            frames: ContentHash::of(frames.as_bytes()),
+            pictures: pictures(frames),
         };
-        Footage { key, modified_unix_millis: at(written).unix_millis() }
+        Footage { key, modified_unix_millis: at(written).unix_millis(), size_bytes: 0 }
     }
 
     fn stored(seconds: Range<u64>) -> Vec<Footage> {
@@ -292,11 +309,7 @@ mod tests {
         assert_eq!((step, ended.ended, &ended.listings), (HourStep::Ended, true, &lasting.listings));
         let (step, mended) = advance(Some(&ended), &late, over).unwrap();
         assert_eq!((step, seconds(&mended)), (HourStep::Mended, (0..30).collect()));
-        assert_eq!(
-            mended.listings[5].place,
-            Place::Segment(ContentHash::of(b"b")),
-            "the one written later counts"
-        );
+        assert_eq!(mended.listings[5].place, Place::Segment(pictures("b")), "the one written later counts");
         assert_eq!(advance(Some(&mended), &late, over), None);
         let (_, eroded) = advance(Some(&mended), &late[10..], over).unwrap();
         assert_eq!(seconds(&eroded), [vec![5], (10..30).collect()].concat());
@@ -337,12 +350,15 @@ mod tests {
             init: ContentHash::of(b"init"),
             as_of: at(100),
             hash: ContentHash::of(b"pack"),
+            init_bytes: 700,
             offset: second * 10,
             size: 10,
+            keyframe_bytes: Some(5),
         };
         let packed = (0..20).map(|second| Stored {
             listing: Listing { place: Place::Packed(part(second)), ..segments.listings[second as usize] },
             modified_unix_millis: at(100).unix_millis(),
+            size_bytes: 10,
         });
         let late = segment(5, "b", 100);
         let all: Vec<Stored> = packed.chain(footage.iter().chain([&late]).map(Stored::from)).collect();

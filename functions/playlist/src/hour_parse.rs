@@ -3,10 +3,10 @@
 //! As with live playlists, only our own are read, and what is read is checked: windows of the hour, in the order of
 //! time, with holes and changes marked as they are written. Tags that are not ours are passed over.
 
-use teiten_footage::{CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength};
+use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength};
 
 use crate::{
-    hour::{HourPlaylist, Listing, Part, Place},
+    hour::{HourPlaylist, Listing, Map, Part, Place},
     hour_marks::{Marks, read_range},
     parse::{ParseError, init, length},
 };
@@ -17,7 +17,7 @@ struct Parser<'a> {
     hour: Hour,
     is_vod: Option<bool>,
     ended: bool,
-    init: Option<ContentHash>,
+    map: Option<Map>,
     discontinuity: bool,
     date: Option<String>,
     length: Option<WindowLength>,
@@ -35,7 +35,7 @@ impl HourPlaylist {
             hour,
             is_vod: None,
             ended: false,
-            init: None,
+            map: None,
             discontinuity: false,
             date: None,
             length: None,
@@ -69,9 +69,9 @@ impl Parser<'_> {
             "-X-PLAYLIST-TYPE" => self.is_vod = Some(value == "VOD"),
             "-X-DISCONTINUITY" => self.discontinuity = true,
             "-X-PROGRAM-DATE-TIME" => self.date = Some(value.to_owned()),
-            "-X-MAP" => self.init = Some(init(value, "../")?),
+            "-X-MAP" => self.map = Some(self.map(value)?),
             "INF" => self.length = Some(length(value)?),
-            "-X-BYTERANGE" => self.range = Some(range(value)?),
+            "-X-BYTERANGE" => self.range = Some(byte_range(value)?),
             "-X-DATERANGE" => {
                 let position = self.listings.len();
                 self.marks.extend(read_range(value).map(|span| (position, span)));
@@ -83,11 +83,25 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// Where EXT-X-MAP says that the init section is: in an object of its own, or at the start of a pack.
+    fn map(&self, attributes: &str) -> Result<Map, String> {
+        let packed = attributes.strip_prefix("URI=\"").and_then(|rest| rest.split_once("\",BYTERANGE=\""));
+        let Some((uri, range)) = packed else {
+            return Ok(Map { init: init(attributes, "../")?, packed_bytes: None });
+        };
+        let pack = PackKey::from_in_day(self.camera, self.hour, uri).map_err(|error| error.to_string())?;
+        let (bytes, 0) = byte_range(range.trim_end_matches('"'))? else {
+            return Err(format!("{attributes:?} is not the start of a pack"));
+        };
+        Ok(Map { init: pack.init, packed_bytes: Some(bytes) })
+    }
+
     /// A URI ends what is said of a segment.
     fn uri(&mut self, uri: &str) -> Result<(), String> {
-        let init = self.init.ok_or("no EXT-X-MAP before the first segment")?;
+        let map = self.map.ok_or("no EXT-X-MAP before the first segment")?;
+        let init = map.init;
         let length = self.length.take().ok_or("no EXTINF before the URI")?;
-        let listing = self.listing(uri)?;
+        let listing = self.listing(uri, map)?;
         let window = listing.window;
         if Hour::of(window) != self.hour || window.length() != length || listing.init != init {
             let hour = self.hour;
@@ -111,7 +125,7 @@ impl Parser<'_> {
     }
 
     /// What a URI names: a segment, or a part of a pack, whose window only its date tells.
-    fn listing(&mut self, uri: &str) -> Result<Listing, String> {
+    fn listing(&mut self, uri: &str, map: Map) -> Result<Listing, String> {
         let Some((size, offset)) = self.range.take() else {
             let segment = SegmentKey::from_in_day(self.camera, self.hour, uri);
             return segment.map(|segment| Listing::of(&segment)).map_err(|error| error.to_string());
@@ -123,7 +137,8 @@ impl Parser<'_> {
         if window.start() < first.start() || window.start() >= first.plus(count.into()).start() {
             return Err(format!("{uri:?} has no window {window}"));
         }
-        let part = Part { first, count, init, as_of, hash, offset, size };
+        let init_bytes = map.packed_bytes.ok_or("a part of a pack needs the init section out of one")?;
+        let part = Part { first, count, init, as_of, hash, init_bytes, offset, size, keyframe_bytes: None };
         Ok(Listing { window, init, place: Place::Packed(part) })
     }
 
@@ -140,7 +155,7 @@ impl Parser<'_> {
 }
 
 /// `<size>@<offset>`; the offset may not be left out here.
-fn range(text: &str) -> Result<(u32, u64), String> {
+fn byte_range(text: &str) -> Result<(u32, u64), String> {
     let parse = || {
         let (size, offset) = text.split_once('@')?;
         Some((size.parse().ok()?, offset.parse().ok()?))
@@ -150,6 +165,8 @@ fn range(text: &str) -> Result<(u32, u64), String> {
 
 #[cfg(test)]
 mod tests {
+    use teiten_footage::{ContentHash, Pictures};
+
     use super::*;
 
     /// Golden: playlists of stored footage look like this. A change has to read this form still.
@@ -162,22 +179,23 @@ mod tests {
 #EXT-X-MAP:URI="../init-e3b0c44298fc1c14.mp4"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:01.500Z
 #EXTINF:1.500,
-04/20261123T040001.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s
+04/20261123T040001.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03.000Z
 #EXTINF:1.500,
-04/20261123T040003.000Z-1500-e3b0c44298fc1c14-e3b0c44298fc1c14.m4s
+04/20261123T040003.000Z-1500-e3b0c44298fc1c14-e3b0c44298fc1c14-4321.m4s
 #EXT-X-DISCONTINUITY
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:00.000Z
 #EXTINF:1.500,
-04/20261123T043000.000Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s
+04/20261123T043000.000Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s
 #EXT-X-DISCONTINUITY
 #EXT-X-MAP:URI="../init-ba7816bf8f01cfea.mp4"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:01.500Z
 #EXTINF:1.500,
-04/20261123T043001.500Z-1500-ba7816bf8f01cfea-ba7816bf8f01cfea.m4s
+04/20261123T043001.500Z-1500-ba7816bf8f01cfea-ba7816bf8f01cfea-4321.m4s
+#EXT-X-MAP:URI="04/20261123T043001.500Z-1500-2-ba7816bf8f01cfea-1795410601-e3b0c44298fc1c14.mp4",BYTERANGE="712@0"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:03.000Z
 #EXTINF:1.500,
-#EXT-X-BYTERANGE:1234@564
+#EXT-X-BYTERANGE:1234@1564
 04/20261123T043001.500Z-1500-2-ba7816bf8f01cfea-1795410601-e3b0c44298fc1c14.mp4
 #EXT-X-ENDLIST
 "##;
@@ -195,7 +213,7 @@ mod tests {
         let listing = |window: &str, init, frames| Listing {
             window: window.parse().unwrap(),
             init,
-            place: Place::Segment(frames),
+            place: Place::Segment(Pictures { frames, keyframe_bytes: 4321 }),
         };
         let part = Part {
             first: "20261123T043001.500Z-1500".parse().unwrap(),
@@ -203,8 +221,10 @@ mod tests {
             init: other,
             as_of: Timestamp::from_unix_millis(1_795_410_601_000),
             hash: one,
-            offset: 564,
+            init_bytes: 712,
+            offset: 1564,
             size: 1234,
+            keyframe_bytes: None,
         };
         let packed = Listing { window: part.first.next(), init: other, place: Place::Packed(part) };
         HourPlaylist {
@@ -256,9 +276,12 @@ mod tests {
                 "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
                 "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
             ),
-            ("BYTERANGE:1234@564", "BYTERANGE:1234"),
-            ("#EXT-X-BYTERANGE:1234@564\n", ""),
-            ("1500-2-ba", "1500-1-ba"),
+            ("BYTERANGE:1234@1564", "BYTERANGE:1234"),
+            ("#EXT-X-BYTERANGE:1234@1564\n", ""),
+            ("@1564\n04/20261123T043001.500Z-1500-2-ba", "@1564\n04/20261123T043001.500Z-1500-1-ba"),
+            (",BYTERANGE=\"712@0\"", ""),
+            ("712@0", "712@1"),
+            ("MAP:URI=\"04", "MAP:URI=\"05"),
             ("#EXTINF:1.500,\n04/20261123T040003", "#EXT-X-GAP\n#EXTINF:1.500,\n04/20261123T040003"),
         ] {
             assert!(GOLDEN.contains(from), "{from}");

@@ -18,11 +18,12 @@ use crate::{
     archive,
     function::{COLLISIONS_MAX, HEADERS, ShellError},
     hour::{HourPlaylist, Listing},
-    hour_advance::{HourStep, Stored, advance_hour, cutoff, is_over},
+    hour_advance::{HourStep, Stored, advance_hour, cutoff, is_over, of_hour},
     motion::{Written, motion_of},
     motion_hour::MotionHour,
     pack::stored_in_pack,
     per_camera::PerCamera,
+    renditions::write_renditions,
 };
 
 /// How many objects are listed at a time: what one request to S3 gives.
@@ -193,6 +194,7 @@ async fn bring_up_to_date(
         None => motion_of(media, camera, hour, now).await?,
     };
     let key = key::hour_playlist_key(camera, hour);
+    let mut rendered = false;
     for _ in 0..COLLISIONS_MAX {
         let current = match known.take() {
             Some(known) => Some(known),
@@ -203,10 +205,24 @@ async fn bring_up_to_date(
             Some(playlist) if !playlist.ended() => playlist.listed_until(),
             _ => hour.start(),
         };
-        let stored = objects_from(media, camera, hour, from).await?.stored(media).await?;
-        let Some((step, next)) = advance_hour(playlist, camera, hour, &stored, spans.as_deref(), now) else {
+        let mut stored = objects_from(media, camera, hour, from).await?.stored(media).await?;
+        let advanced = advance_hour(playlist, camera, hour, &stored, spans.as_deref(), now);
+        let Some((step, next)) = advanced else {
+            if let Some((playlist, _)) = current.as_ref().filter(|_| rendered) {
+                // Someone else was quicker with the playlist, perhaps not with what is beside it.
+                let listings = of_hour(&stored, hour, hour.start(), hour.end());
+                write_renditions(media, &HourPlaylist { listings, ..playlist.clone() }, &stored).await?;
+            }
             return Ok((None, current));
         };
+        if next.ended() {
+            if from != hour.start() {
+                stored = objects_from(media, camera, hour, hour.start()).await?.stored(media).await?;
+            }
+            // First, so that an ended playlist is never without them; they name what is there already.
+            write_renditions(media, &next, &stored).await?;
+            rendered = true;
+        }
         let condition =
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
         if let Put::Stored(etag) = media.put(&key, Bytes::from(next.to_string()), HEADERS, condition).await? {
@@ -281,6 +297,7 @@ impl StoredHourObjects {
             .map(|segment| Stored {
                 listing: Listing::of(&segment.key),
                 modified_unix_millis: segment.modified_unix_millis,
+                size_bytes: segment.size_bytes,
             })
             .collect();
         for pack in &self.packs {

@@ -22,6 +22,7 @@ mod pack;
 mod parse;
 mod per_camera;
 mod range;
+mod renditions;
 
 pub use advance::{Footage, LIVE_AGE_MAX, SILENCE_MIN, Settings, Step, advance};
 pub use archive::{Archive, StoredHour, stored_hour};
@@ -36,6 +37,7 @@ pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_mi
 pub use motion::{mend_motion, motion_of};
 pub use motion_hour::MotionHour;
 pub use moving::{Moves, Moving, Seen, cut_off, mark};
-pub use pack::pack_index;
+pub use pack::{Packed, pack};
 pub use parse::ParseError;
-pub use range::{RANGE_MAX, TimeRange, asked_camera, moved_in, stored_in, vod};
+pub use range::{RANGE_MAX, Rendition, TimeRange, asked_camera, moved_in, stored_in, vod};
+pub use renditions::{BitRate, InitSections, Variant, multivariant};

@@ -5,7 +5,7 @@
 
 use std::{fmt, time::Duration};
 
-use teiten_footage::{CameraId, ContentHash, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, Timestamp, Window, WindowLength, key};
 
 use crate::moving::{Moves, write_moves};
 
@@ -29,8 +29,8 @@ pub struct Entry {
 /// What there is to play of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// The segment with these frames ([`SegmentKey::frames`]).
-    Segment(ContentHash),
+    /// The segment with these pictures.
+    Segment(Pictures),
     /// Nothing (EXT-X-GAP, §4.4.4.7), for good.
     Gap,
 }
@@ -47,7 +47,7 @@ pub struct LivePlaylist {
 impl LivePlaylist {
     /// The playlist that lists just this segment.
     pub fn starting_with(segment: &SegmentKey) -> Self {
-        let content = Content::Segment(segment.frames);
+        let content = Content::Segment(segment.pictures);
         let entry = Entry { init: segment.init, discontinuity: false, content, moves: Moves::default() };
         Self {
             camera: segment.camera.clone(),
@@ -96,8 +96,8 @@ impl LivePlaylist {
     /// The segments that are listed.
     pub(crate) fn segments(&self) -> impl Iterator<Item = SegmentKey> {
         self.entries().filter_map(|(window, entry)| match entry.content {
-            Content::Segment(frames) => {
-                Some(SegmentKey { camera: self.camera.clone(), window, init: entry.init, frames })
+            Content::Segment(pictures) => {
+                Some(SegmentKey { camera: self.camera.clone(), window, init: entry.init, pictures })
             }
             Content::Gap => None,
         })
@@ -122,7 +122,7 @@ impl LivePlaylist {
     pub(crate) fn push_segment(&mut self, segment: &SegmentKey) {
         debug_assert_eq!(segment.window, self.next());
         let discontinuity = segment.init != self.last_init();
-        let content = Content::Segment(segment.frames);
+        let content = Content::Segment(segment.pictures);
         self.entries.push(Entry { init: segment.init, discontinuity, content, moves: Moves::default() });
     }
 
@@ -239,8 +239,8 @@ fn init_uri(entry: &Entry) -> String {
 /// What stands on an entry's URI line, relative to the playlist.
 pub(crate) fn uri(camera: &CameraId, window: Window, entry: &Entry) -> String {
     match entry.content {
-        Content::Segment(frames) => {
-            SegmentKey { camera: camera.clone(), window, init: entry.init, frames }.relative()
+        Content::Segment(pictures) => {
+            SegmentKey { camera: camera.clone(), window, init: entry.init, pictures }.relative()
         }
         Content::Gap => key::gap_relative(window),
     }

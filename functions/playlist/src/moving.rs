@@ -94,8 +94,8 @@ pub fn mark(before: Option<&LivePlaylist>, next: &mut LivePlaylist, seen: Seen<'
         }
         let level = match entry.content {
             Content::Gap => 0,
-            Content::Segment(frames) => {
-                let key = SegmentKey { camera: camera.clone(), window, init: entry.init, frames };
+            Content::Segment(pictures) => {
+                let key = SegmentKey { camera: camera.clone(), window, init: entry.init, pictures };
                 seen.levels.get(&key).copied().unwrap_or_default()
             }
         };
@@ -290,7 +290,7 @@ pub(crate) fn attributes(mut text: &str) -> Option<Vec<(&str, &str)>> {
 
 #[cfg(test)]
 mod tests {
-    use teiten_footage::{CameraId, ContentHash, WindowLength, sensor::SensorKind};
+    use teiten_footage::{CameraId, ContentHash, Pictures, WindowLength, sensor::SensorKind};
 
     use super::*;
 
@@ -300,8 +300,9 @@ mod tests {
     }
 
     fn key(window: Window) -> SegmentKey {
-        let (init, frames) = (ContentHash::of(b"init"), ContentHash::of(b"frames"));
-        SegmentKey { camera: CameraId::new("gate").unwrap(), window, init, frames }
+        let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes: 1 };
+        let init = ContentHash::of(b"init");
+        SegmentKey { camera: CameraId::new("gate").unwrap(), window, init, pictures }
     }
 
     /// A playlist of windows with these levels, marked at once.

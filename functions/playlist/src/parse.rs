@@ -118,7 +118,7 @@ impl Parser<'_> {
             if segment.window != window || segment.init != init {
                 return Err(format!("{uri:?} is no segment of window {window} with init section {init}"));
             }
-            Content::Segment(segment.frames)
+            Content::Segment(segment.pictures)
         };
         if pending.date.as_deref() != Some(window.start().rfc3339_millis().as_str()) {
             return Err(format!("EXT-X-PROGRAM-DATE-TIME is not that of window {window}"));
@@ -197,6 +197,8 @@ pub(crate) fn length(text: &str) -> Result<WindowLength, String> {
 
 #[cfg(test)]
 mod tests {
+    use teiten_footage::Pictures;
+
     use super::*;
 
     /// Golden: versions of playlists that are live at this moment look like this, and functions of two releases
@@ -210,7 +212,7 @@ mod tests {
 #EXT-X-MAP:URI="init-e3b0c44298fc1c14.mp4"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T03:59:58.500Z
 #EXTINF:1.500,
-2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s
+2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:00.000Z
 #EXT-X-GAP
 #EXTINF:1.500,
@@ -219,7 +221,7 @@ mod tests {
 #EXT-X-MAP:URI="init-ba7816bf8f01cfea.mp4"
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:01.500Z
 #EXTINF:1.500,
-2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14.m4s
+2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14-4321.m4s
 "##;
 
     fn camera() -> CameraId {
@@ -228,13 +230,14 @@ mod tests {
 
     fn golden() -> LivePlaylist {
         let (one, other) = (ContentHash::of(b""), ContentHash::of(b"abc"));
+        let pictures = |frames| Pictures { frames, keyframe_bytes: 4321 };
         let window: Window = "20261123T035958.500Z-1500".parse().unwrap();
         let entry =
             |init, discontinuity, content| Entry { init, discontinuity, content, moves: Moves::default() };
         let entries = vec![
-            entry(one, false, Content::Segment(other)),
+            entry(one, false, Content::Segment(pictures(other))),
             entry(one, false, Content::Gap),
-            entry(other, true, Content::Segment(one)),
+            entry(other, true, Content::Segment(pictures(one))),
         ];
         LivePlaylist::from_parts(camera(), window, 3, entries).unwrap()
     }
@@ -260,9 +263,9 @@ mod tests {
             .signed(|relative| if relative.ends_with(".mp4") { Some("a=1&b=%2F") } else { Some("c=2") });
         for line in [
             "#EXT-X-MAP:URI=\"init-e3b0c44298fc1c14.mp4?a=1&b=%2F\"",
-            "2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s?c=2",
+            "2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s?c=2",
             "#EXT-X-MAP:URI=\"init-ba7816bf8f01cfea.mp4?a=1&b=%2F\"",
-            "2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14.m4s?c=2",
+            "2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14-4321.m4s?c=2",
         ] {
             assert!(signed.lines().any(|one| one == line), "{line}\n{signed}");
         }
@@ -280,12 +283,12 @@ mod tests {
                 ("init-e3b0c44298fc1c14.mp4".to_owned(), first),
                 ("init-ba7816bf8f01cfea.mp4".to_owned(), last),
                 (
-                    "2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s"
+                    "2026-11-23/03/20261123T035958.500Z-1500-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s"
                         .to_owned(),
                     first
                 ),
                 (
-                    "2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14.m4s"
+                    "2026-11-23/04/20261123T040001.500Z-1500-ba7816bf8f01cfea-e3b0c44298fc1c14-4321.m4s"
                         .to_owned(),
                     last
                 ),
@@ -331,7 +334,7 @@ mod tests {
             (14, "#EXT-X-GAP\n#EXTINF:1.500,", "#EXT-X-GAP\n#EXTINF:1.000,"),
             (14, "#EXT-X-GAP\n#EXTINF:1.500,", "#EXT-X-GAP\n# none"),
             (19, "#EXT-X-DISCONTINUITY\n", "\n"),
-            (20, "-e3b0c44298fc1c14.m4s\n", "-e3b0c44298fc1c14.m4s\n#EXT-X-ENDLIST\n"),
+            (20, "-e3b0c44298fc1c14-4321.m4s\n", "-e3b0c44298fc1c14-4321.m4s\n#EXT-X-ENDLIST\n"),
         ] {
             assert!(GOLDEN.contains(from), "{from}");
             let error = LivePlaylist::parse(&camera(), &GOLDEN.replacen(from, to, 1)).unwrap_err();

@@ -7,12 +7,13 @@ use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window,
 use teiten_host::{Asked, Refusal};
 
 use crate::{
-    hour::{Kind, Listing, write_listings},
-    hour_advance::in_order,
+    hour::{Kind, Listed, Listing},
+    hour_advance::{Stored, in_order},
     hour_marks::placed,
     hours::StoredHourObjects,
     live::target_duration_seconds,
     motion::motion_of,
+    renditions::InitSections,
 };
 
 /// The longest range that functions answer with: 86 400 windows of a second.
@@ -95,7 +96,7 @@ pub async fn stored_in(
     media: &dyn Bucket,
     camera: &CameraId,
     range: TimeRange,
-) -> Result<Vec<Listing>, BucketError> {
+) -> Result<Vec<Stored>, BucketError> {
     // A pack is listed with its first window, which is in the same hour.
     let first = Hour::containing(range.from).start();
     let mut after = key::segments_from(camera, Window::containing(first, WindowLength::MIN));
@@ -114,9 +115,9 @@ pub async fn stored_in(
     }
     objects.segments.retain(|segment| range.touches(segment.key.window));
     objects.packs.retain(|pack| pack.key.windows().any(|window| range.touches(window)));
-    let mut listings = in_order(&objects.stored(media).await?);
-    listings.retain(|listing| range.touches(listing.window));
-    Ok(listings)
+    let mut stored = in_order(&objects.stored(media).await?);
+    stored.retain(|item| range.touches(item.listing.window));
+    Ok(stored)
 }
 
 /// When something moved in `range`, as far as it is written down: a request for each hour. What goes on over the turn of
@@ -137,19 +138,31 @@ pub async fn moved_in(
     Ok(spans)
 }
 
-/// A VOD playlist of `listings`, with marks of `spans`, and with the URIs that `init` and `segment` give.
+/// What a VOD playlist of a range has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rendition<'a> {
+    /// Its segments, with marks of these spans.
+    Whole(&'a [MotionSpan]),
+    /// Its keyframes alone, with these init sections.
+    Keyframes(&'a InitSections),
+}
+
+/// A VOD playlist of `listings`, with the URIs that `init` and `segment` give.
 pub fn vod(
     listings: &[Listing],
-    spans: &[MotionSpan],
+    rendition: Rendition<'_>,
     init: impl Fn(ContentHash) -> String,
     segment: impl Fn(&Listing) -> String,
 ) -> String {
     let longest = listings.iter().map(|listing| listing.window.length()).max().unwrap_or_default();
+    let target_duration_seconds = target_duration_seconds(longest);
+    let listed = Listed { kind: Kind::Vod, target_duration_seconds, listings, init, segment };
     let mut text = String::new();
-    let target = target_duration_seconds(longest);
-    let marks = placed(listings, spans);
-    write_listings(&mut text, Kind::Vod, target, listings, &marks, init, segment)
-        .expect("a String takes all");
+    match rendition {
+        Rendition::Whole(spans) => listed.write(&mut text, &placed(listings, spans)),
+        Rendition::Keyframes(inits) => listed.write_keyframes(&mut text, inits),
+    }
+    .expect("a String takes all");
     text
 }
 

@@ -115,7 +115,7 @@ pub fn unlisted<'a>(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use teiten_footage::{CameraId, ContentHash, WindowLength, key::BatchFormat};
+    use teiten_footage::{CameraId, ContentHash, Pictures, WindowLength, key::BatchFormat};
 
     use super::*;
 
@@ -138,9 +138,10 @@ mod tests {
     }
 
     fn segment(index: u64, frames: &str, written: Duration) -> Footage {
-        let (init, frames) = (ContentHash::of(b"init"), ContentHash::of(frames.as_bytes()));
-        let key = SegmentKey { camera: camera(), window: window(index), init, frames };
-        Footage { key, modified_unix_millis: (NOON + written).unix_millis() }
+        let pictures = Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: 1 };
+        let init = ContentHash::of(b"init");
+        let key = SegmentKey { camera: camera(), window: window(index), init, pictures };
+        Footage { key, modified_unix_millis: (NOON + written).unix_millis(), size_bytes: 0 }
     }
 
     fn missing(batches: &[StoredBatch], segments: &[Footage], now: Duration) -> Vec<u64> {

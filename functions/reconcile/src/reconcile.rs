@@ -287,5 +287,6 @@ fn stored_batch(object: Listed) -> Option<StoredBatch> {
 
 fn footage(object: Listed) -> Option<Footage> {
     let key = object.key.parse().ok()?;
-    Some(Footage { key, modified_unix_millis: object.modified_unix_millis })
+    let Listed { modified_unix_millis, size_bytes, .. } = object;
+    Some(Footage { key, modified_unix_millis, size_bytes })
 }

@@ -11,8 +11,8 @@ use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::p
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_footage::{
-    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, MotionMap, MotionSpan, SegmentKey, Timestamp,
-    Window, WindowLength,
+    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, MotionMap, MotionSpan, Pictures, SegmentKey,
+    Timestamp, Window, WindowLength,
     key::{self, BatchFormat},
 };
 use teiten_host::{Chore as _, Failure, Function as _};
@@ -57,8 +57,9 @@ impl World {
     }
 
     async fn segment(&self, camera: &str, window: Window, frames: &str) -> SegmentKey {
-        let (init, frames) = (ContentHash::of(b"init"), ContentHash::of(frames.as_bytes()));
-        let key = SegmentKey { camera: id(camera), window, init, frames };
+        let pictures = Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: 1 };
+        let init = ContentHash::of(b"init");
+        let key = SegmentKey { camera: id(camera), window, init, pictures };
         put(&self.media, &key.to_string(), "").await;
         key
     }

@@ -130,7 +130,7 @@ fn words(letters: &DeadLetters) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use teiten_footage::{ContentHash, SegmentKey, Window, WindowLength};
+    use teiten_footage::{ContentHash, Pictures, SegmentKey, Window, WindowLength};
 
     use super::*;
 
@@ -144,7 +144,7 @@ mod tests {
                 camera: camera(name),
                 window,
                 init: hash,
-                frames: hash,
+                pictures: Pictures { frames: hash, keyframe_bytes: 1 },
             })
         };
         let cameras = [(camera("gate"), Some(playlist("gate"))), (camera("yard"), None)];

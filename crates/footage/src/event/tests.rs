@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{key::BatchFormat, time::Timestamp, window::WindowLength};
+use crate::{Pictures, key::BatchFormat, time::Timestamp, window::WindowLength};
 
 const BATCH: &str = "front-door/2026-11-23/04/20261123T040501.000Z-1000.mjpeg";
 const SEGMENT: &str =
-    "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s";
+    "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s";
 
 fn batch_stored(frames: Option<ContentHash>) -> Event {
     Event::BatchStored { bucket: "frames".to_owned(), key: BATCH.parse().unwrap(), frames }
@@ -93,7 +93,8 @@ fn events_are_these_messages() {
             r#""key":"front-door/2026-11-23/04/20261123T040501.000Z-1000.mjpeg"}}"#
         )
     );
-    let segment = "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea.m4s";
+    let segment =
+        "front-door/2026-11-23/04/20261123T040501.000Z-1000-e3b0c44298fc1c14-ba7816bf8f01cfea-4321.m4s";
     assert_eq!(
         json(segment_stored()),
         format!(
@@ -188,7 +189,8 @@ fn any_event() -> impl Strategy<Value = Event> {
                 Event::BatchStored { bucket, key, frames }
             }
             1 => {
-                let key = SegmentKey { camera, window, init, frames: frames.unwrap_or(init) };
+                let pictures = Pictures { frames: frames.unwrap_or(init), keyframe_bytes: 4321 };
+                let key = SegmentKey { camera, window, init, pictures };
                 let motion = frames.map(|_| MotionMap::from_strengths(&[5; MotionMap::CELLS]));
                 Event::SegmentStored { bucket, key, motion }
             }

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::Command, time::Duration};
 
 use bytes::Bytes;
-use mp4_atom::{Moof, ReadFrom, Styp};
+use mp4_atom::{Mdat, Moof, ReadFrom, Styp, TrunEntry};
 use teiten_encode::{Encoded, Settings, encode};
 use teiten_footage::{Batch, BootId, Frame, FrameId, MotionMap, Window};
 use tempfile::TempDir;
@@ -70,17 +70,35 @@ pub(crate) fn encoded(batch: &Batch) -> Encoded {
     encode(batch, &Settings::default()).unwrap()
 }
 
-/// The box that says where the samples of a segment are, as an independent reader sees it.
-pub(crate) fn moof(segment: &Bytes) -> Moof {
+/// The chunks of a segment, as an independent reader sees them: the box that says where its samples are, and these.
+pub(crate) fn chunks(segment: &[u8]) -> Vec<(Moof, &[u8])> {
     let mut cursor = std::io::Cursor::new(segment);
     Styp::read_from(&mut cursor).unwrap();
     cursor.set_position(MotionMap::SEGMENT_HEAD_BYTES as u64);
-    Moof::read_from(&mut cursor).unwrap()
+    let mut chunks = Vec::new();
+    while cursor.position() < segment.len() as u64 {
+        let begin = cursor.position() as usize;
+        let moof = Moof::read_from(&mut cursor).unwrap();
+        let mdat = Mdat::read_from(&mut cursor).unwrap();
+        let end = cursor.position() as usize;
+        let data = &segment[begin + moof.traf[0].trun[0].data_offset.unwrap() as usize..end];
+        assert_eq!(mdat.data, data);
+        chunks.push((moof, data));
+    }
+    chunks
+}
+
+/// The samples of a segment.
+pub(crate) fn samples(segment: &[u8]) -> Vec<TrunEntry> {
+    chunks(segment)
+        .into_iter()
+        .flat_map(|(moof, _)| moof.traf[0].trun[0].samples.iter().collect::<Vec<_>>())
+        .collect()
 }
 
 /// How long its samples are shown, in ticks.
-pub(crate) fn durations(segment: &Bytes) -> Vec<u32> {
-    moof(segment).traf[0].trun[0].samples.iter().map(|sample| sample.duration.unwrap()).collect()
+pub(crate) fn durations(segment: &[u8]) -> Vec<u32> {
+    samples(segment).iter().map(|sample| sample.duration.unwrap()).collect()
 }
 
 /// What a player puts together: an init section and segments, in a file.

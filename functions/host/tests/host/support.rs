@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use teiten_footage::{BatchKey, CameraId, ContentHash, Event, SegmentKey, key::BatchFormat};
+use teiten_footage::{BatchKey, CameraId, ContentHash, Event, Pictures, SegmentKey, key::BatchFormat};
 use teiten_host::{Chore, Failure, Function};
 use tokio::sync::Notify;
 
@@ -80,7 +80,8 @@ pub(crate) fn batch(camera: &str) -> Event {
 /// The reply to it.
 pub(crate) fn segment(camera: &str) -> Event {
     let hash = ContentHash::of(b"");
-    let key = SegmentKey { camera: id(camera), window: WINDOW.parse().unwrap(), init: hash, frames: hash };
+    let pictures = Pictures { frames: hash, keyframe_bytes: 1 };
+    let key = SegmentKey { camera: id(camera), window: WINDOW.parse().unwrap(), init: hash, pictures };
     Event::SegmentStored { bucket: "media".to_owned(), key, motion: None }
 }
 

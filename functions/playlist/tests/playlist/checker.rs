@@ -33,6 +33,8 @@ pub(crate) struct Version {
     pub(crate) discontinuity_sequence: u64,
     pub(crate) segments: Vec<Segment>,
     pub(crate) ranges: Vec<DateRange>,
+    /// Whether it lists I-frames and nothing else (§4.4.3.6).
+    pub(crate) keyframes_only: bool,
 }
 
 /// One EXT-X-DATERANGE tag.
@@ -104,6 +106,8 @@ pub(crate) struct Segment {
     pub(crate) date_unix_millis: u64,
     pub(crate) gap: bool,
     pub(crate) discontinuity: bool,
+    /// Size and offset of its part of what the URI names (§4.4.4.2), if it is a part.
+    pub(crate) bytes: Option<(u64, u64)>,
 }
 
 const GAPS_IN_A_ROW_MAX: usize = 3;
@@ -117,7 +121,7 @@ impl Version {
         let (mut version, mut target, mut sequence, mut discontinuities) = (None, None, None, None);
         let (mut map, mut duration, mut date) = (None, None, None);
         let (mut gap, mut discontinuity, mut independent) = (false, false, false);
-        let (mut kind, mut ended) = (None, None);
+        let (mut kind, mut ended, mut keyframes_only, mut bytes) = (None, None, false, None);
         let (mut segments, mut ranges) = (Vec::new(), Vec::new());
         for line in lines {
             demand!(ended.is_none(), "{line:?} follows the end");
@@ -139,10 +143,20 @@ impl Version {
                     };
                     once(&mut kind, value)?;
                 }
+                "#EXT-X-I-FRAMES-ONLY" => keyframes_only = true,
+                "#EXT-X-BYTERANGE" => {
+                    let (size, offset) = value.split_once('@').ok_or("a range whose start is not told")?;
+                    once(&mut bytes, (integer(size)?, integer(offset)?))?;
+                }
                 "#EXT-X-ENDLIST" => once(&mut ended, true)?,
                 "#EXT-X-MAP" => {
-                    let uri = value.strip_prefix("URI=\"").and_then(|rest| rest.strip_suffix('"'));
-                    map = Some(uri.ok_or("EXT-X-MAP without URI")?.to_owned());
+                    let rest = value.strip_prefix("URI=\"").ok_or("EXT-X-MAP without URI")?;
+                    let (uri, range) = rest.split_once('"').ok_or("a URI without an end")?;
+                    demand!(
+                        range.is_empty() || range.starts_with(",BYTERANGE=\"") && range.ends_with("@0\""),
+                        "{range:?} is no range of an init section"
+                    );
+                    map = Some(uri.to_owned());
                 }
                 "#EXT-X-PROGRAM-DATE-TIME" => date = Some(unix_millis(value)?),
                 "#EXT-X-DATERANGE" => ranges.push(DateRange::read(segments.len(), value)?),
@@ -158,11 +172,17 @@ impl Version {
                     date_unix_millis: date.take().ok_or("a segment without a date")?,
                     gap: std::mem::take(&mut gap),
                     discontinuity: std::mem::take(&mut discontinuity),
+                    bytes: bytes.take(),
                 }),
                 _ => return Err(format!("{line:?} has no place in a playlist")),
             }
         }
-        demand!(independent, "no EXT-X-INDEPENDENT-SEGMENTS");
+        demand!(independent != keyframes_only, "EXT-X-INDEPENDENT-SEGMENTS and I-frames do not go together");
+        demand!(
+            !keyframes_only
+                || segments.iter().all(|segment: &Segment| segment.bytes.is_some_and(|(size, _)| size > 0)),
+            "an I-frame without its range"
+        );
         demand!(
             duration.is_none() && date.is_none() && !gap && !discontinuity,
             "tags after the last segment"
@@ -182,6 +202,7 @@ impl Version {
             },
             segments,
             ranges,
+            keyframes_only,
         };
         version.check()?;
         Ok(version)
@@ -306,6 +327,31 @@ impl Version {
             Some(*number)
         })
     }
+}
+
+/// The URIs of a multivariant playlist (§4.4.6): of the footage, and of its I-frames.
+pub(crate) fn read_variants(text: &str) -> Result<(String, String), String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS", stream, uri, keyframes] = lines[..]
+    else {
+        return Err("not one stream and its I-frames".to_owned());
+    };
+    let stream = stream.strip_prefix("#EXT-X-STREAM-INF:").ok_or("no stream")?;
+    let keyframes = keyframes.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:").ok_or("no I-frames")?;
+    let mut rates = Vec::new();
+    for attributes in [stream, keyframes] {
+        let rate = |name: &str| {
+            let value =
+                attributes.split(',').find_map(|attribute| attribute.strip_prefix(name)?.strip_prefix('='));
+            integer(value.ok_or(format!("no {name}"))?)
+        };
+        let (peak, average) = (rate("BANDWIDTH")?, rate("AVERAGE-BANDWIDTH")?);
+        demand!(0 < average && average <= peak, "{average} bits a second on average, {peak} at most");
+        rates.push(peak);
+    }
+    demand!(rates[1] <= rates[0], "I-frames take more than all frames");
+    let (_, rest) = keyframes.split_once("URI=\"").ok_or("I-frames without URI")?;
+    Ok((uri.to_owned(), rest.trim_end_matches('"').to_owned()))
 }
 
 fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
@@ -542,4 +588,37 @@ fn the_checker_refuses_successors_that_a_player_cannot_follow() {
     );
     assert!(jumped(&|version| version.media_sequence = 21).is_err());
     assert!(jumped(&|version| version.segments.truncate(2)).is_err());
+}
+
+#[test]
+fn the_checker_knows_playlists_of_i_frames_and_what_names_them() {
+    let keyframes = |edit: &dyn Fn(String) -> String| {
+        let text = EVENT.replace("EVENT", "VOD").replace("INDEPENDENT-SEGMENTS", "I-FRAMES-ONLY")
+            + "#EXT-X-ENDLIST\n";
+        let text = text.replace("#EXTINF", "#EXT-X-BYTERANGE:100@0\n#EXTINF");
+        Version::read(&edit(text))
+    };
+    let version = keyframes(&|text| text).unwrap();
+    assert!(version.keyframes_only && version.segments.iter().all(|segment| segment.bytes == Some((100, 0))));
+    for (from, to) in [
+        ("#EXT-X-BYTERANGE:100@0\n", ""),
+        ("100@0", "100"),
+        ("100@0", "0@0"),
+        ("#EXT-X-I-FRAMES-ONLY\n", "#EXT-X-I-FRAMES-ONLY\n#EXT-X-INDEPENDENT-SEGMENTS\n"),
+    ] {
+        assert!(keyframes(&|text| text.replacen(from, to, 1)).is_err(), "{from} -> {to}");
+    }
+    let variants = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=40,AVERAGE-BANDWIDTH=30\na.m3u8\n\
+        #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=8,AVERAGE-BANDWIDTH=8,URI=\"b.m3u8\"\n";
+    assert_eq!(read_variants(variants), Ok(("a.m3u8".to_owned(), "b.m3u8".to_owned())));
+    for (from, to) in [
+        ("=30", "=50"),
+        ("=8,", "=80,"),
+        (",URI=\"b.m3u8\"", ""),
+        ("a.m3u8\n", ""),
+        ("BANDWIDTH=40", "RATE=40"),
+    ] {
+        assert!(read_variants(&variants.replacen(from, to, 1)).is_err(), "{from} -> {to}");
+    }
 }

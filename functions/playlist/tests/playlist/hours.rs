@@ -10,7 +10,7 @@ use teiten_host::Function;
 use teiten_playlist::{Archive, CLOSE_AFTER, HourStep, Playlist, REWRITE_PERIOD, update_hour};
 
 use crate::{
-    checker::{Kind, Version},
+    checker::{Kind, Segment, Version},
     world::{World, segment, stored, window},
 };
 
@@ -111,7 +111,7 @@ async fn an_hour_costs_what_the_readme_says() {
     assert!(motion.len() <= 190, "{} requests", motion.len());
     assert!(motion_written <= 500_000, "{motion_written} bytes");
     assert!(archive.len() <= 132, "{} requests", archive.len());
-    assert!(written <= 15_500_000, "{written} bytes");
+    assert!(written <= 16_000_000, "{written} bytes");
     assert!(archive.len() * 50 < live.len(), "the archive is to cost little beside the live path");
 }
 
@@ -187,6 +187,38 @@ async fn several_instances_do_not_write_more_often() {
     assert!(world.bucket.versions(HOUR).len() as u64 <= 900 / REWRITE_PERIOD.as_secs());
 }
 
+/// What an hour's playlist of keyframes is to list beside this version of the hour's own.
+fn keyframes_of(version: &Version) -> Vec<Segment> {
+    let keyframe = |segment: &Segment| Segment { bytes: Some((1, 0)), ..segment.clone() };
+    version.segments.iter().map(keyframe).collect()
+}
+
+#[tokio::test]
+async fn an_hour_that_is_ended_has_its_keyframes_and_both_under_one_name() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    film(&world, &playlist, 0..100).await;
+    film(&world, &playlist, 200..3500).await;
+    let keyframes = key::hour_keyframes_key(&camera(), hour());
+    assert!(world.bucket.versions(&keyframes).is_empty(), "an hour that lasts has none");
+    film(&world, &playlist, 3500..3700).await;
+    let first = world.bucket.versions(&keyframes).pop().unwrap();
+    assert!(first.keyframes_only && first.ended);
+    assert_eq!(first.segments, keyframes_of(world.bucket.versions(HOUR).last().unwrap()));
+    // Late footage gets into them as into the hour.
+    backlog(&world, &playlist, 100..200, "frames").await;
+    film(&world, &playlist, 3700..3900).await;
+    let mended = world.bucket.versions(&keyframes).pop().unwrap();
+    assert_eq!(seconds(&mended), (0..3600).collect::<Vec<_>>());
+    let variants = key::hour_variants_key(&camera(), hour());
+    let text = world.bucket.inner.get(&variants).await.unwrap().unwrap().bytes;
+    // Segments of 5 bytes, keyframes of one, in windows of a second.
+    let expected = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=40,AVERAGE-BANDWIDTH=40\n12.m3u8\n\
+        #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=8,AVERAGE-BANDWIDTH=8,URI=\"12.iframes.m3u8\"\n";
+    assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+}
+
 /// A part of an hour that is stored, and how.
 #[derive(Debug, Clone)]
 struct Stretch {
@@ -255,6 +287,8 @@ proptest! {
                     course.iter().filter(|(_, key)| Hour::of(key.window) == *hour).map(|(_, key)| key.in_day()).collect();
                 expected.sort();
                 assert_eq!(listed, expected);
+                let keyframes = world.bucket.versions(&key::hour_keyframes_key(&camera(), *hour));
+                assert_eq!(keyframes_of(versions.last().unwrap()), keyframes.last().unwrap().segments);
             }
             if failing == 0.0 {
                 let archive = Archive::parse(archive(&world.bucket.inner).await.as_bytes()).unwrap();

@@ -100,7 +100,7 @@ fn span(start: &str, end: &str) -> (String, String) {
 async fn mend(world: &World, seconds: u64, after: Duration) -> usize {
     let listed = world.bucket.inner.list_after("front-door/2", "", 10_000).await.unwrap();
     let modified_unix_millis = key(seconds).window.end().unix_millis();
-    let footage = |key: String| Some(Footage { key: key.parse().ok()?, modified_unix_millis });
+    let footage = |key: String| Some(Footage { key: key.parse().ok()?, modified_unix_millis, size_bytes: 0 });
     let sensor: Vec<SensorKey> = listed.iter().filter_map(|object| object.key.parse().ok()).collect();
     let segments: Vec<Footage> = listed.into_iter().filter_map(|object| footage(object.key)).collect();
     let camera = CameraId::new("front-door").unwrap();

@@ -12,10 +12,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
-use teiten_footage::{CameraId, ContentHash, Event, MotionMap, SegmentKey, Timestamp, Window, WindowLength};
+use teiten_footage::{
+    CameraId, ContentHash, Event, MotionMap, Pictures, SegmentKey, Timestamp, Window, WindowLength,
+};
 use teiten_playlist::{Playlist, Settings};
 
-use crate::checker::Version;
+use crate::checker::{Version, read_variants};
 
 /// Everything around the function.
 pub(crate) struct World {
@@ -92,8 +94,8 @@ pub(crate) fn window(length: WindowLength, index: u64) -> Window {
 /// A segment of that stream.
 pub(crate) fn segment(camera: &str, window: Window, init: &str, frames: &str) -> SegmentKey {
     let camera = CameraId::new(camera).unwrap();
-    let (init, frames) = (ContentHash::of(init.as_bytes()), ContentHash::of(frames.as_bytes()));
-    SegmentKey { camera, window, init, frames }
+    let pictures = Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: 1 };
+    SegmentKey { camera, window, init: ContentHash::of(init.as_bytes()), pictures }
 }
 
 /// A bucket in memory that checks every version of a playlist as it is published.
@@ -191,6 +193,12 @@ impl Watched {
                 let object = self.inner.get(&object).await.unwrap();
                 object.ok_or(format!("{uri} is listed and does not exist"))?;
             }
+            if let Some((size, offset)) = segment.bytes {
+                let key = format!("{folder}/{}", segment.uri);
+                let part = self.inner.get_range(&key, offset, size).await.unwrap();
+                let is_whole = part.is_some_and(|part| part.bytes.len() as u64 == size);
+                is_whole.then_some(()).ok_or(format!("{} has no such range", segment.uri))?;
+            }
         }
         let before = {
             let versions = self.versions.lock().unwrap();
@@ -230,7 +238,12 @@ impl Bucket for Watched {
         self.step("put", key).await?;
         // On one thread nothing comes between the two: a bucket in memory never waits.
         let put = self.inner.put(key, bytes.clone(), headers, condition).await?;
-        if matches!(put, Put::Stored(_)) && key.ends_with(".m3u8") {
+        if matches!(put, Put::Stored(_)) && key.ends_with(".master.m3u8") {
+            let (whole, keyframes) = read_variants(std::str::from_utf8(&bytes).unwrap()).unwrap();
+            let folder = key.rsplit_once('/').unwrap().0;
+            assert_eq!(format!("{folder}/{whole}"), key.replace(".master", ""));
+            assert!(self.inner.get(&format!("{folder}/{keyframes}")).await.unwrap().is_some(), "{keyframes}");
+        } else if matches!(put, Put::Stored(_)) && key.ends_with(".m3u8") {
             self.publish(key, &bytes).await;
         }
         // An answer that is lost on its way.

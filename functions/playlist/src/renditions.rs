@@ -1,0 +1,174 @@
+//! What there is of an hour beside its playlist, once it is ended: its keyframes alone (EXT-X-I-FRAMES-ONLY, draft-pantos-hls-rfc8216bis
+//! §4.4.3.6), for players that wind through it, and the multivariant playlist that names both (§4.4.6). All are of the same objects.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::Write as _,
+};
+
+use bytes::Bytes;
+use mp4_atom::{Codec, Decode as _, Ftyp, Moov};
+use teiten_bucket::{Bucket, Condition};
+use teiten_footage::{CameraId, ContentHash, InitKey, Window, key};
+use tracing::warn;
+
+use crate::{
+    function::{HEADERS, ShellError},
+    hour::{HourPlaylist, Listing},
+    hour_advance::Stored,
+};
+
+/// One way to play the footage (EXT-X-STREAM-INF and EXT-X-I-FRAME-STREAM-INF, §4.4.6.2 and §4.4.6.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// Where its playlist is.
+    pub uri: String,
+    /// How much it takes.
+    pub rate: BitRate,
+}
+
+/// How many bits a second it takes to play something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BitRate {
+    /// In the window that takes most.
+    pub peak: u64,
+    /// On average.
+    pub average: u64,
+}
+
+impl BitRate {
+    /// Of windows with so many bytes each.
+    pub fn of(windows: impl IntoIterator<Item = (Window, u64)>) -> Self {
+        let (mut peak, mut bytes, mut millis) = (0, 0, 0);
+        for (window, size) in windows {
+            let length = u64::from(window.length().millis());
+            peak = peak.max((size * 8000).div_ceil(length));
+            bytes += size;
+            millis += length;
+        }
+        Self { peak, average: (bytes * 8000).checked_div(millis).unwrap_or_default() }
+    }
+
+    /// Of what is stored, and of its keyframes.
+    pub fn of_stored(stored: &[Stored]) -> (Self, Self) {
+        let whole = stored.iter().map(|item| (item.listing.window, item.size_bytes));
+        let keyframes = stored
+            .iter()
+            .filter_map(|item| Some((item.listing.window, item.listing.keyframe_bytes()?.into())));
+        (Self::of(whole), Self::of(keyframes))
+    }
+}
+
+/// What init sections tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InitSections {
+    /// The size of each.
+    bytes: BTreeMap<ContentHash, u32>,
+    /// The codecs (RFC 6381).
+    codecs: BTreeSet<String>,
+    /// The largest picture's columns and rows.
+    size: (u16, u16),
+}
+
+impl InitSections {
+    /// Takes an init section in; says whether it was one.
+    fn note(&mut self, init: &[u8]) -> bool {
+        let mut rest = init;
+        let moov = Ftyp::decode(&mut rest).and_then(|_| Moov::decode(&mut rest));
+        let entries =
+            moov.ok().and_then(|moov| Some(moov.trak.into_iter().next()?.mdia.minf.stbl.stsd.codecs));
+        let Some(Codec::Avc1(avc1)) = entries.and_then(|entries| entries.into_iter().next()) else {
+            return false;
+        };
+        let (config, picture) = (&avc1.avcc, &avc1.visual);
+        let (profile, level) = (config.avc_profile_indication, config.avc_level_indication);
+        self.codecs.insert(format!("avc1.{profile:02x}{:02x}{level:02x}", config.profile_compatibility));
+        let area = |(width, height): (u16, u16)| u32::from(width) * u32::from(height);
+        self.size = [self.size, (picture.width, picture.height)]
+            .into_iter()
+            .max_by_key(|size| area(*size))
+            .unwrap_or_default();
+        true
+    }
+
+    /// What the init sections of `listings` tell. One that is not there, or not ours, tells nothing.
+    pub async fn of(
+        media: &dyn Bucket,
+        camera: &CameraId,
+        listings: impl IntoIterator<Item = ContentHash>,
+    ) -> Result<Self, teiten_bucket::BucketError> {
+        let mut inits = Self::default();
+        for hash in listings.into_iter().collect::<BTreeSet<_>>() {
+            let key = InitKey { camera: camera.clone(), hash }.to_string();
+            let Some(init) = media.get(&key).await? else {
+                warn!(key, "init section is gone");
+                continue;
+            };
+            inits.bytes.insert(hash, init.bytes.len() as u32);
+            if !inits.note(&init.bytes) {
+                warn!(key, "init section tells no codec");
+            }
+        }
+        Ok(inits)
+    }
+
+    /// The size of one, if it is there.
+    pub(crate) fn bytes_of(&self, hash: ContentHash) -> Option<u32> {
+        self.bytes.get(&hash).copied()
+    }
+}
+
+/// The multivariant playlist of what is the same footage, as a whole and by its keyframes.
+pub fn multivariant(whole: &Variant, keyframes: &Variant, inits: &InitSections) -> String {
+    let attributes = |rate: BitRate| {
+        let mut text = format!("BANDWIDTH={},AVERAGE-BANDWIDTH={}", rate.peak.max(1), rate.average.max(1));
+        if !inits.codecs.is_empty() {
+            let codecs: Vec<&str> = inits.codecs.iter().map(String::as_str).collect();
+            let (width, height) = inits.size;
+            let _ = write!(text, ",CODECS=\"{}\",RESOLUTION={width}x{height}", codecs.join(","));
+        }
+        text
+    };
+    format!(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:{}\n{}\n#EXT-X-I-FRAME-STREAM-INF:{},URI=\"{}\"\n",
+        attributes(whole.rate),
+        whole.uri,
+        attributes(keyframes.rate),
+        keyframes.uri
+    )
+}
+
+/// Writes what is beside an ended playlist, whose keyframes are known. `stored` is what is stored of its hour.
+pub(crate) async fn write_renditions(
+    media: &dyn Bucket,
+    playlist: &HourPlaylist,
+    stored: &[Stored],
+) -> Result<(), ShellError> {
+    let (camera, hour) = (playlist.camera(), playlist.hour());
+    let sizes: HashMap<Listing, u64> = stored.iter().map(|item| (item.listing, item.size_bytes)).collect();
+    let listed: Vec<Stored> = playlist
+        .listings()
+        .iter()
+        .map(|listing| Stored {
+            listing: *listing,
+            modified_unix_millis: 0,
+            size_bytes: sizes.get(listing).copied().unwrap_or_default(),
+        })
+        .collect();
+    let (whole, keyframes) = BitRate::of_stored(&listed);
+    let inits =
+        InitSections::of(media, camera, playlist.listings().iter().map(|listing| listing.init)).await?;
+    let beside = |key: String| key.rsplit('/').next().unwrap_or_default().to_owned();
+    let keyframes_key = key::hour_keyframes_key(camera, hour);
+    let variants = multivariant(
+        &Variant { uri: beside(key::hour_playlist_key(camera, hour)), rate: whole },
+        &Variant { uri: beside(keyframes_key.clone()), rate: keyframes },
+        &inits,
+    );
+    for (key, text) in
+        [(keyframes_key, playlist.keyframes(&inits)), (key::hour_variants_key(camera, hour), variants)]
+    {
+        media.put(&key, Bytes::from(text), HEADERS, Condition::Always).await?;
+    }
+    Ok(())
+}
