@@ -10,12 +10,11 @@ export class Clock {
     return Date.now() + offsetMs(this.#known);
   }
 
-  /** Fetches, and learns from the response's headers what time it is. Fails after `timeoutMs`. */
-  async fetch(url: string, timeoutMs: number): Promise<Response> {
+  /** Fetches, and learns from the response's headers what time it is. Fails after `timeoutMs`. It may have been sent at `sentMs` already. */
+  async fetch(url: string, timeoutMs: number, sentMs = Date.now()): Promise<Response> {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), timeoutMs);
     try {
-      const sentMs = Date.now();
       const response = await fetch(url, { cache: 'no-cache', signal: abort.signal });
       const sample = timeSample(response.headers, sentMs, Date.now());
       if (sample !== null) this.#known = refine(this.#known, sample);

@@ -22,6 +22,7 @@ const REQUEST_MS_MAX = 5_000;
 export class PlaylistFeed {
   readonly url: string;
   readonly #clock: Clock;
+  readonly #onNews: () => void;
   #pace: Pace = 'off';
   #running = false;
   #newest: Version | null = null;
@@ -31,9 +32,11 @@ export class PlaylistFeed {
   #wake: () => void = () => {};
   readonly #waiting = new Set<() => void>();
 
-  constructor(url: string, clock: Clock) {
+  /** `onNews` is called with each new version. */
+  constructor(url: string, clock: Clock, onNews: () => void) {
     this.url = url;
     this.#clock = clock;
+    this.#onNews = onNews;
   }
 
   get newest(): Version | null {
@@ -142,5 +145,6 @@ export class PlaylistFeed {
     }
     this.#newest = { number: (before?.number ?? 0) + 1, text, playlist };
     for (const done of [...this.#waiting]) done();
+    this.#onNews();
   }
 }

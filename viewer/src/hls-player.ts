@@ -1,6 +1,6 @@
 // Plays a camera through hls.js, steered by the wall clock.
 
-import Hls from 'hls.js/light';
+import type HlsJs from 'hls.js/light';
 import type { Clock } from './clock.ts';
 import { type Control, startControl, stalled, step, targetMs, windowReady } from './core/controller.ts';
 import type { PlaylistFeed } from './feed.ts';
@@ -27,7 +27,7 @@ export class HlsPlayer implements Player {
   readonly #feed: PlaylistFeed;
   readonly #clock: Clock;
   readonly #motion: Motion;
-  readonly #hls: Hls;
+  readonly #hls: HlsJs;
   #control: Control;
   #stalls = 0;
   #broken = false;
@@ -35,7 +35,7 @@ export class HlsPlayer implements Player {
   #quietUntilMs = 0;
   #cameAfter: number;
 
-  constructor(video: HTMLVideoElement, feed: PlaylistFeed, clock: Clock) {
+  constructor(video: HTMLVideoElement, feed: PlaylistFeed, clock: Clock, Hls: typeof HlsJs) {
     this.#video = video;
     this.#feed = feed;
     this.#clock = clock;

@@ -1,6 +1,6 @@
 // The page: finds the cameras, puts each on the wall, keeps time.
 
-import Hls from 'hls.js/light';
+import type HlsJs from 'hls.js/light';
 import { Clock } from './clock.ts';
 import { cameraIds } from './core/cameras.ts';
 import { CONTROL_EVERY_MS } from './core/controller.ts';
@@ -41,9 +41,12 @@ declare global {
 }
 
 const clock = new Clock();
-// `?engine=native` plays without hls.js, to try what phones do that cannot run it.
-const native = !Hls.isSupported() || new URLSearchParams(location.search).get('engine') === 'native';
-const open: OpenPlayer = (video, feed) => (native ? new NativePlayer(video, feed, clock) : new HlsPlayer(video, feed, clock));
+/** hls.js once it is there; null where the browser plays without it. */
+let Hls: typeof HlsJs | null | undefined;
+const open: OpenPlayer = (video, feed) => {
+  if (Hls === undefined) return null;
+  return Hls === null ? new NativePlayer(video, feed, clock) : new HlsPlayer(video, feed, clock, Hls);
+};
 let services: Services = NO_SERVICES;
 const wall: Wall = new Wall(
   (name) => new Tile(name, clock, open),
@@ -63,6 +66,7 @@ window.teiten = {
 };
 
 describePublishing(location.hostname);
+void findPlayer();
 void followCameras();
 void findServices();
 let ticks = 0;
@@ -79,9 +83,12 @@ async function followCameras(): Promise<never> {
   let shown = '';
   let failures = 0;
   let probes = 0;
+  // index.html has the browser ask for the list before this script is there.
+  let sentMs: number | undefined = performance.timeOrigin;
   for (;;) {
     if (!document.hidden) {
-      const names = await camerasNow(url, shown === '');
+      const names = await camerasNow(url, shown === '', sentMs);
+      sentMs = undefined;
       failures = names === null ? failures + 1 : 0;
       byId('notice').hidden = failures < FAILURES_BEFORE_NOTICE;
       if (names !== null && names.join() !== shown) {
@@ -102,15 +109,23 @@ async function followCameras(): Promise<never> {
 }
 
 /** The cameras there are; null when that cannot be told now. Without a list there are none, if there `mayBeNone`. */
-async function camerasNow(url: string, mayBeNone: boolean): Promise<string[] | null> {
+async function camerasNow(url: string, mayBeNone: boolean, sentMs: number | undefined): Promise<string[] | null> {
   try {
-    const response = await clock.fetch(url, REQUEST_MS_MAX);
+    const response = await clock.fetch(url, REQUEST_MS_MAX, sentMs);
     // The list is written with the first camera's first window. Storage that may not be listed says 403 for what is not there.
     if ((response.status === 404 || response.status === 403) && mayBeNone) return [];
     return response.ok ? cameraIds(await response.json()) : null;
   } catch {
     return null;
   }
+}
+
+async function findPlayer(): Promise<void> {
+  // `?engine=native` plays without hls.js, to try what phones do that cannot run it.
+  const wanted = new URLSearchParams(location.search).get('engine') !== 'native';
+  const module = wanted ? await import('./hls.ts').catch(() => null) : null;
+  Hls = module?.default.isSupported() === true ? module.default : null;
+  for (const tile of wall.tiles) tile.tick();
 }
 
 /** Where clips are made; without that file there are none. */

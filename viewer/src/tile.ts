@@ -10,8 +10,8 @@ import type { Engine, Player } from './player.ts';
 /** How much of a tile is shown: `watched` plays, `aside` only keeps an eye on the camera, `hidden` does nothing. */
 export type Attention = 'watched' | 'aside' | 'hidden';
 
-/** Opens a player for a camera. */
-export type OpenPlayer = (video: HTMLVideoElement, feed: PlaylistFeed) => Player;
+/** Opens a player for a camera; null as long as there is none to open. */
+export type OpenPlayer = (video: HTMLVideoElement, feed: PlaylistFeed) => Player | null;
 
 /** A player whose picture stands still for this long, while there is footage to play, is replaced. */
 const HUNG_MS = 4_000;
@@ -73,7 +73,7 @@ export class Tile {
     this.#clock = clock;
     this.#open = open;
     const base = new URL(`${name}/`, document.baseURI);
-    this.feed = new PlaylistFeed(new URL('live.m3u8', base).href, clock);
+    this.feed = new PlaylistFeed(new URL('live.m3u8', base).href, clock, () => this.#openWhenDue());
     // The latest picture, until there is a moving one; the camera may have none.
     const poster = element('img', { class: 'poster', src: new URL('poster.jpg', base).href, alt: '', decoding: 'async' });
     poster.addEventListener('error', () => poster.remove());
@@ -82,6 +82,11 @@ export class Tile {
     this.video = element('video', { muted: true, playsinline: true, disableremoteplayback: true, tabindex: '-1', 'aria-hidden': 'true' });
     // The attribute counts for the page's source only; autoplay needs the property.
     this.video.muted = true;
+    // Whoever opens the page waits for this picture: not until the next tick.
+    this.video.addEventListener('playing', () => {
+      this.tick();
+      this.render();
+    });
     this.button = element(
       'button',
       { class: 'screen', type: 'button' },
@@ -136,14 +141,11 @@ export class Tile {
   /** Steers playback and minds the player. To be called every `CONTROL_EVERY_MS`. */
   tick(): void {
     if (this.#attention === 'hidden') return;
+    const player = this.#attention === 'watched' ? this.#player : null;
+    player?.tick();
     this.#state = cameraState(this.#facts());
-    if (this.#attention !== 'watched') return;
-    if (this.#player === null) {
-      if (this.feed.newest?.playlist.footageEndMs != null && this.#clock.now() >= this.#reopenAtMs) this.#openPlayer();
-      return;
-    }
-    this.#player.tick();
-    if (this.#player.broken() || this.#hung(this.#player)) this.#closePlayer();
+    if (player === null) this.#openWhenDue();
+    else if (player.broken() || this.#hung(player)) this.#closePlayer();
     else if (this.#state.kind === 'live') this.#reopenMs = REOPEN_MS;
   }
 
@@ -209,9 +211,12 @@ export class Tile {
     };
   }
 
-  #openPlayer(): void {
-    this.#opened += 1;
+  #openWhenDue(): void {
+    if (this.#attention !== 'watched' || this.#player !== null) return;
+    if (this.feed.newest?.playlist.footageEndMs == null || this.#clock.now() < this.#reopenAtMs) return;
     this.#player = this.#open(this.video, this.feed);
+    if (this.#player === null) return;
+    this.#opened += 1;
     this.#setPace();
   }
 
