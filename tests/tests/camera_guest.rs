@@ -1,7 +1,7 @@
 //! The agent on Linux for arm64, with Linux's virtual camera.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use serde_json::Value;
-use teiten_footage::{Unstamped, jpeg};
+use teiten_footage::{Frame, FrameId, Stored, Unstamped, jpeg};
 use teiten_tests::{
     debian::{self, succeed},
     guest::{Guest, Ingredients},
@@ -157,6 +157,7 @@ async fn a_camera_is_captured_whatever_its_driver_does() -> anyhow::Result<()> {
     for frame in mosquitto.messages("teiten/yuyv/frame", 3, wait_max).await? {
         assert_eq!(jpeg::dimensions(&frame), Some((320, 180)));
     }
+    more_is_asked_of_it(&guest, &mosquitto).await?;
     let faults = [
         (BUFFER_ERROR, 1, None),
         (DROPPED, 60, None),
@@ -213,6 +214,64 @@ async fn a_camera_is_captured_whatever_its_driver_does() -> anyhow::Result<()> {
         assert!(dropped["torn"].as_u64().is_some_and(|torn| torn > 0), "{telemetry}");
         assert_eq!(telemetry["source"]["state"], "flowing", "{telemetry}");
     }
+    Ok(())
+}
+
+/// Vivid runs at the rate of the settings until more is asked of it, and gives what it can.
+async fn more_is_asked_of_it(guest: &Guest, mosquitto: &Mosquitto) -> anyhow::Result<()> {
+    for (rate, said) in [
+        (13, Some("yuyv 320x180 at 15/s")),
+        (120, Some("fewer pictures a second than it is asked for")),
+        (5, None),
+    ] {
+        let (seen, request) = (guest.machine.console().len(), format!(r#"{{"rate":{rate}}}"#));
+        let reply = mosquitto.ask("teiten/yuyv/control", &request, "teiten/yuyv/control-reply", WAIT_MAX);
+        assert_eq!(reply.await?, br#"{"ok":true}"#);
+        if let Some(said) = said {
+            guest.machine.says_after(seen, said, WAIT_MAX).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_on_a_full_disk_costs_no_frame() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mosquitto = Mosquitto::start(folder.path()).await?;
+    let settings = folder.path().join("teiten.toml");
+    let text = format!(
+        "camera = \"guest\"\n[broker]\nhost = \"10.0.2.2\"\nport = {}\n\
+         [source]\nkind = \"pattern\"\nwidth = 320\nheight = 180\nrate = 5\n\
+         [spool]\nkind = \"directory\"\npath = \"/spool\"\n[preview]\nenabled = false\n",
+        mosquitto.port
+    );
+    fs::write(&settings, text)?;
+    let ingredients =
+        Ingredients { files: vec![(settings, "/teiten.toml".to_owned())], ..Ingredients::default() };
+    let mut guest = Guest::boot(Board::Virt, folder.path(), &ingredients).await?;
+    guest.run("mkdir /spool && mount -t tmpfs -o size=200k tmpfs /spool", WAIT_MAX).await?;
+    guest.machine.cable(false)?;
+    guest.run("teiten-agent --config /teiten.toml >/dev/console 2>&1 &", WAIT_MAX).await?;
+    guest.machine.says("the spool directory cannot be written", WAIT_MAX).await?;
+    let on_disk: u64 = guest.run("ls /spool/guest | grep -c jpg$", WAIT_MAX).await?.trim().parse()?;
+
+    guest.machine.cable(true)?;
+    // What nobody says is stored comes again, so these are enough even if somebody listened late.
+    let messages = mosquitto.messages("teiten/guest/frame", 80, WAIT_MAX).await;
+    let messages = messages.inspect_err(|_| println!("{}", guest.machine.console()))?;
+    let frames = messages.into_iter().map(|jpeg| Frame::parse(jpeg.into())?.context("a frame's stamp"));
+    let ids = frames.map(|frame| Ok(frame?.id)).collect::<anyhow::Result<BTreeSet<_>>>()?;
+    let first = *ids.first().context("a frame")?;
+    println!("{} frames, {on_disk} of them on the disk", ids.len());
+    // The first one that had no place there, and some after it, are there too.
+    assert!((0..on_disk + 5).all(|sequence| ids.contains(&FrameId { sequence, ..first })), "{ids:?}");
+
+    // What is stored makes room.
+    let seen = guest.machine.console().len();
+    for stored in Stored::of_frames(ids) {
+        mosquitto.publish("teiten/guest/stored", &stored.to_string())?;
+    }
+    guest.machine.says_after(seen, "the spool directory can be written again", WAIT_MAX).await?;
     Ok(())
 }
 
