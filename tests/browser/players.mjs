@@ -192,7 +192,9 @@ async function playLive(page, engine, url) {
   }, [engine, url]);
   const enough = (least) => window.errors.length > 0 || window.shown.length >= least;
   await page.waitForFunction(enough, (LIVE_SECONDS * 1000) / STEP_MS, { timeout: DEADLINE - Date.now() });
-  const edge = await page.evaluate(async (url) => (await (await fetch(url)).text()).match(/(?<=#EXT-X-PROGRAM-DATE-TIME:).*/g).at(-1), url);
+  // `url` is that of the playlist that names this one.
+  const listed = url.replace('master.m3u8', 'live.m3u8');
+  const edge = await page.evaluate(async (url) => (await (await fetch(url)).text()).match(/(?<=#EXT-X-PROGRAM-DATE-TIME:).*/g).at(-1), listed);
   const pictures = await looked(page);
   const [first] = pictures;
   const off = pictures.filter(({ clock, mediaMs }) => clock === null || Math.abs(clock - first.clock - (mediaMs - first.mediaMs)) > 1);

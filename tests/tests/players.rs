@@ -343,7 +343,8 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     ];
     let past = past.map(|(url, times)| format!("{url}={}", pictures(times)));
     let page = format!("{}/players.html", station.address);
-    let arguments = ["players.mjs", &page, &live_url, &past[0], &past[1], &past[2]];
+    let arguments =
+        ["players.mjs", &page, &live_url.replace("live.m3u8", "master.m3u8"), &past[0], &past[1], &past[2]];
     let watched = browser::watch(&arguments, Duration::from_secs(300)).await;
     filmed.cancel();
     live.await?.context("the live camera")?;

@@ -338,6 +338,11 @@ pub fn live_playlist_key(camera: &CameraId) -> String {
     format!("{camera}/live.m3u8")
 }
 
+/// `<camera>/master.m3u8` in `media`: the playlist that names the live one.
+pub fn live_variants_key(camera: &CameraId) -> String {
+    format!("{camera}/master.m3u8")
+}
+
 /// `cameras.json` in `media`: the names of all cameras that ever had a playlist.
 pub const CAMERAS_KEY: &str = "cameras.json";
 
@@ -479,6 +484,7 @@ mod tests {
         assert_eq!(segment.to_string(), SEGMENT);
         assert_eq!(segment.init_key().to_string(), "front-door/init-e3b0c44298fc1c14.mp4");
         assert_eq!(live_playlist_key(&camera), "front-door/live.m3u8");
+        assert_eq!(live_variants_key(&camera), "front-door/master.m3u8");
         assert_eq!(hour_playlist_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.m3u8");
         assert_eq!(hour_keyframes_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.iframes.m3u8");
         assert_eq!(hour_variants_key(&camera, Hour::of(window)), "front-door/2026-11-23/04.master.m3u8");

@@ -84,7 +84,7 @@ impl Playback {
         let (whole, keyframes) = BitRate::of_stored(stored);
         let whole = Variant { uri: uri(Form::Whole), rate: whole };
         let keyframes = Variant { uri: uri(Form::Keyframes), rate: keyframes };
-        Ok(multivariant(&whole, &keyframes, &inits))
+        Ok(multivariant(&whole, Some(&keyframes), &inits))
     }
 
     async fn inits(&self, camera: &CameraId, stored: &[Stored]) -> Result<InitSections, BucketError> {

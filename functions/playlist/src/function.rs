@@ -32,6 +32,7 @@ use crate::{
     motion::{Motions, Written, read_level},
     moving::{Seen, change_in, changes, mark},
     per_camera::PerCamera,
+    renditions::LiveVariants,
 };
 
 /// How often one event may find that someone else wrote in between, before it is sent again.
@@ -77,6 +78,7 @@ struct Memory {
     playlist: Option<LivePlaylist>,
     /// What began or ended to move in windows whose own events were answered before they were listed.
     untold: VecDeque<MotionSpan>,
+    variants: LiveVariants,
 }
 
 /// Why a playlist could not be brought up to date.
@@ -202,6 +204,12 @@ impl Playlist {
                 report(step, playlist, &next, (self.clock)());
                 memory.note_changes(playlist, &next, cause.window());
                 memory.remember(&next);
+                // Where links are signed, nobody can ask for what it would name.
+                if self.signer.is_none()
+                    && let Err(error) = memory.variants.keep(&*self.media, camera, &footage).await
+                {
+                    warn!(%camera, %error, "the playlist that names the live one is not up to date");
+                }
                 Ok(true)
             }
         }

@@ -1,5 +1,6 @@
 //! What there is of an hour beside its playlist, once it is ended: its keyframes alone (EXT-X-I-FRAMES-ONLY, draft-pantos-hls-rfc8216bis
 //! §4.4.3.6), for players that wind through it, and the multivariant playlist that names both (§4.4.6). All are of the same objects.
+//! Live footage has a multivariant playlist too.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,6 +14,7 @@ use teiten_footage::{CameraId, ContentHash, InitKey, Window, key};
 use tracing::warn;
 
 use crate::{
+    advance::Footage,
     function::{HEADERS, ShellError},
     hour::{HourPlaylist, Listing},
     hour_advance::Stored,
@@ -32,8 +34,8 @@ pub struct Variant {
 pub struct BitRate {
     /// In the window that takes most.
     pub peak: u64,
-    /// On average.
-    pub average: u64,
+    /// On average, if that is known.
+    pub average: Option<u64>,
 }
 
 impl BitRate {
@@ -46,7 +48,7 @@ impl BitRate {
             bytes += size;
             millis += length;
         }
-        Self { peak, average: (bytes * 8000).checked_div(millis).unwrap_or_default() }
+        Self { peak, average: (bytes * 8000).checked_div(millis) }
     }
 
     /// Of what is stored, and of its keyframes.
@@ -118,10 +120,13 @@ impl InitSections {
     }
 }
 
-/// The multivariant playlist of what is the same footage, as a whole and by its keyframes.
-pub fn multivariant(whole: &Variant, keyframes: &Variant, inits: &InitSections) -> String {
+/// The multivariant playlist of what is the same footage: as a whole and, if there is such a playlist, by its keyframes.
+pub fn multivariant(whole: &Variant, keyframes: Option<&Variant>, inits: &InitSections) -> String {
     let attributes = |rate: BitRate| {
-        let mut text = format!("BANDWIDTH={},AVERAGE-BANDWIDTH={}", rate.peak.max(1), rate.average.max(1));
+        let mut text = format!("BANDWIDTH={}", rate.peak.max(1));
+        if let Some(average) = rate.average {
+            let _ = write!(text, ",AVERAGE-BANDWIDTH={}", average.max(1));
+        }
         if !inits.codecs.is_empty() {
             let codecs: Vec<&str> = inits.codecs.iter().map(String::as_str).collect();
             let (width, height) = inits.size;
@@ -129,13 +134,12 @@ pub fn multivariant(whole: &Variant, keyframes: &Variant, inits: &InitSections) 
         }
         text
     };
-    format!(
-        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:{}\n{}\n#EXT-X-I-FRAME-STREAM-INF:{},URI=\"{}\"\n",
-        attributes(whole.rate),
-        whole.uri,
-        attributes(keyframes.rate),
-        keyframes.uri
-    )
+    let mut text = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n".to_owned();
+    let _ = writeln!(text, "#EXT-X-STREAM-INF:{}\n{}", attributes(whole.rate), whole.uri);
+    if let Some(Variant { uri, rate }) = keyframes {
+        let _ = writeln!(text, "#EXT-X-I-FRAME-STREAM-INF:{},URI=\"{uri}\"", attributes(*rate));
+    }
+    text
 }
 
 /// Writes what is beside an ended playlist, whose keyframes are known. `stored` is what is stored of its hour.
@@ -162,7 +166,7 @@ pub(crate) async fn write_renditions(
     let keyframes_key = key::hour_keyframes_key(camera, hour);
     let variants = multivariant(
         &Variant { uri: beside(key::hour_playlist_key(camera, hour)), rate: whole },
-        &Variant { uri: beside(keyframes_key.clone()), rate: keyframes },
+        Some(&Variant { uri: beside(keyframes_key.clone()), rate: keyframes }),
         &inits,
     );
     for (key, text) in
@@ -171,4 +175,36 @@ pub(crate) async fn write_renditions(
         media.put(&key, Bytes::from(text), HEADERS, Condition::Always).await?;
     }
     Ok(())
+}
+
+/// The multivariant playlist of live footage. It names one rendition; keyframes have none, live.
+#[derive(Debug, Default)]
+pub(crate) struct LiveVariants {
+    /// The init section that it was written for, and how many bits a second it promises at most.
+    written: Option<(ContentHash, u64)>,
+}
+
+impl LiveVariants {
+    /// Writes it, if what is newly stored is not as it says.
+    pub(crate) async fn keep(
+        &mut self,
+        media: &dyn Bucket,
+        camera: &CameraId,
+        footage: &[Footage],
+    ) -> Result<(), ShellError> {
+        let newest = footage.iter().max_by_key(|item| item.key.window.start());
+        let rate = BitRate::of(footage.iter().map(|item| (item.key.window, item.size_bytes)));
+        let Some(init) = newest.map(|item| item.key.init).filter(|_| rate.peak > 0) else { return Ok(()) };
+        // What is to come is not known: a step upwards leaves room, and is rarely taken.
+        let promised = rate.peak.next_power_of_two();
+        if self.written.is_some_and(|(known, most)| known == init && promised <= most) {
+            return Ok(());
+        }
+        let inits = InitSections::of(media, camera, [init]).await?;
+        let whole = Variant { uri: "live.m3u8".to_owned(), rate: BitRate { peak: promised, average: None } };
+        let text = Bytes::from(multivariant(&whole, None, &inits));
+        media.put(&key::live_variants_key(camera), text, HEADERS, Condition::Always).await?;
+        self.written = Some((init, promised));
+        Ok(())
+    }
 }

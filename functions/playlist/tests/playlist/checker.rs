@@ -329,29 +329,39 @@ impl Version {
     }
 }
 
-/// The URIs of a multivariant playlist (§4.4.6): of the footage, and of its I-frames.
-pub(crate) fn read_variants(text: &str) -> Result<(String, String), String> {
-    let lines: Vec<&str> = text.lines().collect();
-    let ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS", stream, uri, keyframes] = lines[..]
-    else {
-        return Err("not one stream and its I-frames".to_owned());
-    };
-    let stream = stream.strip_prefix("#EXT-X-STREAM-INF:").ok_or("no stream")?;
-    let keyframes = keyframes.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:").ok_or("no I-frames")?;
-    let mut rates = Vec::new();
-    for attributes in [stream, keyframes] {
-        let rate = |name: &str| {
-            let value =
-                attributes.split(',').find_map(|attribute| attribute.strip_prefix(name)?.strip_prefix('='));
-            integer(value.ok_or(format!("no {name}"))?)
-        };
-        let (peak, average) = (rate("BANDWIDTH")?, rate("AVERAGE-BANDWIDTH")?);
-        demand!(0 < average && average <= peak, "{average} bits a second on average, {peak} at most");
-        rates.push(peak);
+/// The URIs of a multivariant playlist (§4.4.6): of the footage, and of its I-frames, if they are named.
+pub(crate) fn read_variants(text: &str) -> Result<(String, Option<String>), String> {
+    let mut lines = text.lines();
+    for expected in ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS"] {
+        demand!(lines.next() == Some(expected), "no {expected}");
     }
-    demand!(rates[1] <= rates[0], "I-frames take more than all frames");
-    let (_, rest) = keyframes.split_once("URI=\"").ok_or("I-frames without URI")?;
-    Ok((uri.to_owned(), rest.trim_end_matches('"').to_owned()))
+    let stream = lines.next().and_then(|line| line.strip_prefix("#EXT-X-STREAM-INF:")).ok_or("no stream")?;
+    let uri = lines.next().filter(|line| !line.starts_with('#')).ok_or("a stream without URI")?;
+    let rate = bit_rate(stream)?;
+    let keyframes = match lines.next() {
+        None => None,
+        Some(line) => {
+            let keyframes = line.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:").ok_or("no I-frames")?;
+            demand!(bit_rate(keyframes)? <= rate, "I-frames take more than all frames");
+            let (_, rest) = keyframes.split_once("URI=\"").ok_or("I-frames without URI")?;
+            Some(rest.trim_end_matches('"').to_owned())
+        }
+    };
+    demand!(lines.next().is_none(), "more than one stream and its I-frames");
+    Ok((uri.to_owned(), keyframes))
+}
+
+/// BANDWIDTH, which AVERAGE-BANDWIDTH, if it is there, does not exceed.
+fn bit_rate(attributes: &str) -> Result<u64, String> {
+    let rate = |name: &str| {
+        let value =
+            attributes.split(',').find_map(|attribute| attribute.strip_prefix(name)?.strip_prefix('='));
+        value.map(integer).transpose()
+    };
+    let peak = rate("BANDWIDTH")?.ok_or("no BANDWIDTH")?;
+    let average = rate("AVERAGE-BANDWIDTH")?.unwrap_or(peak);
+    demand!(0 < average && average <= peak, "{average} bits a second on average, {peak} at most");
+    Ok(peak)
 }
 
 fn once<T>(place: &mut Option<T>, value: T) -> Result<(), String> {
@@ -611,7 +621,7 @@ fn the_checker_knows_playlists_of_i_frames_and_what_names_them() {
     let variants = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n\
         #EXT-X-STREAM-INF:BANDWIDTH=40,AVERAGE-BANDWIDTH=30\na.m3u8\n\
         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=8,AVERAGE-BANDWIDTH=8,URI=\"b.m3u8\"\n";
-    assert_eq!(read_variants(variants), Ok(("a.m3u8".to_owned(), "b.m3u8".to_owned())));
+    assert_eq!(read_variants(variants), Ok(("a.m3u8".to_owned(), Some("b.m3u8".to_owned()))));
     for (from, to) in [
         ("=30", "=50"),
         ("=8,", "=80,"),

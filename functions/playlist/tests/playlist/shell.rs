@@ -95,6 +95,35 @@ async fn a_segment_costs_one_read_one_listing_and_one_write_and_a_repeated_event
 }
 
 #[tokio::test]
+async fn what_names_the_live_playlist_is_written_anew_only_where_more_has_to_be_promised() {
+    let world = World::at(second(0).end());
+    let playlist = world.playlist();
+    let written =
+        || world.bucket.asked().into_iter().filter(|asked| asked.key == "front-door/master.m3u8").count();
+    for index in 0..3 {
+        stored(&world, &playlist, "front-door", second(index)).await;
+    }
+    // Segments of 5 bytes.
+    let promised = |bits: u32| {
+        format!(
+            "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH={bits}\nlive.m3u8\n"
+        )
+    };
+    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (1, promised(64)));
+    let larger = segment("front-door", second(3), "init", "frames");
+    world.set_clock(second(3).end());
+    let event = world.store(&larger).await;
+    put(&world, &larger.to_string(), "a larger one").await;
+    playlist.handle(event).await.unwrap();
+    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (2, promised(128)));
+    stored(&world, &playlist, "front-door", second(4)).await;
+    let event = world.store(&segment("front-door", second(5), "another init", "frames")).await;
+    world.set_clock(second(5).end());
+    playlist.handle(event).await.unwrap();
+    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (3, promised(64)));
+}
+
+#[tokio::test]
 async fn what_another_instance_listed_is_not_written_again() {
     let world = World::at(second(0).end());
     stored(&world, &world.playlist(), "front-door", second(0)).await;

@@ -238,11 +238,18 @@ impl Bucket for Watched {
         self.step("put", key).await?;
         // On one thread nothing comes between the two: a bucket in memory never waits.
         let put = self.inner.put(key, bytes.clone(), headers, condition).await?;
-        if matches!(put, Put::Stored(_)) && key.ends_with(".master.m3u8") {
+        if matches!(put, Put::Stored(_)) && key.ends_with("master.m3u8") {
             let (whole, keyframes) = read_variants(std::str::from_utf8(&bytes).unwrap()).unwrap();
             let folder = key.rsplit_once('/').unwrap().0;
-            assert_eq!(format!("{folder}/{whole}"), key.replace(".master", ""));
-            assert!(self.inner.get(&format!("{folder}/{keyframes}")).await.unwrap().is_some(), "{keyframes}");
+            let expected = match key.strip_suffix("/master.m3u8") {
+                Some(camera) => format!("{camera}/live.m3u8"),
+                None => key.replace(".master", ""),
+            };
+            assert_eq!(format!("{folder}/{whole}"), expected);
+            if let Some(keyframes) = keyframes {
+                let keyframes = format!("{folder}/{keyframes}");
+                assert!(self.inner.get(&keyframes).await.unwrap().is_some(), "{keyframes}");
+            }
         } else if matches!(put, Put::Stored(_)) && key.ends_with(".m3u8") {
             self.publish(key, &bytes).await;
         }
