@@ -48,6 +48,7 @@ pub struct Machine {
     console: UnixStream,
     monitor: UnixStream,
     console_log: PathBuf,
+    monitor_log: PathBuf,
     firmware_log: PathBuf,
     board: Board,
 }
@@ -61,13 +62,14 @@ impl Machine {
     pub async fn start(name: &str, folder: &Path, hardware: &Hardware<'_>) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let file = |kind: &str| folder.join(format!("{name}.{kind}"));
-        let [console_log, console, monitor, firmware_log] =
-            [file("console"), file("console-socket"), file("monitor-socket"), file("firmware")];
+        let [console_log, console, monitor_log, monitor, firmware_log] =
+            ["console", "console-socket", "monitor", "monitor-socket", "firmware"].map(file);
         // A socket of an earlier start.
         for socket in [&console, &monitor] {
             let _none_before = fs::remove_file(socket);
         }
-        let mut arguments = arguments(hardware, folder, &console_log, &console, &monitor)?;
+        let mut arguments =
+            arguments(hardware, folder, [(&console, &console_log), (&monitor, &monitor_log)])?;
         if hardware.board == Board::Pi3aPlus {
             // What is asked of the Pi's firmware.
             arguments
@@ -89,7 +91,7 @@ impl Machine {
         let (console, monitor) = (connected(&console).await?, connected(&monitor).await?);
         drain(&console)?;
         drain(&monitor)?;
-        Ok(Self { qemu, console, monitor, console_log, firmware_log, board: hardware.board })
+        Ok(Self { qemu, console, monitor, console_log, monitor_log, firmware_log, board: hardware.board })
     }
 
     /// Whether it has restarted with the wish that the other slot is tried: as a Pi's firmware was told, or where
@@ -136,6 +138,22 @@ impl Machine {
         Ok(writeln!(self.monitor, "set_link n0 {state}")?)
     }
 
+    /// Whether a pin of a Pi (0 to 31) is high, without asking what runs on it.
+    pub async fn pin_is_high(&mut self, pin: u32) -> anyhow::Result<bool> {
+        // The register that has the pins' levels: BCM2837's GPLEV0.
+        const LEVELS: &str = "3f200034";
+        let said = || String::from_utf8_lossy(&fs::read(&self.monitor_log).unwrap_or_default()).into_owned();
+        let seen = said().len();
+        writeln!(&self.monitor, "xp /1wx 0x{LEVELS}")?;
+        let answer = format!("{LEVELS}: 0x");
+        let levels = eventually("the monitor tells the pins' levels", Duration::from_secs(60), async || {
+            let said = said();
+            let digits = said.get(seen..).and_then(|said| said.split_once(&answer)?.1.get(..8));
+            Ok(digits.map(|digits| u32::from_str_radix(digits, 16)).transpose()?)
+        });
+        Ok(levels.await? >> pin & 1 == 1)
+    }
+
     /// Awaits that it has switched itself off, or has restarted (which ends QEMU too).
     pub async fn off(&mut self, wait_max: Duration) -> anyhow::Result<()> {
         self.qemu.ended(wait_max).await.with_context(|| self.console())?;
@@ -155,12 +173,11 @@ fn drain(socket: &UnixStream) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Console and monitor are sockets, each with a file of what was said there.
 fn arguments(
     hardware: &Hardware<'_>,
     folder: &Path,
-    console_log: &Path,
-    console: &Path,
-    monitor: &Path,
+    [console, monitor]: [(&Path, &Path); 2],
 ) -> anyhow::Result<Vec<String>> {
     let mut arguments: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
@@ -172,15 +189,11 @@ fn arguments(
     add(&["-no-reboot", "-display", "none"]);
     add(&["-kernel", text(hardware.kernel)?, "-initrd", text(hardware.initramfs)?]);
     add(&["-netdev", &format!("user,id=n0{forwards}")]);
-    add(&["-monitor", &format!("unix:{},server=on,wait=off", text(monitor)?)]);
-    add(&[
-        "-chardev",
-        &format!(
-            "socket,id=console,path={},server=on,wait=off,logfile={}",
-            text(console)?,
-            text(console_log)?
-        ),
-    ]);
+    for (id, (socket, log)) in [("console", console), ("monitor", monitor)] {
+        let (socket, log) = (text(socket)?, text(log)?);
+        add(&["-chardev", &format!("socket,id={id},path={socket},server=on,wait=off,logfile={log}")]);
+    }
+    add(&["-mon", "chardev=monitor"]);
     let console_tty = match hardware.board {
         Board::Virt => {
             add(&["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);

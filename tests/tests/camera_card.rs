@@ -5,7 +5,7 @@ use std::{
     io::Read as _,
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
@@ -153,6 +153,29 @@ async fn the_boards_own_led(
     .await
 }
 
+/// Awaits a group of flashes, and counts them. (A machine that is too busy may miss one: then the next group counts.)
+async fn flashes_of_the_boards_own_led(machine: &mut Machine) -> anyhow::Result<usize> {
+    const PIN: u32 = 29;
+    /// More than between two flashes of a group, and less than between two groups.
+    const PAUSE: Duration = Duration::from_millis(900);
+    let (mut flashes, mut was_lit, mut dark_since) = (None, false, Instant::now());
+    let started = dark_since;
+    while started.elapsed() < BOOT_MAX {
+        let (now, is_lit) = (Instant::now(), machine.pin_is_high(PIN).await?);
+        match (was_lit, is_lit) {
+            (false, true) => flashes = flashes.map(|flashes| flashes + 1),
+            (true, false) => dark_since = now,
+            (false, false) if now - dark_since > PAUSE => match flashes {
+                Some(flashes) if flashes > 0 => return Ok(flashes),
+                _ => flashes = Some(0),
+            },
+            _ => {}
+        }
+        was_lit = is_lit;
+    }
+    anyhow::bail!("the board's own LED is {}", if was_lit { "lit all the time" } else { "dark" })
+}
+
 /// The card's root is for reading, whoever asks.
 async fn nothing_can_be_written(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
     ensure!(owner.succeed(ssh_port, "id -u", BOOT_MAX).await?.trim() == "0");
@@ -221,7 +244,7 @@ async fn missing_settings_are_told_on_the_console_and_those_with_mistakes_to_the
     let ssh_port = free_port()?;
     card.put_settings(folder.path(), &settings, &[])?;
     let card = card.with_ssh(ssh_port);
-    let machine = card.boot("pi", folder.path(), "softdog").await?;
+    let mut machine = card.boot("pi", folder.path(), "softdog").await?;
     machine.says("colour: no such key here", BOOT_MAX).await?;
     machine.says("source.rate: -1 will not do", BOOT_MAX).await?;
     let told = mosquitto.messages("teiten/gate/mistakes", 1, BOOT_MAX).await;
@@ -230,6 +253,11 @@ async fn missing_settings_are_told_on_the_console_and_those_with_mistakes_to_the
     let keys = told["mistakes"].as_array().context("a list of mistakes")?.iter();
     let keys: Vec<_> = keys.filter_map(|mistake| mistake["key"].as_str()).collect();
     ensure!(keys == ["colour", "source.rate"], "{told}");
+
+    eventually("five flashes of the board's own LED", BOOT_MAX, async || {
+        Ok((flashes_of_the_boards_own_led(&mut machine).await? == 5).then_some(()))
+    })
+    .await?;
 
     // Without a key in the settings nobody can log in: nothing listens.
     let mut ssh = TcpStream::connect((Ipv4Addr::LOCALHOST, ssh_port))?;
