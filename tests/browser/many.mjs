@@ -15,11 +15,11 @@ const USAGE = `usage: node many.mjs --url URL --sources A,B [--count N] [--scree
 const LARGE = { width: 1920, height: 1080 };
 const PHONE = { width: 390, height: 844 };
 const LATE_MS = 6_000;
-const PATIENCE_MS = 45_000;
+/** A busy machine takes long for so many; an idle one takes a tenth of it. */
+const PATIENCE_MS = 120_000;
 /** For this long the wall is watched to tell what it costs. */
 const MEASURED_MS = 8_000;
-/** A camera that has left the screen may come back for a while before it rests. */
-const RESTS_AFTER_MS = 9_000;
+/** Who plays or watches asks for something more often than this. */
 const QUIET_MS = 3_500;
 
 const options = readOptions();
@@ -56,12 +56,7 @@ async function onLargeScreen() {
 
   const openedAt = Date.now();
   await page.reload();
-  const liveAt = new Map();
-  await until(page, 'all cameras that can be are live', async () => {
-    for (const { name, state } of await cameras(page)) if (state === 'live' && !liveAt.has(name)) liveAt.set(name, Date.now() - openedAt);
-    return liveAt.size >= names.length - 2;
-  });
-  const times = [...liveAt.values()].sort((a, b) => a - b);
+  const times = (await untilEachWasLive(page, 'all cameras that can be are live')).map((at) => at - openedAt);
   console.log(`${names.length} cameras: the first live after ${times[0]} ms, half of them after ${times[times.length >> 1]} ms, the last after ${times[times.length - 1]} ms.`);
   await until(page, 'a camera without news is offline, one with late news is late', async () => {
     const states = new Map((await cameras(page)).map(({ name, state }) => [name, state]));
@@ -75,10 +70,9 @@ async function onLargeScreen() {
   await picture(page, 'wall-36');
 
   await hide(page, true);
-  await page.waitForTimeout(1_000);
-  await quiet(page, () => true, 'a hidden tab asks for nothing');
+  await untilQuiet(page, () => true, 'a hidden tab asks for nothing');
   await hide(page, false);
-  await until(page, 'it is live again', async () => (await cameras(page)).filter(({ state }) => state === 'live').length >= names.length - 2);
+  await untilEachWasLive(page, 'it is live again');
   await page.close();
 }
 
@@ -102,8 +96,7 @@ async function onPhone() {
   await picture(page, 'wall-36-phone');
   await page.evaluate(() => document.querySelector('#wall li:last-child').scrollIntoView());
   await until(page, 'the last one is live once it is on the screen', async () => (await cameras(page)).at(-1).state === 'live');
-  await page.waitForTimeout(RESTS_AFTER_MS);
-  await quiet(page, ({ name, path }) => names.slice(0, 6).includes(name) && path.endsWith('.m4s'), 'what is off the screen is not fetched');
+  await untilQuiet(page, ({ name, path }) => names.slice(0, 6).includes(name) && path.endsWith('.m4s'), 'what is off the screen is not fetched');
   await context.close();
 }
 
@@ -148,12 +141,20 @@ async function hide(page, hidden) {
   }, hidden);
 }
 
-/** Fails if anything of a kind is asked for within a while. */
-async function quiet(page, counts, words) {
-  const before = cdn.requests.length;
-  await page.waitForTimeout(QUIET_MS);
-  const asked = cdn.requests.slice(before).filter(counts);
-  expect(asked.length === 0, `${words}: ${asked.length} requests, such as ${asked[0]?.path}`);
+/** Awaits that nothing of a kind has been asked for in a while. */
+async function untilQuiet(page, counts, words) {
+  const sinceMs = Date.now();
+  await until(page, words, () => Date.now() - Math.max(sinceMs, cdn.requests.findLast(counts)?.atMs ?? 0) > QUIET_MS);
+}
+
+/** Awaits that each camera that can be live was, though on a busy machine not all at once; answers when, in order. */
+async function untilEachWasLive(page, words) {
+  const liveAt = new Map();
+  await until(page, words, async () => {
+    for (const { name, state } of await cameras(page)) if (state === 'live' && !liveAt.has(name)) liveAt.set(name, Date.now());
+    return liveAt.size >= names.length - 2;
+  });
+  return [...liveAt.values()].sort((a, b) => a - b);
 }
 
 function cameras(page) {

@@ -5,6 +5,7 @@ export const USAGE = `usage: node watch.mjs --url URL [options]
   --url URL           the viewer's page
   --cameras N         how many cameras to wait for (2)
   --seconds S         how long to watch (20)
+  --times N           watch again when something was wrong, so many times in all (1)
   --screenshots DIR   put pictures of the wall there, on a desktop and a phone, and of one camera enlarged
   --out FILE          write what was measured there, as JSON
   --delay-max MS      fail when a camera's median glass-to-glass delay is more
@@ -19,6 +20,7 @@ export function parseOptions(args) {
       url: { type: 'string' },
       cameras: { type: 'string', default: '2' },
       seconds: { type: 'string', default: '20' },
+      times: { type: 'string', default: '1' },
       screenshots: { type: 'string' },
       out: { type: 'string' },
       'delay-max': { type: 'string' },
@@ -30,6 +32,7 @@ export function parseOptions(args) {
     url: new URL(values.url).href,
     cameras: positive('--cameras', values.cameras),
     seconds: positive('--seconds', values.seconds),
+    times: positive('--times', values.times),
     screenshots: values.screenshots ?? null,
     out: values.out ?? null,
     delayMsMax: values['delay-max'] === undefined ? null : positive('--delay-max', values['delay-max']),

@@ -22,12 +22,14 @@ Times are as 2026-11-23T04:05:00Z. Chromium is /usr/bin/chromium, or what CHROMI
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 /** What is awaited comes much sooner, unless the machine is busy with other things. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 90_000;
 /** A thumb hits what is this large. */
 const THUMB = 40;
 /** 16× is watched from this long ago, for so long that it does not reach what is live. */
 const FAST_FROM_MS = 110_000;
 const FAST_MS = 4_000;
+/** So many times: what else the machine does may spoil one, what the page does spoils all. */
+const FAST_TIMES_MAX = 3;
 /** There is a thumbnail for each of these. */
 const SLOT_MS = 10_000;
 
@@ -337,16 +339,13 @@ async function watch() {
   });
 
   await check('at 16× footage runs at that speed, and smoothly', async () => {
-    const { nowMs, rate } = await page.evaluate(() => ({ nowMs: Date.now(), rate: window.teiten.watching().rate }));
-    await go(page, nowMs - FAST_FROM_MS);
-    await until(page, 'it is there', async () => (await watching(page)).states[0] === 'ready');
-    if (!(await watching(page)).playing) await page.keyboard.press(' ');
-    for (let speed = rate; speed < 16; speed *= 2) await page.keyboard.press('ArrowUp');
-    await page.waitForTimeout(500);
-    const { passedMs, tookMs, pictures, longestMs } = await page.evaluate(watchFast, FAST_MS);
-    console.log(`at 16×: ${(passedMs / tookMs).toFixed(1)} times as fast, ${((1000 * pictures) / tookMs).toFixed(0)} pictures/s, the longest stood for ${Math.round(longestMs)} ms`);
-    expect(passedMs / tookMs > 14, `${Math.round(passedMs)} ms of footage took ${Math.round(tookMs)} ms`);
-    expect(longestMs < 600, `a picture stood for ${Math.round(longestMs)} ms`);
+    const wrong = [];
+    while (wrong.length < FAST_TIMES_MAX) {
+      const { passedMs, tookMs, longestMs } = await playFast(page);
+      if (passedMs / tookMs > 14 && longestMs < 600) return;
+      wrong.push(`${Math.round(passedMs)} ms of footage took ${Math.round(tookMs)} ms, and a picture stood for ${Math.round(longestMs)} ms`);
+    }
+    throw new Error(wrong.join('; '));
   });
 
   await check('the Tab key leads through all that can be done, from top to bottom', async () => {
@@ -550,6 +549,23 @@ async function settled(page) {
     before = now;
     return rests;
   });
+}
+
+/** Plays at 16×, and answers how that went. */
+async function playFast(page) {
+  await go(page, (await page.evaluate(() => Date.now())) - FAST_FROM_MS);
+  await until(page, 'it is there', async () => (await watching(page)).states[0] === 'ready');
+  const { playing, rate, positionMs } = await watching(page);
+  if (!playing) await page.keyboard.press(' ');
+  for (let speed = rate; speed < 16; speed *= 2) await page.keyboard.press('ArrowUp');
+  await until(page, 'it plays at 16×', async () => {
+    const now = await watching(page);
+    return now.playing && now.rate === 16 && now.states[0] === 'ready' && now.positionMs > positionMs + 8_000;
+  });
+  const fast = await page.evaluate(watchFast, FAST_MS);
+  const { passedMs, tookMs, pictures, longestMs } = fast;
+  console.log(`at 16×: ${(passedMs / tookMs).toFixed(1)} times as fast, ${((1000 * pictures) / tookMs).toFixed(0)} pictures/s, the longest stood for ${Math.round(longestMs)} ms`);
+  return fast;
 }
 
 /** Watches for some time how fast footage passes and how long a picture stands; runs in the page. */

@@ -1,8 +1,8 @@
 // What is measured inside the page. `startProbe` is sent there as text, so it refers to nothing but its arguments and the page.
 
 /**
- * Watches all videos of the page for as long as it is open. `window.probe.read()` then tells, for each camera: how far playback
- * advanced, how often it waited, froze or jumped, and how old the picture was each time when the clock in it was looked at.
+ * Watches all videos of the page, until `window.probe.stop()` tells, for each camera: how far playback advanced, how often it waited,
+ * froze or jumped, and how old the picture was each time when the clock in it was looked at.
  */
 export function startProbe(readClock) {
   const LOOK_EVERY_MS = 50;
@@ -31,7 +31,7 @@ export function startProbe(readClock) {
   });
 
   let lookedAt = performance.now();
-  setInterval(() => {
+  const looks = setInterval(() => {
     const now = performance.now();
     // When this page's own thread was held up, the videos played on unseen.
     const unseen = now - lookedAt > 3 * LOOK_EVERY_MS;
@@ -52,7 +52,7 @@ export function startProbe(readClock) {
 
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d', { willReadFrequently: true });
-  setInterval(() => {
+  const readings = setInterval(() => {
     for (const { video, record } of watched) {
       const { videoWidth: width, videoHeight: height } = video;
       if (width === 0) continue;
@@ -74,8 +74,10 @@ export function startProbe(readClock) {
   }, CLOCK_EVERY_MS);
 
   window.probe = {
-    read: () =>
-      watched.map(({ video, record, frozen, movedAt }) => {
+    stop: () => {
+      clearInterval(looks);
+      clearInterval(readings);
+      return watched.map(({ video, record, frozen, movedAt }) => {
         const quality = video.getVideoPlaybackQuality();
         return {
           ...record,
@@ -85,6 +87,7 @@ export function startProbe(readClock) {
           dropped: quality.droppedVideoFrames - record.startDropped,
           shown: quality.totalVideoFrames - record.startShown,
         };
-      }),
+      });
+    },
   };
 }

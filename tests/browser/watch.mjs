@@ -11,9 +11,10 @@ import { judge, table } from './verdict.mjs';
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
-const LIVE_WITHIN_MS = 30_000;
-/** Playback may steer towards its delay for this long before it is measured. */
-const SETTLE_MS = 6_000;
+const LIVE_WITHIN_MS = 90_000;
+/** Playback steers towards its delay until it is this near, for at most so long before it is measured. */
+const SETTLED_MS = 80;
+const SETTLE_MS_MAX = 20_000;
 
 let options;
 try {
@@ -45,11 +46,28 @@ async function watch(browser, options, faults) {
   await page.goto(options.url);
   await untilLive(page, options);
   console.log(`${options.cameras} cameras live ${((Date.now() - openedAt) / 1000).toFixed(1)} s after opening the page.`);
-  await page.waitForTimeout(SETTLE_MS);
+  let measured;
+  // What else the machine does may spoil one time; what the page does spoils all.
+  for (let times = 1; times <= options.times; times += 1) {
+    if (measured !== undefined) console.log(`Watched again: ${measured.wrong.join('; ')}`);
+    measured = await measure(page, options);
+    if (measured.wrong.length === 0) break;
+  }
+  console.log(`Watched for ${options.seconds} s. Clock offset ${Math.round(measured.clockOffsetMs)} ms, within ${Math.round(measured.clockUncertaintyMs)} ms.`);
+  console.log(table(measured.cameras));
+  const { wrong, ...said } = measured;
+  faults.push(...wrong);
 
+  faults.push(...(await tryControls(page, options.screenshots)));
+  if (options.out !== null) await writeFile(options.out, `${JSON.stringify({ ...said, faults }, null, 2)}\n`);
+}
+
+/** Watches for a while how the cameras play, once they have settled. */
+async function measure(page, options) {
+  await settle(page);
   await page.evaluate(`(${startProbe})(${CLOCK_SOURCE})`);
   await page.waitForTimeout(options.seconds * 1000);
-  const measured = await page.evaluate(() => window.probe.read());
+  const measured = await page.evaluate(() => window.probe.stop());
   const { cameras, ...clock } = await page.evaluate(() => ({
     cameras: window.teiten.cameras(),
     clockOffsetMs: window.teiten.clockOffsetMs,
@@ -57,12 +75,13 @@ async function watch(browser, options, faults) {
   }));
 
   const summaries = measured.map((one) => judge(one, cameras.find(({ name }) => name === one.name), options));
-  console.log(`Watched for ${options.seconds} s. Clock offset ${Math.round(clock.clockOffsetMs)} ms, within ${Math.round(clock.clockUncertaintyMs)} ms.`);
-  console.log(table(summaries));
-  for (const one of summaries) faults.push(...one.faults.map((fault) => `${one.name} ${fault}`));
+  return { ...clock, cameras: summaries, wrong: summaries.flatMap((one) => one.faults.map((fault) => `${one.name} ${fault}`)) };
+}
 
-  faults.push(...(await tryControls(page, options.screenshots)));
-  if (options.out !== null) await writeFile(options.out, `${JSON.stringify({ ...clock, cameras: summaries, faults }, null, 2)}\n`);
+/** Awaits that the cameras play as far behind capture as they mean to. */
+async function settle(page) {
+  const settled = (offMs) => window.teiten.cameras().every(({ delayMs, targetMs }) => delayMs !== null && Math.abs(delayMs - targetMs) < offMs);
+  await page.waitForFunction(settled, SETTLED_MS, { timeout: SETTLE_MS_MAX }).catch(() => console.log(`Not settled within ${SETTLE_MS_MAX / 1000} s.`));
 }
 
 /** Waits until all expected cameras are on the wall and live. */

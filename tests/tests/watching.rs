@@ -64,7 +64,7 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
 
     let live = in_browser(&[
         ["watch.mjs", "--url"].as_slice(),
-        &[&page, "--seconds", "20", "--cameras", "2", "--screenshots", "../../artifacts"],
+        &[&page, "--seconds", "20", "--times", "3", "--cameras", "2", "--screenshots", "../../artifacts"],
     ])
     .await;
 
@@ -136,5 +136,5 @@ fn hour_path(at: Timestamp) -> String {
 }
 
 async fn in_browser(arguments: &[&[&str]]) -> anyhow::Result<()> {
-    browser::watch(&arguments.concat(), Duration::from_secs(300)).await
+    browser::watch(&arguments.concat(), Duration::from_secs(600)).await
 }
