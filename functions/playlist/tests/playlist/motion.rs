@@ -13,7 +13,7 @@ use teiten_playlist::{Footage, Playlist, mend_motion, update_hour};
 
 use crate::{
     checker::{DateRange, Version},
-    world::{World, segment, window},
+    world::{KEYFRAME_BYTES, World, segment, window},
 };
 
 const OBJECT: &str = "front-door/2026-11-23/12.motion.json";
@@ -45,7 +45,9 @@ async fn store(world: &World, second: u64) {
     let box_size = (MotionMap::BOX_BYTES as u32).to_be_bytes();
     let styp = [&24_u32.to_be_bytes()[..], b"stypmsdh\0\0\0\0msdhcmfs"].concat();
     let uuid = [&box_size[..], b"uuid", &MotionMap::BOX_TYPE, &[0; 4], motion(second).packed()].concat();
-    let bytes = Bytes::from([styp, uuid, b"moof and mdat".to_vec()].concat());
+    let mut bytes = [styp, uuid].concat();
+    bytes.resize(KEYFRAME_BYTES as usize + 1, 0); // moof and mdat
+    let bytes = Bytes::from(bytes);
     put(world, &key(second).init_key().to_string(), Bytes::from_static(b"init")).await;
     put(world, &key(second).to_string(), bytes).await;
 }

@@ -103,24 +103,25 @@ async fn what_names_the_live_playlist_is_written_anew_only_where_more_has_to_be_
     for index in 0..3 {
         stored(&world, &playlist, "front-door", second(index)).await;
     }
-    // Segments of 5 bytes.
+    // Segments of 60 kB.
     let promised = |bits: u32| {
         format!(
             "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-STREAM-INF:BANDWIDTH={bits}\nlive.m3u8\n"
         )
     };
-    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (1, promised(64)));
+    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (1, promised(524_288)));
     let larger = segment("front-door", second(3), "init", "frames");
     world.set_clock(second(3).end());
     let event = world.store(&larger).await;
-    put(&world, &larger.to_string(), "a larger one").await;
+    let bytes = Bytes::from(vec![0; 100_000]);
+    world.bucket.inner.put(&larger.to_string(), bytes, Headers::default(), Condition::Always).await.unwrap();
     playlist.handle(event).await.unwrap();
-    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (2, promised(128)));
+    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (2, promised(1_048_576)));
     stored(&world, &playlist, "front-door", second(4)).await;
     let event = world.store(&segment("front-door", second(5), "another init", "frames")).await;
     world.set_clock(second(5).end());
     playlist.handle(event).await.unwrap();
-    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (3, promised(64)));
+    assert_eq!((written(), text(&world, "front-door/master.m3u8").await), (3, promised(524_288)));
 }
 
 #[tokio::test]
