@@ -77,11 +77,7 @@ impl Recording {
                 continue; // what there is of an hour: its playlist, what moved, thumbnails
             }
             let key: SegmentKey = key.parse()?;
-            let Some(batch) = batches.get(&key.window) else {
-                let newest = batches.last_key_value().map(|(window, _)| window);
-                ensure!(newest.is_none_or(|newest| *newest < key.window), "{key} has no batch");
-                continue; // of a camera that goes on: stored while the batches were read
-            };
+            let batch = batches.get(&key.window).with_context(|| format!("{key} has no batch"))?;
             if batch.frames_hash() != key.pictures.frames {
                 continue; // superseded when late frames were merged into its batch
             }
