@@ -141,6 +141,8 @@ fn ceph_conf(home: &Path, fsid: &str, mon_port: u16, port: u16) -> String {
          log_to_file = false\n\
          log_to_stderr = true\n\
          mon_data = {home}/mon\n\
+         # Else it ends by itself where less than a twentieth of the disk is free.\n\
+         mon_data_avail_crit = 0\n\
          mon_allow_pool_size_one = true\n\
          mon_max_pg_per_osd = 1000\n\
          paxos_propose_interval = 0.02\n\
