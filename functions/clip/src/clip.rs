@@ -10,7 +10,7 @@ use mp4_atom::Avc1;
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, ContentHash, InitKey, Ticks, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{Listing, Stored, TimeRange, asked_camera, stored_in};
+use teiten_playlist::{Listing, Stored, TimeRange, asked_camera, sample_entry, stored_in};
 use tracing::{error, warn};
 
 use crate::{
@@ -194,7 +194,7 @@ impl Clip {
     async fn sample_entry(&self, key: InitKey) -> Result<Avc1, Refusal> {
         let object = self.media.get(&key.to_string()).await.map_err(unavailable)?;
         let object = object.ok_or_else(|| Refusal::unavailable(format!("{key} is not there")))?;
-        movie::sample_entry(&object.bytes).map_err(|error| Refusal::unavailable(format!("{key}: {error}")))
+        sample_entry(&object.bytes).map_err(|error| Refusal::unavailable(format!("{key}: {error}")))
     }
 
     /// The second pass: the bytes of `parts`, one segment after another.

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use mp4_atom::{
     Avc1, Co64, Codec, Dinf, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode as _, FourCC, Ftyp, Hdlr, Ilst,
-    IlstData, IlstDataValue, KeyEntry, Keys, Mdhd, Mdia, Meta, Minf, Moov, Mvhd, ReadFrom as _, Stbl, Stsc,
-    StscEntry, Stsd, Stss, Stsz, StszSamples, Stts, SttsEntry, Tkhd, Trak, Url, Vmhd,
+    IlstData, IlstDataValue, KeyEntry, Keys, Mdhd, Mdia, Meta, Minf, Moov, Mvhd, Stbl, Stsc, StscEntry, Stsd,
+    Stss, Stsz, StszSamples, Stts, SttsEntry, Tkhd, Trak, Url, Vmhd,
 };
 use teiten_footage::{CameraId, Ticks, Timestamp};
 
@@ -16,26 +16,9 @@ const UNIX_EPOCH_SECONDS: u64 = 2_082_844_800;
 /// Why a file has no head.
 #[derive(Debug, thiserror::Error)]
 pub enum MovieError {
-    /// An init section is not of Teiten's form.
-    #[error("it is no init section: {0}")]
-    Init(String),
     /// A table is too long for the format.
     #[error("the tables cannot be written: {0}")]
     Tables(String),
-}
-
-/// The sample entry in an init section.
-pub fn sample_entry(init: &[u8]) -> Result<Avc1, MovieError> {
-    let mut cursor = std::io::Cursor::new(init);
-    let error = |error: mp4_atom::Error| MovieError::Init(error.to_string());
-    Ftyp::read_from(&mut cursor).map_err(error)?;
-    let moov = Moov::read_from(&mut cursor).map_err(error)?;
-    let entry =
-        moov.trak.into_iter().next().and_then(|track| track.mdia.minf.stbl.stsd.codecs.into_iter().next());
-    match entry {
-        Some(Codec::Avc1(entry)) => Ok(entry),
-        _ => Err(MovieError::Init("its track is not H.264".to_owned())),
-    }
 }
 
 /// The file up to its first picture. `entries` are the sample entries that the tables' chunks name, at least one.

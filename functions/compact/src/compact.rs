@@ -10,7 +10,7 @@ use teiten_bucket::{Bucket, BucketError, Condition, Headers};
 use teiten_footage::{CameraId, ContentHash, Hour, InitKey, PackKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
 use teiten_playlist::{
-    Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, Packed, Place, ShellError, pack, read_hour,
+    Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, Packed, ShellError, pack, read_hour,
     stored_objects, update_hour,
 };
 use tracing::{info, warn};
@@ -183,11 +183,7 @@ impl Compact {
 }
 
 fn packed<'a>((listing, bytes): (&Listing, &'a Bytes)) -> Packed<'a> {
-    let keyframe_bytes = match listing.place {
-        Place::Segment(pictures) => pictures.keyframe_bytes,
-        Place::Packed(_) => bytes.len() as u32, // runs are of segments
-    };
-    Packed { bytes, keyframe_bytes }
+    Packed { bytes, keyframe_bytes: listing.keyframe_bytes().unwrap_or(bytes.len() as u32) }
 }
 
 #[async_trait]

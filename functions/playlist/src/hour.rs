@@ -157,9 +157,7 @@ impl HourPlaylist {
         let is_hole = |pair: &&[Listing]| pair[0].window.end() != pair[1].window.start();
         self.listings.windows(2).filter(is_hole).count()
     }
-}
 
-impl HourPlaylist {
     /// What it lists, by URIs relative to itself: it stands beside the folder of its hour.
     fn listed(&self) -> Listed<'_, impl Fn(ContentHash) -> String, impl Fn(&Listing) -> String> {
         let day = format!("{}/{}/", self.camera, self.hour.day()).len();

@@ -40,4 +40,4 @@ pub use moving::{Moves, Moving, Seen, cut_off, mark};
 pub use pack::{Packed, pack};
 pub use parse::ParseError;
 pub use range::{RANGE_MAX, Rendition, TimeRange, asked_camera, moved_in, stored_in, vod};
-pub use renditions::{BitRate, InitSections, Variant, multivariant};
+pub use renditions::{BitRate, InitError, InitSections, Variant, multivariant, sample_entry};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use mp4_atom::{Codec, Decode as _, Ftyp, Moov};
+use mp4_atom::{Avc1, Codec, Decode as _, Ftyp, Moov};
 use teiten_bucket::{Bucket, Condition};
 use teiten_footage::{CameraId, ContentHash, InitKey, Window, key};
 use tracing::warn;
@@ -61,6 +61,23 @@ impl BitRate {
     }
 }
 
+/// What was taken for an init section is none of Teiten's form.
+#[derive(Debug, thiserror::Error)]
+#[error("it is no init section: {0}")]
+pub struct InitError(String);
+
+/// The sample entry in an init section (ISO/IEC 14496-12 §8.5.2).
+pub fn sample_entry(mut init: &[u8]) -> Result<Avc1, InitError> {
+    let moov = Ftyp::decode(&mut init).and_then(|_| Moov::decode(&mut init));
+    let moov = moov.map_err(|error| InitError(error.to_string()))?;
+    let entry =
+        moov.trak.into_iter().next().and_then(|track| track.mdia.minf.stbl.stsd.codecs.into_iter().next());
+    match entry {
+        Some(Codec::Avc1(entry)) => Ok(entry),
+        _ => Err(InitError("its track is not H.264".to_owned())),
+    }
+}
+
 /// What init sections tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InitSections {
@@ -73,16 +90,9 @@ pub struct InitSections {
 }
 
 impl InitSections {
-    /// Takes an init section in; says whether it was one.
-    fn note(&mut self, init: &[u8]) -> bool {
-        let mut rest = init;
-        let moov = Ftyp::decode(&mut rest).and_then(|_| Moov::decode(&mut rest));
-        let entries =
-            moov.ok().and_then(|moov| Some(moov.trak.into_iter().next()?.mdia.minf.stbl.stsd.codecs));
-        let Some(Codec::Avc1(avc1)) = entries.and_then(|entries| entries.into_iter().next()) else {
-            return false;
-        };
-        let (config, picture) = (&avc1.avcc, &avc1.visual);
+    /// Takes in what an init section says of its pictures.
+    fn note(&mut self, entry: &Avc1) {
+        let (config, picture) = (&entry.avcc, &entry.visual);
         let (profile, level) = (config.avc_profile_indication, config.avc_level_indication);
         self.codecs.insert(format!("avc1.{profile:02x}{:02x}{level:02x}", config.profile_compatibility));
         let area = |(width, height): (u16, u16)| u32::from(width) * u32::from(height);
@@ -90,25 +100,25 @@ impl InitSections {
             .into_iter()
             .max_by_key(|size| area(*size))
             .unwrap_or_default();
-        true
     }
 
-    /// What the init sections of `listings` tell. One that is not there, or not ours, tells nothing.
+    /// What the init sections with these `hashes` tell. One that is not there, or not ours, tells nothing.
     pub async fn of(
         media: &dyn Bucket,
         camera: &CameraId,
-        listings: impl IntoIterator<Item = ContentHash>,
+        hashes: impl IntoIterator<Item = ContentHash>,
     ) -> Result<Self, teiten_bucket::BucketError> {
         let mut inits = Self::default();
-        for hash in listings.into_iter().collect::<BTreeSet<_>>() {
+        for hash in hashes.into_iter().collect::<BTreeSet<_>>() {
             let key = InitKey { camera: camera.clone(), hash }.to_string();
             let Some(init) = media.get(&key).await? else {
                 warn!(key, "init section is gone");
                 continue;
             };
             inits.bytes.insert(hash, init.bytes.len() as u32);
-            if !inits.note(&init.bytes) {
-                warn!(key, "init section tells no codec");
+            match sample_entry(&init.bytes) {
+                Ok(entry) => inits.note(&entry),
+                Err(error) => warn!(key, %error, "init section tells no codec"),
             }
         }
         Ok(inits)
