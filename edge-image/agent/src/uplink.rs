@@ -9,10 +9,10 @@
 //! *The round trip.* A PUBACK is late by the way there and back, however fast the link; that is neither use nor lag, so
 //! it is taken off. It is measured as a connection begins, by a small message, and no frame can have been faster.
 //!
-//! *The rate of live frames.* If they have their PUBACKs later and later, and frames come through more slowly than
-//! they are captured, then the link is slower than the camera, and fewer pictures are asked for; after some quiet
-//! time, more again. A link that carries nothing at all is no slow one: an outage lowers no rate, and neither does
-//! the backlog that it leaves.
+//! *The rate of live frames.* If they have their PUBACKs later and later, and the link carries hardly more of them than
+//! are captured, then it is slower than the camera, and fewer pictures are asked for; after some quiet time, more
+//! again. A link that carries nothing at all is no slow one: an outage lowers no rate, and neither does the backlog
+//! that it leaves.
 
 use std::{
     collections::VecDeque,
@@ -36,10 +36,16 @@ const LAG_LOW: Duration = Duration::from_millis(500);
 /// With live frames that wait longer than this, the link is too slow or too much is sent.
 const LAG_HIGH: Duration = Duration::from_millis(1500);
 
-/// PUBACKs, and captured frames, that rates are measured by.
-const MEASURED_MAX: usize = 16;
+/// How many of the last PUBACKs, and captured frames, rates are measured by: those of this time, but not fewer than
+/// this.
+const MEASURED_TIME: Duration = Duration::from_secs(4);
 const MEASURED_MIN: usize = 5;
+/// A space between two of them that is not shorter, nor typical, is a pause.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
 
+/// A link with live frames that lag, and which carries no more than this of what is captured, is too slow: it would take
+/// long to make up for the lag, if it is faster at all.
+const CARRIED_BEYOND: f64 = 1.25;
 /// What is asked for of what the link carried.
 const MARGIN: f64 = 0.85;
 /// By how much the rate rises at a time.
@@ -168,8 +174,9 @@ impl Uplink {
             self.limit.quiet_since = None;
         }
         if lag > LAG_HIGH
-            && let (Some(carried), Some(captured)) = (per_second(&self.acks), per_second(&self.captures))
-            && carried < captured
+            && let (Some(carried), Some(captured)) =
+                (per_second(&self.acks, now), per_second(&self.captures, now))
+            && carried < captured * CARRIED_BEYOND
         {
             let under_way = flights.total().frames as f64;
             self.limit.lower(carried, captured, Duration::from_secs_f64(under_way / carried), now);
@@ -246,23 +253,26 @@ impl Limit {
 }
 
 fn remember(moments: &mut VecDeque<Instant>, now: Instant) {
-    if moments.len() == MEASURED_MAX {
+    while moments.len() >= MEASURED_MIN && moments[0] + MEASURED_TIME < now {
         moments.pop_front();
     }
     moments.push_back(now);
 }
 
-/// How many there are in a second. The median of the spaces between them: one long pause, and what was made up for
-/// after it, say nothing about the link.
-fn per_second(moments: &VecDeque<Instant>) -> Option<f64> {
-    if moments.len() < MEASURED_MIN {
-        return None;
-    }
+/// How many there are in a second: the mean since the last pause, as PUBACKs come in bunches over a Wi-Fi that saves
+/// power. `None` while there are too few, or none at all.
+fn per_second(moments: &VecDeque<Instant>, now: Instant) -> Option<f64> {
+    let ends = moments.iter().skip(1).copied().chain([now]);
     let mut spaces: Vec<Duration> =
-        moments.iter().zip(moments.iter().skip(1)).map(|(a, b)| b.saturating_duration_since(*a)).collect();
-    spaces.sort_unstable();
-    let median = spaces[spaces.len() / 2].as_secs_f64();
-    Some(1.0 / median.max(1e-3))
+        moments.iter().zip(ends).map(|(a, b)| b.saturating_duration_since(*a)).collect();
+    let mut sorted = spaces.clone();
+    sorted.sort_unstable();
+    let pause = PAUSE_MIN.max(*sorted.get(sorted.len() / 2)? * 4);
+    spaces.drain(..spaces.iter().rposition(|space| *space >= pause).map_or(0, |last| last + 1));
+    // The last one has not ended.
+    spaces.pop();
+    let time: Duration = spaces.iter().sum();
+    (spaces.len() + 1 >= MEASURED_MIN).then(|| spaces.len() as f64 / time.as_secs_f64().max(1e-3))
 }
 
 #[cfg(test)]
