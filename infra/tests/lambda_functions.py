@@ -141,7 +141,7 @@ class WithCamera(unittest.TestCase):
 class Functions(WithCamera):
     """encode and playlist."""
 
-    def function(self, name):
+    def function(self, name, **environment):
         """A function, deployed."""
         runtime = Lambda()
         self.addCleanup(runtime.server.close)
@@ -150,7 +150,7 @@ class Functions(WithCamera):
         shutil.copy(PROGRAMS / f"teiten-{name}", task / "bootstrap")
         self.start(name, [task / "bootstrap"], AWS_LAMBDA_RUNTIME_API=runtime.server.address, AWS_LAMBDA_FUNCTION_NAME=name,
                    AWS_LAMBDA_FUNCTION_MEMORY_SIZE="256", AWS_LAMBDA_FUNCTION_VERSION="$LATEST", LAMBDA_TASK_ROOT=str(task),
-                   _HANDLER="bootstrap")
+                   _HANDLER="bootstrap", **environment)
         return runtime
 
     def test_s3_invokes_encode_and_then_playlist_and_footage_plays(self):
@@ -175,6 +175,28 @@ class Functions(WithCamera):
             listed = answer.read().decode()
         for key in segments[-2:]:
             self.assertIn(key.removeprefix("gate/"), listed)
+
+    def test_an_invocation_is_answered_once_the_collector_has_its_spans(self):
+        told = queue.Queue()
+
+        def collector(_method, path, _headers, body):
+            told.put((path, body))
+            return 200, {"Content-Type": "application/x-protobuf"}, b""
+
+        traces = Server(collector)
+        self.addCleanup(traces.close)
+        keys = self.batches()
+        encode = self.function("encode", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{traces.address}")
+        self.assertTrue(told.empty())
+        kind, reply = encode.invoke(notification(*keys.get(timeout=WAIT_SECONDS_MAX)))
+        self.assertEqual((kind, reply["type"]), ("response", "teiten.segment.stored"), reply)
+        # Lambda would have stopped the process by now: nothing more may be waited for.
+        spans = []
+        while not told.empty():
+            spans.append(told.get_nowait())
+        self.assertEqual({path for path, _ in spans}, {"/v1/traces"})
+        for name in [b"teiten-encode", reply["data"]["key"].encode()]:
+            self.assertTrue(any(name in body for _, body in spans), name)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,24 @@ use axum::{
 };
 use http::Response;
 use lambda_http::{Request, RequestExt, request::RequestContext, service_fn};
+use teiten_telemetry::traces::{FLUSH_MAX, flush_traces, init_traces};
 use tower::ServiceExt;
 
 /// The longest message of a failed invocation.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 
 /// Asks for invocations and answers them, forever.
-pub(crate) async fn run(router: Router) -> anyhow::Result<()> {
-    let service = service_fn(move |request: Request| answer(router.clone(), request));
+pub(crate) async fn run(name: &'static str, router: Router) -> anyhow::Result<()> {
+    init_traces(name)?;
+    let service = service_fn(move |request: Request| {
+        let router = router.clone();
+        async move {
+            let answer = answer(router, request).await;
+            // Once it is answered, Lambda stops this process until the next invocation, or for good.
+            flush_traces(FLUSH_MAX).await;
+            answer
+        }
+    });
     lambda_http::run(service).await.map_err(anyhow::Error::from_boxed)
 }
 

@@ -77,7 +77,7 @@ pub(crate) async fn run_requests(name: &'static str, router: Router) -> anyhow::
 
 /// Runs any handler, as [`run`] does a function's.
 pub async fn run_router(name: &'static str, router: Router) -> anyhow::Result<()> {
-    if is_lambda() { lambda::run(router).await } else { run_on_port(name, router).await }
+    if is_lambda() { lambda::run(name, router).await } else { run_on_port(name, router).await }
 }
 
 async fn run_on_port(name: &'static str, router: Router) -> anyhow::Result<()> {
