@@ -1,6 +1,6 @@
 //! What other players make of it: ffmpeg, hls.js and Chromium's own player play an hour with a gap, a range over midnight,
-//! a change of the encoder and one of the picture, and live footage, each picture at its time. The footage of the past is
-//! made at once, by the functions themselves and with their clocks set back.
+//! a change of the encoder and one of the picture, footage that comes late for hours that are put together, and live footage,
+//! each picture at its time. The footage of the past is made at once, by the functions themselves and with their clocks set back.
 
 use std::{
     net::Ipv4Addr,
@@ -130,6 +130,10 @@ impl Past {
         (8, 18, OTHER_PICTURE, false),
     ];
 
+    /// What comes late: a part of the hole, some of it by an encoder that the hour has not heard of, and once more what is there.
+    const LATE_SPANS: [(i64, i64, (u32, u32), bool); 3] =
+        [(-8, -6, PICTURE, false), (-6, -5, PICTURE, true), (1, 2, PICTURE, true)];
+
     async fn film(station: &Station) -> anyhow::Result<Self> {
         let camera = camera("yard")?;
         let day = 24 * HOUR.as_millis() as u64;
@@ -140,29 +144,64 @@ impl Past {
             let clock = Arc::clone(&clock);
             move || Timestamp::from_unix_millis(clock.load(Ordering::SeqCst))
         });
-        let mut pictures = Vec::new();
-        for (from, to, (width, height), otherwise) in Self::SPANS {
-            let mut painter = Painter::new(&camera, PictureSize::new(width, height)?);
-            for second in from..to {
-                let start =
-                    midnight.unix_millis().checked_add_signed(second * 1000).context("before 1970")?;
-                let start = Timestamp::from_unix_millis(start);
-                let window = Window::containing(start, WindowLength::DEFAULT);
-                let event = if otherwise {
-                    station.film_otherwise(&mut painter, &camera, window).await?
-                } else {
-                    station.film(&mut painter, &camera, window).await?
-                };
+        let mut past = Self { camera, midnight, pictures: Vec::new() };
+        for span in Self::SPANS {
+            for (window, event) in past.film_span(station, span).await? {
                 clock.store((window.end() + STEP).unix_millis(), Ordering::SeqCst);
                 playlist.handle(event).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-                pictures.extend((0..4).map(|picture| start + STEP * picture));
             }
         }
-        let past = Self { camera, midnight, pictures };
-        for hour in past.hours() {
-            while update_hour(&*station.media, &past.camera, hour, now).await?.is_some() {}
-        }
+        past.list(station).await?;
         Ok(past)
+    }
+
+    /// Films what comes late for hours that are put together, once a pack can no longer be taken for what has it.
+    async fn film_late(&mut self, station: &Station) -> anyhow::Result<()> {
+        let packs = self.packs(station).await?;
+        let as_of = packs.iter().map(|pack| pack.as_of).max().context("nothing is put together")?;
+        tokio::time::sleep(as_of.since(teiten_telemetry::now())).await;
+        for span in Self::LATE_SPANS {
+            self.film_span(station, span).await?;
+        }
+        self.list(station).await
+    }
+
+    async fn film_span(
+        &mut self,
+        station: &Station,
+        (from, to, (width, height), otherwise): (i64, i64, (u32, u32), bool),
+    ) -> anyhow::Result<Vec<(Window, Event)>> {
+        let mut painter = Painter::new(&self.camera, PictureSize::new(width, height)?);
+        let mut filmed = Vec::new();
+        for second in from..to {
+            let start = self.midnight.unix_millis().checked_add_signed(second * 1000);
+            let start = Timestamp::from_unix_millis(start.context("before 1970")?);
+            let window = Window::containing(start, WindowLength::DEFAULT);
+            let event = if otherwise {
+                station.film_otherwise(&mut painter, &self.camera, window).await?
+            } else {
+                station.film(&mut painter, &self.camera, window).await?
+            };
+            filmed.push((window, event));
+            self.pictures.extend((0..4).map(|picture| start + STEP * picture));
+        }
+        self.pictures.sort();
+        self.pictures.dedup();
+        Ok(filmed)
+    }
+
+    /// Has the playlists of its hours brought up to date.
+    async fn list(&self, station: &Station) -> anyhow::Result<()> {
+        let now = teiten_telemetry::now();
+        for hour in self.hours() {
+            while update_hour(&*station.media, &self.camera, hour, now).await?.is_some() {}
+        }
+        Ok(())
+    }
+
+    async fn packs(&self, station: &Station) -> anyhow::Result<Vec<PackKey>> {
+        let keys = list_all(&*station.media, &key::segments_prefix(&self.camera)).await?;
+        Ok(keys.iter().filter_map(|key| key.parse().ok()).collect())
     }
 
     /// Has its hours put together, as they are an hour after.
@@ -180,8 +219,29 @@ impl Past {
         [self.midnight - HOUR, self.midnight].map(Hour::containing)
     }
 
-    fn pictures(&self, hour: Hour) -> Vec<Timestamp> {
-        self.pictures.iter().copied().filter(|time| Hour::containing(*time) == hour).collect()
+    /// Where players find each of its hours, and the pictures in it.
+    fn addresses(&self, station: &Station) -> [(String, Vec<Timestamp>); 2] {
+        self.hours().map(|hour| {
+            let url = format!("{}/{}", station.address, key::hour_playlist_key(&self.camera, hour));
+            (url, self.pictures.iter().copied().filter(|time| Hour::containing(*time) == hour).collect())
+        })
+    }
+
+    /// Fails unless ffmpeg plays all of it, hour by hour and as a range.
+    async fn ffmpeg_plays(&self, station: &Station, range: &str, how: &'static str) -> anyhow::Result<()> {
+        let [before, after] = self.addresses(station);
+        let over_midnight = (range.to_owned(), self.pictures.clone());
+        tokio::task::spawn_blocking(move || {
+            let all = [
+                ("an hour with a gap", before),
+                ("an hour with another encoder and another picture", after),
+                ("a range over midnight", over_midnight),
+            ];
+            all.iter().try_for_each(|(what, (url, pictures))| {
+                ffmpeg_plays(&format!("{what}, {how}"), url, pictures)
+            })
+        })
+        .await?
     }
 }
 
@@ -261,11 +321,9 @@ async fn film_live(station: &Station, camera: &CameraId, stop: &CancellationToke
 /// Fails unless ffmpeg shows all of `past` by the packs alone, without any playlist.
 async fn packs_play_by_themselves(station: &Station, past: &Past) -> anyhow::Result<()> {
     let mut clocks = Vec::new();
-    for key in list_all(&*station.media, &key::segments_prefix(&past.camera)).await? {
-        if key.parse::<PackKey>().is_ok() {
-            let url = format!("{}/{key}", station.address);
-            clocks.extend(tokio::task::spawn_blocking(move || clocks_by_ffmpeg(&url, &[])).await??);
-        }
+    for key in past.packs(station).await? {
+        let url = format!("{}/{key}", station.address);
+        clocks.extend(tokio::task::spawn_blocking(move || clocks_by_ffmpeg(&url, &[])).await??);
     }
     ensure!(clocks == past.pictures, "ffmpeg shows {clocks:?} of the packs");
     Ok(())
@@ -285,7 +343,7 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let _stopped_at_the_end = stop.clone().drop_guard();
     let station = Arc::new(Station::open(folder.path(), &stop).await?);
-    let past = Past::film(&station).await?;
+    let mut past = Past::film(&station).await?;
     let (from, to) = (past.pictures[0], past.midnight + Duration::from_secs(18));
     let range = format!("{}/{}.m3u8?from={from}&to={to}", station.playback, past.camera);
 
@@ -295,26 +353,13 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
         let (station, camera, filmed) = (Arc::clone(&station), live_camera.clone(), filmed.clone());
         async move { film_live(&station, &camera, &filmed).await }
     });
-    let hours = past.hours().map(|hour| {
-        let url = format!("{}/{}", station.address, key::hour_playlist_key(&past.camera, hour));
-        (url, past.pictures(hour))
-    });
-    let [before, after] = hours.clone();
-    let over_midnight = (range.clone(), past.pictures.clone());
-    let ffmpeg_plays_all = move |how: &str| {
-        ffmpeg_plays(&format!("an hour with a gap{how}"), &before.0, &before.1)?;
-        ffmpeg_plays(&format!("an hour with another encoder and another picture{how}"), &after.0, &after.1)?;
-        ffmpeg_plays(&format!("a range over midnight{how}"), &over_midnight.0, &over_midnight.1)
-    };
-    tokio::task::spawn_blocking({
-        let ffmpeg_plays_all = ffmpeg_plays_all.clone();
-        move || ffmpeg_plays_all(", as segments")
-    })
-    .await??;
+    past.ffmpeg_plays(&station, &range, "as segments").await?;
     past.compact(&station).await?;
-    tokio::task::spawn_blocking(move || ffmpeg_plays_all(", as packs")).await??;
+    past.ffmpeg_plays(&station, &range, "as packs").await?;
     packs_play_by_themselves(&station, &past).await?;
-    let [before, after] = hours;
+    past.film_late(&station).await?;
+    past.ffmpeg_plays(&station, &range, "as packs with late segments").await?;
+    let [before, after] = past.addresses(&station);
     eventually("there is live footage", Duration::from_secs(30), async || {
         let playlist = station.media.get(&key::live_playlist_key(&live_camera)).await?;
         Ok(playlist.map(|_| ()))
@@ -336,15 +381,21 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     );
     let headers = Headers { content_type: "text/html", cache_control: "no-cache" };
     station.media.put("players.html", html, headers, Condition::Always).await?;
-    let past = [
+    let of_past = [
         (&before.0.replace(".m3u8", ".master.m3u8"), &before.1),
         (&after.0, &after.1),
         (&range, &past.pictures),
     ];
-    let past = past.map(|(url, times)| format!("{url}={}", pictures(times)));
+    let of_past = of_past.map(|(url, times)| format!("{url}={}", pictures(times)));
     let page = format!("{}/players.html", station.address);
-    let arguments =
-        ["players.mjs", &page, &live_url.replace("live.m3u8", "master.m3u8"), &past[0], &past[1], &past[2]];
+    let arguments = [
+        "players.mjs",
+        &page,
+        &live_url.replace("live.m3u8", "master.m3u8"),
+        &of_past[0],
+        &of_past[1],
+        &of_past[2],
+    ];
     let watched = browser::watch(&arguments, Duration::from_secs(300)).await;
     filmed.cancel();
     live.await?.context("the live camera")?;

@@ -19,7 +19,7 @@ pub const QUIET_MIN: Duration = Duration::from_secs(600);
 pub const KEPT_AFTER: Duration = Duration::from_secs(2 * 3600);
 
 /// The runs of segments that are to be put together: each contiguous in time, with one init section. One segment is a run
-/// too: players that read ranges of packs and whole objects from one playlist are known to mix them up.
+/// too: an hour is of packs alone then.
 pub fn runs(playlist: &HourPlaylist, stored: &StoredHourObjects) -> Vec<Vec<Listing>> {
     let sizes: HashMap<_, _> =
         stored.segments.iter().map(|segment| (Listing::of(&segment.key), segment.size_bytes)).collect();

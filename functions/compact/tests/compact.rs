@@ -187,6 +187,12 @@ impl World {
             played.insert(listing.window, bytes);
         }
         assert_eq!(played, self.segments);
+        if packed > 0 {
+            let segments: Vec<Bytes> = self.segments.values().cloned().collect();
+            let ranges =
+                self.ranges(&key::hour_playlist_key(&camera(), self.hour), "#EXT-X-BYTERANGE:").await;
+            assert_eq!(ranges, segments, "beside packs, segments are ranges too");
+        }
         for init in self.ranges(&key::hour_playlist_key(&camera(), self.hour), "#EXT-X-MAP:").await {
             assert_eq!(&init[4..8], b"moov");
         }

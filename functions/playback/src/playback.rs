@@ -12,7 +12,7 @@ use teiten_bucket::{Bucket, BucketError, SignError};
 use teiten_footage::{CameraId, InitKey, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{
-    BitRate, InitSections, Listing, Rendition, Stored, TimeRange, Variant, asked_camera, moved_in,
+    BitRate, InitSections, Rendition, Stored, TimeRange, Variant, asked_camera, is_mixed, moved_in,
     multivariant, stored_in, vod,
 };
 
@@ -40,13 +40,13 @@ impl Playback {
         camera: &CameraId,
         range: TimeRange,
         stored: &[Stored],
+        inits: &InitSections,
         rendition: Rendition<'_>,
         now: Timestamp,
     ) -> Result<String, SignError> {
-        let listings: Vec<Listing> = stored.iter().map(|item| item.listing).collect();
         let init = |hash| InitKey { camera: camera.clone(), hash }.to_string();
         let mut urls = HashMap::new();
-        for listing in &listings {
+        for Stored { listing, .. } in stored {
             for key in [init(listing.init), listing.object(camera)] {
                 if let Entry::Vacant(place) = urls.entry(key) {
                     let url = self.links.url(place.key(), now, range.length()).await?;
@@ -55,7 +55,8 @@ impl Playback {
             }
         }
         Ok(vod(
-            &listings,
+            stored,
+            inits,
             rendition,
             |hash| urls[&init(hash)].clone(),
             |listing| urls[&listing.object(camera)].clone(),
@@ -104,22 +105,23 @@ impl Playback {
             let (from, to) = (range.from(), range.to());
             return Err(Refusal::not_found(format!("there is no footage of {camera} from {from} to {to}")));
         }
-        let (moved, inits);
+        let moved;
         let rendition = match form {
             Form::Whole => {
                 moved = moved_in(media, camera, range, now).await.map_err(|error| unavailable(&error))?;
                 Rendition::Whole(&moved)
             }
-            Form::Keyframes => {
-                inits = self.inits(camera, &stored).await.map_err(|error| unavailable(&error))?;
-                Rendition::Keyframes(&inits)
-            }
+            Form::Keyframes => Rendition::Keyframes,
             Form::Variants => {
                 let text = self.variants(camera, range, &stored, now).await;
                 return text.map_err(|error| unavailable(&error));
             }
         };
-        let text = self.playlist(camera, range, &stored, rendition, now).await;
+        let inits = match form {
+            Form::Whole if !is_mixed(&stored) => InitSections::default(),
+            _ => self.inits(camera, &stored).await.map_err(|error| unavailable(&error))?,
+        };
+        let text = self.playlist(camera, range, &stored, &inits, rendition, now).await;
         text.map_err(|error| unavailable(&error))
     }
 }

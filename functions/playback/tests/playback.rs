@@ -6,9 +6,10 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Credentials, Headers, MemoryBucket, S3Config, Signer};
-use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, Window};
+use teiten_footage::{CameraId, ContentHash, PackKey, Pictures, SegmentKey, Window};
 use teiten_host::{Admission, Bearer, Origin};
 use teiten_playback::{Links, Playback};
+use teiten_playlist::{Packed, pack};
 use tokio::net::TcpListener;
 
 const BASE: &str = "https://cameras.example/media";
@@ -110,6 +111,45 @@ async fn a_range_has_its_keyframes_and_both_under_one_name() {
          #EXT-X-PROGRAM-DATE-TIME:2026-11-24T00:00:01.000Z\n#EXTINF:1.000,\n#EXT-X-BYTERANGE:4321@0\n{BASE}/{second}\n#EXT-X-ENDLIST\n"
     );
     assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn late_footage_beside_packs_is_named_by_ranges_too() {
+    let credentials =
+        Credentials { access_key: "key".to_owned(), secret_key: "secret".to_owned(), session_token: None };
+    let config = S3Config::new(Some("https://s3.example.org"), "us-east-1", credentials).unwrap();
+    let links = Links::signed(Signer::new(&config, "media", "24h".parse().unwrap()));
+    let world = World::start_with(links, Admission::Anybody).await;
+    let put = async |key: String, bytes: Bytes| {
+        world.media.put(&key, bytes, Headers::default(), Condition::Always).await.unwrap();
+    };
+    // Boxes that nobody looks into.
+    let (init, segment) = (b"\0\0\0\x0cmoovinit", b"\0\0\0\x0cmdatshow");
+    let packed = Packed { bytes: segment, keyframe_bytes: segment.len() as u32 };
+    let first: Window = "20261123T040000.000Z-1000".parse().unwrap();
+    let bytes = pack(init, first, &[packed; 2]);
+    let (camera, init, hash) =
+        (CameraId::new("gate").unwrap(), ContentHash::of(b"one"), ContentHash::of(&bytes));
+    let key = PackKey { camera, first, count: 2, init, as_of: first.end(), hash };
+    put(key.to_string(), bytes).await;
+    for (window, init) in [("20261123T040002.000Z-1000", "one"), ("20261123T040003.000Z-1000", "two")] {
+        let late = world.store(window, init, "a").await;
+        put(late.to_string(), Bytes::from_static(b"late footage")).await;
+        put(late.init_key().to_string(), Bytes::from_static(b"init section!")).await;
+    }
+    let (status, text) = world.get("/gate.m3u8?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z").await;
+    assert_eq!(status, 200, "{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    let ranges: Vec<&str> = (1..lines.len())
+        .filter(|index| lines[*index].starts_with("https://s3.example.org/media/gate/2026-11-23/04/"))
+        .map(|index| lines[index - 1])
+        .collect();
+    let ranges_of = ["12@76", "12@88", "12@0", "12@0"].map(|range| format!("#EXT-X-BYTERANGE:{range}"));
+    assert_eq!(ranges, ranges_of);
+    let maps = lines.iter().filter(|line| line.starts_with("#EXT-X-MAP:"));
+    let maps: Vec<&str> = maps.map(|line| line.rsplit_once(',').unwrap().1).collect();
+    assert_eq!(maps, ["BYTERANGE=\"12@0\"", "BYTERANGE=\"13@0\""]);
+    assert_eq!(text.matches("X-Amz-Signature=").count(), 6);
 }
 
 #[tokio::test]

@@ -16,8 +16,9 @@ use teiten_footage::{
 
 use crate::{
     advance::{Footage, LIVE_AGE_MAX},
-    hour::{HourPlaylist, Listing, Place, TARGET_DURATION_SECONDS},
+    hour::{HourPlaylist, TARGET_DURATION_SECONDS},
     hour_marks::{appended, placed, ranges},
+    listing::{Listing, Place, Stored},
 };
 
 /// How often an hour's playlist is rewritten while the hour lasts.
@@ -31,17 +32,6 @@ const OVERDUE_MAX: Duration = Duration::from_secs(120);
 
 const _: () = assert!(SEGMENT_GRACE.as_millis() < CLOSE_AFTER.as_millis());
 const _: () = assert!(OVERDUE_MAX.as_millis() > REWRITE_PERIOD.as_millis() + CLOSE_AFTER.as_millis());
-
-/// What is stored of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
-    /// What can be listed.
-    pub listing: Listing,
-    /// When it was written, in milliseconds since the Unix epoch; a pack, up to when what was written is in it.
-    pub modified_unix_millis: u64,
-    /// The segment's size.
-    pub size_bytes: u64,
-}
 
 impl From<&Footage> for Stored {
     fn from(footage: &Footage) -> Self {
@@ -223,7 +213,7 @@ mod tests {
     use teiten_footage::{SegmentKey, WindowLength};
 
     use super::*;
-    use crate::hour::Part;
+    use crate::listing::Part;
 
     const MINUTE: Duration = Duration::from_secs(60);
 

@@ -6,7 +6,7 @@
 
 use teiten_footage::{MotionSource, MotionSpan, Timestamp};
 
-use crate::hour::{HourPlaylist, Listing};
+use crate::{hour::HourPlaylist, listing::Listing};
 
 /// Tags in their order: how many listings stand before each, and what it says.
 pub(crate) type Marks = Vec<(usize, MotionSpan)>;

@@ -6,8 +6,9 @@
 use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength};
 
 use crate::{
-    hour::{HourPlaylist, Listing, Map, Part, Place},
+    hour::{HourPlaylist, Map},
     hour_marks::{Marks, read_range},
+    listing::{Listing, Part, Place},
     parse::{ParseError, init, length},
 };
 
@@ -21,7 +22,7 @@ struct Parser<'a> {
     discontinuity: bool,
     date: Option<String>,
     length: Option<WindowLength>,
-    /// Size and offset of a part of a pack.
+    /// Size and offset, where the URI names a part of an object.
     range: Option<(u32, u64)>,
     listings: Vec<Listing>,
     marks: Marks,
@@ -85,15 +86,20 @@ impl Parser<'_> {
 
     /// Where EXT-X-MAP says that the init section is: in an object of its own, or at the start of a pack.
     fn map(&self, attributes: &str) -> Result<Map, String> {
-        let packed = attributes.strip_prefix("URI=\"").and_then(|rest| rest.split_once("\",BYTERANGE=\""));
-        let Some((uri, range)) = packed else {
-            return Ok(Map { init: init(attributes, "../")?, packed_bytes: None });
+        let (object, range) = attributes.split_once(",BYTERANGE=").unwrap_or((attributes, ""));
+        let bytes = match range {
+            "" => None,
+            range => match byte_range(range.trim_matches('"'))? {
+                (bytes, 0) => Some(bytes),
+                _ => return Err(format!("{attributes:?} is not the start of an object")),
+            },
         };
-        let pack = PackKey::from_in_day(self.camera, self.hour, uri).map_err(|error| error.to_string())?;
-        let (bytes, 0) = byte_range(range.trim_end_matches('"'))? else {
-            return Err(format!("{attributes:?} is not the start of a pack"));
+        let uri = object.strip_prefix("URI=\"").and_then(|uri| uri.strip_suffix('"')).unwrap_or_default();
+        let init = match (PackKey::from_in_day(self.camera, self.hour, uri), bytes) {
+            (Ok(pack), Some(_)) => pack.init,
+            _ => init(object, "../")?,
         };
-        Ok(Map { init: pack.init, packed_bytes: Some(bytes) })
+        Ok(Map { init, bytes })
     }
 
     /// A URI ends what is said of a segment.
@@ -126,9 +132,11 @@ impl Parser<'_> {
 
     /// What a URI names: a segment, or a part of a pack, whose window only its date tells.
     fn listing(&mut self, uri: &str, map: Map) -> Result<Listing, String> {
-        let Some((size, offset)) = self.range.take() else {
-            let segment = SegmentKey::from_in_day(self.camera, self.hour, uri);
-            return segment.map(|segment| Listing::of(&segment)).map_err(|error| error.to_string());
+        let (size, offset) = match (SegmentKey::from_in_day(self.camera, self.hour, uri), self.range.take()) {
+            (Ok(segment), None | Some((_, 0))) => return Ok(Listing::of(&segment)),
+            (Ok(_), Some(_)) => return Err(format!("{uri:?} is to be named from its start on")),
+            (Err(error), None) => return Err(error.to_string()),
+            (Err(_), Some(range)) => range,
         };
         let pack = PackKey::from_in_day(self.camera, self.hour, uri).map_err(|error| error.to_string())?;
         let PackKey { first, count, init, as_of, hash, .. } = pack;
@@ -137,7 +145,7 @@ impl Parser<'_> {
         if window.start() < first.start() || window.start() >= first.plus(count.into()).start() {
             return Err(format!("{uri:?} has no window {window}"));
         }
-        let init_bytes = map.packed_bytes.ok_or("a part of a pack needs the init section out of one")?;
+        let init_bytes = map.bytes.ok_or("a part of a pack needs an init section whose size is told")?;
         let part = Part { first, count, init, as_of, hash, init_bytes, offset, size, keyframe_bytes: None };
         Ok(Listing { window, init, place: Place::Packed(part) })
     }
@@ -168,6 +176,7 @@ mod tests {
     use teiten_footage::{ContentHash, Pictures};
 
     use super::*;
+    use crate::{listing::Stored, renditions::InitSections, sizes::Sizes};
 
     /// Golden: playlists of stored footage look like this. A change has to read this form still.
     const GOLDEN: &str = r##"#EXTM3U
@@ -192,11 +201,31 @@ mod tests {
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:01.500Z
 #EXTINF:1.500,
 04/20261123T043001.500Z-1500-ba7816bf8f01cfea-ba7816bf8f01cfea-4321.m4s
-#EXT-X-MAP:URI="04/20261123T043001.500Z-1500-2-ba7816bf8f01cfea-1795410601-e3b0c44298fc1c14.mp4",BYTERANGE="712@0"
+#EXT-X-ENDLIST
+"##;
+
+    /// Golden: so do those of hours of which something is packed. A change has to read this form still.
+    const GOLDEN_PACKED: &str = r##"#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-TARGETDURATION:60
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-MEDIA-SEQUENCE:0
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MAP:URI="../init-ba7816bf8f01cfea.mp4",BYTERANGE="712@0"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:01.500Z
+#EXTINF:1.500,
+#EXT-X-BYTERANGE:5000@0
+04/20261123T043001.500Z-1500-ba7816bf8f01cfea-ba7816bf8f01cfea-4321.m4s
 #EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:03.000Z
 #EXTINF:1.500,
 #EXT-X-BYTERANGE:1234@1564
 04/20261123T043001.500Z-1500-2-ba7816bf8f01cfea-1795410601-e3b0c44298fc1c14.mp4
+#EXT-X-DISCONTINUITY
+#EXT-X-MAP:URI="04/20261123T044000.000Z-1500-1-e3b0c44298fc1c14-1795410601-ba7816bf8f01cfea.mp4",BYTERANGE="700@0"
+#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:40:00.000Z
+#EXTINF:1.500,
+#EXT-X-BYTERANGE:2000@800
+04/20261123T044000.000Z-1500-1-e3b0c44298fc1c14-1795410601-ba7816bf8f01cfea.mp4
 #EXT-X-ENDLIST
 "##;
 
@@ -208,13 +237,28 @@ mod tests {
         HourPlaylist::parse(&camera(), "2026-11-23/04".parse().unwrap(), text)
     }
 
+    fn listing(window: &str, init: ContentHash, frames: ContentHash) -> Listing {
+        let place = Place::Segment(Pictures { frames, keyframe_bytes: 4321 });
+        Listing { window: window.parse().unwrap(), init, place }
+    }
+
+    fn playlist(listings: Vec<Listing>) -> HourPlaylist {
+        let hour = "2026-11-23/04".parse().unwrap();
+        HourPlaylist { camera: camera(), hour, listings, ended: true, marks: Marks::new() }
+    }
+
     fn golden() -> HourPlaylist {
         let (one, other) = (ContentHash::of(b""), ContentHash::of(b"abc"));
-        let listing = |window: &str, init, frames| Listing {
-            window: window.parse().unwrap(),
-            init,
-            place: Place::Segment(Pictures { frames, keyframe_bytes: 4321 }),
-        };
+        playlist(vec![
+            listing("20261123T040001.500Z-1500", one, other),
+            listing("20261123T040003.000Z-1500", one, one),
+            listing("20261123T043000.000Z-1500", one, other),
+            listing("20261123T043001.500Z-1500", other, other),
+        ])
+    }
+
+    fn golden_packed() -> HourPlaylist {
+        let (one, other) = (ContentHash::of(b""), ContentHash::of(b"abc"));
         let part = Part {
             first: "20261123T043001.500Z-1500".parse().unwrap(),
             count: 2,
@@ -226,30 +270,49 @@ mod tests {
             size: 1234,
             keyframe_bytes: None,
         };
-        let packed = Listing { window: part.first.next(), init: other, place: Place::Packed(part) };
-        HourPlaylist {
-            camera: camera(),
-            hour: "2026-11-23/04".parse().unwrap(),
-            listings: vec![
-                listing("20261123T040001.500Z-1500", one, other),
-                listing("20261123T040003.000Z-1500", one, one),
-                listing("20261123T043000.000Z-1500", one, other),
-                listing("20261123T043001.500Z-1500", other, other),
-                packed,
-            ],
-            ended: true,
-            marks: Marks::new(),
-        }
+        let first = "20261123T044000.000Z-1500".parse().unwrap();
+        let (count, init, hash) = (1, one, other);
+        let alone = Part { first, count, init, hash, init_bytes: 700, offset: 800, size: 2000, ..part };
+        playlist(vec![
+            listing("20261123T043001.500Z-1500", other, other),
+            Listing { window: part.first.next(), init: other, place: Place::Packed(part) },
+            Listing { window: first, init: one, place: Place::Packed(alone) },
+        ])
+    }
+
+    fn text(playlist: &HourPlaylist) -> String {
+        let stored =
+            |listing: &Listing| Stored { listing: *listing, modified_unix_millis: 0, size_bytes: 5000 };
+        let stored: Vec<Stored> = playlist.listings.iter().map(stored).collect();
+        let bytes = [(ContentHash::of(b""), 700), (ContentHash::of(b"abc"), 712)].into();
+        playlist.text(&Sizes::of(&stored, &InitSections { bytes, ..InitSections::default() }))
     }
 
     #[test]
     fn an_hour_is_written_as_players_read_it_and_read_as_it_was_written() {
-        assert_eq!(golden().to_string(), GOLDEN);
+        assert_eq!(text(&golden()), GOLDEN);
         assert_eq!(parse(GOLDEN), Ok(golden()));
         let lasting = HourPlaylist { ended: false, ..golden() };
-        assert!(lasting.to_string().contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"));
-        assert_eq!(parse(&lasting.to_string()), Ok(lasting));
+        assert!(text(&lasting).contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"));
+        assert_eq!(parse(&text(&lasting)), Ok(lasting));
         assert_eq!(golden().holes(), 1);
+    }
+
+    #[test]
+    fn where_something_is_packed_all_is_named_by_ranges() {
+        assert_eq!(text(&golden_packed()), GOLDEN_PACKED);
+        assert_eq!(parse(GOLDEN_PACKED), Ok(golden_packed()));
+    }
+
+    #[test]
+    fn objects_that_are_named_whole_beside_packs_are_read_too() {
+        let pack = "04/20261123T043001.500Z-1500-2-ba7816bf8f01cfea-1795410601-e3b0c44298fc1c14.mp4";
+        let date = "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:30:03.000Z";
+        let whole = GOLDEN_PACKED
+            .replacen(",BYTERANGE=\"712@0\"", "", 1)
+            .replace("#EXT-X-BYTERANGE:5000@0\n", "")
+            .replace(date, &format!("#EXT-X-MAP:URI=\"{pack}\",BYTERANGE=\"712@0\"\n{date}"));
+        assert_eq!(parse(&whole), Ok(golden_packed()));
     }
 
     #[test]
@@ -276,16 +339,24 @@ mod tests {
                 "#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
                 "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:00:03",
             ),
-            ("BYTERANGE:1234@1564", "BYTERANGE:1234"),
-            ("#EXT-X-BYTERANGE:1234@1564\n", ""),
-            ("@1564\n04/20261123T043001.500Z-1500-2-ba", "@1564\n04/20261123T043001.500Z-1500-1-ba"),
-            (",BYTERANGE=\"712@0\"", ""),
-            ("712@0", "712@1"),
-            ("MAP:URI=\"04", "MAP:URI=\"05"),
             ("#EXTINF:1.500,\n04/20261123T040003", "#EXT-X-GAP\n#EXTINF:1.500,\n04/20261123T040003"),
         ] {
             assert!(GOLDEN.contains(from), "{from}");
             assert!(parse(&GOLDEN.replacen(from, to, 1)).is_err(), "{from} -> {to}");
+        }
+        for (from, to) in [
+            ("BYTERANGE:1234@1564", "BYTERANGE:1234"),
+            ("#EXT-X-BYTERANGE:1234@1564\n", ""),
+            ("@1564\n04/20261123T043001.500Z-1500-2-ba", "@1564\n04/20261123T043001.500Z-1500-1-ba"),
+            ("5000@0", "5000@1"),
+            (",BYTERANGE=\"712@0\"", ""),
+            ("712@0", "712@1"),
+            ("700@0", "700"),
+            (",BYTERANGE=\"700@0\"", ""),
+            ("MAP:URI=\"04", "MAP:URI=\"05"),
+        ] {
+            assert!(GOLDEN_PACKED.contains(from), "{from}");
+            assert!(parse(&GOLDEN_PACKED.replacen(from, to, 1)).is_err(), "{from} -> {to}");
         }
         assert!(parse("").is_err());
         assert!(parse("#EXTM3U\n#EXT-X-PLAYLIST-TYPE:EVENT\n").is_err());

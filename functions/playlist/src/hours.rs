@@ -17,13 +17,15 @@ use tracing::{debug, info, warn};
 use crate::{
     archive,
     function::{COLLISIONS_MAX, HEADERS, ShellError},
-    hour::{HourPlaylist, Listing},
-    hour_advance::{HourStep, Stored, advance_hour, cutoff, is_over, of_hour},
+    hour::HourPlaylist,
+    hour_advance::{HourStep, advance_hour, cutoff, is_over, of_hour},
+    listing::{Listing, Stored},
     motion::{Written, motion_of},
     motion_hour::MotionHour,
     pack::stored_in_pack,
     per_camera::PerCamera,
-    renditions::write_renditions,
+    renditions::{InitSections, write_renditions},
+    sizes::Sizes,
 };
 
 /// How many objects are listed at a time: what one request to S3 gives.
@@ -211,7 +213,7 @@ async fn bring_up_to_date(
             if let Some((playlist, _)) = current.as_ref().filter(|_| rendered) {
                 // Someone else was quicker with the playlist, perhaps not with what is beside it.
                 let listings = of_hour(&stored, hour, hour.start(), hour.end());
-                write_renditions(media, &HourPlaylist { listings, ..playlist.clone() }, &stored).await?;
+                render(media, &HourPlaylist { listings, ..playlist.clone() }, &stored).await?;
             }
             return Ok((None, current));
         };
@@ -219,13 +221,12 @@ async fn bring_up_to_date(
             if from != hour.start() {
                 stored = objects_from(media, camera, hour, hour.start()).await?.stored(media).await?;
             }
-            // First, so that an ended playlist is never without them; they name what is there already.
-            write_renditions(media, &next, &stored).await?;
             rendered = true;
         }
+        let text = Bytes::from(render(media, &next, &stored).await?);
         let condition =
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
-        if let Put::Stored(etag) = media.put(&key, Bytes::from(next.to_string()), HEADERS, condition).await? {
+        if let Put::Stored(etag) = media.put(&key, text, HEADERS, condition).await? {
             report(step, &next);
             if current.is_none() {
                 let length =
@@ -238,6 +239,23 @@ async fn bring_up_to_date(
         }
     }
     Err(ShellError::Contended { key })
+}
+
+/// The text of a version. What is beside an ended one is written first: so it is never without, and they name what is there already.
+/// `stored` is what is stored of its hour.
+async fn render(
+    media: &dyn Bucket,
+    playlist: &HourPlaylist,
+    stored: &[Stored],
+) -> Result<String, ShellError> {
+    if !playlist.ended() {
+        return Ok(playlist.text(&Sizes::of(&[], &InitSections::default())));
+    }
+    let hashes = playlist.listings().iter().map(|listing| listing.init);
+    let inits = InitSections::of(media, playlist.camera(), hashes).await?;
+    let sizes = Sizes::of(stored, &inits);
+    write_renditions(media, playlist, &sizes).await?;
+    Ok(playlist.text(&sizes))
 }
 
 async fn read(media: &dyn Bucket, camera: &CameraId, hour: Hour) -> Result<Option<Known>, ShellError> {

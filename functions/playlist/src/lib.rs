@@ -14,6 +14,7 @@ mod hour_advance;
 mod hour_marks;
 mod hour_parse;
 mod hours;
+mod listing;
 mod live;
 mod motion;
 mod motion_hour;
@@ -23,21 +24,23 @@ mod parse;
 mod per_camera;
 mod range;
 mod renditions;
+mod sizes;
 
 pub use advance::{Footage, LIVE_AGE_MAX, SILENCE_MIN, Settings, Step, advance};
 pub use archive::{Archive, StoredHour, stored_hour};
 pub use cameras::Cameras;
 pub use function::{Playlist, ShellError};
-pub use hour::{HourPlaylist, Listing, Part, Place, TARGET_DURATION_SECONDS};
+pub use hour::{HourPlaylist, TARGET_DURATION_SECONDS};
 pub use hour_advance::{
-    CLOSE_AFTER, HourStep, REWRITE_PERIOD, Stored, advance_hour, cutoff, in_order, is_over, is_stale,
+    CLOSE_AFTER, HourStep, REWRITE_PERIOD, advance_hour, cutoff, in_order, is_over, is_stale,
 };
 pub use hours::{StoredHourObjects, StoredPack, StoredSegment, read_hour, stored_objects, update_hour};
+pub use listing::{Listing, Part, Place, Stored};
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
 pub use motion::{mend_motion, motion_of};
 pub use motion_hour::MotionHour;
 pub use moving::{Moves, Moving, Seen, cut_off, mark};
 pub use pack::{Packed, pack};
 pub use parse::ParseError;
-pub use range::{RANGE_MAX, Rendition, TimeRange, asked_camera, moved_in, stored_in, vod};
+pub use range::{RANGE_MAX, Rendition, TimeRange, asked_camera, is_mixed, moved_in, stored_in, vod};
 pub use renditions::{BitRate, InitError, InitSections, Variant, multivariant, sample_entry};

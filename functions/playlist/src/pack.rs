@@ -14,10 +14,7 @@ use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{PackKey, Ticks, Window};
 use tracing::warn;
 
-use crate::{
-    hour::{Listing, Part, Place},
-    hour_advance::Stored,
-};
+use crate::listing::{Listing, Part, Place, Stored};
 
 /// A segment that is to be put into a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

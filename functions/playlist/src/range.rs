@@ -7,13 +7,15 @@ use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window,
 use teiten_host::{Asked, Refusal};
 
 use crate::{
-    hour::{Kind, Listed, Listing},
-    hour_advance::{Stored, in_order},
+    hour::{Kind, Listed},
+    hour_advance::in_order,
     hour_marks::placed,
     hours::StoredHourObjects,
+    listing::{Listing, Stored},
     live::target_duration_seconds,
     motion::motion_of,
     renditions::InitSections,
+    sizes::Sizes,
 };
 
 /// The longest range that functions answer with: 86 400 windows of a second.
@@ -143,27 +145,34 @@ pub async fn moved_in(
 pub enum Rendition<'a> {
     /// Its segments, with marks of these spans.
     Whole(&'a [MotionSpan]),
-    /// Its keyframes alone, with these init sections.
-    Keyframes(&'a InitSections),
+    /// Its keyframes alone.
+    Keyframes,
 }
 
-/// A VOD playlist of `listings`, with the URIs that `init` and `segment` give.
+/// Whether some of it is in packs and some is not: then a playlist names init sections in objects of their own by ranges.
+pub fn is_mixed(stored: &[Stored]) -> bool {
+    let is_packed = |item: &Stored| item.listing.is_packed();
+    stored.iter().any(is_packed) && !stored.iter().all(is_packed)
+}
+
+/// A VOD playlist of what is `stored`, with the URIs that `init` and `segment` give. `inits` are its init sections, for keyframes
+/// or if it [`is_mixed`].
 pub fn vod(
-    listings: &[Listing],
+    stored: &[Stored],
+    inits: &InitSections,
     rendition: Rendition<'_>,
     init: impl Fn(ContentHash) -> String,
     segment: impl Fn(&Listing) -> String,
 ) -> String {
+    let (sizes, listings) = (Sizes::of(stored, inits), stored.iter().map(|item| item.listing));
+    let listings: &[Listing] = &listings.collect::<Vec<_>>();
     let longest = listings.iter().map(|listing| listing.window.length()).max().unwrap_or_default();
     let target_duration_seconds = target_duration_seconds(longest);
-    let listed = Listed { kind: Kind::Vod, target_duration_seconds, listings, init, segment };
-    let mut text = String::new();
+    let listed = Listed { kind: Kind::Vod, target_duration_seconds, listings, sizes: &sizes, init, segment };
     match rendition {
-        Rendition::Whole(spans) => listed.write(&mut text, &placed(listings, spans)),
-        Rendition::Keyframes(inits) => listed.write_keyframes(&mut text, inits),
+        Rendition::Whole(spans) => listed.segments(&placed(listings, spans)),
+        Rendition::Keyframes => listed.keyframes(),
     }
-    .expect("a String takes all");
-    text
 }
 
 #[cfg(test)]

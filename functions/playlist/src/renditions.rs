@@ -3,7 +3,7 @@
 //! Live footage has a multivariant playlist too.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
 };
 
@@ -16,8 +16,9 @@ use tracing::warn;
 use crate::{
     advance::Footage,
     function::{HEADERS, ShellError},
-    hour::{HourPlaylist, Listing},
-    hour_advance::Stored,
+    hour::HourPlaylist,
+    listing::Stored,
+    sizes::Sizes,
 };
 
 /// One way to play the footage (EXT-X-STREAM-INF and EXT-X-I-FRAME-STREAM-INF, §4.4.6.2 and §4.4.6.3).
@@ -82,11 +83,11 @@ pub fn sample_entry(mut init: &[u8]) -> Result<Avc1, InitError> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InitSections {
     /// The size of each.
-    bytes: BTreeMap<ContentHash, u32>,
+    pub(crate) bytes: BTreeMap<ContentHash, u32>,
     /// The codecs (RFC 6381).
-    codecs: BTreeSet<String>,
+    pub(crate) codecs: BTreeSet<String>,
     /// The largest picture's columns and rows.
-    size: (u16, u16),
+    pub(crate) size: (u16, u16),
 }
 
 impl InitSections {
@@ -102,7 +103,7 @@ impl InitSections {
             .unwrap_or_default();
     }
 
-    /// What the init sections with these `hashes` tell. One that is not there, or not ours, tells nothing.
+    /// What the init sections with these `hashes` tell: a request for each. One that is not there, or not ours, tells nothing.
     pub async fn of(
         media: &dyn Bucket,
         camera: &CameraId,
@@ -152,35 +153,32 @@ pub fn multivariant(whole: &Variant, keyframes: Option<&Variant>, inits: &InitSe
     text
 }
 
-/// Writes what is beside an ended playlist, whose keyframes are known. `stored` is what is stored of its hour.
+/// Writes what is beside an ended playlist, whose keyframes are known. `sizes` are those of what it lists.
 pub(crate) async fn write_renditions(
     media: &dyn Bucket,
     playlist: &HourPlaylist,
-    stored: &[Stored],
+    sizes: &Sizes<'_>,
 ) -> Result<(), ShellError> {
     let (camera, hour) = (playlist.camera(), playlist.hour());
-    let sizes: HashMap<Listing, u64> = stored.iter().map(|item| (item.listing, item.size_bytes)).collect();
     let listed: Vec<Stored> = playlist
         .listings()
         .iter()
         .map(|listing| Stored {
             listing: *listing,
             modified_unix_millis: 0,
-            size_bytes: sizes.get(listing).copied().unwrap_or_default(),
+            size_bytes: sizes.segment(listing).unwrap_or_default(),
         })
         .collect();
     let (whole, keyframes) = BitRate::of_stored(&listed);
-    let inits =
-        InitSections::of(media, camera, playlist.listings().iter().map(|listing| listing.init)).await?;
     let beside = |key: String| key.rsplit('/').next().unwrap_or_default().to_owned();
     let keyframes_key = key::hour_keyframes_key(camera, hour);
     let variants = multivariant(
         &Variant { uri: beside(key::hour_playlist_key(camera, hour)), rate: whole },
         Some(&Variant { uri: beside(keyframes_key.clone()), rate: keyframes }),
-        &inits,
+        sizes.inits,
     );
     for (key, text) in
-        [(keyframes_key, playlist.keyframes(&inits)), (key::hour_variants_key(camera, hour), variants)]
+        [(keyframes_key, playlist.keyframes(sizes)), (key::hour_variants_key(camera, hour), variants)]
     {
         media.put(&key, Bytes::from(text), HEADERS, Condition::Always).await?;
     }

@@ -5,13 +5,15 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
-use teiten_footage::{CameraId, Hour, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{
+    CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength, key,
+};
 use teiten_host::Function;
-use teiten_playlist::{Archive, CLOSE_AFTER, HourStep, Playlist, REWRITE_PERIOD, update_hour};
+use teiten_playlist::{Archive, CLOSE_AFTER, HourStep, Packed, Playlist, REWRITE_PERIOD, pack, update_hour};
 
 use crate::{
     checker::{Kind, Segment, Version},
-    world::{KEYFRAME_BYTES, World, segment, stored, window},
+    world::{KEYFRAME_BYTES, MEDIA_BYTES, World, segment, stored, window},
 };
 
 const CAMERA: &str = "front-door";
@@ -189,7 +191,8 @@ async fn several_instances_do_not_write_more_often() {
 
 /// What an hour's playlist of keyframes is to list beside this version of the hour's own.
 fn keyframes_of(version: &Version) -> Vec<Segment> {
-    let keyframe = |segment: &Segment| Segment { bytes: Some((KEYFRAME_BYTES.into(), 0)), ..segment.clone() };
+    let (bytes, map_bytes) = (Some((KEYFRAME_BYTES.into(), 0)), Some(MEDIA_BYTES));
+    let keyframe = |segment: &Segment| Segment { bytes, map_bytes, ..segment.clone() };
     version.segments.iter().map(keyframe).collect()
 }
 
@@ -217,6 +220,54 @@ async fn an_hour_that_is_ended_has_its_keyframes_and_both_under_one_name() {
         #EXT-X-STREAM-INF:BANDWIDTH=480000,AVERAGE-BANDWIDTH=480000\n12.m3u8\n\
         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=320000,AVERAGE-BANDWIDTH=320000,URI=\"12.iframes.m3u8\"\n";
     assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+}
+
+/// Puts the segments of these seconds together.
+async fn put_together(world: &World, seconds: Range<u64>) {
+    let media = &world.bucket.inner;
+    let segments: Vec<SegmentKey> =
+        seconds.map(|index| segment(CAMERA, second(index), "init", "frames")).collect();
+    let mut objects = Vec::new();
+    for segment in &segments {
+        objects.push(media.get(&segment.to_string()).await.unwrap().unwrap().bytes);
+        media.delete(&segment.to_string()).await.unwrap();
+    }
+    let packed = objects.iter().map(|bytes| Packed { bytes, keyframe_bytes: KEYFRAME_BYTES });
+    // A box that nobody looks into.
+    let bytes = pack(b"\0\0\0\x0cmoovinit", segments[0].window, &packed.collect::<Vec<_>>());
+    let SegmentKey { camera, window: first, init, .. } = segments[0].clone();
+    let (as_of, hash) = (teiten_telemetry::now(), ContentHash::of(&bytes));
+    let key = PackKey { camera, first, count: segments.len() as u32, init, as_of, hash };
+    media.put(&key.to_string(), bytes, Headers::default(), Condition::Always).await.unwrap();
+}
+
+#[tokio::test]
+async fn late_footage_of_an_hour_that_is_put_together_is_named_by_ranges_as_the_packs_are() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    film(&world, &playlist, 0..20).await;
+    film(&world, &playlist, 30..40).await;
+    let now = hour().end() + CLOSE_AFTER;
+    let update = async || update_hour(&*world.bucket, &camera(), hour(), now).await.unwrap();
+    assert_eq!(update().await, Some(HourStep::Ended));
+    let whole = |version: &Version| version.segments.iter().all(|segment| segment.bytes.is_none());
+    assert!(whole(world.bucket.versions(HOUR).last().unwrap()));
+    put_together(&world, 0..20).await;
+    put_together(&world, 30..40).await;
+    assert_eq!(update().await, Some(HourStep::Mended));
+    for (index, init) in [(22, "init"), (23, "another"), (41, "init")] {
+        world.store(&segment(CAMERA, second(index), init, "frames")).await;
+    }
+    let before = world.bucket.asked().len();
+    assert_eq!(update().await, Some(HourStep::Mended));
+    let asked = world.bucket.asked().split_off(before);
+    // The checker demands a range of each.
+    let version = world.bucket.versions(HOUR).pop().unwrap();
+    assert_eq!(seconds(&version), [(0..20).collect(), vec![22, 23], (30..40).collect(), vec![41]].concat());
+    let ranges = version.segments.iter().map(|segment| segment.bytes.unwrap());
+    assert_eq!(ranges.filter(|(_, offset)| *offset == 0).collect::<Vec<_>>(), [(MEDIA_BYTES, 0); 3]);
+    let is_of_late = |key: &str| key.ends_with(".m4s");
+    assert!(!asked.iter().any(|asked| is_of_late(&asked.key)), "sizes come from the listing");
 }
 
 /// A part of an hour that is stored, and how.

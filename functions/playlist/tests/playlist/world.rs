@@ -93,7 +93,10 @@ pub(crate) fn window(length: WindowLength, index: u64) -> Window {
 
 /// What is stored of each segment: nobody looks into it. It is as long as one of 720p, so that names and ranges are as long as
 /// real ones.
-static MEDIA: [u8; 60_000] = [0; 60_000];
+static MEDIA: [u8; MEDIA_BYTES as usize] = [0; MEDIA_BYTES as usize];
+
+/// How long it is.
+pub(crate) const MEDIA_BYTES: u64 = 60_000;
 
 /// How much of it is the keyframe.
 pub(crate) const KEYFRAME_BYTES: u32 = 40_000;
