@@ -10,8 +10,8 @@ use teiten_bucket::{Bucket, BucketError, Condition, Headers};
 use teiten_footage::{CameraId, ContentHash, Hour, InitKey, PackKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
 use teiten_playlist::{
-    Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, Packed, ShellError, pack, read_hour,
-    stored_objects, update_hour,
+    Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, Packed, ShellError, mend_packed_motion, pack,
+    read_hour, stored_objects, update_hour,
 };
 use tracing::{info, warn};
 
@@ -58,6 +58,8 @@ pub struct Report {
     pub bytes: u64,
     /// Objects that were deleted, as a pack counts in their place.
     pub deleted: usize,
+    /// Hours of which it was written down anew what moved.
+    pub motion_mended: usize,
     /// Hours that could not be dealt with; the log says why.
     pub failed: usize,
 }
@@ -105,6 +107,9 @@ impl Compact {
         let stored = stored_objects(media, camera, hour).await?;
         // What an interrupted run has put together is listed by this.
         let Some(playlist) = self.up_to_date(camera, hour, now).await? else { return Ok(()) };
+        if mend_packed_motion(media, &playlist, &stored.sensor, now).await? {
+            report.motion_mended += 1;
+        }
         if let Some(as_of) = plan::as_of(&stored, now) {
             let runs = plan::runs(&playlist, &stored);
             for run in &runs {
@@ -222,8 +227,8 @@ impl Chore for Compact {
                 }
             }
         }
-        let Report { hours, packs, segments, bytes, deleted, failed } = report.clone();
-        info!(hours, packs, segments, bytes, deleted, failed, "compacted");
+        let Report { hours, packs, segments, bytes, deleted, motion_mended, failed } = report.clone();
+        info!(hours, packs, segments, bytes, deleted, motion_mended, failed, "compacted");
         match unavailable {
             // What is not ours costs itself only; a store that fails is asked again.
             Some(error @ ShellError::Bucket(_)) => Err(error.into()),

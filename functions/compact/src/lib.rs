@@ -7,6 +7,8 @@
 //! 3. Segments for which a pack counts are deleted, once the pack is old enough that nobody plays by the playlist before
 //!    the switch any more.
 //!
+//! What moved in an hour is written down anew, if that is gone: no other part reads packs for it.
+//!
 //! Whatever is interrupted, what is listed is there: packs that are not listed yet do no harm, segments that are not
 //! deleted yet neither, and the next run goes on.
 

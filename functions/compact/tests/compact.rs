@@ -18,16 +18,17 @@ use mp4_atom::{Encode as _, Mfhd, Moof, Tfdt, Traf};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_compact::{Compact, Report, Settings, plan};
 use teiten_footage::{
-    CameraId, ContentHash, Hour, Pictures, SegmentKey, Timestamp, Window, WindowLength, key,
+    CameraId, ContentHash, Hour, MotionMap, Pictures, SegmentKey, SensorEvent, SensorKey, SensorState,
+    Timestamp, Window, WindowLength, key, sensor::SensorKind,
 };
 use teiten_host::Chore as _;
 use teiten_playlist::{
-    Cameras, Listing, Place, Stored, StoredHourObjects, StoredSegment, TimeRange, advance_hour, read_hour,
-    stored_in, update_hour,
+    Cameras, Footage, Listing, Place, Stored, StoredHourObjects, StoredSegment, TimeRange, advance_hour,
+    mend_motion, read_hour, stored_in, stored_objects, update_hour,
 };
 
-/// The bytes of each segment that are its keyframe's.
-const KEYFRAME: usize = b"keyfram".len();
+/// The bytes of each segment that are its keyframe's: those before its media, which tell what moves.
+const KEYFRAME: usize = MotionMap::SEGMENT_HEAD_BYTES;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -127,6 +128,15 @@ fn second_chunk(window: Window) -> Vec<u8> {
     bytes
 }
 
+/// The head of a segment; something moves in every third.
+fn head(index: u64) -> Vec<u8> {
+    let strength = if index.is_multiple_of(3) { index as u8 % 12 + 4 } else { 0 };
+    let motion = MotionMap::from_strengths(&[strength; MotionMap::CELLS]);
+    let size = (MotionMap::BOX_BYTES as u32).to_be_bytes();
+    let styp = [&24_u32.to_be_bytes()[..], b"stypmsdh\0\0\0\0msdhcmfs"].concat();
+    [&styp[..], &size, b"uuid", &MotionMap::BOX_TYPE, &[0; 4], motion.packed()].concat()
+}
+
 impl World {
     /// The hour before last: 15 windows, a hole, 15 more, and 10 with another init section. Everything is written now.
     async fn start() -> Self {
@@ -150,7 +160,7 @@ impl World {
                 Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: KEYFRAME as u32 };
             let key = SegmentKey { camera: camera(), window, init: hash, pictures };
             let filler = format!("{key} ").repeat(index as usize + 1);
-            let bytes = [b"keyfram", &second_chunk(window)[..], filler.as_bytes()].concat();
+            let bytes = [&head(index), &second_chunk(window)[..], filler.as_bytes()].concat();
             let bytes = Bytes::from(bytes);
             self.put(&key.init_key().to_string(), init.into()).await;
             self.put(&key.to_string(), bytes.clone()).await;
@@ -275,6 +285,46 @@ async fn late_footage_of_an_hour_that_is_put_together_counts() {
 }
 
 #[tokio::test]
+async fn what_moved_in_an_hour_that_is_put_together_is_written_down_again_from_its_packs() {
+    let world = World::start().await;
+    let at = world.hour.start() + Duration::from_secs(17);
+    let event = SensorEvent { kind: SensorKind::Motion, state: SensorState::Started, at };
+    let sensor = SensorKey { camera: camera(), event };
+    world.put(&sensor.to_string(), event.to_json().into()).await;
+    let stored = stored_objects(&world.media, &camera(), world.hour).await.unwrap();
+    let footage = |StoredSegment { key, modified_unix_millis, size_bytes }| Footage {
+        key,
+        modified_unix_millis,
+        size_bytes,
+    };
+    let segments: Vec<Footage> = stored.segments.into_iter().map(footage).collect();
+    let now = teiten_telemetry::now() + MINUTE * 10;
+    assert_eq!(mend_motion(&world.media, &camera(), &segments, &[sensor], now).await.unwrap(), 1);
+    let object = key::motion_key(&camera(), world.hour);
+    let written = world.media.get(&object).await.unwrap().unwrap().bytes;
+    for later in [60, 190] {
+        let report = world.compact(Arc::new(world.media.clone()), MINUTE * later).await.unwrap();
+        assert_eq!(report.motion_mended, 0);
+    }
+    assert_eq!(world.objects().await, 3 + 1, "of the segments only packs are left");
+
+    let counted = async || {
+        let bucket = Failing::at(&world.media, usize::MAX, false);
+        let report = world.compact(bucket.clone(), MINUTE * 190).await.unwrap();
+        (report.motion_mended, bucket.operations.load(Ordering::SeqCst))
+    };
+    let (_, idle) = counted().await;
+    world.media.delete(&object).await.unwrap();
+    let (mended, busy) = counted().await;
+    assert_eq!(mended, 1);
+    assert_eq!(world.media.get(&object).await.unwrap().unwrap().bytes, written);
+    // One for each pack, what it takes to write it down, and a look at the playlist: no request for each window.
+    println!("{} requests more than for an hour of which nothing is gone", busy - idle);
+    assert!(busy - idle <= 3 + 3 + 6);
+    assert_eq!(counted().await, (0, idle));
+}
+
+#[tokio::test]
 async fn an_hour_can_be_played_wherever_compaction_is_killed() {
     for is_done in [false, true] {
         let mut fails_at = 0;
@@ -326,7 +376,8 @@ fn a_day_of_segments_becomes_a_few_hundred_objects() {
         modified_unix_millis: 0,
         size_bytes: 60_000,
     };
-    let stored = StoredHourObjects { segments: (0..3600).map(segment).collect(), packs: Vec::new() };
+    let segments = (0..3600).map(segment).collect();
+    let stored = StoredHourObjects { segments, ..StoredHourObjects::default() };
     let listed: Vec<Stored> = stored
         .segments
         .iter()

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Listed, Put};
-use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, SensorKey, Timestamp, Window, WindowLength, key};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -274,6 +274,8 @@ pub struct StoredHourObjects {
     pub segments: Vec<StoredSegment>,
     /// The packs.
     pub packs: Vec<StoredPack>,
+    /// What sensors saw.
+    pub sensor: Vec<SensorKey>,
 }
 
 /// A segment in an object of its own.
@@ -297,13 +299,15 @@ pub struct StoredPack {
 }
 
 impl StoredHourObjects {
-    /// Notes an object. What is neither is someone else's and of no concern.
+    /// Notes an object. What is none of these is someone else's and of no concern.
     pub(crate) fn note(&mut self, object: Listed) {
         let Listed { key, size_bytes, modified_unix_millis } = object;
         if let Ok(key) = key.parse() {
             self.segments.push(StoredSegment { key, modified_unix_millis, size_bytes });
         } else if let Ok(key) = key.parse() {
             self.packs.push(StoredPack { key, modified_unix_millis });
+        } else if let Ok(key) = key.parse() {
+            self.sensor.push(key);
         }
     }
 

@@ -18,6 +18,7 @@ mod listing;
 mod live;
 mod motion;
 mod motion_hour;
+mod motion_mend;
 mod moving;
 mod pack;
 mod parse;
@@ -37,8 +38,9 @@ pub use hour_advance::{
 pub use hours::{StoredHourObjects, StoredPack, StoredSegment, read_hour, stored_objects, update_hour};
 pub use listing::{Listing, Part, Place, Stored};
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
-pub use motion::{mend_motion, motion_of};
+pub use motion::motion_of;
 pub use motion_hour::MotionHour;
+pub use motion_mend::{mend_motion, mend_packed_motion};
 pub use moving::{Moves, Moving, Seen, cut_off, mark};
 pub use pack::{Packed, pack};
 pub use parse::ParseError;

@@ -1,5 +1,4 @@
-//! The shell around [`MotionHour`]: what moved, written down once a minute in the wake of events, and by `reconcile`
-//! for what was not told.
+//! The shell around [`MotionHour`]: what moved, written down once a minute in the wake of events.
 //!
 //! A segment's event tells its motion map, so that a minute's maps cost no request. What an event did not tell, and what
 //! was forgotten before it was written down, stands in the head of the segment.
@@ -15,15 +14,13 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put};
 use teiten_footage::{
     CameraId, Hour, MotionMap, MotionSettings, MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorKey,
-    SensorState, Timestamp, key,
+    SensorState, Timestamp, Window, key,
 };
 use tracing::{error, warn};
 
 use crate::{
-    advance::Footage,
     function::{COLLISIONS_MAX, ShellError},
     hour_advance::{cutoff, is_over},
-    hours::update_hour,
     motion_hour::MotionHour,
     per_camera::PerCamera,
 };
@@ -31,12 +28,8 @@ use crate::{
 /// The most segments of one camera that are remembered for not being written down; `reconcile` finds the others.
 const TOLD_MAX: usize = 1024;
 
-/// The most segments of one camera whose heads one run reads.
-const HEADS_MAX: usize = 600;
+/// How many segments' heads are read at a time.
 const HEADS_AT_A_TIME: usize = 8;
-
-/// How long something may be overdue before `reconcile` sees to it.
-const OVERDUE_MAX: Duration = Duration::from_secs(150);
 
 /// The most objects of what sensors saw in an hour that are looked at.
 const SENSOR_OBJECTS_MAX: usize = 1000;
@@ -82,9 +75,11 @@ pub(crate) struct Written {
 
 /// What is known of an hour, and not written down.
 #[derive(Debug, Default)]
-struct Told {
-    segments: Vec<(SegmentKey, Option<MotionMap>)>,
-    sensor: Vec<SensorEvent>,
+pub(crate) struct Told {
+    pub(crate) segments: Vec<(SegmentKey, Option<MotionMap>)>,
+    /// How much moves in other windows.
+    pub(crate) levels: Vec<(Window, u8)>,
+    pub(crate) sensor: Vec<SensorEvent>,
 }
 
 /// The settings as they were last read.
@@ -217,58 +212,8 @@ impl Memory {
     }
 }
 
-/// Writes down what moved in those of `segments` (of a camera) whose events were lost, what sensors saw and is not there,
-/// and ends what was not ended. The playlists of hours that are over get their marks. Answers how many hours were written.
-pub async fn mend_motion(
-    media: &dyn Bucket,
-    camera: &CameraId,
-    segments: &[Footage],
-    sensor: &[SensorKey],
-    now: Timestamp,
-) -> Result<usize, ShellError> {
-    let overdue = (now - OVERDUE_MAX).unix_millis();
-    let mut hours: BTreeMap<Hour, (Vec<&Footage>, Vec<SensorEvent>)> = BTreeMap::new();
-    for segment in segments {
-        hours.entry(Hour::of(segment.key.window)).or_default().0.push(segment);
-    }
-    for SensorKey { event, .. } in sensor.iter().filter(|key| key.event.at.unix_millis() <= overdue) {
-        hours.entry(Hour::containing(event.at)).or_default().1.push(*event);
-    }
-    let (mut left, mut mended) = (HEADS_MAX, 0);
-    let mut settings: Option<MotionSettings> = None;
-    for (hour, (segments, mut sensor)) in hours {
-        let motion = read(media, camera, hour).await?;
-        let known = motion.as_ref().map(|(known, ..)| known);
-        let is_due = |segment: &&Footage| {
-            segment.modified_unix_millis <= overdue
-                && known.is_none_or(|known| !known.knows(segment.key.window))
-        };
-        sensor.retain(|event| known.is_none_or(|known| !known.knows_sensor(event)));
-        let due: Vec<_> = segments.into_iter().filter(is_due).take(left).collect();
-        let is_ended = motion.as_ref().is_none_or(|(known, bytes, _)| known.to_json(true) == *bytes);
-        if due.is_empty() && sensor.is_empty() && (is_ended || !is_over(hour, now - OVERDUE_MAX)) {
-            continue;
-        }
-        left -= due.len();
-        let segments = due.into_iter().map(|segment| (segment.key.clone(), None)).collect();
-        let untold = Told { segments, sensor };
-        let settings = match &mut settings {
-            Some(settings) => settings,
-            none => none.insert(self::settings(media, camera).await?),
-        };
-        let (_, written) = write_down(media, camera, hour, untold, settings, now).await?;
-        if written {
-            mended += 1;
-            if is_over(hour, now) {
-                update_hour(media, camera, hour, now).await?;
-            }
-        }
-    }
-    Ok(mended)
-}
-
 /// Works what is `told` of an hour into its object; answers what that says now, and whether it was written.
-async fn write_down(
+pub(crate) async fn write_down(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
@@ -286,7 +231,7 @@ async fn write_down(
         let current = read(media, camera, hour).await?;
         let mut motion =
             current.as_ref().map_or_else(|| MotionHour::new(hour), |(motion, ..)| motion.clone());
-        for (window, level) in levels.iter().flatten() {
+        for (window, level) in levels.iter().flatten().chain(&told.levels) {
             motion.note(*window, *level);
         }
         told.sensor.iter().for_each(|event| motion.note_sensor(*event));
@@ -320,7 +265,7 @@ async fn level(
     segment: SegmentKey,
     motion: Option<MotionMap>,
     settings: &MotionSettings,
-) -> Result<Option<(teiten_footage::Window, u8)>, BucketError> {
+) -> Result<Option<(Window, u8)>, BucketError> {
     let level = match motion {
         Some(motion) => Some(motion.level(settings)),
         None => read_level(media, &segment, settings).await?,
@@ -335,13 +280,16 @@ pub(crate) async fn read_level(
     settings: &MotionSettings,
 ) -> Result<Option<u8>, BucketError> {
     let head = media.get_range(&segment.to_string(), 0, MotionMap::SEGMENT_HEAD_BYTES as u64).await?;
-    let Some(head) = head else { return Ok(None) };
-    let motion = MotionMap::of_segment(&head.bytes).unwrap_or_default();
-    Ok(Some(motion.level(settings)))
+    Ok(head.map(|head| level_of_head(&head.bytes, settings)))
+}
+
+/// The same from the segment's head.
+pub(crate) fn level_of_head(head: &[u8], settings: &MotionSettings) -> u8 {
+    MotionMap::of_segment(head).unwrap_or_default().level(settings)
 }
 
 /// An hour's object: what it says, its bytes, and the condition under which another may take its place.
-async fn read(
+pub(crate) async fn read(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
@@ -359,7 +307,7 @@ async fn read(
 }
 
 /// The camera's settings. A mistake in them is told, and costs no more than what they were to change.
-async fn settings(media: &dyn Bucket, camera: &CameraId) -> Result<MotionSettings, BucketError> {
+pub(crate) async fn settings(media: &dyn Bucket, camera: &CameraId) -> Result<MotionSettings, BucketError> {
     let key = key::motion_settings_key(camera);
     let Some(object) = media.get(&key).await? else { return Ok(MotionSettings::default()) };
     Ok(MotionSettings::from_json(&object.bytes).unwrap_or_else(|why| {
