@@ -1,11 +1,9 @@
 //! What other players make of it: ffmpeg, hls.js and Chromium's own player play an hour with a gap, a range over midnight,
 //! a change of the encoder and one of the picture, footage that comes late for hours that are put together, and live footage,
 //! each picture at its time. The footage of the past is made at once, by the functions themselves and with their clocks set back.
+//! Where footage is private, ffmpeg plays the past by links, until they have expired.
 
 use std::{
-    net::Ipv4Addr,
-    path::Path,
-    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,104 +12,25 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use teiten_agent::{
-    config::PictureSize,
-    pattern::{Painter, read_clock},
-};
-use teiten_bucket::{Bucket, Condition, Headers, S3Bucket, S3Config};
+use teiten_agent::{config::PictureSize, pattern::Painter};
+use teiten_bucket::{Condition, Headers, Signer};
 use teiten_compact::Compact;
-use teiten_encode::Encode;
-use teiten_footage::{
-    Batch, BatchKey, BootId, CameraId, ContentHash, Event, Frame, FrameId, Hour, PackKey, SegmentKey,
-    Timestamp, Window, WindowLength,
-    key::{self, BatchFormat},
+use teiten_footage::{CameraId, Event, Hour, PackKey, Timestamp, Window, WindowLength, key};
+use teiten_host::{Admission, Bearer, Chore as _, Function as _};
+use teiten_link::{Functions, Links, Past as Asked};
+use teiten_playback::Playback;
+use teiten_playlist::{Playlist, RangeForm, TimeRange, update_hour};
+use teiten_tests::{
+    browser, ffmpeg,
+    pipeline::camera,
+    process::eventually,
+    station::{PICTURE, STEP, Station, serve},
+    verify::list_all,
 };
-use teiten_host::{Admission, Chore as _, Function as _, Origin};
-use teiten_playback::{Links, Playback};
-use teiten_playlist::{Playlist, update_hour};
-use teiten_tests::{browser, other_encoder, pipeline::camera, process::eventually, verify::list_all};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const HOUR: Duration = Duration::from_secs(3600);
-const STEP: Duration = Duration::from_millis(250);
-const PICTURE: (u32, u32) = (640, 480);
 const OTHER_PICTURE: (u32, u32) = (960, 720);
-
-/// A store, and the functions that write to it.
-struct Station {
-    frames: Arc<dyn Bucket>,
-    media: Arc<dyn Bucket>,
-    /// Where players find it.
-    address: String,
-    playback: String,
-    encode: Encode,
-}
-
-impl Station {
-    async fn open(data: &Path, stop: &CancellationToken) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let (access_key, secret_key) = ("players".to_owned(), "players-secret".to_owned());
-        let credentials =
-            teiten_s3::Credentials { access_key: access_key.clone(), secret_key: secret_key.clone() };
-        let server = teiten_s3::Server::new(teiten_s3::Store::open(data)?, credentials);
-        tokio::spawn(server.serve(listener, stop.clone()));
-        let credentials = teiten_bucket::Credentials { access_key, secret_key, session_token: None };
-        let config = S3Config::new(Some(&endpoint), "us-east-1", credentials)?;
-        let frames: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&config, key::FRAMES_BUCKET));
-        let media: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&config, key::MEDIA_BUCKET));
-        let address = format!("{endpoint}/{}", key::MEDIA_BUCKET);
-
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let playback = format!("http://{}", listener.local_addr()?);
-        let function =
-            Arc::new(Playback::new(Arc::clone(&media), Links::plain(&address)?, Admission::Anybody));
-        let (origin, stop) = (Origin::default(), stop.clone());
-        tokio::spawn(teiten_host::serve_requests(function, origin, listener, stop));
-        let encode = Encode::new(Arc::clone(&frames), Arc::clone(&media), Default::default());
-        Ok(Self { frames, media, address, playback, encode })
-    }
-
-    /// The pictures of a window, as the bridge stores them and `encode` works them in; answers the event of that.
-    async fn film(&self, painter: &mut Painter, camera: &CameraId, window: Window) -> anyhow::Result<Event> {
-        let batch = batch(painter, window)?;
-        let key = BatchKey { camera: camera.clone(), window, format: BatchFormat::Mjpeg };
-        self.frames.put(&key.to_string(), batch.to_bytes(), Headers::default(), Condition::Always).await?;
-        let bucket = self.frames.name().to_owned();
-        let answer = self.encode.handle(Event::BatchStored { bucket, key, frames: None }).await;
-        answer.map_err(|failure| anyhow::anyhow!("{failure}"))?.context("nothing was encoded")
-    }
-
-    /// The same, but that another encoder works them in.
-    async fn film_otherwise(
-        &self,
-        painter: &mut Painter,
-        camera: &CameraId,
-        window: Window,
-    ) -> anyhow::Result<Event> {
-        let batch = batch(painter, window)?;
-        let (init, segment, pictures) = other_encoder::encode(&batch)?;
-        let hash = ContentHash::of(&init);
-        let key = SegmentKey { camera: camera.clone(), window, init: hash, pictures };
-        let headers = Headers { content_type: "video/mp4", ..Headers::default() };
-        self.media.put(&key.init_key().to_string(), init, headers, Condition::Always).await?;
-        self.media.put(&key.to_string(), segment, headers, Condition::Always).await?;
-        Ok(Event::SegmentStored { bucket: self.media.name().to_owned(), key, motion: None })
-    }
-}
-
-/// What a camera captures in a window.
-fn batch(painter: &mut Painter, window: Window) -> anyhow::Result<Batch> {
-    let mut frames = Vec::new();
-    let mut captured = window.start();
-    while captured < window.end() {
-        let id = FrameId { boot: BootId(1), sequence: captured.unix_millis() / STEP.as_millis() as u64 };
-        frames.push(Frame::stamp(&painter.jpeg(captured), id, captured)?);
-        captured = captured + STEP;
-    }
-    Ok(Batch::new(window, frames)?)
-}
 
 /// Footage around a midnight that is over: a hole before it, and after it another encoder and another size of picture.
 struct Past {
@@ -245,63 +164,18 @@ impl Past {
     }
 }
 
-/// Decodes what ffmpeg finds at `url`, and reads the clock in each picture. Fails if ffmpeg has anything to say.
-fn clocks_by_ffmpeg(url: &str, options: &[&str]) -> anyhow::Result<Vec<Timestamp>> {
-    let (width, height) = PICTURE;
-    let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-i", url, "-fps_mode", "passthrough"])
-        .args(options)
-        .args(["-vf", &format!("scale={width}:{height}"), "-pix_fmt", "gray", "-f", "rawvideo", "-"])
-        .stdin(Stdio::null())
-        .output()?;
-    let messages = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && messages.is_empty(), "ffmpeg {url}: {messages}");
-    let clock = |picture: &[u8]| {
-        let time = read_clock(width, height, |x, y| picture[(y * width + x) as usize]);
-        time.with_context(|| format!("{url}: a picture without a clock"))
-    };
-    output.stdout.chunks_exact((width * height) as usize).map(clock).collect()
-}
-
-/// The times of the packets that a player finds at `url`.
-fn packet_times(url: &str) -> anyhow::Result<Vec<Timestamp>> {
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time"])
-        .args(["-of", "csv=p=0", url])
-        .output()?;
-    let messages = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && messages.is_empty(), "ffprobe {url}: {messages}");
-    let text = String::from_utf8(output.stdout)?;
-    let micros = |line: &str| {
-        let (seconds, micros) = line.trim_end_matches(',').split_once('.')?;
-        Some(Timestamp::from_unix_micros(
-            seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?,
-        ))
-    };
-    text.lines().map(|line| micros(line).with_context(|| format!("{url}: {line:?}"))).collect()
-}
-
 /// Fails unless ffmpeg shows `pictures` at `url`, each at its time; the keyframes alone beside it; and all of them by the playlist
 /// that names both.
 fn ffmpeg_plays(what: &str, url: &str, pictures: &[Timestamp]) -> anyhow::Result<()> {
     let keyframes = pictures.iter().copied().filter(|time| time.unix_millis().is_multiple_of(1000));
     let beside = |name: &str| url.replacen(".m3u8", name, 1);
-    ffmpeg_shows(what, url, pictures)?;
-    ffmpeg_shows(
+    ffmpeg::shows(what, url, pictures)?;
+    ffmpeg::shows(
         &format!("the keyframes of {what}"),
         &beside(".iframes.m3u8"),
         &keyframes.collect::<Vec<_>>(),
     )?;
-    ffmpeg_shows(&format!("the variants of {what}"), &beside(".master.m3u8"), pictures)
-}
-
-fn ffmpeg_shows(what: &str, url: &str, pictures: &[Timestamp]) -> anyhow::Result<()> {
-    let clocks = clocks_by_ffmpeg(url, &[])?;
-    ensure!(clocks == pictures, "{what}: ffmpeg shows {clocks:?}\ninstead of {pictures:?}");
-    let times = packet_times(url)?;
-    ensure!(times == pictures, "{what}: ffmpeg times pictures {times:?}\ninstead of {pictures:?}");
-    println!("ffmpeg plays {what}: {} pictures", clocks.len());
-    Ok(())
+    ffmpeg::shows(&format!("the variants of {what}"), &beside(".master.m3u8"), pictures)
 }
 
 /// Films now, until it is stopped.
@@ -323,14 +197,14 @@ async fn packs_play_by_themselves(station: &Station, past: &Past) -> anyhow::Res
     let mut clocks = Vec::new();
     for key in past.packs(station).await? {
         let url = format!("{}/{key}", station.address);
-        clocks.extend(tokio::task::spawn_blocking(move || clocks_by_ffmpeg(&url, &[])).await??);
+        clocks.extend(tokio::task::spawn_blocking(move || ffmpeg::clocks(&url, &[])).await??);
     }
     ensure!(clocks == past.pictures, "ffmpeg shows {clocks:?} of the packs");
     Ok(())
 }
 
 fn ffmpeg_plays_live(url: &str) -> anyhow::Result<()> {
-    let clocks = clocks_by_ffmpeg(url, &["-frames:v", "24"])?;
+    let clocks = ffmpeg::clocks(url, &["-frames:v", "24"])?;
     let follows = |pair: &[Timestamp]| pair[0] + STEP == pair[1];
     ensure!(clocks.len() == 24 && clocks.windows(2).all(follows), "{url}: ffmpeg shows {clocks:?}");
     println!("ffmpeg plays {url}: {} pictures", clocks.len());
@@ -345,7 +219,10 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     let station = Arc::new(Station::open(folder.path(), &stop).await?);
     let mut past = Past::film(&station).await?;
     let (from, to) = (past.pictures[0], past.midnight + Duration::from_secs(18));
-    let range = format!("{}/{}.m3u8?from={from}&to={to}", station.playback, past.camera);
+    let links = teiten_playback::Links::plain(&station.address)?;
+    let playback = Playback::new(Arc::clone(&station.media), links, Admission::Anybody);
+    let playback = serve(playback, &stop).await?;
+    let range = format!("{playback}/{}.m3u8?from={from}&to={to}", past.camera);
 
     let live_camera = camera("gate")?;
     let filmed = CancellationToken::new();
@@ -400,4 +277,55 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     filmed.cancel();
     live.await?.context("the live camera")?;
     watched
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_to_playlists_of_the_past_play_until_they_expire() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stop = CancellationToken::new();
+    let _stopped_at_the_end = stop.clone().drop_guard();
+    let station = Station::open(folder.path(), &stop).await?;
+    let token = Bearer::new("0123456789abcdef0123456789abcdef")?;
+    let signer = Signer::new(&station.config, key::MEDIA_BUCKET, "24h".parse()?);
+    let listed = teiten_playback::Links::signed(signer.clone());
+    let playback = Playback::new(Arc::clone(&station.media), listed, Admission::Token(token.clone()));
+    let address = serve(playback, &stop).await?;
+
+    let camera = camera("yard")?;
+    let from = Timestamp::from_unix_millis((teiten_telemetry::now() - HOUR).unix_millis() / 1000 * 1000);
+    let mut painter = Painter::new(&camera, PictureSize::new(PICTURE.0, PICTURE.1)?);
+    let then = from + Duration::from_secs(6);
+    let playlist = Playlist::with_clock(Arc::clone(&station.media), Default::default(), move || then);
+    for second in [0, 1, 2, 4] {
+        let window = Window::containing(from + Duration::from_secs(second), WindowLength::DEFAULT);
+        let event = station.film(&mut painter, &camera, window).await?;
+        playlist.handle(event).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    }
+
+    let range = TimeRange::new(from, from + Duration::from_secs(5)).context("no range")?;
+    let (links, functions) =
+        (Links::new(Arc::clone(&station.media), signer), Functions::new(token, None).at(&address, "")?);
+    let link = async |form, valid: &str| {
+        let now = teiten_telemetry::now();
+        anyhow::Ok(links.past(&functions, &camera, Asked::Playlist(range, form), valid.parse()?, now).await?)
+    };
+    let pictures = (0..20)
+        .map(|picture| from + STEP * picture)
+        .filter(|time| !(3000..4000).contains(&time.since(from).as_millis()));
+    let pictures: Vec<Timestamp> = pictures.collect();
+    let keyframes: Vec<Timestamp> =
+        pictures.iter().copied().filter(|time| time.unix_millis().is_multiple_of(1000)).collect();
+    for (form, shown) in
+        [(RangeForm::Whole, &pictures), (RangeForm::Keyframes, &keyframes), (RangeForm::Variants, &pictures)]
+    {
+        let (url, shown) = (link(form, "1h").await?.url, shown.clone());
+        tokio::task::spawn_blocking(move || ffmpeg::shows(&format!("a link to {form:?}"), &url, &shown))
+            .await??;
+        let brief = link(form, "5s").await?.url;
+        eventually("the link has expired", Duration::from_secs(60), async || {
+            Ok((reqwest::get(&brief).await?.status() == 403).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
 }

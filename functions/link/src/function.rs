@@ -1,5 +1,6 @@
 //! `GET /<camera>?for=24h` with the token is answered with `{"url":"…","expires":"…"}`: a link to the live playlist. With
-//! `/<camera>.m3u8?from=…&to=…` and `/<camera>.mp4?from=…&to=…` it is one to just that request to `playback` or `clip`.
+//! `/<camera>.m3u8?from=…&to=…` (or `.iframes.m3u8`, `.master.m3u8`) and `/<camera>.mp4?from=…&to=…` it is one to just that request
+//! to `playback` or `clip`.
 
 use std::str::FromStr as _;
 
@@ -9,7 +10,7 @@ use serde_json::json;
 use teiten_bucket::Validity;
 use teiten_footage::CameraId;
 use teiten_host::{Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{TimeRange, asked_camera};
+use teiten_playlist::{RangeForm, TimeRange, asked_camera};
 use tracing::info;
 
 use crate::{Functions, LinkError, Links, Past};
@@ -37,8 +38,8 @@ fn wanted(asked: &Asked) -> Result<(CameraId, Option<Past>), Refusal> {
     let name = asked.name();
     if name.ends_with(".m3u8") {
         asked.has_no_keys_but(&["for", "from", "to"])?;
-        let range = TimeRange::asked_for(asked)?;
-        Ok((asked_camera(asked, ".m3u8")?, Some(Past::Playlist(range))))
+        let (form, range) = (RangeForm::of(name), TimeRange::asked_for(asked)?);
+        Ok((asked_camera(asked, form.extension())?, Some(Past::Playlist(range, form))))
     } else if name.ends_with(".mp4") {
         asked.has_no_keys_but(&["for", "from", "to", "lapse"])?;
         let lapse = asked
@@ -133,22 +134,23 @@ mod tests {
     #[tokio::test]
     async fn a_link_to_the_past_is_one_that_playback_lets_in() {
         let range = "from=2026-11-23T05:00:00%2B01:00&to=2026-11-23T05:00:00Z";
-        let links = links_to("porch/live.m3u8").await;
-        let (status, body, _) = get(Some(links), &format!("/porch.m3u8?{range}&for=1h"), Some(TOKEN)).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        let answer: Value = serde_json::from_str(&body).unwrap();
-        let url = answer["url"].as_str().unwrap();
-        assert!(
-            url.starts_with("https://playback.example.org/porch.m3u8?from=2026-11-23T04:00:00.000000Z&"),
-            "{url}"
-        );
-        let (path, query) = url.split_once('?').unwrap();
-        let pair = |pair: &str| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let query: Vec<_> = query.split('&').filter_map(pair).collect();
-        let asked = Asked { path: path.to_owned(), query, headers: HeaderMap::new() };
-        let door = Admission::Token(Bearer::new(TOKEN).unwrap());
-        let admitted = door.admit(asked, teiten_telemetry::now()).unwrap();
-        assert_eq!(TimeRange::asked_for(&admitted).unwrap().length().as_secs(), 3600);
+        for name in ["porch.m3u8", "porch.iframes.m3u8", "porch.master.m3u8"] {
+            let links = links_to("porch/live.m3u8").await;
+            let (status, body, _) = get(Some(links), &format!("/{name}?{range}&for=1h"), Some(TOKEN)).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+            let answer: Value = serde_json::from_str(&body).unwrap();
+            let url = answer["url"].as_str().unwrap();
+            let expected = format!("https://playback.example.org/{name}?from=2026-11-23T04:00:00.000000Z&");
+            assert!(url.starts_with(&expected), "{url}");
+            let (path, query) = url.split_once('?').unwrap();
+            let pair =
+                |pair: &str| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+            let query: Vec<_> = query.split('&').filter_map(pair).collect();
+            let asked = Asked { path: path.to_owned(), query, headers: HeaderMap::new() };
+            let door = Admission::Token(Bearer::new(TOKEN).unwrap());
+            let admitted = door.admit(asked, teiten_telemetry::now()).unwrap();
+            assert_eq!(TimeRange::asked_for(&admitted).unwrap().length().as_secs(), 3600);
+        }
     }
 
     #[tokio::test]
@@ -174,6 +176,8 @@ mod tests {
             ("/porch.m3u8?for=1h", StatusCode::BAD_REQUEST),
             ("/porch?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::BAD_REQUEST),
             ("/absent.m3u8?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::NOT_FOUND),
+            ("/porch.master.m3u8?for=1h", StatusCode::BAD_REQUEST),
+            ("/porch.other.m3u8?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::NOT_FOUND),
             (
                 "/porch.mp4?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z&lapse=quick",
                 StatusCode::BAD_REQUEST,

@@ -3,7 +3,7 @@
 use http::Uri;
 use teiten_footage::{CameraId, Timestamp};
 use teiten_host::Bearer;
-use teiten_playlist::TimeRange;
+use teiten_playlist::{RangeForm, TimeRange};
 
 use crate::Domain;
 
@@ -11,7 +11,7 @@ use crate::Domain;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Past {
     /// A playlist of a range: `playback` answers.
-    Playlist(TimeRange),
+    Playlist(TimeRange, RangeForm),
     /// One file of a range, perhaps so many times faster: `clip` answers.
     File(TimeRange, Option<u32>),
 }
@@ -58,7 +58,9 @@ impl Functions {
         expires: Timestamp,
     ) -> Result<String, &'static str> {
         let (address, name, function, range, lapse) = match past {
-            Past::Playlist(range) => (&self.playback, format!("{camera}.m3u8"), "playback", range, None),
+            Past::Playlist(range, form) => {
+                (&self.playback, format!("{camera}{}", form.extension()), "playback", range, None)
+            }
             Past::File(range, lapse) => (&self.clip, format!("{camera}.mp4"), "clip", range, lapse),
         };
         let address = address.as_ref().ok_or(function)?;
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn functions_are_below_their_domain_unless_they_have_an_address_of_their_own() {
         let functions = below("cameras.example.org");
-        let found = link(&functions, Past::Playlist(range())).unwrap();
+        let found = link(&functions, Past::Playlist(range(), RangeForm::Whole)).unwrap();
         let expected = "https://playback.cameras.example.org/gate.m3u8?from=2026-11-23T12:00:00.000000Z\
                         &to=2026-11-23T12:01:00.000000Z&expires=1795435200&signature=";
         assert!(found.starts_with(expected), "{found}");
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn without_an_address_the_function_is_named() {
         let functions = below("").at("", "http://clip.example").unwrap();
-        assert_eq!(link(&functions, Past::Playlist(range())), Err("playback"));
+        assert_eq!(link(&functions, Past::Playlist(range(), RangeForm::Variants)), Err("playback"));
         assert!(link(&functions, Past::File(range(), None)).is_ok());
     }
 

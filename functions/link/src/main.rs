@@ -9,14 +9,14 @@ use teiten_bucket::{S3Args, S3Bucket, SignArgs, Validity};
 use teiten_footage::{CameraId, Timestamp, key};
 use teiten_host::TokenArgs;
 use teiten_link::{Domain, Functions, LinkDesk, Links, Past, VALID_DEFAULT};
-use teiten_playlist::{RANGE_MAX, TimeRange};
+use teiten_playlist::{RANGE_MAX, RangeForm, TimeRange};
 
 /// Makes addresses of cameras' footage: they play in any HLS player (VLC, ffplay, Safari, hls.js) without keys, and stop
 /// working when their time is over. They cannot be called back before, except by exchanging the keys that they are
 /// signed with.
 ///
-/// With a camera prints one: of its live playlist, of a range of its past as a playlist (--from, --to), or of that as one MP4
-/// file (--clip). Without, listens on $PORT (8080), or works for AWS Lambda where AWS_LAMBDA_RUNTIME_API is set.
+/// With a camera prints one: of its live playlist, of a range of its past as a playlist (--from, --to; --playlist says which), or
+/// of that as one MP4 file (--clip). Without, listens on $PORT (8080), or works for AWS Lambda where AWS_LAMBDA_RUNTIME_API is set.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -34,6 +34,17 @@ struct Args {
     /// Until when, 24 hours later at most.
     #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
     to: Option<Timestamp>,
+
+    /// Which playlist of that.
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_enum,
+        default_value_t,
+        requires = "from",
+        conflicts_with = "clip"
+    )]
+    playlist: Which,
 
     /// As one MP4 file, to be kept.
     #[arg(long, requires = "from")]
@@ -66,6 +77,28 @@ struct Args {
     s3: S3Args,
 }
 
+/// The playlists that there are of a range.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Which {
+    /// Of all of it.
+    #[default]
+    Whole,
+    /// Of its keyframes alone.
+    Iframes,
+    /// One that names the two, for players that wind by keyframes.
+    Master,
+}
+
+impl From<Which> for RangeForm {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::Whole => Self::Whole,
+            Which::Iframes => Self::Keyframes,
+            Which::Master => Self::Variants,
+        }
+    }
+}
+
 fn time(text: &str) -> Result<Timestamp, String> {
     let example = "not a time such as 2026-11-23T04:00:00Z or 2026-11-23T05:00:00+01:00";
     Timestamp::from_rfc3339(text).ok_or_else(|| example.to_owned())
@@ -83,7 +116,10 @@ impl Args {
         let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(None) };
         let range = TimeRange::new(from, to).context("--from is not before --to")?;
         anyhow::ensure!(range.length() <= RANGE_MAX, "more than 24 hours: ask for several links");
-        Ok(Some(if self.clip { Past::File(range, self.lapse) } else { Past::Playlist(range) }))
+        Ok(Some(match self.clip {
+            true => Past::File(range, self.lapse),
+            false => Past::Playlist(range, self.playlist.into()),
+        }))
     }
 }
 

@@ -12,8 +12,8 @@ use teiten_bucket::{Bucket, BucketError, SignError};
 use teiten_footage::{CameraId, InitKey, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{
-    BitRate, InitSections, Rendition, Stored, TimeRange, Variant, asked_camera, is_mixed, moved_in,
-    multivariant, stored_in, vod,
+    BitRate, InitSections, RangeForm, Rendition, Stored, TimeRange, Variant, asked_camera, is_mixed,
+    moved_in, multivariant, stored_in, vod,
 };
 
 use crate::Links;
@@ -73,7 +73,7 @@ impl Playback {
     ) -> Result<String, BucketError> {
         let inits = self.inits(camera, stored).await?;
         let (from, to) = (range.from().to_string(), range.to().to_string());
-        let uri = |form: Form| {
+        let uri = |form: RangeForm| {
             let (name, query) = (format!("{camera}{}", form.extension()), [("from", &*from), ("to", &*to)]);
             match &self.admission {
                 Admission::Anybody => format!("{name}?from={from}&to={to}"),
@@ -83,8 +83,8 @@ impl Playback {
             }
         };
         let (whole, keyframes) = BitRate::of_stored(stored);
-        let whole = Variant { uri: uri(Form::Whole), rate: whole };
-        let keyframes = Variant { uri: uri(Form::Keyframes), rate: keyframes };
+        let whole = Variant { uri: uri(RangeForm::Whole), rate: whole };
+        let keyframes = Variant { uri: uri(RangeForm::Keyframes), rate: keyframes };
         Ok(multivariant(&whole, Some(&keyframes), &inits))
     }
 
@@ -95,7 +95,7 @@ impl Playback {
     async fn answer(
         &self,
         camera: &CameraId,
-        form: Form,
+        form: RangeForm,
         range: TimeRange,
         now: Timestamp,
     ) -> Result<String, Refusal> {
@@ -107,49 +107,22 @@ impl Playback {
         }
         let moved;
         let rendition = match form {
-            Form::Whole => {
+            RangeForm::Whole => {
                 moved = moved_in(media, camera, range, now).await.map_err(|error| unavailable(&error))?;
                 Rendition::Whole(&moved)
             }
-            Form::Keyframes => Rendition::Keyframes,
-            Form::Variants => {
+            RangeForm::Keyframes => Rendition::Keyframes,
+            RangeForm::Variants => {
                 let text = self.variants(camera, range, &stored, now).await;
                 return text.map_err(|error| unavailable(&error));
             }
         };
         let inits = match form {
-            Form::Whole if !is_mixed(&stored) => InitSections::default(),
+            RangeForm::Whole if !is_mixed(&stored) => InitSections::default(),
             _ => self.inits(camera, &stored).await.map_err(|error| unavailable(&error))?,
         };
         let text = self.playlist(camera, range, &stored, &inits, rendition, now).await;
         text.map_err(|error| unavailable(&error))
-    }
-}
-
-/// What can be asked for of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// The playlist of its segments.
-    Whole,
-    /// That of its keyframes alone.
-    Keyframes,
-    /// The one that names both.
-    Variants,
-}
-
-impl Form {
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Whole => ".m3u8",
-            Self::Keyframes => ".iframes.m3u8",
-            Self::Variants => ".master.m3u8",
-        }
-    }
-
-    /// By the name that is asked for.
-    fn of(name: &str) -> Self {
-        let longer = [Self::Keyframes, Self::Variants];
-        longer.into_iter().find(|form| name.ends_with(form.extension())).unwrap_or(Self::Whole)
     }
 }
 
@@ -160,7 +133,7 @@ impl Responder for Playback {
     async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
         let now = (self.clock)();
         let asked = self.admission.admit(asked, now)?;
-        let form = Form::of(asked.name());
+        let form = RangeForm::of(asked.name());
         let camera = asked_camera(&asked, form.extension())?;
         asked.has_no_keys_but(&["from", "to"])?;
         let text = self.answer(&camera, form, TimeRange::asked_for(&asked)?, now).await?;

@@ -44,5 +44,7 @@ pub use motion_mend::{mend_motion, mend_packed_motion};
 pub use moving::{Moves, Moving, Seen, cut_off, mark};
 pub use pack::{Packed, pack};
 pub use parse::ParseError;
-pub use range::{RANGE_MAX, Rendition, TimeRange, asked_camera, is_mixed, moved_in, stored_in, vod};
+pub use range::{
+    RANGE_MAX, RangeForm, Rendition, TimeRange, asked_camera, is_mixed, moved_in, stored_in, vod,
+};
 pub use renditions::{BitRate, InitError, InitSections, Variant, multivariant, sample_entry};

@@ -140,6 +140,34 @@ pub async fn moved_in(
     Ok(spans)
 }
 
+/// Which playlist of a range is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RangeForm {
+    /// The playlist of its segments.
+    Whole,
+    /// That of its keyframes alone.
+    Keyframes,
+    /// The one that names both.
+    Variants,
+}
+
+impl RangeForm {
+    /// What follows the camera in the names of such playlists.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Whole => ".m3u8",
+            Self::Keyframes => ".iframes.m3u8",
+            Self::Variants => ".master.m3u8",
+        }
+    }
+
+    /// By the name that is asked for.
+    pub fn of(name: &str) -> Self {
+        let longer = [Self::Keyframes, Self::Variants];
+        longer.into_iter().find(|form| name.ends_with(form.extension())).unwrap_or(Self::Whole)
+    }
+}
+
 /// What a VOD playlist of a range has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rendition<'a> {
