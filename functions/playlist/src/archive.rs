@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put};
-use teiten_footage::{CameraId, Hour, WindowLength, key};
+use teiten_bucket::{Bucket, BucketError, Condition, Put};
+use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Window, WindowLength, key};
 
-use crate::function::{COLLISIONS_MAX, ShellError};
-
-const HEADERS: Headers = Headers { content_type: "application/json", cache_control: "no-cache" };
+use crate::shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError};
 
 /// How many objects are listed to find out what there is of an hour: what stands beside its folder, and then
 /// the first footage in it.
@@ -57,7 +55,7 @@ impl Archive {
         condition: Condition,
     ) -> Result<Put, BucketError> {
         let json = serde_json::to_vec(self).expect("days and hours are JSON");
-        media.put(&key::archive_key(camera), Bytes::from(json), HEADERS, condition).await
+        media.put(&key::archive_key(camera), Bytes::from(json), JSON_HEADERS, condition).await
     }
 }
 
@@ -98,7 +96,7 @@ pub struct StoredHour {
     /// Whether it has a playlist.
     pub has_playlist: bool,
     /// The first footage that it has, if it has any.
-    pub first: Option<teiten_footage::Window>,
+    pub first: Option<Window>,
 }
 
 /// The first hour of a camera after `after` (or at all) of which anything is stored: one request, whatever the
@@ -119,14 +117,22 @@ pub async fn stored_hour(
         };
         let playlist = key::hour_playlist_key(camera, hour);
         let of_hour = page.iter().filter(|object| key::hour_of(camera, &object.key) == Some(hour));
-        let first = of_hour.clone().find_map(|object| crate::hours::window_of(&object.key));
+        let first = of_hour.clone().find_map(|object| window_of(&object.key));
         let has_playlist = of_hour.clone().any(|object| object.key == playlist);
         return Ok(Some(StoredHour { hour, has_playlist, first }));
     }
 }
 
+/// The window of the footage in an object of this key; `None` if it is none.
+fn window_of(key: &str) -> Option<Window> {
+    let segment = key.parse::<SegmentKey>().map(|segment| segment.window);
+    segment.or_else(|_| key.parse::<PackKey>().map(|pack| pack.first)).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    use teiten_bucket::Headers;
+
     use super::*;
 
     /// Golden: viewers read this. Keys may be added, none changes its meaning.

@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Put};
 use teiten_footage::{CameraId, key::CAMERAS_KEY};
 
-use crate::function::{COLLISIONS_MAX, ShellError};
-
-const HEADERS: Headers = Headers { content_type: "application/json", cache_control: "no-cache" };
+use crate::shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError};
 
 /// The content of `cameras.json`: `{"cameras":["back-yard","front-door"]}`, sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +25,7 @@ impl Cameras {
     /// Writes the list, if `condition` holds.
     pub async fn put(&self, media: &dyn Bucket, condition: Condition) -> Result<Put, BucketError> {
         let json = serde_json::to_vec(self).expect("names are JSON");
-        media.put(CAMERAS_KEY, Bytes::from(json), HEADERS, condition).await
+        media.put(CAMERAS_KEY, Bytes::from(json), JSON_HEADERS, condition).await
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Listed, Put, SignError, Signer};
+use teiten_bucket::{Bucket, Condition, ETag, Listed, Put, SignError, Signer};
 use teiten_footage::{
     CameraId, Event, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, Timestamp, Window, key,
 };
@@ -33,10 +33,8 @@ use crate::{
     moving::{Seen, change_in, changes, mark},
     per_camera::PerCamera,
     renditions::LiveVariants,
+    shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
 };
-
-/// How often one event may find that someone else wrote in between, before it is sent again.
-pub(crate) const COLLISIONS_MAX: usize = 32;
 
 /// The most segments that are looked at in one listing: those of [`LIVE_AGE_MAX`], ten times over.
 const LISTED_MAX: usize = 1000;
@@ -46,9 +44,6 @@ const UNTOLD_MAX: usize = 16;
 
 /// The most missed windows that are remembered of one camera.
 const MISSED_MAX: usize = 64;
-
-pub(crate) const HEADERS: Headers =
-    Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
 
 type Clock = dyn Fn() -> Timestamp + Send + Sync;
 
@@ -79,43 +74,6 @@ struct Memory {
     /// What began or ended to move in windows whose own events were answered before they were listed.
     untold: VecDeque<MotionSpan>,
     variants: LiveVariants,
-}
-
-/// Why a playlist could not be brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum ShellError {
-    /// The store failed.
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-    /// The links in it could not be signed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
-    /// Others wrote all the time.
-    #[error("{key}: others wrote it each time, {COLLISIONS_MAX} times")]
-    Contended {
-        /// Which object.
-        key: String,
-    },
-    /// The object is not what this function writes.
-    #[error("{key} was not written by Teiten, or was changed ({why}): delete it, and a new one is begun")]
-    Foreign {
-        /// Which object.
-        key: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-impl From<ShellError> for Failure {
-    fn from(error: ShellError) -> Self {
-        match error {
-            // Even a store that refuses is no fault of the event: someone mends its set-up, and it comes again.
-            ShellError::Bucket(_) | ShellError::Sign(_) | ShellError::Contended { .. } => {
-                Self::Transient(error.into())
-            }
-            ShellError::Foreign { .. } => Self::Permanent(error.into()),
-        }
-    }
 }
 
 impl Playlist {
@@ -195,7 +153,7 @@ impl Playlist {
         let condition =
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
         let text = Bytes::from(self.text(&next).await?);
-        match self.media.put(&key::live_playlist_key(camera), text, HEADERS, condition).await? {
+        match self.media.put(&key::live_playlist_key(camera), text, PLAYLIST_HEADERS, condition).await? {
             Put::Refused => {
                 function_metrics().collisions.inc();
                 Ok(false)

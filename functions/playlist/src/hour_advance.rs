@@ -98,7 +98,8 @@ pub fn advance_hour(
                 return None;
             }
             let listings = [current.listings.as_slice(), &new].concat();
-            let marks = appended(current, &listings, spans.unwrap_or_default());
+            let (marks, listed) = (current.marks.clone(), current.listings.len());
+            let marks = appended(marks, listed, &listings, spans.unwrap_or_default());
             (if ended { HourStep::Ended } else { HourStep::Extended }, listings, marks)
         }
         Some(current) => {

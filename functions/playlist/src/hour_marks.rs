@@ -6,7 +6,7 @@
 
 use teiten_footage::{MotionSource, MotionSpan, Timestamp};
 
-use crate::{hour::HourPlaylist, listing::Listing};
+use crate::listing::Listing;
 
 /// Tags in their order: how many listings stand before each, and what it says.
 pub(crate) type Marks = Vec<(usize, MotionSpan)>;
@@ -18,17 +18,16 @@ pub(crate) fn placed(listings: &[Listing], spans: &[MotionSpan]) -> Marks {
     about(listings, spans).map(place).collect()
 }
 
-/// The marks of `current` and, after all that it lists, what is to be added: so that `listings` can take its place.
-pub(crate) fn appended(current: &HourPlaylist, listings: &[Listing], spans: &[MotionSpan]) -> Marks {
-    let given = ranges(&current.marks);
-    let mut marks = current.marks.clone();
+/// `marks` of a playlist that lists `listed` and, after all that, what is to be added: so that `listings` can take its place.
+pub(crate) fn appended(mut marks: Marks, listed: usize, listings: &[Listing], spans: &[MotionSpan]) -> Marks {
+    let given = ranges(&marks);
     for span in about(listings, spans) {
         let touched = given.iter().filter(|given| touch(given, span)).collect::<Vec<_>>();
         let is_to_end = |given: &&&MotionSpan| given.end.is_none() && span.end.is_some();
         let ends = touched.iter().filter(is_to_end);
         let ends = ends.map(|given| MotionSpan { end: span.end, peak: span.peak, ..**given });
         let new = touched.is_empty().then_some(*span);
-        marks.extend(ends.chain(new).map(|span| (current.listings.len(), span)));
+        marks.extend(ends.chain(new).map(|span| (listed, span)));
     }
     marks
 }

@@ -176,7 +176,7 @@ mod tests {
     use teiten_footage::{ContentHash, Pictures};
 
     use super::*;
-    use crate::{listing::Stored, renditions::InitSections, sizes::Sizes};
+    use crate::{init_sections::InitSections, listing::Stored, sizes::Sizes};
 
     /// Golden: playlists of stored footage look like this. A change has to read this form still.
     const GOLDEN: &str = r##"#EXTM3U

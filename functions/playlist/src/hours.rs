@@ -16,15 +16,16 @@ use tracing::{debug, info, warn};
 
 use crate::{
     archive,
-    function::{COLLISIONS_MAX, HEADERS, ShellError},
     hour::HourPlaylist,
     hour_advance::{HourStep, advance_hour, cutoff, is_over, of_hour},
+    init_sections::InitSections,
     listing::{Listing, Stored},
     motion::{Written, motion_of},
     motion_hour::MotionHour,
     pack::stored_in_pack,
     per_camera::PerCamera,
-    renditions::{InitSections, write_renditions},
+    renditions::write_renditions,
+    shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
     sizes::Sizes,
 };
 
@@ -203,11 +204,12 @@ async fn bring_up_to_date(
             None => read(media, camera, hour).await?,
         };
         let playlist = current.as_ref().map(|(playlist, _)| playlist);
+        // A version that is ended tells the sizes of all that it lists.
         let from = match playlist {
-            Some(playlist) if !playlist.ended() => playlist.listed_until(),
+            Some(playlist) if !playlist.ended() && !is_over(hour, now) => playlist.listed_until(),
             _ => hour.start(),
         };
-        let mut stored = objects_from(media, camera, hour, from).await?.stored(media).await?;
+        let stored = objects_from(media, camera, hour, from).await?.stored(media).await?;
         let advanced = advance_hour(playlist, camera, hour, &stored, spans.as_deref(), now);
         let Some((step, next)) = advanced else {
             if let Some((playlist, _)) = current.as_ref().filter(|_| rendered) {
@@ -217,16 +219,11 @@ async fn bring_up_to_date(
             }
             return Ok((None, current));
         };
-        if next.ended() {
-            if from != hour.start() {
-                stored = objects_from(media, camera, hour, hour.start()).await?.stored(media).await?;
-            }
-            rendered = true;
-        }
+        rendered |= next.ended();
         let text = Bytes::from(render(media, &next, &stored).await?);
         let condition =
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
-        if let Put::Stored(etag) = media.put(&key, text, HEADERS, condition).await? {
+        if let Put::Stored(etag) = media.put(&key, text, PLAYLIST_HEADERS, condition).await? {
             report(step, &next);
             if current.is_none() {
                 let length =
@@ -363,12 +360,6 @@ async fn objects_from(
         }
     }
     Ok(objects)
-}
-
-/// The window of the footage in an object of this key; `None` if it is none.
-pub(crate) fn window_of(key: &str) -> Option<Window> {
-    let segment = key.parse::<SegmentKey>().map(|segment| segment.window);
-    segment.or_else(|_| key.parse::<PackKey>().map(|pack| pack.first)).ok()
 }
 
 /// Says what is worth knowing about a new version that is published.

@@ -14,6 +14,7 @@ mod hour_advance;
 mod hour_marks;
 mod hour_parse;
 mod hours;
+mod init_sections;
 mod listing;
 mod live;
 mod motion;
@@ -25,17 +26,19 @@ mod parse;
 mod per_camera;
 mod range;
 mod renditions;
+mod shell;
 mod sizes;
 
 pub use advance::{Footage, LIVE_AGE_MAX, SILENCE_MIN, Settings, Step, advance};
 pub use archive::{Archive, StoredHour, stored_hour};
 pub use cameras::Cameras;
-pub use function::{Playlist, ShellError};
+pub use function::Playlist;
 pub use hour::{HourPlaylist, TARGET_DURATION_SECONDS};
 pub use hour_advance::{
     CLOSE_AFTER, HourStep, REWRITE_PERIOD, advance_hour, cutoff, in_order, is_over, is_stale,
 };
 pub use hours::{StoredHourObjects, StoredPack, StoredSegment, read_hour, stored_objects, update_hour};
+pub use init_sections::{InitError, InitSections, sample_entry};
 pub use listing::{Listing, Part, Place, Stored};
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
 pub use motion::motion_of;
@@ -47,4 +50,5 @@ pub use parse::ParseError;
 pub use range::{
     RANGE_MAX, RangeForm, Rendition, TimeRange, asked_camera, is_mixed, moved_in, stored_in, vod,
 };
-pub use renditions::{BitRate, InitError, InitSections, Variant, multivariant, sample_entry};
+pub use renditions::{BitRate, Variant, multivariant};
+pub use shell::ShellError;

@@ -19,10 +19,10 @@ use teiten_footage::{
 use tracing::{error, warn};
 
 use crate::{
-    function::{COLLISIONS_MAX, ShellError},
     hour_advance::{cutoff, is_over},
     motion_hour::MotionHour,
     per_camera::PerCamera,
+    shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError},
 };
 
 /// The most segments of one camera that are remembered for not being written down; `reconcile` finds the others.
@@ -36,8 +36,6 @@ const SENSOR_OBJECTS_MAX: usize = 1000;
 
 const SENSOR_HEADERS: Headers =
     Headers { content_type: "application/json", cache_control: "max-age=31536000, immutable" };
-
-const HEADERS: Headers = Headers { content_type: "application/json", cache_control: "no-cache" };
 
 /// Keeps `<camera>/<yyyy-mm-dd>/<hh>.motion.json` of every camera.
 #[derive(Debug)]
@@ -241,7 +239,7 @@ pub(crate) async fn write_down(
             Some((.., condition)) => condition,
             None => Condition::IfAbsent,
         };
-        if let Put::Stored(_) = media.put(&key, json.into(), HEADERS, condition).await? {
+        if let Put::Stored(_) = media.put(&key, json.into(), JSON_HEADERS, condition).await? {
             return Ok((motion, true));
         }
     }

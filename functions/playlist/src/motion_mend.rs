@@ -7,12 +7,12 @@ use teiten_footage::{CameraId, Hour, MotionMap, MotionSettings, SensorEvent, Sen
 
 use crate::{
     advance::Footage,
-    function::ShellError,
     hour::HourPlaylist,
     hour_advance::is_over,
     hours::update_hour,
     listing::Listing,
     motion::{self, Told, level_of_head, write_down},
+    shell::ShellError,
 };
 
 /// The most segments of one camera whose heads one run reads.

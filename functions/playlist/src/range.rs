@@ -11,10 +11,10 @@ use crate::{
     hour_advance::in_order,
     hour_marks::placed,
     hours::StoredHourObjects,
+    init_sections::InitSections,
     listing::{Listing, Stored},
     live::target_duration_seconds,
     motion::motion_of,
-    renditions::InitSections,
     sizes::Sizes,
 };
 

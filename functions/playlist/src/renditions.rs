@@ -2,22 +2,18 @@
 //! §4.4.3.6), for players that wind through it, and the multivariant playlist that names both (§4.4.6). All are of the same objects.
 //! Live footage has a multivariant playlist too.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::fmt::Write as _;
 
 use bytes::Bytes;
-use mp4_atom::{Avc1, Codec, Decode as _, Ftyp, Moov};
 use teiten_bucket::{Bucket, Condition};
-use teiten_footage::{CameraId, ContentHash, InitKey, Window, key};
-use tracing::warn;
+use teiten_footage::{CameraId, ContentHash, Window, key};
 
 use crate::{
     advance::Footage,
-    function::{HEADERS, ShellError},
     hour::HourPlaylist,
+    init_sections::InitSections,
     listing::Stored,
+    shell::{PLAYLIST_HEADERS, ShellError},
     sizes::Sizes,
 };
 
@@ -59,75 +55,6 @@ impl BitRate {
             .iter()
             .filter_map(|item| Some((item.listing.window, item.listing.keyframe_bytes()?.into())));
         (Self::of(whole), Self::of(keyframes))
-    }
-}
-
-/// What was taken for an init section is none of Teiten's form.
-#[derive(Debug, thiserror::Error)]
-#[error("it is no init section: {0}")]
-pub struct InitError(String);
-
-/// The sample entry in an init section (ISO/IEC 14496-12 §8.5.2).
-pub fn sample_entry(mut init: &[u8]) -> Result<Avc1, InitError> {
-    let moov = Ftyp::decode(&mut init).and_then(|_| Moov::decode(&mut init));
-    let moov = moov.map_err(|error| InitError(error.to_string()))?;
-    let entry =
-        moov.trak.into_iter().next().and_then(|track| track.mdia.minf.stbl.stsd.codecs.into_iter().next());
-    match entry {
-        Some(Codec::Avc1(entry)) => Ok(entry),
-        _ => Err(InitError("its track is not H.264".to_owned())),
-    }
-}
-
-/// What init sections tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InitSections {
-    /// The size of each.
-    pub(crate) bytes: BTreeMap<ContentHash, u32>,
-    /// The codecs (RFC 6381).
-    pub(crate) codecs: BTreeSet<String>,
-    /// The largest picture's columns and rows.
-    pub(crate) size: (u16, u16),
-}
-
-impl InitSections {
-    /// Takes in what an init section says of its pictures.
-    fn note(&mut self, entry: &Avc1) {
-        let (config, picture) = (&entry.avcc, &entry.visual);
-        let (profile, level) = (config.avc_profile_indication, config.avc_level_indication);
-        self.codecs.insert(format!("avc1.{profile:02x}{:02x}{level:02x}", config.profile_compatibility));
-        let area = |(width, height): (u16, u16)| u32::from(width) * u32::from(height);
-        self.size = [self.size, (picture.width, picture.height)]
-            .into_iter()
-            .max_by_key(|size| area(*size))
-            .unwrap_or_default();
-    }
-
-    /// What the init sections with these `hashes` tell: a request for each. One that is not there, or not ours, tells nothing.
-    pub async fn of(
-        media: &dyn Bucket,
-        camera: &CameraId,
-        hashes: impl IntoIterator<Item = ContentHash>,
-    ) -> Result<Self, teiten_bucket::BucketError> {
-        let mut inits = Self::default();
-        for hash in hashes.into_iter().collect::<BTreeSet<_>>() {
-            let key = InitKey { camera: camera.clone(), hash }.to_string();
-            let Some(init) = media.get(&key).await? else {
-                warn!(key, "init section is gone");
-                continue;
-            };
-            inits.bytes.insert(hash, init.bytes.len() as u32);
-            match sample_entry(&init.bytes) {
-                Ok(entry) => inits.note(&entry),
-                Err(error) => warn!(key, %error, "init section tells no codec"),
-            }
-        }
-        Ok(inits)
-    }
-
-    /// The size of one, if it is there.
-    pub(crate) fn bytes_of(&self, hash: ContentHash) -> Option<u32> {
-        self.bytes.get(&hash).copied()
     }
 }
 
@@ -180,7 +107,7 @@ pub(crate) async fn write_renditions(
     for (key, text) in
         [(keyframes_key, playlist.keyframes(sizes)), (key::hour_variants_key(camera, hour), variants)]
     {
-        media.put(&key, Bytes::from(text), HEADERS, Condition::Always).await?;
+        media.put(&key, Bytes::from(text), PLAYLIST_HEADERS, Condition::Always).await?;
     }
     Ok(())
 }
@@ -211,7 +138,7 @@ impl LiveVariants {
         let inits = InitSections::of(media, camera, [init]).await?;
         let whole = Variant { uri: "live.m3u8".to_owned(), rate: BitRate { peak: promised, average: None } };
         let text = Bytes::from(multivariant(&whole, None, &inits));
-        media.put(&key::live_variants_key(camera), text, HEADERS, Condition::Always).await?;
+        media.put(&key::live_variants_key(camera), text, PLAYLIST_HEADERS, Condition::Always).await?;
         self.written = Some((init, promised));
         Ok(())
     }

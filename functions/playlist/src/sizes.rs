@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use teiten_footage::ContentHash;
 
 use crate::{
+    init_sections::InitSections,
     listing::{Listing, Place, Stored},
-    renditions::InitSections,
 };
 
 /// The sizes of segments and init sections, in bytes, as far as they are known.

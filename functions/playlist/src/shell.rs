@@ -1,0 +1,52 @@
+//! What the shells around the decisions have in common: why they fail, how often they try, and what they say of what they write.
+
+use teiten_bucket::{BucketError, Headers, SignError};
+use teiten_host::Failure;
+
+/// How often one event may find that someone else wrote in between, before it is sent again.
+pub(crate) const COLLISIONS_MAX: usize = 32;
+
+/// Of playlists.
+pub(crate) const PLAYLIST_HEADERS: Headers =
+    Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
+
+/// Of what is rewritten beside them.
+pub(crate) const JSON_HEADERS: Headers =
+    Headers { content_type: "application/json", cache_control: "no-cache" };
+
+/// Why a playlist could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// The store failed.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// The links in it could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// Others wrote all the time.
+    #[error("{key}: others wrote it each time, {COLLISIONS_MAX} times")]
+    Contended {
+        /// Which object.
+        key: String,
+    },
+    /// The object is not what this function writes.
+    #[error("{key} was not written by Teiten, or was changed ({why}): delete it, and a new one is begun")]
+    Foreign {
+        /// Which object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl From<ShellError> for Failure {
+    fn from(error: ShellError) -> Self {
+        match error {
+            // Even a store that refuses is no fault of the event: someone mends its set-up, and it comes again.
+            ShellError::Bucket(_) | ShellError::Sign(_) | ShellError::Contended { .. } => {
+                Self::Transient(error.into())
+            }
+            ShellError::Foreign { .. } => Self::Permanent(error.into()),
+        }
+    }
+}
