@@ -6,8 +6,9 @@ mod font;
 
 use std::f32::consts::TAU;
 
-use image::{Rgb, RgbImage, codecs::jpeg::JpegEncoder};
+use image::{Rgb, RgbImage};
 use teiten_footage::{CameraId, Timestamp};
+use turbojpeg::{Image, PixelFormat, Subsamp};
 
 pub use clock::{CELLS, CELLS_PER_ROW, CONTRAST_MIN, TIME_BITS, cell_corner, cell_size, read_clock};
 
@@ -57,12 +58,19 @@ impl Painter {
 
     /// The picture at `time` as a JPEG, without a stamp.
     pub fn jpeg(&mut self, time: Timestamp) -> Vec<u8> {
-        let mut jpeg = Vec::with_capacity(64 << 10);
-        let encoder = JpegEncoder::new_with_quality(&mut jpeg, self.quality.percent());
-        self.draw(time)
-            .write_with_encoder(encoder)
-            .expect("a picture within JPEG's sizes is encoded to memory without error");
-        jpeg
+        let quality = self.quality.percent().into();
+        let canvas = self.draw(time);
+        let (width, height) = (canvas.width() as usize, canvas.height() as usize);
+        let picture = Image {
+            pixels: canvas.as_raw().as_slice(),
+            width,
+            pitch: 3 * width,
+            height,
+            format: PixelFormat::RGB,
+        };
+        turbojpeg::compress(picture, quality, Subsamp::Sub2x2)
+            .expect("a picture within JPEG's sizes is encoded to memory without error")
+            .to_vec()
     }
 
     /// A ball that swings across the picture, once every 8 s.
@@ -226,9 +234,8 @@ mod tests {
     #[test]
     fn the_clock_reads_back_after_strong_compression() {
         let mut painter = Painter::new(&camera("front-door"), PictureSize::default());
-        let mut jpeg = Vec::new();
-        painter.draw(NOON).write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, 10)).unwrap();
-        assert_eq!(read(&decoded(&jpeg)), Some(NOON));
+        painter.set_quality(Quality::new(10).unwrap());
+        assert_eq!(read(&decoded(&painter.jpeg(NOON))), Some(NOON));
     }
 
     #[test]
