@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use teiten_agent::{
     Config,
     config::{Pattern, PictureSize, Rate, Source},
+    pattern::Painter,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
@@ -15,13 +16,13 @@ use tokio::{
 
 use crate::common::*;
 
-/// What the proxy lets through towards the broker.
-const BYTES_PER_SECOND: usize = 140_000;
+/// What the proxy lets through towards the broker of 25 frames a second.
+const FRAMES_PER_SECOND: usize = 13;
 const CHUNK_BYTES: usize = 1_500;
 const LATE_MAX: Duration = Duration::from_millis(200);
 
 /// Listens on a port of its own; what comes goes on to `broker` slowly, what goes back is not held up.
-async fn slow_link(broker: u16) -> u16 {
+async fn slow_link(broker: u16, bytes_per_second: usize) -> u16 {
     let socket = TcpSocket::new_v4().unwrap();
     // Little room: what waits shall wait at the camera.
     socket.set_recv_buffer_size(16 << 10).unwrap();
@@ -34,13 +35,17 @@ async fn slow_link(broker: u16) -> u16 {
             let (mut from_broker, to_broker) =
                 TcpStream::connect(("127.0.0.1", broker)).await.unwrap().into_split();
             tokio::spawn(async move { copy(&mut from_broker, &mut to_camera).await });
-            tokio::spawn(async move { trickle(&mut from_camera, to_broker).await });
+            tokio::spawn(async move { trickle(&mut from_camera, to_broker, bytes_per_second).await });
         }
     });
     port
 }
 
-async fn trickle(from: &mut (impl AsyncReadExt + Unpin), mut to: OwnedWriteHalf) -> std::io::Result<()> {
+async fn trickle(
+    from: &mut (impl AsyncReadExt + Unpin),
+    mut to: OwnedWriteHalf,
+    bytes_per_second: usize,
+) -> std::io::Result<()> {
     let mut chunk = [0; CHUNK_BYTES];
     let mut due = Instant::now();
     loop {
@@ -50,7 +55,7 @@ async fn trickle(from: &mut (impl AsyncReadExt + Unpin), mut to: OwnedWriteHalf)
         }
         // A machine that wakes this up late makes the link no slower, as long as it is not very late.
         due = due.max(Instant::now() - LATE_MAX)
-            + Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND as f64);
+            + Duration::from_secs_f64(bytes as f64 / bytes_per_second as f64);
         sleep_until(due.into()).await;
         to.write_all(&chunk[..bytes]).await?;
     }
@@ -61,8 +66,10 @@ async fn on_a_slow_link_fewer_frames_come_evenly_and_without_growing_delay() {
     let broker = Mosquitto::start().await;
     let mut bridge = Bridge::start(broker.port, true);
     bridge.ready().await;
-    let pattern = Pattern { size: PictureSize::new(320, 180).unwrap(), rate: Rate::new(25.0).unwrap() };
-    let port = slow_link(broker.port).await;
+    let size = PictureSize::new(320, 180).unwrap();
+    let pattern = Pattern { size, rate: Rate::new(25.0).unwrap() };
+    let frame_bytes = Painter::new(&camera(), size).jpeg(teiten_telemetry::now()).len();
+    let port = slow_link(broker.port, FRAMES_PER_SECOND * frame_bytes).await;
     let agent = Agent::start(Config { source: Source::Pattern(pattern), ..config(port) });
 
     // Until the agent has found out, frames queue up; from then on the delay stays small.
