@@ -20,6 +20,7 @@ export class Wall {
   #columns = 1;
   #focused: string | null = null;
   #covered = false;
+  #layoutDue = false;
 
   /** `chosen` is told which tile was touched. */
   constructor(createTile: (name: string) => Tile, chosen: (name: string) => void) {
@@ -82,10 +83,20 @@ export class Wall {
     this.#columns = fit(this.#list, this.#main, focused === null ? this.#tiles.size : 1, ratio);
   }
 
+  /** Fits the grid once, however many pictures come before the next frame is drawn. */
+  #layoutSoon(): void {
+    if (this.#layoutDue) return;
+    this.#layoutDue = true;
+    requestAnimationFrame(() => {
+      this.#layoutDue = false;
+      this.layout();
+    });
+  }
+
   #add(name: string, index: number): Tile {
     const tile = this.#createTile(name);
     tile.button.addEventListener('click', () => this.#chosen(name));
-    for (const target of [tile.video, tile.button]) target.addEventListener('resize', () => this.layout());
+    for (const target of [tile.video, tile.button]) target.addEventListener('resize', () => this.#layoutSoon());
     this.#list.insertBefore(tile.item, this.#list.children[index] ?? null);
     this.#observer.observe(tile.item);
     return tile;
