@@ -30,5 +30,5 @@ export async function savePicture(page, folder, name) {
 
 /** What is not there yet, or not in every deployment, is an answer, which browsers log as an error. */
 function mayBeMissing(url) {
-  return /(cameras|teiten|archive)\.json$|\/poster\.jpg$|\/\d\d\.(m3u8|motion\.json|sprites\.(jpg|vtt))$/.test(url);
+  return /(cameras|teiten|archive)\.json$|\/poster\.jpg$|\/\d\d\.((iframes\.)?m3u8|motion\.json|sprites\.(jpg|vtt))$/.test(url);
 }

@@ -3,7 +3,7 @@
 //! CDN's prefix. The past: Chromium plays footage that two cameras sent late, over the border of an hour and a gap, and
 //! the clock in the picture is the one that the page tells; motion and thumbnails are what the functions made of it.
 
-use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{fs, path::Path, process::Command, slice, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, ensure};
 use teiten_bucket::{S3Bucket, put_changed};
@@ -18,6 +18,8 @@ use teiten_tests::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 const FRAME: Duration = Duration::from_millis(200);
+/// Where keyframes alone are watched, there are many other frames between them.
+const FRAME_BETWEEN: Duration = Duration::from_millis(50);
 /// The left edge of the picture, where the test picture's ball is for some two of its eight seconds.
 const MOTION_SETTINGS: &str = r#"{"zones":[[[0,0.2],[0.14,0.2],[0.14,0.49],[0,0.49]]]}"#;
 
@@ -44,15 +46,19 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     let from = before(border, 25);
     let gap = before(border, 5)..border + Duration::from_secs(10);
     let to = border + Duration::from_secs(30);
+    let wound = border + Duration::from_secs(600)..border + Duration::from_secs(660);
     let (demo_1, demo_2) = (camera("demo-1")?, camera("demo-2")?);
     let s3_config = s3_config_of(s3, "teiten", "teiten-secret")?;
     let media = Arc::new(S3Bucket::new(&s3_config, "media"));
     put_changed(&key::motion_settings_key(&demo_1), MOTION_SETTINGS.into(), &*media).await?;
     backlog::send(mqtt, &demo_1, &[from..gap.start, gap.end..to], FRAME).await?;
     backlog::send(mqtt, &demo_2, &[from..gap.start], FRAME).await?;
+    for camera in [&demo_1, &demo_2] {
+        backlog::send(mqtt, camera, slice::from_ref(&wound), FRAME_BETWEEN).await?;
+    }
     eventually("the late footage is stored", Duration::from_secs(60), async || {
         let stored = |name: &str| old_segments(&data.join("media").join(name), border);
-        Ok((stored("demo-1")? >= 40 && stored("demo-2")? >= 20).then_some(()))
+        Ok((stored("demo-1")? >= 100 && stored("demo-2")? >= 80).then_some(()))
     })
     .await?;
 
@@ -77,7 +83,10 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     eventually("the late footage is in all that the page reads", Duration::from_secs(150), async || {
         let said = async |camera: &str, at: Timestamp, what: Said| said(&page, camera, at, what).await;
         let complete = said("demo-1", from, SEGMENTS).await? >= 20
-            && said("demo-1", border, SEGMENTS).await? >= 20
+            && said("demo-1", border, SEGMENTS).await? >= 80
+            && said("demo-2", border, SEGMENTS).await? >= 60
+            && said("demo-1", border, KEYFRAMES).await? >= 80
+            && said("demo-2", border, KEYFRAMES).await? >= 60
             && said("demo-2", from, SEGMENTS).await? >= 20
             && said("demo-1", from, MOTION).await? >= 2
             && said("demo-1", border, MOTION).await? >= 2
@@ -86,12 +95,12 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
         Ok(complete.then_some(()))
     })
     .await?;
-    let times = [from, gap.start, gap.end, to].map(|time| time.to_string());
+    let times = [from, gap.start, gap.end, to, wound.start, wound.end].map(|time| time.to_string());
     let past = in_browser(&[
         ["past.mjs", "--camera", "demo-1", "--other", "demo-2", "--frame-ms", "200"].as_slice(),
         &["--url", &page, "--prefixed", &format!("http://127.0.0.1:{s3}/media/index.html")],
         &["--from", &times[0], "--gap-from", &times[1], "--gap-to", &times[2], "--to", &times[3]],
-        &["--screenshots", "../../artifacts"],
+        &["--wound-from", &times[4], "--wound-to", &times[5], "--screenshots", "../../artifacts"],
     ])
     .await;
     println!("{}", demo.log_tail());
@@ -120,6 +129,7 @@ fn old_segments(camera: &Path, border: Timestamp) -> anyhow::Result<usize> {
 /// What one of an hour's objects says: how its name ends, and what stands in it for each thing that it tells of.
 type Said = (&'static str, &'static str);
 const SEGMENTS: Said = ("m3u8", "#EXTINF");
+const KEYFRAMES: Said = ("iframes.m3u8", "#EXTINF");
 const MOTION: Said = ("motion.json", "\"source\"");
 const THUMBNAILS: Said = ("sprites.vtt", "#xywh");
 

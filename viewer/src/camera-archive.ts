@@ -58,6 +58,7 @@ export class CameraArchive {
   readonly #changed: () => void;
   readonly #archive: Kept<readonly number[]> = freshKept();
   readonly #playlists = new Map<number, Kept<HourOfFootage>>();
+  readonly #keyframes = new Map<number, Kept<HourOfFootage>>();
   readonly #motions = new Map<number, Kept<MotionHour>>();
   readonly #thumbnails = new Map<number, Kept<Thumbnail[]>>();
   #seenLive: Entry[] = [];
@@ -123,6 +124,19 @@ export class CameraArchive {
       if (entry !== null) return entry;
     }
     return seen ?? (this.known ? null : undefined);
+  }
+
+  /**
+   * A segment's keyframe, which stands for all of its time; null where it is not listed, undefined while that is not known. Keyframes are
+   * listed once their hour is.
+   */
+  keyframeOf(segment: Entry): Entry | null | undefined {
+    const hourMs = hourOf(segment.startMs);
+    if (this.#playlists.get(hourMs)?.value?.complete !== true) return null;
+    const kept = this.#listed(this.#keyframes, hourMs, '.iframes.m3u8');
+    if (kept.value === null) return kept.againAtMs > 0 ? null : undefined;
+    const keyframe = entryFrom(kept.value.entries, segment.startMs);
+    return keyframe?.startMs === segment.startMs && keyframe.endMs === segment.endMs ? keyframe : null;
   }
 
   /** All segments of the hour that `atMs` is in, as far as they are known. */
@@ -214,16 +228,7 @@ export class CameraArchive {
   /** An hour's segments, with those behind them that were seen live; undefined while they are not known. */
   #entriesOf(hourMs: number): readonly Entry[] | undefined {
     if (!this.#has(hourMs)) return this.#seenIn(hourMs);
-    const kept = this.#fetched(
-      this.#playlists,
-      hourMs,
-      PLAYLISTS_MAX,
-      async (url) => {
-        const text = await this.#text(`${url}.m3u8`);
-        return text === null ? null : parsePlaylist(text, `${url}.m3u8`);
-      },
-      (value) => value?.complete === true,
-    );
+    const kept = this.#listed(this.#playlists, hourMs, '.m3u8');
     if (kept.value === null) return kept.againAtMs > 0 ? this.#seenIn(hourMs) : undefined;
     const listed = kept.value.entries;
     const last = this.#seenLive[this.#seenLive.length - 1];
@@ -264,6 +269,15 @@ export class CameraArchive {
       return text === null ? null : parseMotion(JSON.parse(text));
     });
     return kept.value;
+  }
+
+  /** What a playlist of an hour lists. */
+  #listed(map: Map<number, Kept<HourOfFootage>>, hourMs: number, ending: string): Kept<HourOfFootage> {
+    const fetchIt = async (url: string): Promise<HourOfFootage | null> => {
+      const text = await this.#text(`${url}${ending}`);
+      return text === null ? null : parsePlaylist(text, `${url}${ending}`);
+    };
+    return this.#fetched(map, hourMs, PLAYLISTS_MAX, fetchIt, (value) => value?.complete === true);
   }
 
   /** What `map` has for an hour; fetches it when it is new, or may have grown. */

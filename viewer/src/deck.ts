@@ -2,7 +2,7 @@
 
 import type { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
-import { follow } from './core/playback.ts';
+import { follow, winds } from './core/playback.ts';
 import { element } from './dom.ts';
 import { PastTile } from './past-tile.ts';
 
@@ -35,6 +35,8 @@ export class Deck {
   #rate = 1;
   #waitingSinceMs: number | null = null;
   #waitedInVain = false;
+  /** A step that waits until it is known where it leads. */
+  #stepDue: 1 | -1 | null = null;
 
   constructor(list: HTMLElement, archiveOf: (camera: string) => CameraArchive, clock: Clock, events: DeckEvents) {
     this.list = list;
@@ -84,12 +86,14 @@ export class Deck {
     this.#atMs = atMs;
     this.#waitingSinceMs = null;
     this.#waitedInVain = false;
+    this.#stepDue = null;
     for (const { player } of this.#tiles) player.seek(atMs);
     this.tick();
   }
 
   setPlaying(playing: boolean): void {
     this.#playing = playing;
+    this.#stepDue = null;
     this.tick();
   }
 
@@ -98,21 +102,21 @@ export class Deck {
     this.tick();
   }
 
-  /** One frame on or back; false when it cannot be told where that is. */
-  stepFrame(direction: 1 | -1): boolean {
+  /** One frame on or back, as soon as it is known where that is. */
+  stepFrame(direction: 1 | -1): void {
     this.setPlaying(false);
-    const leader = this.#leader();
-    const atMs = leader?.player.frameFrom(direction) ?? null;
-    if (atMs === null) return false;
-    this.seek(atMs);
-    return true;
+    this.#stepDue = direction;
+    this.#step();
   }
 
   /** Keeps all in step. To be called several times a second. */
   tick(): void {
     const tiles = this.#tiles;
     if (tiles.length === 0) return;
-    for (const { player } of tiles) player.tick();
+    for (const { player } of tiles) {
+      player.wind(this.#playing && winds(this.#rate));
+      player.tick();
+    }
     const leader = this.#leader();
     if (leader === null) {
       const goes = this.#playing && this.#overGap();
@@ -120,6 +124,7 @@ export class Deck {
       return;
     }
     this.#atMs = leader.player.positionMs;
+    if (this.#stepDue !== null) this.#step();
     const go = this.#playing && !this.#waitsForOthers(leader);
     leader.player.set(go, this.#rate);
     for (const tile of tiles) if (tile !== leader) this.#follow(tile, go);
@@ -128,6 +133,11 @@ export class Deck {
   render(): void {
     const nowMs = this.#clock.now();
     for (const tile of this.#tiles) tile.render(nowMs);
+  }
+
+  #step(): void {
+    const atMs = this.#stepDue === null ? null : (this.#leader()?.player.frameFrom(this.#stepDue) ?? null);
+    if (atMs !== null) this.seek(atMs);
   }
 
   /** The first that has footage here; else one that may have. */

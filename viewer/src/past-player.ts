@@ -1,16 +1,16 @@
 // Plays a camera's past. A segment's media time is its wall-clock time, so the video element's timeline is the wall clock: a seek is
 // a time of day, and segments are fetched and appended wherever they belong, several at a time, over hours and gaps alike. What
 // hls.js does for live footage (following a playlist that changes) is not needed here, and its one request at a time would not
-// sustain 16×.
+// sustain 16×. Winding through it, at high speeds, keyframes alone are fetched where they are listed, each shown until the next.
 
 import type { CameraArchive } from './camera-archive.ts';
-import { coalesced, type Entry, type Resource } from './core/footage.ts';
-import { codecOf, frameTimes, steppedFrame } from './core/frames.ts';
-import { aheadMs, BEHIND_MS, requestMs, requestsMax } from './core/playback.ts';
+import { coalesced, type Entry } from './core/footage.ts';
+import { codecOf, frameTimes, prolong, steppedFrame } from './core/frames.ts';
+import { aheadMs, BEHIND_MS, keyframeSuffices, requestMs, requestsMax } from './core/playback.ts';
+import { cut, indexFrom, type Span, union } from './core/spans.ts';
+import { Fetcher } from './fetcher.ts';
 
-const REQUEST_MS_MAX = 20_000;
-const ATTEMPTS_MAX = 3;
-const RETRY_MS = 400;
+const FAILURES_MAX = 3;
 /** This close to an entry's end counts as beyond it, where the next one does not follow. */
 const END_TOLERANCE_MS = 40;
 /** A position this far into an entry is in it, whatever is rounded. */
@@ -18,6 +18,8 @@ const INTO_ENTRY_MS = 1;
 const DURATION_BEYOND_NOW_S = 30 * 86_400;
 /** A picture that stands still for this long does so because nothing follows. */
 const STILL_MS = 250;
+/** So many frames a decoder may want before it gives the first of them. Alone, keyframes last as long as segments. */
+const DECODER_FRAMES_MAX = 4;
 /** How many segments' frame times are remembered. */
 const FRAME_TIMES_MAX = 240;
 /** The last frame is on show when playback stands this close to its end. */
@@ -37,6 +39,12 @@ function mediaSourceClass(): typeof MediaSource | null {
 /** What a player is doing: `gap` has no footage at its position, `end` none behind it either. */
 export type PastState = 'loading' | 'ready' | 'gap' | 'end' | 'failed';
 
+/** What to fetch: segments, or the keyframe `alone` of one. */
+interface Wanted {
+  readonly entry: Entry;
+  readonly alone: boolean;
+}
+
 interface Arrived {
   readonly entry: Entry;
   readonly init: ArrayBuffer;
@@ -53,9 +61,16 @@ export class PastPlayer {
   #url: string;
   #initUrl: string | null = null;
   #mime = '';
-  readonly #requests = new Map<string, AbortController>();
+  readonly #requests = new Map<string, { readonly entry: Entry; readonly abort: AbortController }>();
   readonly #arrived: Arrived[] = [];
-  readonly #inits = new Map<string, Promise<ArrayBuffer>>();
+  /** What the browser is taking in. */
+  #appending: Entry | null = null;
+  readonly #fetcher = new Fetcher();
+  /**
+   * What the browser was given and not told to drop. What it says to have buffered goes over holes that are shorter than twice the
+   * longest frame it has seen, and keyframes alone are long.
+   */
+  #given: readonly Span[] = [];
   /** Entries that cannot be had or played. */
   readonly #bad = new Set<string>();
   readonly #frames = new Map<number, number[]>();
@@ -64,6 +79,11 @@ export class PastPlayer {
   #unmet = false;
   #playing = false;
   #rate = 1;
+  #winding = false;
+  /** Keyframes were asked for; what is in the buffer, or on its way there, is not all there is to see. */
+  #sparse = false;
+  /** What is in the buffer is to be dropped. */
+  #emptying = false;
   #failures = 0;
   /** The position when it was last looked at, and when it last changed. */
   #lookedAt = -1;
@@ -91,7 +111,7 @@ export class PastPlayer {
   }
 
   get state(): PastState {
-    if (this.#failures > ATTEMPTS_MAX) return 'failed';
+    if (this.#failures > FAILURES_MAX) return 'failed';
     const atMs = this.positionMs;
     const entry = this.#entryFrom(atMs);
     if (entry === undefined) return 'loading';
@@ -121,10 +141,7 @@ export class PastPlayer {
     this.#unmet = !this.#isBuffered(this.#targetMs, 0);
     this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     const { startMs, endMs } = { startMs: atMs - BEHIND_MS, endMs: atMs + aheadMs(this.#rate) };
-    for (const [key, abort] of this.#requests) {
-      const entryMs = Number(key.split(' ')[0]);
-      if (entryMs < startMs || entryMs > endMs) abort.abort();
-    }
+    for (const { entry, abort } of this.#requests.values()) if (entry.startMs < startMs || entry.startMs > endMs) abort.abort();
     this.tick();
   }
 
@@ -137,6 +154,19 @@ export class PastPlayer {
     if (!playing && !this.#video.paused) this.#video.pause();
   }
 
+  /** Whether this is played to find something rather than to watch it: then keyframes suffice. The moment on show stays. */
+  wind(winding: boolean): void {
+    if (winding === this.#winding) return;
+    this.#winding = winding;
+    if (winding || !this.#sparse) return;
+    this.#sparse = false;
+    for (const { abort } of this.#requests.values()) abort.abort();
+    this.#arrived.length = 0;
+    this.#given = [];
+    this.#targetMs = this.positionMs;
+    this.#emptying = true;
+  }
+
   /** The time of the next or previous frame; null while it is not known. */
   frameFrom(direction: 1 | -1): number | null {
     const atMs = this.positionMs;
@@ -146,7 +176,7 @@ export class PastPlayer {
       .flatMap((startMs) => this.#frames.get(startMs) ?? []);
     const time = steppedFrame(times, atMs, direction);
     // Beyond a hole in what was fetched, the next frame known is not the next one there is.
-    return time === null || Math.abs(time - atMs) > BEHIND_MS ? null : time;
+    return time === null || Math.abs(time - atMs) > BEHIND_MS || !this.#holdsAll(Math.min(atMs, time), Math.max(atMs, time)) ? null : time;
   }
 
   /** Fetches, appends and drops what is due. To be called several times a second. */
@@ -175,7 +205,7 @@ export class PastPlayer {
 
   destroy(): void {
     this.#destroyed = true;
-    for (const abort of this.#requests.values()) abort.abort();
+    for (const { abort } of this.#requests.values()) abort.abort();
     this.#video.removeAttribute('src');
     this.#video.load();
     URL.revokeObjectURL(this.#url);
@@ -194,14 +224,17 @@ export class PastPlayer {
   /** Begins anew behind what could not be played. */
   #reopen(): void {
     this.#failures += 1;
-    if (this.#failures > ATTEMPTS_MAX) return;
+    if (this.#failures > FAILURES_MAX) return;
     const atMs = this.#targetMs;
-    const entry = this.#archive.entryFrom(atMs);
-    if (entry !== null && entry !== undefined) this.#bad.add(keyOf(entry));
+    const segment = this.#archive.entryFrom(atMs);
+    if (segment !== null && segment !== undefined) this.#bad.add(keyOf(this.#wanted(segment)?.entry ?? segment));
     URL.revokeObjectURL(this.#url);
     this.#buffer = null;
     this.#initUrl = null;
     this.#arrived.length = 0;
+    this.#appending = null;
+    this.#given = [];
+    this.#emptying = false;
     [this.#source, this.#url] = this.#open();
     this.seek(atMs);
     this.set(this.#playing, this.#rate);
@@ -216,12 +249,24 @@ export class PastPlayer {
         fromMs = entry.endMs;
         continue;
       }
-      if (entry.startMs <= atMs && this.#isWatched(entry, atMs)) {
-        const next = this.#archive.entryFrom(entry.endMs);
-        if (next === undefined || next === null || next.startMs > entry.endMs + END_TOLERANCE_MS) return next;
+      const last = this.#winding ? this.#lastDecoded(entry) : entry;
+      if (entry.startMs <= atMs && this.#isWatched(last, atMs)) {
+        const next = this.#archive.entryFrom(last.endMs);
+        if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS) return next;
       }
       return entry;
     }
+  }
+
+  /** The last of the entries behind this one that a decoder may hold back until more comes. */
+  #lastDecoded(entry: Entry): Entry {
+    let last = entry;
+    for (let frames = 1; frames < DECODER_FRAMES_MAX; frames += 1) {
+      const next = this.#archive.entryFrom(last.endMs);
+      if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS || !this.#holds(next)) break;
+      last = next;
+    }
+    return last;
   }
 
   /**
@@ -237,6 +282,8 @@ export class PastPlayer {
   }
 
   #isBuffered(atMs: number, toleranceS = BUFFERED_TOLERANCE_S / 2): boolean {
+    const given = this.#given[indexFrom(this.#given, atMs - toleranceS * 1000)];
+    if (given === undefined || given.startMs > atMs + toleranceS * 1000) return false;
     const at = (atMs - this.#baseMs) / 1000;
     const { buffered } = this.#video;
     for (let i = 0; i < buffered.length; i += 1) {
@@ -246,36 +293,70 @@ export class PastPlayer {
   }
 
   #holds(entry: Entry): boolean {
+    if (this.#appending !== null && this.#appending.startMs <= entry.startMs && entry.endMs <= this.#appending.endMs) return true;
     return this.#isBuffered((entry.startMs + entry.endMs) / 2);
   }
 
-  /** Asks for what is missing ahead, nearest first. */
+  /** Whether all footage between two moments is in the buffer. */
+  #holdsAll(fromMs: number, toMs: number): boolean {
+    for (let atMs = fromMs; ; ) {
+      const segment = this.#archive.entryFrom(atMs);
+      if (segment === undefined || (segment !== null && segment.startMs <= toMs && !this.#holds(segment))) return false;
+      if (segment === null || segment.endMs > toMs) return true;
+      atMs = segment.endMs;
+    }
+  }
+
+  /** Asks for what is missing: ahead, and where a step back would lead. */
   #request(): void {
-    const fromMs = this.positionMs;
-    const untilMs = fromMs + aheadMs(this.#rate);
+    const atMs = this.positionMs;
+    this.#requestFrom(atMs, atMs + aheadMs(this.#playing ? this.#rate : 1));
+    if (this.#playing) return;
+    const before = this.#archive.entryBefore(this.#archive.entryFrom(atMs)?.startMs ?? atMs);
+    if (before !== null && before !== undefined && before.endMs > atMs - BEHIND_MS) this.#requestFrom(before.startMs, before.endMs);
+  }
+
+  /** Asks for what is missing between two moments, nearest first. */
+  #requestFrom(fromMs: number, untilMs: number): void {
     for (let atMs = fromMs; atMs < untilMs; ) {
       if (this.#requests.size >= requestsMax(this.#rate)) return;
       const next = this.#archive.entryFrom(atMs);
       // Footage behind a gap is fetched early too: playback will be there at once.
       if (next === null || next === undefined || next.startMs > untilMs + 86_400_000) return;
-      const entry = coalesced(this.#archive.entriesAround(next.startMs), next, requestMs(this.#rate));
+      const wanted = this.#wanted(next);
+      if (wanted === undefined) return;
+      const { entry } = wanted;
       const key = keyOf(entry);
       atMs = entry.endMs;
-      if (this.#bad.has(key) || this.#requests.has(key) || this.#arrived.some((one) => keyOf(one.entry) === key) || this.#holds(next)) {
-        if (this.#holds(next)) atMs = next.endMs;
+      if (this.#holds(next)) {
+        atMs = next.endMs;
         continue;
       }
-      void this.#fetch(entry, key);
+      if (this.#bad.has(key) || this.#requests.has(key) || this.#arrived.some((one) => keyOf(one.entry) === key)) continue;
+      void this.#fetch(wanted, key);
       if (next.startMs > untilMs) return;
     }
   }
 
-  async #fetch(entry: Entry, key: string): Promise<void> {
+  /** What to fetch to show a segment; undefined while that is not known. */
+  #wanted(segment: Entry): Wanted | undefined {
+    if (this.#winding && keyframeSuffices(segment, this.#rate)) {
+      const keyframe = this.#archive.keyframeOf(segment);
+      if (keyframe === undefined) return undefined;
+      if (keyframe !== null && !this.#bad.has(keyOf(keyframe))) return { entry: keyframe, alone: true };
+    }
+    return { entry: coalesced(this.#archive.entriesAround(segment.startMs), segment, requestMs(this.#rate)), alone: false };
+  }
+
+  async #fetch({ entry, alone }: Wanted, key: string): Promise<void> {
     const abort = new AbortController();
-    this.#requests.set(key, abort);
+    this.#requests.set(key, { entry, abort });
+    this.#sparse ||= alone;
     try {
-      const [init, bytes] = await Promise.all([this.#init(entry.init), this.#bytes(entry, abort.signal)]);
-      if (!this.#frames.has(entry.startMs)) {
+      const [init, bytes] = await Promise.all([this.#fetcher.init(entry.init), this.#fetcher.bytes(entry, abort.signal)]);
+      if (abort.signal.aborted) return;
+      if (alone) prolong(new Uint8Array(bytes), entry.endMs - entry.startMs);
+      else if (!this.#frames.has(entry.startMs)) {
         this.#frames.set(entry.startMs, frameTimes(new Uint8Array(bytes)));
         for (const [oldest] of this.#frames) {
           if (this.#frames.size <= FRAME_TIMES_MAX) break;
@@ -292,51 +373,21 @@ export class PastPlayer {
     }
   }
 
-  #init(resource: Resource): Promise<ArrayBuffer> {
-    const known = this.#inits.get(resource.url);
-    if (known !== undefined) return known;
-    const asked = this.#bytes(resource, new AbortController().signal);
-    this.#inits.set(resource.url, asked);
-    asked.catch(() => this.#inits.delete(resource.url));
-    return asked;
-  }
-
-  async #bytes({ url, range }: Resource, signal: AbortSignal): Promise<ArrayBuffer> {
-    const headers: HeadersInit = range === null ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
-    for (let attempt = 1; ; attempt += 1) {
-      const timeout = new AbortController();
-      const stop = (): void => timeout.abort();
-      const timer = setTimeout(stop, REQUEST_MS_MAX);
-      signal.addEventListener('abort', stop);
-      try {
-        const response = await fetch(url, { headers, signal: timeout.signal });
-        if (response.ok) {
-          const bytes = await response.arrayBuffer();
-          // A server that knows no ranges answers with all of it.
-          return range !== null && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
-        }
-        if (response.status < 500 || attempt === ATTEMPTS_MAX) throw new Missing(`status ${response.status}`);
-      } catch (error) {
-        if (signal.aborted || error instanceof Missing || attempt === ATTEMPTS_MAX) throw error;
-      } finally {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', stop);
-      }
-      await new Promise<void>((resolve) => {
-        setTimeout(resolve, RETRY_MS * attempt);
-      });
-    }
-  }
-
   /** Gives the browser what arrived, one at a time, the nearest first. */
   #append(): void {
     if (this.#source.readyState !== 'open' || this.#buffer?.updating === true) return;
+    if (this.#emptying) {
+      this.#empty();
+      return;
+    }
     const atMs = this.positionMs;
     if (this.#dropBehind(atMs)) return;
     const distance = ({ entry }: Arrived): number => (entry.endMs < atMs ? 1e12 : 0) + Math.abs(entry.startMs - atMs);
     this.#arrived.sort((a, b) => distance(a) - distance(b));
     const next = this.#arrived[0];
-    if (next === undefined) return;
+    // In order: over a hole that is not much longer than frames are, browsers play on before it is filled.
+    const isEarlier = ({ entry }: { entry: Entry }): boolean => entry.endMs > atMs && next !== undefined && entry.startMs < next.entry.startMs;
+    if (next === undefined || [...this.#requests.values()].some(isEarlier)) return;
     try {
       if (this.#initUrl !== next.entry.init.url) {
         this.#buffer = this.#prepared(next.init);
@@ -345,6 +396,8 @@ export class PastPlayer {
         return;
       }
       this.#buffer?.appendBuffer(next.bytes);
+      this.#appending = next.entry;
+      this.#given = union([...this.#given, next.entry], 1);
       this.#arrived.shift();
     } catch (error) {
       // The buffer is full: what arrived waits until there is room.
@@ -365,7 +418,10 @@ export class PastPlayer {
       this.#source.duration = (Date.now() - this.#baseMs) / 1000 + DURATION_BEYOND_NOW_S;
       this.#buffer = this.#source.addSourceBuffer(mime);
       this.#buffer.timestampOffset = -this.#baseMs / 1000;
-      this.#buffer.addEventListener('updateend', () => this.tick());
+      this.#buffer.addEventListener('updateend', () => {
+        this.#appending = null;
+        this.tick();
+      });
     } else if (mime !== this.#mime) {
       this.#buffer.changeType(mime);
     }
@@ -380,7 +436,7 @@ export class PastPlayer {
     const until = (atMs - BEHIND_MS * Math.max(1, this.#rate) - this.#baseMs) / 1000;
     // Not every second: removal costs the browser more than it frees.
     if (buffer === null || until - first < BEHIND_MS / 1000) return false;
-    buffer.remove(0, until);
+    this.#remove(buffer, 0, until);
     return true;
   }
 
@@ -389,13 +445,25 @@ export class PastPlayer {
     const buffer = this.#buffer;
     if (buffer === null || buffer.buffered.length === 0) return;
     const [from, to] = [(atMs - 1_000 - this.#baseMs) / 1000, (atMs + aheadMs(this.#rate) - this.#baseMs) / 1000];
-    if (buffer.buffered.start(0) < from - 1) buffer.remove(0, from);
-    else if (buffer.buffered.end(buffer.buffered.length - 1) > to + 1) buffer.remove(to, Number.POSITIVE_INFINITY);
+    if (buffer.buffered.start(0) < from - 1) this.#remove(buffer, 0, from);
+    else if (buffer.buffered.end(buffer.buffered.length - 1) > to + 1) this.#remove(buffer, to, Number.POSITIVE_INFINITY);
+  }
+
+  /** Drops all, then goes on at the same moment. */
+  #empty(): void {
+    this.#emptying = false;
+    if (this.#buffer === null) return;
+    this.#buffer.addEventListener('updateend', () => this.seek(this.#targetMs), { once: true });
+    this.#remove(this.#buffer, 0, Number.POSITIVE_INFINITY);
+  }
+
+  /** Has the browser drop what is between two times of the media timeline, in seconds. */
+  #remove(buffer: SourceBuffer, from: number, until: number): void {
+    buffer.remove(from, until);
+    const before = cut(this.#given, { startMs: Number.NEGATIVE_INFINITY, endMs: this.#baseMs + from * 1000 });
+    this.#given = [...before, ...cut(this.#given, { startMs: this.#baseMs + until * 1000, endMs: Number.POSITIVE_INFINITY })];
   }
 }
-
-/** The object cannot be had; asking again does not help. */
-class Missing extends Error {}
 
 function keyOf({ startMs, url, range }: Entry): string {
   return `${startMs} ${url} ${range === null ? '' : `${range.offset}+${range.length}`}`;

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { type Address, formatAddress, parseAddress } from '../src/core/address.ts';
 import { bytesText, clipUrl, fileName, progressText } from '../src/core/download.ts';
-import { codecOf, frameTimes, steppedFrame } from '../src/core/frames.ts';
+import { codecOf, frameTimes, prolong, steppedFrame } from '../src/core/frames.ts';
 import { actionFor, HELP } from '../src/core/keys.ts';
-import { aheadMs, follow, nextSpeed, requestsMax, speedText, SPEEDS } from '../src/core/playback.ts';
+import { aheadMs, follow, keyframeSuffices, nextSpeed, requestsMax, speedText, SPEEDS, winds } from '../src/core/playback.ts';
 
 const AT = Date.UTC(2026, 10, 23, 4, 5, 1, 250);
 
@@ -60,6 +60,13 @@ test('speeds go up and down in steps, and more speed needs more ahead', () => {
   assert.ok(requestsMax(16) > requestsMax(1));
 });
 
+test('footage is wound through at 8× and 16×, by keyframes where they come often enough to seem to move', () => {
+  assert.deepEqual(SPEEDS.filter(winds), [8, 16]);
+  const suffices = (seconds: number, rate: number): boolean => keyframeSuffices({ startMs: AT, endMs: AT + seconds * 1000 }, rate);
+  assert.deepEqual([suffices(1, 8), suffices(2, 8), suffices(3, 8)], [true, true, false]);
+  assert.deepEqual([suffices(4, 16), suffices(6, 16)], [true, false]);
+});
+
 test('a follower keeps its rate while in step, corrects it when a little off, and jumps when far off', () => {
   const off = (behindMs: number, rate = 1): { rate: number; jump: boolean } => follow({ leaderMs: AT, followerMs: AT - behindMs, rate });
   assert.deepEqual([off(0), off(40), off(-40)], Array(3).fill({ rate: 1, jump: false }));
@@ -100,6 +107,21 @@ test('frames have their times, from their own durations or the fragment’s', ()
   assert.deepEqual(frameTimes(Uint8Array.from([...own, ...box('mdat', [1, 2, 3]), ...own])).length, 4);
   // What is cut off tells less, and never fails.
   for (let length = 0; length < own.length; length += 1) assert.ok(frameTimes(own.subarray(0, length)).length <= 2);
+});
+
+test('a keyframe alone is made to last until the next one', () => {
+  const fragment = (trun: number[]): Uint8Array =>
+    box('moof', box('traf', box('tfhd', u32(0x020020), u32(1), u32(0)), box('tfdt', u32(0x01000000), u64(AT * 90)), box('trun', trun)));
+  const keyframe = (durationTicks: number): Uint8Array => fragment([...u32(0x305), ...u32(1), ...u32(96), ...u32(0), ...u32(durationTicks), ...u32(5)]);
+  const bytes = Uint8Array.from([...box('styp', [1]), ...keyframe(9000), ...box('mdat', [1, 2, 3])]);
+  prolong(bytes, 1000);
+  assert.deepEqual(bytes, Uint8Array.from([...box('styp', [1]), ...keyframe(90_000), ...box('mdat', [1, 2, 3])]));
+
+  const without = fragment([...u32(0x205), ...u32(1), ...u32(96), ...u32(0), ...u32(5)]);
+  const two = fragment([...u32(0x301), ...u32(2), ...u32(96), ...u32(9000), ...u32(5), ...u32(9000), ...u32(5)]);
+  for (const wrong of [without, two, box('mdat', [1, 2, 3]), Uint8Array.from([...keyframe(9000), ...keyframe(9000)])]) {
+    assert.throws(() => prolong(wrong, 1000));
+  }
 });
 
 test('the codec is read from the init section', () => {

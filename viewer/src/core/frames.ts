@@ -21,6 +21,18 @@ export function frameTimes(bytes: Uint8Array): number[] {
   return times;
 }
 
+/** Has the only frame of a fragment last for `durationMs`. Fails where there are others, or where it has no duration of its own. */
+export function prolong(bytes: Uint8Array, durationMs: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const inside = (found: Box[], kind: string): Box[] => found.flatMap(({ start, end }) => boxes(view, start, end, kind));
+  const truns = inside(inside(boxes(view, 0, view.byteLength, 'moof'), 'traf'), 'trun');
+  const [trun] = truns;
+  if (trun === undefined || truns.length > 1 || view.getUint32(trun.start + 4) !== 1) throw new Error('it is not one frame');
+  const flags = view.getUint32(trun.start);
+  if (!(flags & DURATION_PRESENT)) throw new Error('the frame has no duration of its own');
+  view.setUint32(firstSample(trun, flags), Math.round(durationMs * TICKS_PER_MS));
+}
+
 interface Box {
   readonly start: number;
   readonly end: number;
@@ -56,7 +68,7 @@ function timesInTrack(view: DataView, traf: Box, times: number[]): void {
   for (const trun of boxes(view, traf.start, traf.end, 'trun')) {
     const flags = view.getUint32(trun.start) & 0xff_ffff;
     const count = view.getUint32(trun.start + 4);
-    let at = trun.start + 8 + (flags & DATA_OFFSET_PRESENT ? 4 : 0) + (flags & FIRST_FLAGS_PRESENT ? 4 : 0);
+    let at = firstSample(trun, flags);
     const perSample = [DURATION_PRESENT, SIZE_PRESENT, FLAGS_PRESENT, OFFSET_PRESENT].filter((flag) => flags & flag).length * 4;
     for (let sample = 0; sample < count && at + perSample <= trun.end; sample += 1) {
       times.push(ticks / TICKS_PER_MS);
@@ -64,6 +76,11 @@ function timesInTrack(view: DataView, traf: Box, times: number[]): void {
       at += perSample;
     }
   }
+}
+
+/** Where the samples of a `trun` begin. */
+function firstSample(trun: Box, flags: number): number {
+  return trun.start + 8 + (flags & DATA_OFFSET_PRESENT ? 4 : 0) + (flags & FIRST_FLAGS_PRESENT ? 4 : 0);
 }
 
 function defaultDuration(view: DataView, tfhd: Box): number {

@@ -1,5 +1,7 @@
 // How the archive is played: speeds, how much to have in the buffer, what to do at a gap, how several cameras keep in step.
 
+import type { Span } from './spans.ts';
+
 export const SPEEDS: readonly number[] = [0.25, 0.5, 1, 2, 4, 8, 16];
 
 /** The next higher (or lower) speed; the same at the ends. */
@@ -10,6 +12,21 @@ export function nextSpeed(rate: number, direction: 1 | -1): number {
 
 export function speedText(rate: number): string {
   return `${{ 0.25: '¼', 0.5: '½' }[rate] ?? rate}×`;
+}
+
+/** From this speed on, footage is wound through. */
+const WINDING_RATE = 8;
+/** A picture that stands for longer than this does not seem to move. */
+const KEYFRAME_SHOWN_MS_MAX = 250;
+
+/** Whether so fast a playback is to find something rather than to watch it. */
+export function winds(rate: number): boolean {
+  return rate >= WINDING_RATE;
+}
+
+/** Whether a segment's keyframe, shown for all of its time, is enough to see of it at a speed. */
+export function keyframeSuffices({ startMs, endMs }: Span, rate: number): boolean {
+  return (endMs - startMs) / rate <= KEYFRAME_SHOWN_MS_MAX;
 }
 
 /** Footage to have ahead, in milliseconds of it: enough seconds at any speed, and never much more than will be watched. */
