@@ -15,7 +15,7 @@ const USAGE = `usage: node past.mjs --url URL --camera NAME --other NAME --frame
   --prefixed URL   the same page below another address, as behind a CDN's prefix
   --camera NAME    a camera with the test picture, whose left edge is watched for motion; it has footage from --from to --gap-from and
                    from --gap-to to --to
-  --other NAME     one more, which has footage from --from to --gap-from
+  --other NAME     one more, which has footage from --from to a little before --gap-from
   --frame-ms N     how long its frames last
   --wound-from TIME, --wound-to TIME  when both have footage of one-second windows with many more frames, in an hour that is over
   --screenshots DIR
@@ -95,8 +95,7 @@ async function watch() {
   await check('frames are stepped one by one', async () => {
     await go(page, gapFromMs - 5_000);
     await untilShown(page, 0, (shownMs) => shownMs < gapFromMs);
-    if ((await watching(page)).playing) await page.keyboard.press(' ');
-    await until(page, 'it is paused', async () => !(await watching(page)).playing);
+    await pause(page);
     await settled(page);
     const shown = [await shownMs(page, 0)];
     for (const key of ['.', '.', ',', ',', ',']) {
@@ -239,7 +238,7 @@ async function watch() {
     await page.goto('about:blank');
     await page.goto(addressOf(options.url, [options.camera], from));
     await untilShown(page, 0, (ms) => ms < gapFromMs);
-    await page.keyboard.press(' ');
+    await pause(page);
     await go(page, from);
     const ways = [...before, behind].map(({ startMs }) => ['m', startMs]);
     for (const [key, atMs] of [...ways, ['Shift+M', before.at(-1).startMs]]) {
@@ -330,6 +329,19 @@ async function watch() {
     await page.locator('#past .screen').first().click();
     await until(page, 'a touch leads to one camera', async () => (await watching(page)).cameras.join() === options.camera);
   });
+
+  await check('where one camera’s footage ends a little before the other’s, both go over the gap', async () => {
+    await page.evaluate((hash) => (location.hash = hash), addressOf('', [options.other, options.camera], gapFromMs - 3_000));
+    await until(page, 'both are there', async () => (await watching(page)).states.join() === 'ready,ready');
+    if (!(await watching(page)).playing) await page.keyboard.press(' ');
+    await until(page, 'they are over it', async () => {
+      const { states, positionMs } = await watching(page);
+      return positionMs >= gapToMs && states[1] === 'ready' && states[0] !== 'ready';
+    });
+    await go(page, gapFromMs - 6_000);
+  });
+
+  await check('while the storage cannot be reached nothing is skipped', withoutNetwork);
 
   await check('live is a key away, and the way back leads to the wall', async () => {
     await page.keyboard.press('g');
@@ -448,6 +460,39 @@ async function watch() {
   }
   await context.close();
   await onPhone();
+}
+
+/** A page of its own: a browser logs what it cannot reach as an error. */
+async function withoutNetwork() {
+  const { camera, fromMs, gapFromMs, frameMs, url } = options;
+  const context = await browser.newContext({ viewport: DESKTOP });
+  const page = await context.newPage();
+  page.on('pageerror', (error) => faults.push(`without a network the page threw: ${error.message}`));
+  const failures = [];
+  page.on('requestfailed', (request) => failures.push(new URL(request.url()).pathname));
+  const repeated = (ending) => failures.some((one, index) => one.endsWith(ending) && failures.indexOf(one) < index);
+  const waitsAt = async (atMs) => {
+    const { states, positionMs } = await watching(page);
+    expect(states[0] === 'loading' && Math.abs(positionMs - atMs) < 1, `it should wait at ${atMs}, and is ${states[0]} at ${positionMs}`);
+  };
+
+  await page.goto(url);
+  await until(page, 'the wall is shown', async () => (await page.evaluate(() => window.teiten?.cameras() ?? [])).some(({ state }) => state === 'live'));
+  await context.setOffline(true);
+  await page.evaluate((hash) => (location.hash = hash), addressOf('', [camera], gapFromMs - 6_000));
+  await until(page, 'the hours are asked for again', async () => repeated('/archive.json'));
+  await waitsAt(gapFromMs - 6_000);
+  await context.setOffline(false);
+  await untilShown(page, 0, (ms) => ms >= gapFromMs - 6_000 - frameMs && ms < gapFromMs);
+
+  await page.route('**/*.m4s', (route) => route.abort());
+  await go(page, fromMs);
+  await until(page, 'a segment is asked for again', async () => repeated('.m4s'));
+  await waitsAt(fromMs);
+  await page.unroute('**/*.m4s');
+  await untilShown(page, 0, (ms) => ms >= fromMs && ms < fromMs + 2_000);
+  expect((await watching(page)).playing, 'it should be playing again');
+  await context.close();
 }
 
 async function onPhone() {
@@ -590,6 +635,11 @@ async function untilShown(page, index, fits) {
     // A frame is on show for its time; while it was read, playback went on, and drawing takes its time too.
     return seen >= before - 3 * options.frameMs && seen <= after + options.frameMs && seen;
   });
+}
+
+async function pause(page) {
+  if ((await watching(page)).playing) await page.keyboard.press(' ');
+  await until(page, 'it is paused', async () => !(await watching(page)).playing);
 }
 
 /** Awaits that what is shown rests. */

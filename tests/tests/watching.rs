@@ -52,7 +52,7 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     let media = Arc::new(S3Bucket::new(&s3_config, "media"));
     put_changed(&key::motion_settings_key(&demo_1), MOTION_SETTINGS.into(), &*media).await?;
     backlog::send(mqtt, &demo_1, &[from..gap.start, gap.end..to], FRAME).await?;
-    backlog::send(mqtt, &demo_2, &[from..gap.start], FRAME).await?;
+    backlog::send(mqtt, &demo_2, &[from..before_frames(gap.start, 2)], FRAME).await?;
     for camera in [&demo_1, &demo_2] {
         backlog::send(mqtt, camera, slice::from_ref(&wound), FRAME_BETWEEN).await?;
     }
@@ -112,6 +112,10 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
 
 fn before(time: Timestamp, seconds: u64) -> Timestamp {
     Timestamp::from_unix_millis(time.unix_millis() - seconds * 1000)
+}
+
+fn before_frames(time: Timestamp, count: u64) -> Timestamp {
+    Timestamp::from_unix_millis(time.unix_millis() - count * FRAME.as_millis() as u64)
 }
 
 /// How many segments of a camera start within the hour before `border` or the one behind it.

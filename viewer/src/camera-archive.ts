@@ -13,8 +13,8 @@ const REQUEST_MS_MAX = 20_000;
 /** How often to ask again for what still grows. Playlists are rewritten at most once a minute. */
 const ARCHIVE_EVERY_MS = 60_000;
 const GROWING_EVERY_MS = 20_000;
-/** How often to ask again for what was not there, or could not be had. */
-const RETRY_EVERY_MS = 15_000;
+/** How often to ask again for what could not be had, and for what was not there. */
+const RETRY_EVERY_MS = 3_000;
 const MISSING_EVERY_MS = 120_000;
 /** An hour may be rewritten for this long after its end: windows are late, and so is the last rewriting. */
 const SETTLED_AFTER_MS = 5 * 60_000;
@@ -37,9 +37,11 @@ export interface Coverage {
   readonly rough: readonly Span[];
 }
 
-/** Something fetched: its value (null when there is none), and when to ask again. */
+/** Something fetched: its value (null when there is none, or it is not known yet), and when to ask again. */
 interface Kept<T> {
   value: T | null;
+  /** Whether the storage has said what there is. A request that fails says nothing. */
+  known: boolean;
   pending: boolean;
   againAtMs: number;
   usedAtMs: number;
@@ -80,7 +82,7 @@ export class CameraArchive {
 
   /** Whether it is known which hours there are; there may be none. */
   get known(): boolean {
-    return this.#archive.value !== null || this.#archive.againAtMs > 0;
+    return this.#archive.known;
   }
 
   /** From the first footage to the last; null when there is none. */
@@ -108,7 +110,9 @@ export class CameraArchive {
       const entry = entryFrom(entries, atMs);
       if (entry !== null) return entry;
     }
-    return entryFrom(this.#seenLive, atMs) ?? (this.known ? null : undefined);
+    const seen = entryFrom(this.#seenLive, atMs);
+    // Until the hours are known, what was seen live may not be the next footage there is.
+    return this.known || (seen !== null && seen.startMs <= atMs) ? seen : undefined;
   }
 
   /** The last segment that begins before `atMs`; null when there is none, undefined when that is not known yet. */
@@ -229,7 +233,7 @@ export class CameraArchive {
   #entriesOf(hourMs: number): readonly Entry[] | undefined {
     if (!this.#has(hourMs)) return this.#seenIn(hourMs);
     const kept = this.#listed(this.#playlists, hourMs, '.m3u8');
-    if (kept.value === null) return kept.againAtMs > 0 ? this.#seenIn(hourMs) : undefined;
+    if (kept.value === null) return kept.known ? this.#seenIn(hourMs) : undefined;
     const listed = kept.value.entries;
     const last = this.#seenLive[this.#seenLive.length - 1];
     if (last === undefined || last.startMs < hourMs) return listed;
@@ -311,6 +315,7 @@ export class CameraArchive {
         (value) => {
           // What was there once, and cannot be found now, is still worth more than nothing.
           kept.value = value ?? kept.value;
+          kept.known = true;
           kept.againAtMs = Date.now() + againAfterMs(value);
         },
         () => {
@@ -338,7 +343,7 @@ function missing(status: number): null {
 }
 
 function freshKept<T>(): Kept<T> {
-  return { value: null, pending: false, againAtMs: 0, usedAtMs: 0 };
+  return { value: null, known: false, pending: false, againAtMs: 0, usedAtMs: 0 };
 }
 
 /** Drops what was not used for the longest time. */

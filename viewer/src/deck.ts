@@ -156,7 +156,8 @@ export class Deck {
       player.set(go, this.#rate);
     } else {
       if (Math.abs(behindMs) > IDLE_STEP_MS || (!this.#playing && behindMs !== 0)) player.seek(this.#atMs);
-      player.set(false, this.#rate);
+      // It stands there by itself. Paused, it would rather be at its last frame, and lead again.
+      player.set(go, this.#rate);
     }
   }
 

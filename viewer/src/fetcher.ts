@@ -1,26 +1,32 @@
-// Fetches objects and parts of them, again where that may help. Init sections are remembered: all segments between two of them need one.
+// Fetches objects and parts of them, again until it is known whether they can be had: a network that fails says nothing about footage.
+// Init sections are remembered: all segments between two of them need one.
 
 import type { Resource } from './core/footage.ts';
 
 const REQUEST_MS_MAX = 20_000;
-const ATTEMPTS_MAX = 3;
 const RETRY_MS = 400;
+const RETRY_MS_MAX = 4_000;
+/** Statuses below 500 that pass: the request came too slowly, or too many came. */
+const PASSING_STATUSES: readonly number[] = [408, 425, 429];
 
 export class Fetcher {
   readonly #inits = new Map<string, Promise<ArrayBuffer>>();
+  readonly #ended = new AbortController();
 
+  /** An init section; fails when it cannot be had, or after `end`. */
   init(resource: Resource): Promise<ArrayBuffer> {
     const known = this.#inits.get(resource.url);
     if (known !== undefined) return known;
-    const asked = this.bytes(resource, new AbortController().signal);
+    const asked = this.bytes(resource, this.#ended.signal);
     this.#inits.set(resource.url, asked);
     asked.catch(() => this.#inits.delete(resource.url));
     return asked;
   }
 
+  /** An object, or a part of one; fails when it cannot be had, or once `signal` says that nobody wants it. */
   async bytes({ url, range }: Resource, signal: AbortSignal): Promise<ArrayBuffer> {
     const headers: HeadersInit = range === null ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
-    for (let attempt = 1; ; attempt += 1) {
+    for (let retryMs = RETRY_MS; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
       const timeout = new AbortController();
       const stop = (): void => timeout.abort();
       const timer = setTimeout(stop, REQUEST_MS_MAX);
@@ -32,19 +38,37 @@ export class Fetcher {
           // A server that knows no ranges answers with all of it.
           return range !== null && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
         }
-        if (response.status < 500 || attempt === ATTEMPTS_MAX) throw new Missing(`status ${response.status}`);
+        if (response.status < 500 && !PASSING_STATUSES.includes(response.status)) throw new Missing(`status ${response.status}`);
       } catch (error) {
-        if (signal.aborted || error instanceof Missing || attempt === ATTEMPTS_MAX) throw error;
+        if (error instanceof Missing) throw error;
       } finally {
         clearTimeout(timer);
         signal.removeEventListener('abort', stop);
       }
-      await new Promise<void>((resolve) => {
-        setTimeout(resolve, RETRY_MS * attempt);
-      });
+      await later(retryMs, signal);
+      signal.throwIfAborted();
     }
+  }
+
+  /** Nothing is wanted any more. */
+  end(): void {
+    this.#ended.abort();
   }
 }
 
 /** The object cannot be had; asking again does not help. */
 class Missing extends Error {}
+
+/** Resolves after `ms`, or at once when `signal` is aborted. */
+function later(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', done);
+  });
+}

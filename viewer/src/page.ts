@@ -98,7 +98,12 @@ export class Page {
   show(names: readonly string[]): void {
     this.#names = names;
     this.#wall.show(names);
-    this.#followAddress();
+    // Whoever watches the past goes on where they are: the address may lag behind.
+    if (!this.#deck.isOpen || !this.#cameras.every((camera) => names.includes(camera))) this.#followAddress();
+    else {
+      this.#mark();
+      this.layout();
+    }
   }
 
   /** A tile of the wall was touched. */

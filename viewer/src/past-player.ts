@@ -206,6 +206,7 @@ export class PastPlayer {
   destroy(): void {
     this.#destroyed = true;
     for (const { abort } of this.#requests.values()) abort.abort();
+    this.#fetcher.end();
     this.#video.removeAttribute('src');
     this.#video.load();
     URL.revokeObjectURL(this.#url);

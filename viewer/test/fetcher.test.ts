@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { Fetcher } from '../src/fetcher.ts';
+
+/** A server that answers a request with the next of these statuses, 0 cuts the connection; the last one stays. */
+async function answering(statuses: readonly number[], run: (url: string, asked: () => number) => Promise<void>): Promise<void> {
+  let asked = 0;
+  const server: Server = createServer((request, response) => {
+    const status = statuses[Math.min(asked, statuses.length - 1)] ?? 0;
+    asked += 1;
+    if (status === 0) request.socket.destroy();
+    else response.writeHead(status).end('0123456789');
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  try {
+    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.m4s`, () => asked);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+const text = (bytes: ArrayBuffer): string => new TextDecoder().decode(bytes);
+
+test('what fails in passing is asked for until it is there, and a part of it is cut where the server knows no ranges', async () => {
+  await answering([0, 503, 429, 200], async (url, asked) => {
+    const bytes = await new Fetcher().bytes({ url, range: { offset: 2, length: 3 } }, new AbortController().signal);
+    assert.equal(text(bytes), '234');
+    assert.equal(asked(), 4);
+  });
+});
+
+test('what is not there is asked for once', async () => {
+  for (const status of [403, 404, 410]) {
+    await answering([status], async (url, asked) => {
+      await assert.rejects(new Fetcher().bytes({ url, range: null }, new AbortController().signal), new RegExp(`${status}`));
+      assert.equal(asked(), 1);
+    });
+  }
+});
+
+test('what nobody wants any more is not asked for again', async () => {
+  await answering([503], async (url, asked) => {
+    const abort = new AbortController();
+    const bytes = new Fetcher().bytes({ url, range: null }, abort.signal);
+    while (asked() === 0) await new Promise(setImmediate);
+    abort.abort();
+    await assert.rejects(bytes);
+    assert.equal(asked(), 1);
+
+    const fetcher = new Fetcher();
+    const init = fetcher.init({ url, range: null });
+    while (asked() === 1) await new Promise(setImmediate);
+    fetcher.end();
+    await assert.rejects(init);
+    assert.equal(asked(), 2);
+  });
+});
+
+test('an init section is fetched once, and again only when it could not be had', async () => {
+  await answering([404, 200], async (url, asked) => {
+    const fetcher = new Fetcher();
+    await assert.rejects(fetcher.init({ url, range: null }));
+    const both = await Promise.all([fetcher.init({ url, range: null }), fetcher.init({ url, range: null })]);
+    assert.deepEqual(both.map(text), ['0123456789', '0123456789']);
+    assert.equal(asked(), 2);
+  });
+});
