@@ -13,7 +13,7 @@ use teiten_footage::{CameraId, ContentHash, Hour, Timestamp};
 use crate::{
     hour_marks::Marks,
     listing::{Listing, Place},
-    moving::write_range,
+    moves::write_range,
     sizes::Sizes,
 };
 

@@ -64,7 +64,7 @@ fn touch(one: &MotionSpan, other: &MotionSpan) -> bool {
 
 /// Reads the attributes of a tag of ours; `None` if it is not.
 pub(crate) fn read_range(attributes: &str) -> Option<MotionSpan> {
-    let attributes = crate::moving::attributes(attributes)?;
+    let attributes = crate::moves::attributes(attributes)?;
     let get = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     let time = |text: &str| Timestamp::from_rfc3339(text);
     let source: MotionSource = get("CLASS")?.strip_prefix("teiten.motion.")?.parse().ok()?;

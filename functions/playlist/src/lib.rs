@@ -20,6 +20,7 @@ mod live;
 mod motion;
 mod motion_hour;
 mod motion_mend;
+mod moves;
 mod moving;
 mod pack;
 mod parse;
@@ -44,7 +45,8 @@ pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_mi
 pub use motion::motion_of;
 pub use motion_hour::MotionHour;
 pub use motion_mend::{mend_motion, mend_packed_motion};
-pub use moving::{Moves, Moving, Seen, cut_off, mark};
+pub use moves::{Moves, Moving};
+pub use moving::{Seen, cut_off, mark};
 pub use pack::{Packed, pack};
 pub use parse::ParseError;
 pub use range::{

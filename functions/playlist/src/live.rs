@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, Timestamp, Window, WindowLength, key};
 
-use crate::moving::{Moves, write_moves};
+use crate::moves::{Moves, write_moves};
 
 /// A playlist is never shortened below this many target durations (§6.2.2).
 const TARGET_DURATIONS_MIN: u64 = 3;

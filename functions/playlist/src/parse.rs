@@ -9,7 +9,7 @@ use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, WindowLength, ke
 
 use crate::{
     live::{Content, Entry, LivePlaylist, target_duration_seconds},
-    moving::{Moves, read_moves},
+    moves::{Moves, read_moves},
 };
 
 /// Why a text is no playlist of Teiten's.

@@ -154,7 +154,9 @@ proptest! {
         let longest = run.longest_delay(60..600);
         prop_assert!(longest < 4 * SECOND, "{longest:?} at {per_second}/s of {rate}/s");
         let used = run.delays(60..600).len() as f64 / (540.0 * per_second);
-        prop_assert!(used > 0.7, "{used} of what the link carries");
+        // What a link carries is told less exactly by PUBACKs in bunches.
+        let least = if bunch < 50 { 0.75 } else { 0.7 };
+        prop_assert!(used > least, "{used} of what the link carries, not {least}");
         let changes = run.limits.iter().filter(|(at, _)| at.as_secs() > 300).count();
         prop_assert!(changes <= 14, "{changes} changes in five minutes: {:?}", run.limits);
     }
