@@ -4,6 +4,10 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 export CARGO_TERM_PROGRESS_WHEN := "never"
 
+# What processes do in real time: one test after another. What went wrong stands last, without a backtrace behind it.
+realtime := "RUST_LIB_BACKTRACE=0 cargo test --workspace"
+one_by_one := "-- --test-threads=1 --nocapture"
+
 # What there is.
 default:
     @just --justfile {{ justfile() }} --list --unsorted
@@ -27,15 +31,24 @@ demo *ARGS: _build-tools viewer
     exec target/debug/teiten-dev "${args[@]}"
 
 # Every test: units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end.
-test: _test-tools image-debian viewer
+test: _test-tools viewer
     cd viewer && npm test --silent
     cd tests/browser && npm test --silent
-    # The programs first, with the features that the tests are built with: the end-to-end tests start them.
-    cargo build --workspace --all-targets
+    # All programs with the features that the tests are built with: the end-to-end tests start them. The image is built with few
+    # threads, and fetches packages.
+    scripts/side-by-side './just image-debian' 'cargo build --workspace --all-targets'
     cargo test --workspace --exclude teiten-tests
-    {{ just_executable() }} --justfile {{ justfile() }} test-infra
-    # In real time and with processes that are killed: one after another. What went wrong stands last, without a backtrace behind it.
-    RUST_LIB_BACKTRACE=0 cargo test --workspace --test footage_end_to_end --test faults --test bridges --test observed --test watching --test players --test camera_guest --test camera_card --test camera_update --test storage -- --test-threads=1 --nocapture
+    # Emulated cameras take their time: the parts of a cluster are tested beside them.
+    scripts/side-by-side './just _test-cameras' './just _test-cluster'
+    # Alone, since it is measured in real time.
+    {{ realtime }} --test footage_end_to_end --test watching --test players {{ one_by_one }}
+
+# Cameras as they are flashed, booted in an emulator.
+_test-cameras:
+    {{ realtime }} --test camera_guest --test camera_card --test camera_update {{ one_by_one }}
+
+_test-cluster: test-infra
+    {{ realtime }} --test bridges --test faults --test observed --test storage {{ one_by_one }}
 
 # The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
 test-infra:
