@@ -3,10 +3,9 @@
 import { clipUrl, fileName, IN_PAGE_BYTES_MAX } from './core/download.ts';
 import type { Span } from './core/spans.ts';
 import { element } from './dom.ts';
+import { load, type Progress } from './downloading.ts';
 
 const JPEG_QUALITY = 0.95;
-/** How much of an error's text is worth showing. */
-const ERROR_CHARACTERS_MAX = 200;
 /** A saved file's bytes are kept until the browser has surely taken them. */
 const KEPT_MS = 60_000;
 
@@ -35,40 +34,17 @@ export async function saveClip(
   range: Span,
   lapse: number | null,
   signal: AbortSignal,
-  progress: (bytes: number, total: number | null) => void,
+  progress: Progress,
 ): Promise<'page' | 'browser'> {
   const url = clipUrl(base, camera, range, lapse);
   const name = fileName(camera, range.startMs, lapse === null ? '.mp4' : `_${lapse}x.mp4`);
   progress(0, null);
-  const stop = new AbortController();
-  signal.addEventListener('abort', () => stop.abort());
-  const response = await fetch(url, { signal: stop.signal });
-  if (!response.ok) {
-    const text = (await response.text()).trim().slice(0, ERROR_CHARACTERS_MAX);
-    throw new Error(text === '' ? `status ${response.status}` : text);
-  }
-  const length = Number(response.headers.get('content-length') ?? Number.NaN);
-  const total = Number.isFinite(length) && length > 0 ? length : null;
-  const leave = (): 'browser' => {
-    stop.abort();
+  const file = await load(url, IN_PAGE_BYTES_MAX, signal, progress);
+  if (file === null) {
     saveUrl(url, name);
     return 'browser';
-  };
-  if (total !== null && total > IN_PAGE_BYTES_MAX) return leave();
-
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let bytes = 0;
-  const reader = response.body?.getReader();
-  for (;;) {
-    const next = await reader?.read();
-    if (next === undefined || next.done) break;
-    parts.push(next.value);
-    bytes += next.value.length;
-    if (bytes > IN_PAGE_BYTES_MAX) return leave();
-    progress(bytes, total);
   }
-  if (total !== null && bytes < total) throw new Error('the connection was lost');
-  saveBlob(new Blob(parts, { type: 'video/mp4' }), name);
+  saveBlob(file, name);
   return 'page';
 }
 

@@ -1,6 +1,11 @@
 //! From a request to a file: two passes over what is stored.
 
-use std::{fmt, io, ops::Range, sync::Arc};
+use std::{
+    fmt, io, iter,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,14 +14,16 @@ use http::{HeaderValue, header};
 use mp4_atom::Avc1;
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, ContentHash, InitKey, Ticks, Timestamp};
-use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{Listing, Stored, TimeRange, asked_camera, sample_entry, stored_in};
+use teiten_host::{Admission, Asked, Body, Portion, Refusal, Responder, Response};
+use teiten_playlist::{Stored, TimeRange, asked_camera, sample_entry, stored_in};
 use tracing::{error, warn};
 
 use crate::{
     cut::{Cut, Lapse, Tables},
     fragment::{Fragment, FragmentError},
     movie,
+    part::{self, Part},
+    recent::Recent,
 };
 
 /// How much of what follows a keyframe is read for its head: nearly always enough.
@@ -31,6 +38,12 @@ const SEGMENTS_AHEAD: usize = 4;
 /// The most sample entries of one file: as often can a camera's picture change within it.
 const ENTRIES_MAX: usize = 16;
 
+/// A file with a longer head than this is not remembered; it is some five hours long.
+const HEAD_KEPT_BYTES_MAX: usize = 4 << 20;
+
+/// What was captured within this time may still have to be stored: a file with it is not remembered.
+const STORED_AFTER: Duration = Duration::from_secs(120);
+
 /// How much faster a time-lapse can be.
 const LAPSE: std::ops::RangeInclusive<u32> = 2..=3600;
 
@@ -39,28 +52,14 @@ const LAPSE: std::ops::RangeInclusive<u32> = 2..=3600;
 pub struct Clip {
     media: Arc<dyn Bucket>,
     admission: Admission,
+    recent: Arc<Recent<(CameraId, Wanted), File>>,
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
     range: TimeRange,
     lapse: Option<u32>,
-}
-
-/// Bytes of a stored segment that are handed through, but for a hole in them.
-#[derive(Debug, Clone)]
-struct Part {
-    listing: Listing,
-    bytes: Range<u64>,
-    hole: Range<u64>,
-}
-
-impl Part {
-    /// How many bytes it gives.
-    fn length(&self) -> u64 {
-        (self.bytes.end - self.bytes.start) - (self.hole.end - self.hole.start)
-    }
 }
 
 /// What the first pass found.
@@ -68,6 +67,22 @@ struct Plan {
     tables: Tables,
     entries: Vec<Avc1>,
     parts: Vec<Part>,
+}
+
+/// A file that can be sent, whole or in part.
+#[derive(Debug)]
+struct File {
+    name: String,
+    /// All before the pictures.
+    head: Bytes,
+    parts: Vec<Part>,
+    tag: HeaderValue,
+}
+
+impl File {
+    fn length(&self) -> u64 {
+        self.head.len() as u64 + self.parts.iter().map(Part::length).sum::<u64>()
+    }
 }
 
 /// Takes fragment after fragment, for a clip or for a time-lapse.
@@ -103,7 +118,33 @@ impl Taking {
 impl Clip {
     /// Makes files of what is in `media`, for whom `admission` lets in.
     pub fn new(media: Arc<dyn Bucket>, admission: Admission) -> Self {
-        Self { media, admission }
+        Self { media, admission, recent: Arc::new(Recent::new()) }
+    }
+
+    /// The file that is asked for. Where a part of it is asked for, one that was worked out just now will do: a player that seeks
+    /// does not have all heads read each time.
+    async fn file(&self, asked: &Asked, camera: CameraId, wanted: Wanted) -> Result<Arc<File>, Refusal> {
+        let key = (camera.clone(), wanted);
+        if asked.headers.contains_key(header::RANGE)
+            && let Some(file) = self.recent.get(&key, Instant::now())
+        {
+            return Ok(file);
+        }
+        let Plan { tables, entries, parts } = self.plan(&camera, wanted).await?;
+        let captured = wanted.range.from().max(time_of(tables.start));
+        let head = movie::head(&camera, captured, entries, &tables)
+            .map_err(|error| Refusal::bad_request(format!("{error}: ask for less")))?;
+        let name = file_name(&camera, captured, &tables, wanted.lapse);
+        // Objects never change, and the head tells how much of which of their pictures is in the file.
+        let objects = parts.iter().map(|part| Bytes::from(part.listing.object(&camera)));
+        let hash = ContentHash::of_parts(iter::once(head.clone()).chain(objects));
+        let tag = HeaderValue::try_from(format!("\"{hash}\"")).expect("hashes are plain text");
+        let file = Arc::new(File { name, head, parts, tag });
+        let may_grow = wanted.range.to() + STORED_AFTER > teiten_telemetry::now();
+        if !may_grow && file.head.len() <= HEAD_KEPT_BYTES_MAX {
+            self.recent.put(key, Arc::clone(&file), Instant::now());
+        }
+        Ok(file)
     }
 
     /// The first pass.
@@ -197,6 +238,21 @@ impl Clip {
         sample_entry(&object.bytes).map_err(|error| Refusal::unavailable(format!("{key}: {error}")))
     }
 
+    /// Those bytes of a file that are in `wanted`.
+    fn send(
+        &self,
+        camera: CameraId,
+        file: &File,
+        wanted: Range<u64>,
+    ) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
+        let length = file.head.len() as u64;
+        let [start, end] = [wanted.start, wanted.end].map(|at| at.min(length));
+        let head = file.head.slice(start as usize..end as usize);
+        let [start, end] = [wanted.start, wanted.end].map(|at| at.saturating_sub(length));
+        let head = stream::iter((!head.is_empty()).then_some(Ok(head)));
+        head.chain(self.pictures(camera, part::cut(&file.parts, start..end)))
+    }
+
     /// The second pass: the bytes of `parts`, one segment after another.
     fn pictures(
         &self,
@@ -238,19 +294,15 @@ impl Responder for Clip {
         let camera = asked_camera(&asked, ".mp4")?;
         asked.has_no_keys_but(&["from", "to", "lapse"])?;
         let wanted = Wanted { range: TimeRange::asked_for(&asked)?, lapse: lapse(&asked)? };
-        let Plan { tables, entries, parts } = self.plan(&camera, wanted).await?;
-        let captured = wanted.range.from().max(time_of(tables.start));
-        let head = movie::head(&camera, captured, entries, &tables)
-            .map_err(|error| Refusal::bad_request(format!("{error}: ask for less")))?;
-        let length = head.len() as u64 + parts.iter().map(Part::length).sum::<u64>();
-        let name = file_name(&camera, captured, &tables, wanted.lapse);
-        let body = stream::once(async move { Ok(head) }).chain(self.pictures(camera, parts));
-        let mut response = Response::new(Body::from_stream(body));
+        let file = self.file(&asked, camera.clone(), wanted).await?;
+        let portion = Portion::asked_for(&asked, file.length(), file.tag.clone())?;
+        let mut response = Response::new(Body::from_stream(self.send(camera, &file, portion.bytes())));
+        *response.status_mut() = portion.status();
+        portion.describe(response.headers_mut());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
+        let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", file.name));
         headers.insert(header::CONTENT_DISPOSITION, disposition.expect("cameras and times are plain text"));
         Ok(response)
     }

@@ -10,5 +10,7 @@ mod clip;
 pub mod cut;
 pub mod fragment;
 pub mod movie;
+mod part;
+mod recent;
 
 pub use clip::Clip;

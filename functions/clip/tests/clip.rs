@@ -225,6 +225,77 @@ async fn a_clip_is_the_same_file_once_its_hours_are_put_together() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_clip_is_that_of_the_whole_and_what_follows_a_break_fits_on() {
+    let world = World::start().await;
+    for second in 0..5 {
+        world.film(window(second), 128).await;
+    }
+    let url = format!(
+        "http://{}/gate.mp4?from=2026-11-23T23:59:58.250Z&to=2026-11-24T00:00:02.500Z",
+        world.address
+    );
+    let http = reqwest::Client::new();
+    let asked = async |headers: &[(&str, &str)]| {
+        let request =
+            headers.iter().fold(http.get(&url), |request, (name, value)| request.header(*name, *value));
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let said = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (tag, range) = (said("etag").unwrap_or_default(), said("content-range"));
+        (status, tag, range, answer.bytes().await.unwrap())
+    };
+    let (status, tag, range, whole) = asked(&[]).await;
+    assert_eq!((status, range), (200, None));
+    let length = whole.len();
+    let moov_ends = whole.windows(4).position(|four| four == b"mdat").unwrap() + 4;
+    for (start, end) in [(0, 2), (3, moov_ends + 3), (moov_ends - 1, length), (moov_ends + 500, length - 500)]
+    {
+        let range = format!("bytes={start}-{}", end - 1);
+        let (status, its, named, part) = asked(&[("range", &range), ("if-range", &tag)]).await;
+        assert_eq!((status, &its), (206, &tag), "{range}");
+        assert_eq!(named.unwrap(), format!("bytes {start}-{}/{length}", end - 1));
+        assert!(part == whole[start..end], "{range}");
+    }
+    let (status, _, named, _) = asked(&[("range", &format!("bytes={length}-"))]).await;
+    assert_eq!((status, named), (416, Some(format!("bytes */{length}"))));
+
+    // Late footage makes another file: what follows a break in the one would not fit.
+    world.media.delete(&world.media.list_after("gate/2", "", 10).await.unwrap()[1].key).await.unwrap();
+    let (_, other, _, rest) = asked(&[]).await;
+    assert_ne!(other, tag);
+    let (status, its, _, sent) = asked(&[("range", "bytes=100-"), ("if-range", &tag)]).await;
+    assert_eq!((status, its), (200, other));
+    assert!(sent == rest);
+}
+
+#[tokio::test]
+async fn a_player_seeks_in_a_clip_without_loading_what_it_passes_over() {
+    let world = World::start().await;
+    for second in 0..5 {
+        world.film(window(second), 128).await;
+    }
+    let query = "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
+    let file = world.clip(query).await;
+    let url = format!("http://{}/gate.mp4?{query}", world.address);
+    let frame = |path: &str| {
+        let seek = ["-v", "error", "-ss", "3.5", "-i", path, "-frames:v", "1", "-f", "framemd5", "-"];
+        run("ffmpeg", &seek).lines().filter(|line| !line.starts_with('#')).collect::<String>()
+    };
+    let path = url.clone();
+    let sought = tokio::task::spawn_blocking(move || frame(&path)).await.unwrap();
+    assert_eq!(sought, frame(&file));
+
+    // What is passed over is not even looked at.
+    for object in &world.media.list_after("gate/2", "", 2).await.unwrap() {
+        world.media.delete(&object.key).await.unwrap();
+    }
+    let whole = std::fs::read(&file).unwrap();
+    let request = reqwest::Client::new().get(&url).header("range", "bytes=-100");
+    let part = request.send().await.unwrap().bytes().await.unwrap();
+    assert!(part == whole[whole.len() - 100..]);
+}
+
+#[tokio::test]
 async fn what_is_damaged_or_not_there_costs_itself_only() {
     let world = World::start().await;
     for second in 0..3 {

@@ -11,6 +11,7 @@ mod chore;
 mod handle;
 mod incoming;
 mod lambda;
+mod portion;
 mod request;
 mod serve;
 
@@ -23,6 +24,7 @@ pub use bearer::{Bearer, BearerError, TokenArgs};
 pub use chore::{Chore, chore_router};
 pub use handle::{BODY_BYTES_MAX, router};
 pub use incoming::PING;
+pub use portion::Portion;
 pub use request::{
     Asked, LAMBDA_BYTES_MAX, Origin, Refusal, Responder, request_router, run_requests, serve_requests,
 };

@@ -198,7 +198,13 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
     let path = request.uri().path().to_owned();
     let mut response = match method {
         Method::GET | Method::HEAD => match Asked::read(&request) {
-            Ok(asked) => host.respond(asked).await,
+            Ok(mut asked) => {
+                // Parts are of GET alone (RFC 9110 §14.2).
+                if method == Method::HEAD {
+                    asked.headers.remove(header::RANGE);
+                }
+                host.respond(asked).await
+            }
             Err(refusal) => refusal.answer(),
         },
         Method::OPTIONS => preflight(),
@@ -210,7 +216,9 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
     };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, host.origin.0.clone());
-    let exposed = HeaderValue::from_static("content-disposition, content-length, date");
+    let exposed = HeaderValue::from_static(
+        "accept-ranges, content-disposition, content-length, content-range, date, etag",
+    );
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     let status = response.status().as_u16();
     let millis = begun.elapsed().as_millis() as u64;
@@ -266,7 +274,7 @@ fn preflight() -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, range"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, if-range, range"),
         (header::ACCESS_CONTROL_MAX_AGE, "3600"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -1,0 +1,103 @@
+// Loads a file piece by piece. What breaks off goes on where it broke, as long as it is the same file (RFC 9110 §13.1.5).
+
+/** Pauses before it is tried again; once they are over without a byte more, it is given up. */
+const PAUSES_MS: readonly number[] = [250, 1_000, 2_000, 4_000, 8_000];
+/** How much of an error's text is worth showing. */
+const ERROR_CHARACTERS_MAX = 200;
+
+/** Called with what has come so far, and with how much there is; null while that is not known. */
+export type Progress = (bytes: number, total: number | null) => void;
+
+/** A refusal, in the words of whoever refused. */
+export class Refused extends Error {}
+
+/**
+ * Loads a file; null as soon as it turns out to have more than `bytesMax`. Fails with what the server says is wrong, when the
+ * connection is lost for good, or with an AbortError.
+ */
+export async function load(url: string, bytesMax: number, signal: AbortSignal, progress: Progress): Promise<Blob | null> {
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(signal.reason);
+  signal.addEventListener('abort', abort);
+  const file = new Loading();
+  try {
+    for (let tries = 0; ; tries += 1) {
+      const before = file.bytes;
+      try {
+        if (!(await file.goOn(url, bytesMax, stop.signal, progress))) return null;
+        return file.blob();
+      } catch (error) {
+        if (signal.aborted || error instanceof Refused) throw error;
+        if (file.bytes > before) tries = 0;
+        const pauseMs = PAUSES_MS[tries];
+        if (pauseMs === undefined) throw new Error('the connection was lost');
+        await pause(pauseMs, signal);
+      }
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    stop.abort();
+  }
+}
+
+class Loading {
+  bytes = 0;
+  #parts: Uint8Array<ArrayBuffer>[] = [];
+  #total: number | null = null;
+  #tag: string | null = null;
+
+  blob(): Blob {
+    return new Blob(this.#parts, { type: 'video/mp4' });
+  }
+
+  /** Loads what is missing; false when that would be too much. */
+  async goOn(url: string, bytesMax: number, signal: AbortSignal, progress: Progress): Promise<boolean> {
+    const goesOn = this.bytes > 0 && this.#tag !== null;
+    const headers: HeadersInit = goesOn ? { range: `bytes=${this.bytes}-`, 'if-range': this.#tag ?? '' } : {};
+    const response = await fetch(url, { headers, signal });
+    if (!response.ok) {
+      const text = (await response.text()).trim().slice(0, ERROR_CHARACTERS_MAX);
+      // It may be up again soon, but whoever waits for the first byte wants to know what is wrong.
+      if (response.status >= 500 && goesOn) throw new Error(text);
+      throw new Refused(text === '' ? `status ${response.status}` : text);
+    }
+    if (response.status !== 206) this.#beginAnew(response.headers);
+    if (this.#total !== null && this.#total > bytesMax) return false;
+    const reader = response.body?.getReader();
+    for (;;) {
+      const next = await reader?.read();
+      if (next === undefined || next.done) break;
+      this.#parts.push(next.value);
+      this.bytes += next.value.length;
+      if (this.bytes > bytesMax) return false;
+      progress(this.bytes, this.#total);
+    }
+    if (this.#total !== null && this.bytes < this.#total) throw new Error('it broke off');
+    return true;
+  }
+
+  #beginAnew(headers: Headers): void {
+    this.#parts = [];
+    this.bytes = 0;
+    const length = Number(headers.get('content-length') ?? Number.NaN);
+    this.#total = Number.isFinite(length) && length > 0 ? length : null;
+    const tag = headers.get('etag');
+    // A weak one does not say that the bytes are the same.
+    this.#tag = tag === null || tag.startsWith('W/') ? null : tag;
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop);
+  });
+}
