@@ -27,7 +27,7 @@ demo *ARGS: _build-tools viewer
         fi ;;
     esac
     echo "Building (some minutes the first time)" >&2
-    cargo build --quiet --workspace --bins
+    cargo build --quiet --workspace --bin teiten-dev
     exec target/debug/teiten-dev "${args[@]}"
 
 # Every test: units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end.
