@@ -144,6 +144,7 @@ async function watch() {
   await check('a gap is told as one, and where footage goes on', async () => {
     await go(page, gapFromMs + 2_000);
     await until(page, 'the gap is told', async () => (await page.locator('#past .veil-title').textContent()) === 'No footage at this time');
+    await until(page, 'the timeline says so to those who listen', async () => (await page.locator('[role=slider]').getAttribute('aria-valuetext')).endsWith('no footage'));
     await picture(page, 'past-gap');
     await page.keyboard.press(' ');
     await until(page, 'playing leads out of it', async () => (await watching(page)).positionMs >= gapToMs);
@@ -322,6 +323,7 @@ async function watch() {
       return one !== null && other !== null && Math.abs(one - other) <= 2 * frameMs;
     });
     await picture(page, 'step-desktop');
+    await accessible(page, 'cameras in step');
     await until(page, 'one goes on where the other has a gap', async () => {
       const { states, positionMs } = await watching(page);
       return positionMs >= gapToMs && states[0] === 'ready' && states[1] !== 'ready';
@@ -514,10 +516,11 @@ async function onPhone() {
     expect(wide <= 0, `the page is ${wide} pixels too wide`);
     expect(small.length === 0, `too small for a thumb: ${small}`);
     await picture(page, 'past-phone');
-    const before = (await watching(page)).view;
+    const before = await watching(page);
     await pinch(page, 3);
-    const { view } = await watching(page);
-    expect(view.endMs - view.startMs < (before.endMs - before.startMs) / 2, 'fingers that part should look closer');
+    const { view, positionMs } = await watching(page);
+    expect(view.endMs - view.startMs < (before.view.endMs - before.view.startMs) / 2, 'fingers that part should look closer');
+    expect(positionMs === before.positionMs, `fingers that part should not move the playhead from ${before.positionMs} to ${positionMs}`);
     await page.locator('[data-action=live]').tap();
     await until(page, 'it is live', async () => (await watching(page)).live);
     await page.locator('#select').tap();

@@ -2,6 +2,7 @@
 // is looked at, remembers it, and asks again while an hour is still being written. Whatever is missing is just not there.
 
 import type { Clock } from './clock.ts';
+import { readAs } from './core/answer.ts';
 import { type Entry, entryBefore, entryFrom, joined, parsePlaylist } from './core/footage.ts';
 import { HOUR_MS, hourBefore, hourFrom, hourOf, hourPath, hoursIn, parseArchive } from './core/hours.ts';
 import { footageOf, type MotionHour, motionOf, parseMotion } from './core/motion-track.ts';
@@ -13,9 +14,13 @@ const REQUEST_MS_MAX = 20_000;
 /** How often to ask again for what still grows. Playlists are rewritten at most once a minute. */
 const ARCHIVE_EVERY_MS = 60_000;
 const GROWING_EVERY_MS = 20_000;
-/** How often to ask again for what could not be had, and for what was not there. */
+/** How often to ask again for what could not be had, for what was not there, and for what should not change any more. */
 const RETRY_EVERY_MS = 3_000;
 const MISSING_EVERY_MS = 120_000;
+/** Late footage may come still, and an hour is put together; its small objects stay for longer than this. */
+const SETTLED_EVERY_MS = 30 * 60_000;
+/** What was asked for this short a time ago says the same again. */
+const FRESH_MS = 10_000;
 /** An hour may be rewritten for this long after its end: windows are late, and so is the last rewriting. */
 const SETTLED_AFTER_MS = 5 * 60_000;
 /** Hours of segments, and of motion and thumbnails, to remember. */
@@ -43,6 +48,7 @@ interface Kept<T> {
   /** Whether the storage has said what there is. A request that fails says nothing. */
   known: boolean;
   pending: boolean;
+  askedAtMs: number;
   againAtMs: number;
   usedAtMs: number;
 }
@@ -138,7 +144,7 @@ export class CameraArchive {
     const hourMs = hourOf(segment.startMs);
     if (this.#playlists.get(hourMs)?.value?.complete !== true) return null;
     const kept = this.#listed(this.#keyframes, hourMs, '.iframes.m3u8');
-    if (kept.value === null) return kept.againAtMs > 0 ? null : undefined;
+    if (kept.value === null) return kept.known || kept.againAtMs > 0 ? null : undefined;
     const keyframe = entryFrom(kept.value.entries, segment.startMs);
     return keyframe?.startMs === segment.startMs && keyframe.endMs === segment.endMs ? keyframe : null;
   }
@@ -182,12 +188,21 @@ export class CameraArchive {
     return this.#motionSpans;
   }
 
-  /** Asks for the motion of the hour of `atMs`; whether it is known, or there is none. */
+  /** Asks for the motion of the hour of `atMs`; whether it is known, or that there is none. */
   motionKnown(hourMs: number): boolean {
+    this.#look();
+    if (!this.known) return false;
     if (!this.#has(hourMs)) return true;
     this.#motionOf(hourMs);
-    const kept = this.#motions.get(hourMs);
-    return kept !== undefined && (kept.value !== null || kept.againAtMs > 0);
+    return this.#motions.get(hourMs)?.known === true;
+  }
+
+  /** What is listed in the hour of `atMs` is not there. It may have been put together since, so unless that was just asked for nothing is known of it. */
+  doubt(atMs: number): void {
+    for (const map of [this.#playlists, this.#keyframes]) {
+      const kept = map.get(hourOf(atMs));
+      if (kept !== undefined && !kept.pending && Date.now() - kept.askedAtMs > FRESH_MS) map.delete(hourOf(atMs));
+    }
   }
 
   hourAfter(hourMs: number): number | null {
@@ -202,10 +217,9 @@ export class CameraArchive {
   thumbnail(atMs: number): Thumbnail | null {
     const hourMs = hourOf(atMs);
     if (!this.#has(hourMs)) return null;
-    const kept = this.#fetched(this.#thumbnails, hourMs, SMALL_MAX, async (url) => {
-      const text = await this.#text(`${url}.sprites.vtt`);
-      return text === null ? null : parseThumbnails(text, `${url}.sprites.vtt`, hourMs);
-    });
+    const kept = this.#fetched(this.#thumbnails, hourMs, SMALL_MAX, (url) =>
+      this.#object(`${url}.sprites.vtt`, (text) => parseThumbnails(text, `${url}.sprites.vtt`, hourMs)),
+    );
     return kept.value === null ? null : thumbnailAt(kept.value, atMs, THUMBNAIL_WITHIN_MS);
   }
 
@@ -223,9 +237,8 @@ export class CameraArchive {
       this.#seenLive = joined(this.#seenLive, seen).filter(({ endMs }) => endMs > oldestMs);
     }
     this.#refresh(this.#archive, async () => {
-      const response = await this.#clock.fetch(`${this.#base}archive.json`, REQUEST_MS_MAX);
-      if (!response.ok) return missing(response.status);
-      return parseArchive(await response.json())?.hours ?? null;
+      const archive = await this.#object(`${this.#base}archive.json`, (text) => parseArchive(JSON.parse(text)));
+      return archive?.hours ?? null;
     }, () => ARCHIVE_EVERY_MS);
   }
 
@@ -268,19 +281,13 @@ export class CameraArchive {
   }
 
   #motionOf(hourMs: number): MotionHour | null {
-    const kept = this.#fetched(this.#motions, hourMs, SMALL_MAX, async (url) => {
-      const text = await this.#text(`${url}.motion.json`);
-      return text === null ? null : parseMotion(JSON.parse(text));
-    });
+    const kept = this.#fetched(this.#motions, hourMs, SMALL_MAX, (url) => this.#object(`${url}.motion.json`, (text) => parseMotion(JSON.parse(text))));
     return kept.value;
   }
 
   /** What a playlist of an hour lists. */
   #listed(map: Map<number, Kept<HourOfFootage>>, hourMs: number, ending: string): Kept<HourOfFootage> {
-    const fetchIt = async (url: string): Promise<HourOfFootage | null> => {
-      const text = await this.#text(`${url}${ending}`);
-      return text === null ? null : parsePlaylist(text, `${url}${ending}`);
-    };
+    const fetchIt = (url: string): Promise<HourOfFootage | null> => this.#object(`${url}${ending}`, (text) => parsePlaylist(text, `${url}${ending}`));
     return this.#fetched(map, hourMs, PLAYLISTS_MAX, fetchIt, (value) => value?.complete === true);
   }
 
@@ -294,15 +301,15 @@ export class CameraArchive {
   ): Kept<T> {
     let kept = map.get(hourMs);
     if (kept === undefined) {
+      forget(map, max - 1);
       kept = freshKept<T>();
       map.set(hourMs, kept);
-      forget(map, max);
     }
     kept.usedAtMs = Date.now();
     this.#refresh(kept, () => fetchIt(`${this.#base}${hourPath(hourMs)}`), (value) => {
       const settled = this.#clock.now() > hourMs + HOUR_MS + SETTLED_AFTER_MS;
       if (value === null) return settled ? MISSING_EVERY_MS : GROWING_EVERY_MS;
-      return complete(value) || settled ? Number.POSITIVE_INFINITY : GROWING_EVERY_MS;
+      return complete(value) || settled ? SETTLED_EVERY_MS : GROWING_EVERY_MS;
     });
     return kept;
   }
@@ -310,6 +317,7 @@ export class CameraArchive {
   #refresh<T>(kept: Kept<T>, fetchIt: () => Promise<T | null>, againAfterMs: (value: T | null) => number): void {
     if (kept.pending || Date.now() < kept.againAtMs) return;
     kept.pending = true;
+    kept.askedAtMs = Date.now();
     fetchIt()
       .then(
         (value) => {
@@ -329,21 +337,13 @@ export class CameraArchive {
       });
   }
 
-  /** A text object; null when it is not there. Fails when that cannot be told. */
-  async #text(url: string): Promise<string | null> {
-    const response = await this.#clock.fetch(url, REQUEST_MS_MAX);
-    return response.ok ? response.text() : missing(response.status);
+  #object<T>(url: string, parse: (text: string) => T | null): Promise<T | null> {
+    return this.#clock.fetch(url, REQUEST_MS_MAX, (response) => readAs(response, parse));
   }
 }
 
-/** Null for a status that means that the object is not there: storage that may not be listed says 403 for it. */
-function missing(status: number): null {
-  if (status === 404 || status === 403) return null;
-  throw new Error(`status ${status}`);
-}
-
 function freshKept<T>(): Kept<T> {
-  return { value: null, known: false, pending: false, againAtMs: 0, usedAtMs: 0 };
+  return { value: null, known: false, pending: false, askedAtMs: 0, againAtMs: 0, usedAtMs: 0 };
 }
 
 /** Drops what was not used for the longest time. */

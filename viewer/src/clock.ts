@@ -10,15 +10,18 @@ export class Clock {
     return Date.now() + offsetMs(this.#known);
   }
 
-  /** Fetches, and learns from the response's headers what time it is. Fails after `timeoutMs`. It may have been sent at `sentMs` already. */
-  async fetch(url: string, timeoutMs: number, sentMs = Date.now()): Promise<Response> {
+  /**
+   * Fetches, reads the response, and learns from its headers what time it is. Fails when that is not done after `timeoutMs`. It may have been
+   * sent at `sentMs` already.
+   */
+  async fetch<T>(url: string, timeoutMs: number, read: (response: Response) => Promise<T> | T, sentMs = Date.now()): Promise<T> {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), timeoutMs);
     try {
       const response = await fetch(url, { cache: 'no-cache', signal: abort.signal });
       const sample = timeSample(response.headers, sentMs, Date.now());
       if (sample !== null) this.#known = refine(this.#known, sample);
-      return response;
+      return await read(response);
     } finally {
       clearTimeout(timer);
     }

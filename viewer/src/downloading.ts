@@ -2,6 +2,8 @@
 
 /** Pauses before it is tried again; once they are over without a byte more, it is given up. */
 const PAUSES_MS: readonly number[] = [250, 1_000, 2_000, 4_000, 8_000];
+/** A connection over which nothing comes for this long, once an answer has begun, is as good as lost. */
+const STILL_MS_MAX = 20_000;
 /** How much of an error's text is worth showing. */
 const ERROR_CHARACTERS_MAX = 200;
 
@@ -15,11 +17,11 @@ export class Refused extends Error {}
  * Loads a file; null as soon as it turns out to have more than `bytesMax`. Fails with what the server says is wrong, when the
  * connection is lost for good, or with an AbortError.
  */
-export async function load(url: string, bytesMax: number, signal: AbortSignal, progress: Progress): Promise<Blob | null> {
+export async function load(url: string, bytesMax: number, signal: AbortSignal, progress: Progress, stillMsMax = STILL_MS_MAX): Promise<Blob | null> {
   const stop = new AbortController();
   const abort = (): void => stop.abort(signal.reason);
   signal.addEventListener('abort', abort);
-  const file = new Loading();
+  const file = new Loading(stillMsMax);
   try {
     for (let tries = 0; ; tries += 1) {
       const before = file.bytes;
@@ -41,10 +43,15 @@ export async function load(url: string, bytesMax: number, signal: AbortSignal, p
 }
 
 class Loading {
+  readonly #stillMsMax: number;
   bytes = 0;
   #parts: Uint8Array<ArrayBuffer>[] = [];
   #total: number | null = null;
   #tag: string | null = null;
+
+  constructor(stillMsMax: number) {
+    this.#stillMsMax = stillMsMax;
+  }
 
   blob(): Blob {
     return new Blob(this.#parts, { type: 'video/mp4' });
@@ -52,9 +59,20 @@ class Loading {
 
   /** Loads what is missing; false when that would be too much. */
   async goOn(url: string, bytesMax: number, signal: AbortSignal, progress: Progress): Promise<boolean> {
+    const attempt = new AbortController();
+    const abort = (): void => attempt.abort(signal.reason);
+    signal.addEventListener('abort', abort);
+    try {
+      return await this.#attempt(url, bytesMax, attempt, progress);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async #attempt(url: string, bytesMax: number, attempt: AbortController, progress: Progress): Promise<boolean> {
     const goesOn = this.bytes > 0 && this.#tag !== null;
     const headers: HeadersInit = goesOn ? { range: `bytes=${this.bytes}-`, 'if-range': this.#tag ?? '' } : {};
-    const response = await fetch(url, { headers, signal });
+    const response = await fetch(url, { headers, signal: attempt.signal });
     if (!response.ok) {
       const text = (await response.text()).trim().slice(0, ERROR_CHARACTERS_MAX);
       // It may be up again soon, but whoever waits for the first byte wants to know what is wrong.
@@ -65,7 +83,8 @@ class Loading {
     if (this.#total !== null && this.#total > bytesMax) return false;
     const reader = response.body?.getReader();
     for (;;) {
-      const next = await reader?.read();
+      const timer = setTimeout(() => attempt.abort(new Error('nothing comes any more')), this.#stillMsMax);
+      const next = await reader?.read().finally(() => clearTimeout(timer));
       if (next === undefined || next.done) break;
       this.#parts.push(next.value);
       this.bytes += next.value.length;

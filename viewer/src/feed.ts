@@ -1,6 +1,7 @@
 // Follows one camera's live playlist: asks for it when the next window should be in it, and tells what it says.
 
 import type { Clock } from './clock.ts';
+import { readText } from './core/answer.ts';
 import { type LivePlaylist, parseLivePlaylist } from './core/playlist.ts';
 import { learn, nextReloadAt, type Pipeline, PIPELINE_START, pollAfter } from './core/reload.ts';
 
@@ -114,22 +115,16 @@ export class PlaylistFeed {
     const polledBeforeMs = this.#polledAtMs;
     const sentAtMs = this.#clock.now();
     this.#polledAtMs = sentAtMs;
-    let text: string;
+    let text: string | null;
     try {
-      const response = await this.#clock.fetch(this.url, REQUEST_MS_MAX);
-      // A camera may be announced before its first window is.
-      if (response.status === 404 || response.status === 403) {
-        this.#failingSinceMs = null;
-        return;
-      }
-      if (!response.ok) throw new Error(`status ${response.status}`);
-      text = await response.text();
+      text = await this.#clock.fetch(this.url, REQUEST_MS_MAX, readText);
       this.#failingSinceMs = null;
     } catch {
       this.#failingSinceMs ??= sentAtMs;
       return;
     }
-    this.#take(text, sentAtMs, polledBeforeMs);
+    // A camera may be announced before its first window is.
+    if (text !== null) this.#take(text, sentAtMs, polledBeforeMs);
   }
 
   #take(text: string, foundAtMs: number, polledBeforeMs: number | null): void {

@@ -2,6 +2,7 @@
 
 import type HlsJs from 'hls.js/light';
 import { Clock } from './clock.ts';
+import { readAs } from './core/answer.ts';
 import { cameraIds } from './core/cameras.ts';
 import { CONTROL_EVERY_MS } from './core/controller.ts';
 import { clockText } from './core/text.ts';
@@ -17,6 +18,9 @@ import { describePublishing, Wall } from './wall.ts';
 const CAMERAS_EVERY_MS = 5_000;
 const FIRST_CAMERA_EVERY_MS = 1_000;
 const REQUEST_MS_MAX = 5_000;
+/** What failed is tried again after this, and after twice as long each time up to the limit. */
+const RETRY_MS = 1_000;
+const RETRY_MS_MAX = 30_000;
 /** Extra requests after opening that narrow down what time it is. */
 const PROBES_MAX = 12;
 /** Failures in a row before the page says so. */
@@ -111,10 +115,9 @@ async function followCameras(): Promise<never> {
 /** The cameras there are; null when that cannot be told now. Without a list there are none, if there `mayBeNone`. */
 async function camerasNow(url: string, mayBeNone: boolean, sentMs: number | undefined): Promise<string[] | null> {
   try {
-    const response = await clock.fetch(url, REQUEST_MS_MAX, sentMs);
-    // The list is written with the first camera's first window. Storage that may not be listed says 403 for what is not there.
-    if ((response.status === 404 || response.status === 403) && mayBeNone) return [];
-    return response.ok ? cameraIds(await response.json()) : null;
+    const names = await clock.fetch(url, REQUEST_MS_MAX, (response) => readAs(response, (text) => cameraIds(JSON.parse(text))), sentMs);
+    // The list is written with the first camera's first window.
+    return names ?? (mayBeNone ? [] : null);
   } catch {
     return null;
   }
@@ -123,19 +126,34 @@ async function camerasNow(url: string, mayBeNone: boolean, sentMs: number | unde
 async function findPlayer(): Promise<void> {
   // `?engine=native` plays without hls.js, to try what phones do that cannot run it.
   const wanted = new URLSearchParams(location.search).get('engine') !== 'native';
-  const module = wanted ? await import('./hls.ts').catch(() => null) : null;
+  const load = (): Promise<typeof import('./hls.ts')> => import('./hls.ts');
+  // What plays by itself needs not wait for a network that is gone.
+  const module = wanted ? await (canPlayHls() ? load().catch(() => null) : untilDone(load)) : null;
   Hls = module?.default.isSupported() === true ? module.default : null;
   for (const tile of wall.tiles) tile.tick();
+}
+
+function canPlayHls(): boolean {
+  return document.createElement('video').canPlayType('application/vnd.apple.mpegurl') !== '';
 }
 
 /** Where clips are made; without that file there are none. */
 async function findServices(): Promise<void> {
   const url = new URL('teiten.json', document.baseURI).href;
-  try {
-    const response = await clock.fetch(url, REQUEST_MS_MAX);
-    if (response.ok) services = parseServices(await response.json(), url);
-  } catch {
-    // The page works without.
+  const parse = (text: string): Services => parseServices(JSON.parse(text), url);
+  services = (await untilDone(() => clock.fetch(url, REQUEST_MS_MAX, (response) => readAs(response, parse)))) ?? NO_SERVICES;
+}
+
+/** Does something again until it does not fail: a network may be gone for a while. */
+async function untilDone<T>(run: () => Promise<T>): Promise<T> {
+  for (let waitMs = RETRY_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MS_MAX)) {
+    try {
+      return await run();
+    } catch {
+      await new Promise<void>((resolve) => {
+        setTimeout(resolve, waitMs);
+      });
+    }
   }
 }
 

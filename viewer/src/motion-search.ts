@@ -4,13 +4,16 @@ import type { CameraArchive } from './camera-archive.ts';
 import { HOUR_MS, hourOf } from './core/hours.ts';
 import { nextMotion, previousMotion } from './core/motion-track.ts';
 
-/** Hours to look through. */
-const HOURS_MAX = 72;
-/** An hour that is not known within this time counts as without motion. */
+/** Hours with footage to look through. */
+export const HOURS_MAX = 72;
+/** An hour that is not known within this time makes the search fail. */
 const WAIT_MS = 8_000;
 const LOOK_EVERY_MS = 60;
 
-/** The nearest start of a motion of any camera, after `fromMs` or before it; null when none is known. */
+/**
+ * The nearest start of a motion of any camera, after `fromMs` or before it; null when there is none in the hours looked through. Fails when what
+ * moved in one of them cannot be had.
+ */
 export async function nearestMotion(archives: readonly CameraArchive[], fromMs: number, direction: 1 | -1): Promise<number | null> {
   const found = (await Promise.all(archives.map((archive) => motionOf(archive, fromMs, direction)))).filter((atMs) => atMs !== null);
   if (found.length === 0) return null;
@@ -21,7 +24,10 @@ async function motionOf(archive: CameraArchive, fromMs: number, direction: 1 | -
   let hourMs: number | null = hourOf(fromMs);
   for (let looked = 0; hourMs !== null && looked < HOURS_MAX; looked += 1) {
     const deadlineMs = Date.now() + WAIT_MS;
-    while (!archive.motionKnown(hourMs) && Date.now() < deadlineMs) await later();
+    while (!archive.motionKnown(hourMs)) {
+      if (Date.now() > deadlineMs) throw new Error(`the motion of ${archive.camera} cannot be had`);
+      await later();
+    }
     const span = direction > 0 ? nextMotion(archive.motion(), fromMs) : previousMotion(archive.motion(), fromMs);
     // What lies beyond the hours looked through may not be the nearest.
     const near = span !== null && (direction > 0 ? span.startMs < hourMs + HOUR_MS : span.endMs > hourMs);

@@ -13,7 +13,7 @@ import type { Span } from './core/spans.ts';
 import { tenthsText } from './core/text.ts';
 import { Deck } from './deck.ts';
 import { byId, setText } from './dom.ts';
-import { nearestMotion } from './motion-search.ts';
+import { HOURS_MAX, nearestMotion } from './motion-search.ts';
 import { Panel } from './panel.ts';
 import { canPlayPast } from './past-player.ts';
 import { copyText, saveClip, savePicture } from './saving.ts';
@@ -417,11 +417,13 @@ export class Page {
     const run = ++this.#seeksMotion;
     const cameras = this.#cameras;
     this.#panel.setSeeking(true);
-    const foundMs = await nearestMotion(cameras.map((camera) => this.#archive(camera)), this.#positionMs, direction);
+    const foundMs = await nearestMotion(cameras.map((camera) => this.#archive(camera)), this.#positionMs, direction).catch(() => undefined);
+    if (run !== this.#seeksMotion) return;
     this.#panel.setSeeking(false);
-    if (run !== this.#seeksMotion || cameras.join() !== this.#cameras.join()) return;
-    if (foundMs === null) {
-      this.#panel.say(direction > 0 ? 'No later motion is known.' : 'No earlier motion is known.');
+    if (cameras.join() !== this.#cameras.join()) return;
+    if (foundMs === undefined || foundMs === null) {
+      const none = direction > 0 ? 'No later motion is known' : 'No earlier motion is known';
+      this.#panel.say(foundMs === null ? `${none} within ${HOURS_MAX} hours of footage.` : 'The storage does not say what moved. Try again.');
       return;
     }
     this.#toPast(foundMs, !this.#deck.isOpen || this.#deck.playing);

@@ -5,17 +5,16 @@
 
 import type { CameraArchive } from './camera-archive.ts';
 import { coalesced, type Entry } from './core/footage.ts';
-import { codecOf, frameTimes, prolong, steppedFrame } from './core/frames.ts';
+import { frameTimes, prolong, steppedFrame } from './core/frames.ts';
 import { aheadMs, BEHIND_MS, keyframeSuffices, requestMs, requestsMax } from './core/playback.ts';
-import { cut, indexFrom, type Span, union } from './core/spans.ts';
 import { Fetcher } from './fetcher.ts';
+import { type Init, MediaBuffer, mediaSourceClass } from './media-buffer.ts';
 
 const FAILURES_MAX = 3;
 /** This close to an entry's end counts as beyond it, where the next one does not follow. */
 const END_TOLERANCE_MS = 40;
 /** A position this far into an entry is in it, whatever is rounded. */
 const INTO_ENTRY_MS = 1;
-const DURATION_BEYOND_NOW_S = 30 * 86_400;
 /** A picture that stands still for this long does so because nothing follows. */
 const STILL_MS = 250;
 /** So many frames a decoder may want before it gives the first of them. Alone, keyframes last as long as segments. */
@@ -30,12 +29,6 @@ export function canPlayPast(): boolean {
   return mediaSourceClass() !== null;
 }
 
-/** iPhones have the managed one only. */
-function mediaSourceClass(): typeof MediaSource | null {
-  const { ManagedMediaSource, MediaSource } = globalThis as typeof globalThis & { ManagedMediaSource?: typeof MediaSource };
-  return ManagedMediaSource ?? MediaSource ?? null;
-}
-
 /** What a player is doing: `gap` has no footage at its position, `end` none behind it either. */
 export type PastState = 'loading' | 'ready' | 'gap' | 'end' | 'failed';
 
@@ -47,7 +40,7 @@ interface Wanted {
 
 interface Arrived {
   readonly entry: Entry;
-  readonly init: ArrayBuffer;
+  readonly init: Init;
   readonly bytes: ArrayBuffer;
 }
 
@@ -56,21 +49,10 @@ export class PastPlayer {
   readonly #archive: CameraArchive;
   /** Where the media timeline begins, so that its numbers stay small. */
   readonly #baseMs: number;
-  #source: MediaSource;
-  #buffer: SourceBuffer | null = null;
-  #url: string;
-  #initUrl: string | null = null;
-  #mime = '';
+  #media: MediaBuffer;
   readonly #requests = new Map<string, { readonly entry: Entry; readonly abort: AbortController }>();
   readonly #arrived: Arrived[] = [];
-  /** What the browser is taking in. */
-  #appending: Entry | null = null;
   readonly #fetcher = new Fetcher();
-  /**
-   * What the browser was given and not told to drop. What it says to have buffered goes over holes that are shorter than twice the
-   * longest frame it has seen, and keyframes alone are long.
-   */
-  #given: readonly Span[] = [];
   /** Entries that cannot be had or played. */
   readonly #bad = new Set<string>();
   readonly #frames = new Map<number, number[]>();
@@ -97,7 +79,7 @@ export class PastPlayer {
     this.#baseMs = Math.min(archive.reach?.startMs ?? atMs, atMs) - 86_400_000;
     this.#targetMs = atMs;
     video.disableRemotePlayback = true;
-    [this.#source, this.#url] = this.#open();
+    this.#media = this.#open();
     this.seek(atMs);
   }
 
@@ -117,7 +99,7 @@ export class PastPlayer {
     if (entry === undefined) return 'loading';
     if (entry === null) return 'end';
     if (entry.startMs > atMs + INTO_ENTRY_MS) return 'gap';
-    return !this.#video.seeking && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && this.#isBuffered(atMs) ? 'ready' : 'loading';
+    return !this.#video.seeking && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && this.#media.has(atMs) ? 'ready' : 'loading';
   }
 
   /** Footage ready to be played on, in milliseconds. */
@@ -138,7 +120,7 @@ export class PastPlayer {
   seek(atMs: number): void {
     this.#targetMs = Math.max(this.#baseMs, atMs);
     this.#movedAtMs = Date.now();
-    this.#unmet = !this.#isBuffered(this.#targetMs, 0);
+    this.#unmet = !this.#media.has(this.#targetMs, 0);
     this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     const { startMs, endMs } = { startMs: atMs - BEHIND_MS, endMs: atMs + aheadMs(this.#rate) };
     for (const { entry, abort } of this.#requests.values()) if (entry.startMs < startMs || entry.startMs > endMs) abort.abort();
@@ -162,7 +144,7 @@ export class PastPlayer {
     this.#sparse = false;
     for (const { abort } of this.#requests.values()) abort.abort();
     this.#arrived.length = 0;
-    this.#given = [];
+    this.#media.forget();
     this.#targetMs = this.positionMs;
     this.#emptying = true;
   }
@@ -193,7 +175,7 @@ export class PastPlayer {
     if (this.#playing && this.#video.paused) void this.#video.play().catch(() => {});
     // Browsers take a place just before what is buffered for good enough, and show the frame after it: once the right one is there,
     // they are told again.
-    if (this.#unmet && this.#isBuffered(this.#targetMs, 0)) {
+    if (this.#unmet && this.#media.has(this.#targetMs, 0)) {
       this.#unmet = false;
       if (!this.#playing && !this.#video.seeking) this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     }
@@ -209,17 +191,11 @@ export class PastPlayer {
     this.#fetcher.end();
     this.#video.removeAttribute('src');
     this.#video.load();
-    URL.revokeObjectURL(this.#url);
+    this.#media.close();
   }
 
-  #open(): [MediaSource, string] {
-    const Source = mediaSourceClass();
-    if (Source === null) throw new Error('this browser has no media sources');
-    const source = new Source();
-    source.addEventListener('sourceopen', () => this.tick());
-    const url = URL.createObjectURL(source);
-    this.#video.src = url;
-    return [source, url];
+  #open(): MediaBuffer {
+    return new MediaBuffer(this.#video, this.#baseMs, () => this.tick());
   }
 
   /** Begins anew behind what could not be played. */
@@ -229,14 +205,10 @@ export class PastPlayer {
     const atMs = this.#targetMs;
     const segment = this.#archive.entryFrom(atMs);
     if (segment !== null && segment !== undefined) this.#bad.add(keyOf(this.#wanted(segment)?.entry ?? segment));
-    URL.revokeObjectURL(this.#url);
-    this.#buffer = null;
-    this.#initUrl = null;
+    this.#media.close();
     this.#arrived.length = 0;
-    this.#appending = null;
-    this.#given = [];
     this.#emptying = false;
-    [this.#source, this.#url] = this.#open();
+    this.#media = this.#open();
     this.seek(atMs);
     this.set(this.#playing, this.#rate);
   }
@@ -264,7 +236,7 @@ export class PastPlayer {
     let last = entry;
     for (let frames = 1; frames < DECODER_FRAMES_MAX; frames += 1) {
       const next = this.#archive.entryFrom(last.endMs);
-      if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS || !this.#holds(next)) break;
+      if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS || !this.#media.holds(next)) break;
       last = next;
     }
     return last;
@@ -279,30 +251,14 @@ export class PastPlayer {
     if (!this.#playing) return false;
     if (leftMs < END_TOLERANCE_MS) return true;
     const stillForMs = Date.now() - this.#movedAtMs;
-    return !this.#video.seeking && this.#holds(entry) && stillForMs > Math.max(STILL_MS, leftMs / this.#rate);
-  }
-
-  #isBuffered(atMs: number, toleranceS = BUFFERED_TOLERANCE_S / 2): boolean {
-    const given = this.#given[indexFrom(this.#given, atMs - toleranceS * 1000)];
-    if (given === undefined || given.startMs > atMs + toleranceS * 1000) return false;
-    const at = (atMs - this.#baseMs) / 1000;
-    const { buffered } = this.#video;
-    for (let i = 0; i < buffered.length; i += 1) {
-      if (buffered.start(i) <= at + toleranceS && at < buffered.end(i) + toleranceS) return true;
-    }
-    return false;
-  }
-
-  #holds(entry: Entry): boolean {
-    if (this.#appending !== null && this.#appending.startMs <= entry.startMs && entry.endMs <= this.#appending.endMs) return true;
-    return this.#isBuffered((entry.startMs + entry.endMs) / 2);
+    return !this.#video.seeking && this.#media.holds(entry) && stillForMs > Math.max(STILL_MS, leftMs / this.#rate);
   }
 
   /** Whether all footage between two moments is in the buffer. */
   #holdsAll(fromMs: number, toMs: number): boolean {
     for (let atMs = fromMs; ; ) {
       const segment = this.#archive.entryFrom(atMs);
-      if (segment === undefined || (segment !== null && segment.startMs <= toMs && !this.#holds(segment))) return false;
+      if (segment === undefined || (segment !== null && segment.startMs <= toMs && !this.#media.holds(segment))) return false;
       if (segment === null || segment.endMs > toMs) return true;
       atMs = segment.endMs;
     }
@@ -329,7 +285,7 @@ export class PastPlayer {
       const { entry } = wanted;
       const key = keyOf(entry);
       atMs = entry.endMs;
-      if (this.#holds(next)) {
+      if (this.#media.holds(next)) {
         atMs = next.endMs;
         continue;
       }
@@ -354,7 +310,7 @@ export class PastPlayer {
     this.#requests.set(key, { entry, abort });
     this.#sparse ||= alone;
     try {
-      const [init, bytes] = await Promise.all([this.#fetcher.init(entry.init), this.#fetcher.bytes(entry, abort.signal)]);
+      const [initBytes, bytes] = await Promise.all([this.#fetcher.init(entry.init), this.#fetcher.bytes(entry, abort.signal)]);
       if (abort.signal.aborted) return;
       if (alone) prolong(new Uint8Array(bytes), entry.endMs - entry.startMs);
       else if (!this.#frames.has(entry.startMs)) {
@@ -364,10 +320,13 @@ export class PastPlayer {
           this.#frames.delete(oldest);
         }
       }
-      this.#arrived.push({ entry, init, bytes });
+      this.#arrived.push({ entry, init: { url: entry.init.url, bytes: initBytes }, bytes });
       this.#failures = 0;
     } catch {
-      if (!abort.signal.aborted) this.#bad.add(key);
+      if (!abort.signal.aborted) {
+        this.#bad.add(key);
+        this.#archive.doubt(entry.startMs);
+      }
     } finally {
       this.#requests.delete(key);
       this.tick();
@@ -376,9 +335,10 @@ export class PastPlayer {
 
   /** Gives the browser what arrived, one at a time, the nearest first. */
   #append(): void {
-    if (this.#source.readyState !== 'open' || this.#buffer?.updating === true) return;
+    if (this.#media.busy) return;
     if (this.#emptying) {
-      this.#empty();
+      this.#emptying = false;
+      this.#media.empty(() => this.seek(this.#targetMs));
       return;
     }
     const atMs = this.positionMs;
@@ -390,16 +350,7 @@ export class PastPlayer {
     const isEarlier = ({ entry }: { entry: Entry }): boolean => entry.endMs > atMs && next !== undefined && entry.startMs < next.entry.startMs;
     if (next === undefined || [...this.#requests.values()].some(isEarlier)) return;
     try {
-      if (this.#initUrl !== next.entry.init.url) {
-        this.#buffer = this.#prepared(next.init);
-        this.#initUrl = next.entry.init.url;
-        this.#buffer.appendBuffer(next.init);
-        return;
-      }
-      this.#buffer?.appendBuffer(next.bytes);
-      this.#appending = next.entry;
-      this.#given = union([...this.#given, next.entry], 1);
-      this.#arrived.shift();
+      if (this.#media.append(next.init, next.entry, next.bytes)) this.#arrived.shift();
     } catch (error) {
       // The buffer is full: what arrived waits until there is room.
       if (error instanceof DOMException && error.name === 'QuotaExceededError') {
@@ -411,58 +362,23 @@ export class PastPlayer {
     }
   }
 
-  /** The source buffer, ready for what follows this init section. */
-  #prepared(init: ArrayBuffer): SourceBuffer {
-    const mime = `video/mp4; codecs="${codecOf(new Uint8Array(init)) ?? 'avc1.4d4028'}"`;
-    if (this.#buffer === null) {
-      // No time beyond the duration can be sought.
-      this.#source.duration = (Date.now() - this.#baseMs) / 1000 + DURATION_BEYOND_NOW_S;
-      this.#buffer = this.#source.addSourceBuffer(mime);
-      this.#buffer.timestampOffset = -this.#baseMs / 1000;
-      this.#buffer.addEventListener('updateend', () => {
-        this.#appending = null;
-        this.tick();
-      });
-    } else if (mime !== this.#mime) {
-      this.#buffer.changeType(mime);
-    }
-    this.#mime = mime;
-    return this.#buffer;
-  }
-
   /** Drops what was watched; whether the buffer is busy with it now. */
   #dropBehind(atMs: number): boolean {
-    const buffer = this.#buffer;
-    const first = buffer !== null && buffer.buffered.length > 0 ? buffer.buffered.start(0) : Number.POSITIVE_INFINITY;
-    const until = (atMs - BEHIND_MS * Math.max(1, this.#rate) - this.#baseMs) / 1000;
+    const { reach } = this.#media;
+    const untilMs = atMs - BEHIND_MS * Math.max(1, this.#rate);
     // Not every second: removal costs the browser more than it frees.
-    if (buffer === null || until - first < BEHIND_MS / 1000) return false;
-    this.#remove(buffer, 0, until);
+    if (reach === null || untilMs - reach.startMs < BEHIND_MS) return false;
+    this.#media.drop({ startMs: this.#baseMs, endMs: untilMs });
     return true;
   }
 
   /** Makes room by dropping all that is far from the position. */
   #dropFar(atMs: number): void {
-    const buffer = this.#buffer;
-    if (buffer === null || buffer.buffered.length === 0) return;
-    const [from, to] = [(atMs - 1_000 - this.#baseMs) / 1000, (atMs + aheadMs(this.#rate) - this.#baseMs) / 1000];
-    if (buffer.buffered.start(0) < from - 1) this.#remove(buffer, 0, from);
-    else if (buffer.buffered.end(buffer.buffered.length - 1) > to + 1) this.#remove(buffer, to, Number.POSITIVE_INFINITY);
-  }
-
-  /** Drops all, then goes on at the same moment. */
-  #empty(): void {
-    this.#emptying = false;
-    if (this.#buffer === null) return;
-    this.#buffer.addEventListener('updateend', () => this.seek(this.#targetMs), { once: true });
-    this.#remove(this.#buffer, 0, Number.POSITIVE_INFINITY);
-  }
-
-  /** Has the browser drop what is between two times of the media timeline, in seconds. */
-  #remove(buffer: SourceBuffer, from: number, until: number): void {
-    buffer.remove(from, until);
-    const before = cut(this.#given, { startMs: Number.NEGATIVE_INFINITY, endMs: this.#baseMs + from * 1000 });
-    this.#given = [...before, ...cut(this.#given, { startMs: this.#baseMs + until * 1000, endMs: Number.POSITIVE_INFINITY })];
+    const { reach } = this.#media;
+    const [fromMs, toMs] = [atMs - 1_000, atMs + aheadMs(this.#rate)];
+    if (reach === null) return;
+    if (reach.startMs < fromMs - 1_000) this.#media.drop({ startMs: this.#baseMs, endMs: fromMs });
+    else if (reach.endMs > toMs + 1_000) this.#media.drop({ startMs: toMs, endMs: Number.POSITIVE_INFINITY });
   }
 }
 

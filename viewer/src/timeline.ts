@@ -19,6 +19,8 @@ const SENSOR_HEIGHT = 3;
 /** How near a pointer must be to an edge of the selection to take hold of it, in pixels. */
 const GRIP_MOUSE = 8;
 const GRIP_TOUCH = 26;
+/** A finger moves this far, in pixels, before it drags. */
+const TOUCH_SLOP = 6;
 /** While the playhead is dragged, the picture follows this often. */
 const SCRUB_EVERY_MS = 180;
 /** After the view was moved by hand, playback does not pull it along for this long. */
@@ -43,6 +45,8 @@ export interface TimelineEvents {
 
 type Drag =
   | { readonly kind: 'scrub' }
+  /** A finger that has not moved yet: a second one may follow, and then it is no scrub. */
+  | { readonly kind: 'touch'; readonly fromX: number }
   | { readonly kind: 'pan'; readonly anchorMs: number }
   | { readonly kind: 'edge'; readonly edge: Edge }
   | { readonly kind: 'select'; readonly fromMs: number }
@@ -79,7 +83,7 @@ export class Timeline {
     strip.addEventListener('pointerdown', (event) => this.#onDown(event));
     strip.addEventListener('pointermove', (event) => this.#onMove(event));
     strip.addEventListener('pointerup', (event) => this.#onUp(event));
-    strip.addEventListener('pointercancel', (event) => this.#onUp(event));
+    strip.addEventListener('pointercancel', (event) => this.#onUp(event, true));
     strip.addEventListener('pointerleave', () => this.#hover(null));
     strip.addEventListener('wheel', (event) => this.#onWheel(event), { passive: false });
   }
@@ -298,7 +302,8 @@ export class Timeline {
   /** What a screen reader says of it. */
   #describe({ positionMs, nowMs, live, archives }: Model): void {
     const moving = archives.some((archive) => covers(archive.motion(), positionMs));
-    const spoken = `${spokenText(positionMs)}${live ? ', live' : ''}${moving ? ', motion' : ''}`;
+    const empty = !live && archives.every((archive) => isGap(archive, positionMs));
+    const spoken = `${spokenText(positionMs)}${live ? ', live' : ''}${moving ? ', motion' : ''}${empty ? ', no footage' : ''}`;
     const reach = this.#reach();
     const values = {
       'aria-valuemin': String(Math.round(reach.startMs / 1000)),
@@ -345,6 +350,7 @@ export class Timeline {
     if (edge !== null) this.#drag = { kind: 'edge', edge };
     else if (event.shiftKey) this.#drag = { kind: 'select', fromMs: this.#msAt(x) };
     else if (y < RULER_HEIGHT - 4) this.#drag = { kind: 'pan', anchorMs: this.#msAt(x) };
+    else if (event.pointerType === 'touch') this.#drag = { kind: 'touch', fromX: x };
     else {
       this.#drag = { kind: 'scrub' };
       this.#scrub(x, false);
@@ -369,6 +375,11 @@ export class Timeline {
 
   #dragTo(drag: Drag, x: number): void {
     switch (drag.kind) {
+      case 'touch':
+        if (Math.abs(x - drag.fromX) < TOUCH_SLOP) return;
+        this.#drag = { kind: 'scrub' };
+        this.#scrub(x, false);
+        return;
       case 'scrub':
         this.#scrub(x, false);
         return;
@@ -394,10 +405,11 @@ export class Timeline {
     }
   }
 
-  #onUp(event: PointerEvent): void {
+  /** A pointer is gone; one that the browser took away (`cancelled`) was not let go here. */
+  #onUp(event: PointerEvent, cancelled = false): void {
     if (!this.#pointers.delete(event.pointerId)) return;
     const drag = this.#drag;
-    if (drag?.kind === 'scrub') this.#scrub(this.#x(event), true);
+    if (!cancelled && (drag?.kind === 'scrub' || drag?.kind === 'touch')) this.#scrub(this.#x(event), true);
     if (drag?.kind === 'pinch' && this.#pointers.size > 0) {
       // The finger that stays does not scrub.
       this.#drag = { kind: 'pan', anchorMs: this.#msAt([...this.#pointers.values()][0] ?? 0) };
@@ -473,6 +485,12 @@ interface Palette {
   readonly quiet: string;
   readonly live: string;
   readonly focus: string;
+}
+
+/** Whether it is known that a camera has no footage at a moment. */
+function isGap(archive: CameraArchive, atMs: number): boolean {
+  const entry = archive.entryFrom(atMs);
+  return entry !== undefined && (entry === null || entry.startMs > atMs);
 }
 
 let known: Palette | null = null;

@@ -40,12 +40,12 @@ function sends(tag: string, until = FILE.length): Answer {
   };
 }
 
-async function loaded(url: string, bytesMax = 10_000): Promise<Buffer | null> {
+async function loaded(url: string, bytesMax = 10_000, stillMsMax = 60_000): Promise<Buffer | null> {
   const seen: number[] = [];
   const blob = await load(url, bytesMax, new AbortController().signal, (bytes, total) => {
     assert.equal(total, FILE.length);
     seen.push(bytes);
-  });
+  }, stillMsMax);
   return blob === null ? null : Buffer.from(await blob.arrayBuffer());
 }
 
@@ -53,6 +53,17 @@ test('a download that breaks off goes on where it broke', async () => {
   await answering([sends('"a"', 1000), sends('"a"', 2000), sends('"a"')], async (url, asked) => {
     assert.deepEqual(await loaded(url), FILE);
     assert.deepEqual(asked.map(({ headers }) => headers.range), [undefined, 'bytes=1000-', 'bytes=2000-']);
+  });
+});
+
+test('a connection over which nothing comes any more is given up, and it goes on over another one', async () => {
+  const stalls: Answer = (_request, response) => {
+    response.writeHead(200, { etag: '"a"', 'content-length': FILE.length });
+    response.write(FILE.subarray(0, 1000));
+  };
+  await answering([stalls, sends('"a"')], async (url, asked) => {
+    assert.deepEqual(await loaded(url, 10_000, 50), FILE);
+    assert.equal(asked[1]?.headers.range, 'bytes=1000-');
   });
 });
 

@@ -16,6 +16,7 @@ test('an address names cameras, a moment, a range; and leads back to itself', ()
     ['#yard/2026-11-23T04:05:01.250Z', { cameras: ['yard'], atMs: AT, range: null }],
     ['#yard+gate-2/2026-11-23T04:05:01.250Z', { cameras: ['yard', 'gate-2'], atMs: AT, range: null }],
     ['#yard/2026-11-23T04:05:01.250Z/2026-11-23T04:06:01.250Z', { cameras: ['yard'], atMs: AT, range: { startMs: AT, endMs: AT + 60_000 } }],
+    ['#yard/2026-11-23T04:05:01.250Z/2026-11-23T04:06:01.250Z/2026-11-23T04:05:31.250Z', { cameras: ['yard'], atMs: AT + 30_000, range: { startMs: AT, endMs: AT + 60_000 } }],
   ];
   for (const [hash, address] of cases) {
     assert.deepEqual(parseAddress(hash), address, hash);

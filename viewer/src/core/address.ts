@@ -1,5 +1,6 @@
 // The page's address after #: which cameras, at which moment, which range. `#a` is a live camera, `#a/2026-11-23T04:05:01.250Z` what it
-// showed then, `#a+b/…` two cameras in step, `#a/FROM/TO` a selected range. A bookmark or a message may hold it.
+// showed then, `#a+b/…` two cameras in step, `#a/FROM/TO` a selected range, `#a/FROM/TO/AT` that range and another moment than its start. A
+// bookmark or a message may hold it.
 
 import { cameraIds } from './cameras.ts';
 import type { Span } from './spans.ts';
@@ -20,21 +21,22 @@ const WALL: Address = { cameras: [], atMs: null, range: null };
 
 /** Reads the part of an address after #; what cannot be read leads to less: the camera live, or the wall. */
 export function parseAddress(hash: string): Address {
-  const [names = '', from = '', to = ''] = decoded(hash.replace(/^#/, '')).split('/');
+  const [names = '', from = '', to = '', at = ''] = decoded(hash.replace(/^#/, '')).split('/');
   const known = new Set(cameraIds({ cameras: names.split('+') }) ?? []);
   const cameras = [...new Set(names.split('+'))].filter((name) => known.has(name)).slice(0, IN_STEP_MAX);
   if (cameras.length === 0) return WALL;
-  const atMs = momentOf(from);
+  const startMs = momentOf(from);
   const endMs = momentOf(to);
-  const range = atMs !== null && endMs !== null && endMs > atMs ? { startMs: atMs, endMs } : null;
-  return { cameras, atMs, range };
+  const range = startMs !== null && endMs !== null && endMs > startMs ? { startMs, endMs } : null;
+  return { cameras, atMs: (range === null ? null : momentOf(at)) ?? startMs, range };
 }
 
 /** The part of an address after #, and with it; empty for the wall. */
 export function formatAddress({ cameras, atMs, range }: Address): string {
   if (cameras.length === 0) return '';
-  const times = range !== null ? [range.startMs, range.endMs] : atMs !== null ? [atMs] : [];
-  return `#${[cameras.join('+'), ...times.map((ms) => new Date(Math.round(ms)).toISOString())].join('/')}`;
+  const edges = range === null ? [] : [range.startMs, range.endMs];
+  const moment = atMs === null || atMs === range?.startMs ? [] : [atMs];
+  return `#${[cameras.join('+'), ...[...edges, ...moment].map((ms) => new Date(Math.round(ms)).toISOString())].join('/')}`;
 }
 
 function momentOf(text: string): number | null {
