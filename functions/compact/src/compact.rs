@@ -35,7 +35,7 @@ type Clock = dyn Fn() -> Timestamp + Send + Sync;
 pub struct Settings {
     /// How long after its end an hour is put together.
     pub after: Duration,
-    /// How old an hour may be that is still looked at.
+    /// How old an hour may be that is still looked at. Up to [`plan::LAST_BEFORE_HORIZON`] before, it is put together.
     pub horizon: Duration,
 }
 
@@ -110,7 +110,8 @@ impl Compact {
         if mend_packed_motion(media, &playlist, &stored.sensor, now).await? {
             report.motion_mended += 1;
         }
-        if let Some(as_of) = plan::as_of(&stored, now) {
+        let may_be_put_together = now + plan::LAST_BEFORE_HORIZON < hour.end() + self.settings.horizon;
+        if let Some(as_of) = plan::as_of(&stored, now).filter(|_| may_be_put_together) {
             let runs = plan::runs(&playlist, &stored);
             for run in &runs {
                 report.bytes += self.put_together(camera, run, as_of).await?;

@@ -22,13 +22,13 @@ struct Args {
     )]
     after_minutes: u64,
 
-    /// How old an hour may be that is still looked at.
+    /// How old an hour may be that is still looked at. It is put together until four hours before that.
     #[arg(
         long,
         env = "TEITEN_COMPACT_HORIZON_HOURS",
         value_name = "HOURS",
         default_value_t = Settings::default().horizon.as_secs() / 3600,
-        value_parser = clap::value_parser!(u64).range(4..=8760)
+        value_parser = clap::value_parser!(u64).range(8..=8760)
     )]
     horizon_hours: u64,
 

@@ -18,6 +18,10 @@ pub const QUIET_MIN: Duration = Duration::from_secs(600);
 /// which is an hour's footage and some pauses.
 pub const KEPT_AFTER: Duration = Duration::from_secs(2 * 3600);
 
+/// How long before an hour is not looked at any more it is put together at the latest: what a pack supersedes is deleted by a later
+/// run, and one of the hourly runs may fail.
+pub const LAST_BEFORE_HORIZON: Duration = Duration::from_secs(KEPT_AFTER.as_secs() + 2 * 3600);
+
 /// The runs of segments that are to be put together: each contiguous in time, with one init section. One segment is a run
 /// too: an hour is of packs alone then.
 pub fn runs(playlist: &HourPlaylist, stored: &StoredHourObjects) -> Vec<Vec<Listing>> {

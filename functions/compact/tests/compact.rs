@@ -266,6 +266,22 @@ async fn an_hour_is_put_together_and_its_segments_go_when_nobody_can_need_them()
 }
 
 #[tokio::test]
+async fn an_hour_is_put_together_only_while_there_is_time_to_delete_its_segments() {
+    for (minutes, packs) in [(12 * 60 - 245, 3), (12 * 60 - 235, 0)] {
+        let world = World::start().await;
+        let age = teiten_telemetry::now().since(world.hour.end());
+        let before = world.objects().await;
+        let report = world.compact(Arc::new(world.media.clone()), MINUTE * minutes - age).await.unwrap();
+        assert_eq!((report.hours, report.packs), (1, packs), "{minutes} minutes after its end");
+        world.is_playable().await;
+        // The last run that looks at it.
+        let last = world.compact(Arc::new(world.media.clone()), MINUTE * (12 * 60 - 1) - age).await.unwrap();
+        assert_eq!(last.packs, 0);
+        assert_eq!(world.objects().await, if packs > 0 { packs } else { before });
+    }
+}
+
+#[tokio::test]
 async fn late_footage_of_an_hour_that_is_put_together_counts() {
     let mut world = World::start().await;
     world.compact(Arc::new(world.media.clone()), MINUTE * 60).await.unwrap();

@@ -31,6 +31,9 @@ use crate::{
 /// Cameras that are looked at at a time: each takes the memory of a sheet and of a decoded frame.
 const CAMERAS_AT_A_TIME: usize = 2;
 
+/// So many batches are looked into for a thumbnail: the first frame of one may be damaged.
+const BATCHES_OF_SLOT_MAX: usize = 3;
+
 /// The most of a batch that is read at first: most frames are smaller.
 const FIRST_BYTES: usize = 256 << 10;
 
@@ -114,7 +117,7 @@ impl Pictures {
             report.posters += usize::from(self.write_poster(&camera, frame).await?);
         }
         let mut left = self.settings.thumbnails_max;
-        for (hour, slots) in first_of_slots(&batches) {
+        for (hour, slots) in batches_of_slots(&batches) {
             let (thumbnails, sheets) = self.hour(&camera, hour, slots, &mut left).await?;
             report.thumbnails += thumbnails;
             report.sheets += sheets;
@@ -128,26 +131,29 @@ impl Pictures {
         &self,
         camera: &CameraId,
         hour: Hour,
-        slots: BTreeMap<usize, BatchKey>,
+        slots: BTreeMap<usize, Vec<BatchKey>>,
         left: &mut usize,
     ) -> Result<(usize, usize), Failure> {
         let sheet_key = key::sheet_key(camera, hour);
         let (mut sheet, condition) = self.read_sheet(&sheet_key).await?;
         let missing =
             slots.into_iter().filter(|(slot, _)| sheet.as_ref().is_none_or(|sheet| !sheet.has(*slot)));
-        let missing: Vec<(usize, BatchKey)> = missing.take(*left).collect();
+        let missing: Vec<(usize, Vec<BatchKey>)> = missing.take(*left).collect();
         *left -= missing.len();
         let mut made = 0;
-        for (slot, batch) in missing {
-            let Some(frame) = self.first_frame(&batch).await? else { continue };
-            match put(sheet.take(), slot, frame.jpeg).await? {
-                Ok(with_it) => {
-                    sheet = Some(with_it);
-                    made += 1;
-                }
-                Err((without, why)) => {
-                    sheet = without;
-                    warn!(%camera, key = %batch, why, "no thumbnail of a frame");
+        for (slot, batches) in missing {
+            for batch in batches {
+                let Some(frame) = self.first_frame(&batch).await? else { continue };
+                match put(sheet.take(), slot, frame.jpeg).await? {
+                    Ok(with_it) => {
+                        sheet = Some(with_it);
+                        made += 1;
+                        break;
+                    }
+                    Err((without, why)) => {
+                        sheet = without;
+                        warn!(%camera, key = %batch, why, "no thumbnail of a frame");
+                    }
                 }
             }
         }
@@ -267,14 +273,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .map_err(|error| Failure::Permanent(anyhow!("a frame made the decoder panic: {error}")))
 }
 
-/// The first batch of each ten seconds, by hour.
-fn first_of_slots(batches: &[BatchKey]) -> BTreeMap<Hour, BTreeMap<usize, BatchKey>> {
-    let mut hours: BTreeMap<Hour, BTreeMap<usize, BatchKey>> = BTreeMap::new();
+/// The first batches of each ten seconds, by hour.
+fn batches_of_slots(batches: &[BatchKey]) -> BTreeMap<Hour, BTreeMap<usize, Vec<BatchKey>>> {
+    let mut hours: BTreeMap<Hour, BTreeMap<usize, Vec<BatchKey>>> = BTreeMap::new();
     for key in batches {
         let hour = Hour::of(key.window);
         let into = key.window.start().unix_millis() - hour.start().unix_millis();
         let slot = (into / (1000 * SLOT_SECONDS)) as usize;
-        hours.entry(hour).or_default().entry(slot).or_insert_with(|| key.clone());
+        let batches = hours.entry(hour).or_default().entry(slot).or_default();
+        if batches.len() < BATCHES_OF_SLOT_MAX {
+            batches.push(key.clone());
+        }
     }
     hours
 }

@@ -162,8 +162,12 @@ async fn late_footage_gets_its_thumbnails_and_an_index_that_was_lost_comes_back(
 #[tokio::test]
 async fn frames_that_cannot_be_used_cost_their_own_thumbnail_only() {
     let world = World::new();
-    world.put("gate", 0, Bytes::from_static(b"\xff\xd8 no picture \xff\xd9")).await;
+    let damaged = || Bytes::from_static(b"\xff\xd8 no picture \xff\xd9");
+    world.put("gate", 0, damaged()).await;
     world.film("gate", 10, (320, 240)).await;
+    // The next batch of the same ten seconds is as good.
+    world.put("gate", 30, damaged()).await;
+    world.film("gate", 31, (320, 240)).await;
     world.film("gate", 20, (640, 120)).await; // of another shape: it takes that of the sheet
     world.film("yard", 0, (320, 240)).await;
     world
@@ -172,8 +176,8 @@ async fn frames_that_cannot_be_used_cost_their_own_thumbnail_only() {
         .await
         .unwrap();
     let report = world.run(MINUTE).await;
-    assert_eq!((report.cameras, report.thumbnails, report.sheets), (2, 3, 2));
+    assert_eq!((report.cameras, report.thumbnails, report.sheets), (2, 4, 2));
     let sheet = Sheet::parse(&world.media(SHEET).await).unwrap();
-    assert_eq!([0, 1, 2].map(|slot| sheet.has(slot)), [false, true, true]);
+    assert_eq!([0, 1, 2, 3].map(|slot| sheet.has(slot)), [false, true, true, true]);
     assert_eq!(sheet.height(), 120);
 }

@@ -12,6 +12,16 @@ use teiten_playback::{Links, Playback};
 use teiten_playlist::{Packed, pack};
 use tokio::net::TcpListener;
 
+use self::checker::{Kind, Version, read_variants};
+
+// The same referee that judges what `playlist` writes.
+#[path = "../../playlist/tests/playlist/checker.rs"]
+mod checker;
+
+/// Of a segment nothing but its size matters here.
+const SEGMENT: Bytes = Bytes::from_static(&[0; 6000]);
+const INIT: Bytes = Bytes::from_static(b"init section");
+
 const BASE: &str = "https://cameras.example/media";
 
 struct World {
@@ -41,7 +51,9 @@ impl World {
             init: ContentHash::of(init.as_bytes()),
             pictures: Pictures { frames: ContentHash::of(frames.as_bytes()), keyframe_bytes: 4321 },
         };
-        self.media.put(&key.to_string(), Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
+        for (key, bytes) in [(key.init_key().to_string(), INIT), (key.to_string(), SEGMENT)] {
+            self.media.put(&key, bytes, Headers::default(), Condition::Always).await.unwrap();
+        }
         key
     }
 
@@ -52,7 +64,15 @@ impl World {
             assert_eq!(answer.headers()["content-type"], "application/vnd.apple.mpegurl");
             assert_eq!(answer.headers()["access-control-allow-origin"], "*");
         }
-        (status, answer.text().await.unwrap())
+        let text = answer.text().await.unwrap();
+        if status == 200 && path.contains(".master.m3u8") {
+            read_variants(&text).unwrap();
+        } else if status == 200 {
+            let version = Version::read(&text).unwrap_or_else(|error| panic!("{error} in\n{text}"));
+            assert!(version.kind == Kind::Vod && version.ended, "{text}");
+            assert_eq!(version.keyframes_only, path.contains(".iframes.m3u8"));
+        }
+        (status, text)
     }
 }
 
@@ -94,9 +114,7 @@ async fn a_range_has_its_keyframes_and_both_under_one_name() {
     let world = World::start().await;
     let first = world.store("20261123T235959.000Z-1000", "one", "a").await;
     let second = world.store("20261124T000001.000Z-1000", "two", "a").await;
-    let init = Bytes::from_static(b"init section");
     let (one, two) = (first.init_key(), second.init_key());
-    world.media.put(&one.to_string(), init, Headers::default(), Condition::Always).await.unwrap();
     let range = "from=2026-11-23T23:59:59.000000Z&to=2026-11-24T00:00:02.000000Z";
     let (status, text) = world.get(&format!("/gate.master.m3u8?{range}")).await;
     assert_eq!(status, 200, "{text}");
@@ -107,7 +125,7 @@ async fn a_range_has_its_keyframes_and_both_under_one_name() {
         "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:1\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MEDIA-SEQUENCE:0\n\
          #EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP:URI=\"{BASE}/{one}\",BYTERANGE=\"12@0\"\n\
          #EXT-X-PROGRAM-DATE-TIME:2026-11-23T23:59:59.000Z\n#EXTINF:1.000,\n#EXT-X-BYTERANGE:4321@0\n{BASE}/{first}\n\
-         #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"{BASE}/{two}\"\n\
+         #EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"{BASE}/{two}\",BYTERANGE=\"12@0\"\n\
          #EXT-X-PROGRAM-DATE-TIME:2026-11-24T00:00:01.000Z\n#EXTINF:1.000,\n#EXT-X-BYTERANGE:4321@0\n{BASE}/{second}\n#EXT-X-ENDLIST\n"
     );
     assert_eq!(text, expected);
