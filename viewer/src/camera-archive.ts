@@ -144,6 +144,7 @@ export class CameraArchive {
     const hourMs = hourOf(segment.startMs);
     if (this.#playlists.get(hourMs)?.value?.complete !== true) return null;
     const kept = this.#listed(this.#keyframes, hourMs, '.iframes.m3u8');
+    // Keyframes that cannot be had are done without.
     if (kept.value === null) return kept.known || kept.againAtMs > 0 ? null : undefined;
     const keyframe = entryFrom(kept.value.entries, segment.startMs);
     return keyframe?.startMs === segment.startMs && keyframe.endMs === segment.endMs ? keyframe : null;
@@ -197,11 +198,17 @@ export class CameraArchive {
     return this.#motions.get(hourMs)?.known === true;
   }
 
-  /** What is listed in the hour of `atMs` is not there. It may have been put together since, so unless that was just asked for nothing is known of it. */
+  /**
+   * What is listed in the hour of `atMs` is not there. It may have been put together since, so unless the answer has just come, nothing is
+   * known of the hour until it is asked for again.
+   */
   doubt(atMs: number): void {
     for (const map of [this.#playlists, this.#keyframes]) {
       const kept = map.get(hourOf(atMs));
-      if (kept !== undefined && !kept.pending && Date.now() - kept.askedAtMs > FRESH_MS) map.delete(hourOf(atMs));
+      if (kept === undefined || (!kept.pending && Date.now() - kept.askedAtMs < FRESH_MS)) continue;
+      kept.value = null;
+      kept.known = false;
+      kept.againAtMs = 0;
     }
   }
 
