@@ -5,7 +5,8 @@
 //! - A lost race is 412 (precondition failed) or, on AWS, 409 (two conditional writes met). If-Match on an
 //!   absent object is 412 or 404. Ceph's gateway has a third answer for some lost races: 500 with the code
 //!   `UnknownError`, its word for an internal ECANCELED. Nothing was written then. It is its word for other failures
-//!   too, so the object is looked at: only where the condition does not hold any more was the race lost.
+//!   too, so the object is looked at: only where the condition does not hold any more was the race lost. So it is where
+//!   what has to be absent was answered with 409 or 404.
 //! - A conditional put is tried once. If the answer to a first attempt were lost, a second one would meet
 //!   the object that the first one wrote and report `Refused` for a put that has happened.
 
@@ -110,7 +111,7 @@ impl S3Bucket {
             Err(error) => {
                 let conditional = !matches!(condition, Condition::Always);
                 let lost = match Answer::of(&error).filter(|_| conditional) {
-                    Some(answer) if answer.may_be_refusal() => !self.holds(key, &condition).await,
+                    Some(answer) if answer.may_be_refusal(&condition) => !self.holds(key, &condition).await,
                     answer => answer.is_some_and(|answer| answer.is_refusal()),
                 };
                 if lost { Ok(Put::Refused) } else { Err(self.error("put", key, &error)) }
@@ -209,7 +210,8 @@ impl<'a> Answer<'a> {
 
     fn is_retryable(&self) -> bool {
         // RequestTimeout is a 400: the store gave up waiting for the body.
-        self.status >= 500 || matches!(self.status, 408 | 429) || self.code == "RequestTimeout"
+        let may_pass = matches!(self.status, 408 | 409 | 429) || self.is_absent_object();
+        self.status >= 500 || may_pass || self.code == "RequestTimeout"
     }
 
     fn is_absent_object(&self) -> bool {
@@ -221,9 +223,11 @@ impl<'a> Answer<'a> {
         matches!(self.status, 409 | 412) || self.is_absent_object()
     }
 
-    /// Whether that could be what this means.
-    fn may_be_refusal(&self) -> bool {
-        self.status == 500 && self.code == "UnknownError"
+    /// Whether that could be what this means. A put of what is absent meets nobody's condition with 409, which AWS says as well
+    /// where another write is under way that may fail, or with 404, which a proxy says where the store is away.
+    fn may_be_refusal(&self, condition: &Condition) -> bool {
+        let is_unclear = matches!(condition, Condition::IfAbsent) && self.is_refusal() && self.status != 412;
+        is_unclear || (self.status == 500 && self.code == "UnknownError")
     }
 }
 

@@ -156,7 +156,7 @@ impl Agent {
         summary.reset();
         let mut playing = true;
         while playing || self.outbox.unstored() > 0 {
-            let due = self.backlog_due();
+            let due = self.uplink.backlog_due(&self.outbox, Instant::now().into_std());
             tokio::select! {
                 () = shutdown.cancelled() => return Ended::Stopped,
                 picture = pictures.next(), if playing => match picture {
@@ -185,7 +185,8 @@ impl Agent {
         self.sends_backlog = !self.spool.outlives_the_process();
         let drained = async {
             while if self.sends_backlog { self.outbox.unstored() } else { self.outbox.sent() } > 0 {
-                let due = self.backlog_due().filter(|_| self.sends_backlog);
+                let due = self.uplink.backlog_due(&self.outbox, Instant::now().into_std());
+                let due = due.filter(|_| self.sends_backlog);
                 tokio::select! {
                     signal = self.link.next() => self.hear(signal).await,
                     () = until(due) => {}
@@ -250,16 +251,6 @@ impl Agent {
             Some(rate_max) if changed => info!(%rate_max, "the uplink is slow: fewer pictures are taken"),
             None if changed => info!("the uplink carries all pictures again"),
             _ => {}
-        }
-    }
-
-    /// When there may be a frame of the backlog to send.
-    fn backlog_due(&self) -> Option<std::time::Instant> {
-        let now = Instant::now().into_std();
-        let paused_until = self.uplink.wake_at(now);
-        match (self.outbox.wake_at(), self.outbox.has_backlog()) {
-            (_, true) if paused_until.is_some() => paused_until,
-            (due, _) => due,
         }
     }
 

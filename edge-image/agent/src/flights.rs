@@ -89,6 +89,11 @@ impl Flights {
         self.live
     }
 
+    /// How much of it is backlog.
+    pub(crate) fn backlog(&self) -> Load {
+        self.backlog
+    }
+
     /// For how long the oldest live frame has been under way.
     pub(crate) fn live_age(&self, now: Instant) -> Duration {
         let live = self.flights.values().filter(|flight| flight.way == Way::Live);
@@ -118,6 +123,7 @@ mod tests {
             flights.depart(id(sequence), Flight { way, bytes, since });
         }
         assert_eq!(flights.live(), Load { frames: 2, bytes: 50 });
+        assert_eq!(flights.backlog(), Load { frames: 1, bytes: 10 });
         assert_eq!(flights.total(), Load { frames: 3, bytes: 60 });
         assert_eq!(flights.live_age(now + Duration::from_secs(5)), Duration::from_secs(4));
         assert_eq!(flights.land(id(1)).map(|flight| flight.bytes), Some(20));

@@ -9,7 +9,8 @@
 //!
 //! What is handed to the connection cannot be overtaken. So that a long backlog does not delay the live
 //! frames, it is handed over in small portions: only while fewer than [`PORTION_FRAMES`] frames
-//! ([`PORTION_BYTES`] bytes) of either kind lack their PUBACK.
+//! ([`PORTION_BYTES`] bytes) of it lack their PUBACK. How many live ones do says little, as long as there is room for more:
+//! over a long way there always are some. Whether those lag is [`crate::uplink`]'s to see.
 //!
 //! A frame is sent again, as part of the backlog,
 //! - when the connection ended before its PUBACK;
@@ -38,7 +39,7 @@ pub(crate) const AFTER_HELLO: Duration = Duration::from_secs(3);
 pub(crate) const RESEND_FIRST: Duration = Duration::from_secs(15);
 /// The longest wait before a frame is sent again.
 pub(crate) const RESEND_MAX: Duration = Duration::from_secs(120);
-/// Backlog is handed over only while fewer frames than this lack their PUBACK.
+/// Backlog is handed over only while fewer frames of it than this lack their PUBACK.
 pub(crate) const PORTION_FRAMES: usize = 8;
 /// Backlog is handed over only while it makes no more bytes than this lack their PUBACK (one frame always may).
 pub(crate) const PORTION_BYTES: usize = 512 << 10;
@@ -130,10 +131,11 @@ impl Outbox {
         self.collect_due(now);
         let &(_, id) = self.waiting.first()?;
         let bytes = self.items[&id].bytes;
-        let unacked = self.flights.total();
+        let unacked = self.flights.backlog();
         let portion_has_room = unacked.frames == 0
             || (unacked.frames < PORTION_FRAMES && unacked.bytes + bytes <= PORTION_BYTES);
-        if !self.connected || !portion_has_room || !has_room(self.backlog_unstored, bytes) {
+        let link_has_room = self.connected && has_room(self.flights.live(), bytes);
+        if !link_has_room || !portion_has_room || !has_room(self.backlog_unstored, bytes) {
             return None;
         }
         self.depart(id, Way::Backlog, now);
@@ -143,11 +145,6 @@ impl Outbox {
     /// When [`Outbox::next`] may give a frame that it does not give now, without anything else happening.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         self.due.first().filter(|_| self.connected).map(|&(due, _)| due)
-    }
-
-    /// Whether frames wait for their turn.
-    pub(crate) fn has_backlog(&self) -> bool {
-        self.connected && !self.waiting.is_empty()
     }
 
     /// What is under way.

@@ -22,6 +22,7 @@ use std::{
 use crate::{
     config::{Rate, Share},
     flights::{Flight, Flights, Way},
+    outbox::Outbox,
 };
 
 /// How long one portion of the backlog should use the link.
@@ -159,9 +160,14 @@ impl Uplink {
             && portion.bytes < portion.bytes_max
     }
 
-    /// When there may be room for backlog that is not there now, without anything else happening.
-    pub(crate) fn wake_at(&self, now: Instant) -> Option<Instant> {
-        self.portion.resume_at.filter(|resume| *resume > now)
+    /// When a frame of the backlog may be sent that may not now, without anything else happening. Where live frames lag, or a
+    /// portion is under way, a PUBACK or the connection's end has to come first.
+    pub(crate) fn backlog_due(&self, outbox: &Outbox, now: Instant) -> Option<Instant> {
+        if self.has_room_for_backlog(outbox.flights(), now) {
+            outbox.wake_at()
+        } else {
+            self.portion.resume_at.filter(|resume| *resume > now)
+        }
     }
 
     /// A frame was captured: the most that are to be captured from now on, if there is a limit.

@@ -177,6 +177,7 @@ fn in_batch(failure: Failure, key: &BatchKey) -> Failure {
     }
 }
 
+/// Even a store that refuses may take it later, when somebody has mended its set-up; the batch is not to blame.
 fn failure(error: BucketError) -> Failure {
-    if error.is_retryable() { Failure::Transient(error.into()) } else { Failure::Permanent(error.into()) }
+    Failure::Transient(error.into())
 }

@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use teiten_footage::{BatchKey, Hour, SegmentKey, Timestamp, Window};
+use teiten_footage::{BatchKey, Hour, PackKey, SegmentKey, Timestamp, Window};
 use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance};
 
 /// How many periods every run looks back at least.
 pub const PERIODS_MIN: u32 = 5;
+
+/// No hour is put together sooner after its end.
+const PACKED_AFTER_MIN: Duration = Duration::from_secs(600);
 
 /// The shortest period: all that can still become part of a live playlist is seen by every run.
 pub const PERIOD_MIN: Duration = Duration::from_secs(10);
@@ -74,10 +77,19 @@ pub fn is_under_way(hour: Hour, segments: &[Footage], now: Timestamp) -> bool {
     now < hour.end() + FILMING_WITHIN && newest.is_some_and(|newest| now < newest + FILMING_WITHIN)
 }
 
-/// The batches that have no segment, the oldest first. One that was written less than `delay` ago may be on its way.
+/// From when on what is published has to be listed to know all that there is of windows from `from` on: a pack sorts by its first
+/// window, which is of the same hour.
+pub fn listed_from(from: Timestamp, now: Timestamp) -> Timestamp {
+    let hour = Hour::containing(from);
+    if hour.end() + PACKED_AFTER_MIN <= now { hour.start() } else { from }
+}
+
+/// The batches that have no segment, the oldest first. One that was written less than `delay` ago may be on its way. A window's
+/// segment may be in a pack: that has what was written up to when it counts.
 pub fn without_segment<'a>(
     batches: &'a [StoredBatch],
     segments: &[Footage],
+    packs: &[PackKey],
     now: Timestamp,
     delay: Duration,
 ) -> Vec<&'a BatchKey> {
@@ -85,6 +97,12 @@ pub fn without_segment<'a>(
     for segment in segments {
         let newest = encoded.entry(segment.key.window).or_default();
         *newest = segment.modified_unix_millis.max(*newest);
+    }
+    for pack in packs {
+        for window in pack.windows() {
+            let newest = encoded.entry(window).or_default();
+            *newest = pack.as_of.unix_millis().max(*newest);
+        }
     }
     let written_before = (now - delay).unix_millis();
     let mut missing: Vec<&BatchKey> = batches
@@ -145,7 +163,7 @@ mod tests {
     }
 
     fn missing(batches: &[StoredBatch], segments: &[Footage], now: Duration) -> Vec<u64> {
-        let missing = without_segment(batches, segments, NOON + now, DELAY);
+        let missing = without_segment(batches, segments, &[], NOON + now, DELAY);
         missing.into_iter().map(|key| key.window.index() - window(0).index()).collect()
     }
 
@@ -169,6 +187,24 @@ mod tests {
         assert_eq!(missing(&batches, &segments, seconds(100)), [0]);
         let segments = [segments.as_slice(), &[segment(0, "all", seconds(51))]].concat();
         assert_eq!(missing(&batches, &segments, seconds(100)), [0; 0]);
+    }
+
+    #[test]
+    fn a_batch_whose_segment_is_in_a_pack_is_not_found_unless_it_was_merged_later() {
+        let (init, hash) = (ContentHash::of(b"init"), ContentHash::of(b"pack"));
+        let pack =
+            PackKey { camera: camera(), first: window(1), count: 2, init, as_of: NOON + seconds(60), hash };
+        let batches = [0, 1, 2, 3].map(|index| batch(index, seconds(if index == 2 { 61 } else { 5 })));
+        let missing = without_segment(&batches, &[], &[pack], NOON + HOUR, DELAY);
+        let missing: Vec<Window> = missing.into_iter().map(|key| key.window).collect();
+        assert_eq!(missing, [window(0), window(2), window(3)]);
+    }
+
+    #[test]
+    fn packs_are_listed_from_their_hours_start_once_there_can_be_any() {
+        let from = NOON + seconds(1800);
+        assert_eq!(listed_from(from, NOON + HOUR + seconds(599)), from);
+        assert_eq!(listed_from(from, NOON + HOUR + seconds(600)), NOON);
     }
 
     #[test]

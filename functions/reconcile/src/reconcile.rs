@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use teiten_bucket::{Bucket, BucketError, Listed};
-use teiten_footage::{BatchKey, CameraId, Event, MotionSpan, SegmentKey, SensorKey, Timestamp, key};
+use teiten_footage::{BatchKey, CameraId, Event, MotionSpan, PackKey, SegmentKey, SensorKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
 use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist};
 use teiten_sink::Sink;
@@ -118,15 +118,17 @@ impl Reconcile {
     async fn look(&self, camera: CameraId, from: Timestamp, now: Timestamp) -> Result<Found, BucketError> {
         // Batches first: what is encoded meanwhile is then seen.
         let batches = listing::since(&*self.frames, &camera, from, stored_batch).await?;
-        let (mut segments, mut sensor) = (Vec::new(), Vec::new());
-        for object in listing::since(&*self.media, &camera, from, Some).await? {
+        let (mut segments, mut packs, mut sensor) = (Vec::new(), Vec::new(), Vec::new());
+        for object in listing::since(&*self.media, &camera, plan::listed_from(from, now), Some).await? {
             if let Ok(key) = object.key.parse::<SensorKey>() {
                 sensor.push(key);
+            } else if let Ok(key) = object.key.parse::<PackKey>() {
+                packs.push(key);
             } else {
-                segments.extend(footage(object));
+                segments.extend(footage(object).filter(|segment| segment.key.window.end() > from));
             }
         }
-        let without_segment = plan::without_segment(&batches, &segments, now, self.settings.delay);
+        let without_segment = plan::without_segment(&batches, &segments, &packs, now, self.settings.delay);
         let without_segment = without_segment.into_iter().cloned().collect();
         let playlist = self.media.get(&key::live_playlist_key(&camera)).await?;
         let mut cut_off = None;

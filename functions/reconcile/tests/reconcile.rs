@@ -11,8 +11,8 @@ use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::p
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_footage::{
-    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, MotionMap, MotionSpan, Pictures, SegmentKey,
-    Timestamp, Window, WindowLength,
+    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, MotionMap, MotionSpan, PackKey, Pictures,
+    SegmentKey, Timestamp, Window, WindowLength,
     key::{self, BatchFormat},
 };
 use teiten_host::{Chore as _, Failure, Function as _};
@@ -228,6 +228,32 @@ async fn windows_beyond_the_look_back_are_left_alone() {
     world.batch("gate", ancient).await;
     let (report, events) = world.run(DELAY).await;
     assert!(events.is_empty() && report.looked_back_seconds <= horizon.as_secs());
+}
+
+#[tokio::test]
+async fn batches_whose_segments_were_put_together_are_not_sent_again() {
+    let world = World::start().await;
+    let later = turn(2 * DELAY, 64);
+    // As far as that run looks back, in the midst of a pack.
+    let from = teiten_telemetry::now() + later - Duration::from_secs(320 * 60);
+    let hour = Hour::containing(from);
+    let windows = (1..4).map(|index| Window::containing(from, WindowLength::DEFAULT).plus(index));
+    for window in windows.filter(|window| Hour::of(*window) == hour) {
+        world.batch("gate", window).await;
+    }
+    world.batch("gate", Window::containing(hour.end(), WindowLength::DEFAULT)).await;
+    let pack = PackKey {
+        camera: id("gate"),
+        first: Window::containing(hour.start(), WindowLength::DEFAULT),
+        count: 3600,
+        init: ContentHash::of(b"init"),
+        as_of: Timestamp::from_unix_millis(teiten_telemetry::now().unix_millis() / 1000 * 1000 + 1000),
+        hash: ContentHash::of(b"pack"),
+    };
+    put(&world.media, &pack.to_string(), "").await;
+    let (report, _) = world.run(later).await;
+    assert_eq!(report.looked_back_seconds, 320 * 60);
+    assert_eq!(report.batches_sent, 1, "that of the next hour alone: {report:?}");
 }
 
 /// A run that looks at archives (and, as it is the first of 1024, at all of them) soon after `later` than now.

@@ -12,8 +12,11 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::Credentials;
 
-/// A store that answers every put with Ceph's 500, and has an object with this entity tag, or none.
-async fn failing_store(etag: Option<&'static str>) -> S3Bucket {
+/// Ceph's answer to some lost races, and to other failures.
+const UNKNOWN: (u16, &str) = (500, "UnknownError");
+
+/// A store that answers every put like this, and has an object with this entity tag, or none.
+async fn failing_store((status, code): (u16, &'static str), etag: Option<&'static str>) -> S3Bucket {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().fallback(move |method: Method| async move {
@@ -21,8 +24,8 @@ async fn failing_store(etag: Option<&'static str>) -> S3Bucket {
             (Method::HEAD, Some(etag)) => [("etag", format!("\"{etag}\""))].into_response(),
             (Method::HEAD, None) => StatusCode::NOT_FOUND.into_response(),
             _ => {
-                let body = "<?xml version=\"1.0\"?><Error><Code>UnknownError</Code></Error>";
-                (StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+                let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+                (StatusCode::from_u16(status).unwrap(), body).into_response()
             }
         }
     });
@@ -32,20 +35,36 @@ async fn failing_store(etag: Option<&'static str>) -> S3Bucket {
     S3Bucket::new(&S3Config::new(Some(&endpoint), "us-east-1", credentials).unwrap(), "frames")
 }
 
-/// What becomes of a conditional put to a store that answers 500 and has `etag`.
-async fn put(condition: Condition, etag: Option<&'static str>) -> Result<Put, BucketError> {
-    failing_store(etag).await.put("key", Bytes::new(), Headers::default(), condition).await
+/// What becomes of a conditional put to a store that answers like this and has `etag`.
+async fn put(
+    answer: (u16, &'static str),
+    condition: Condition,
+    etag: Option<&'static str>,
+) -> Result<Put, BucketError> {
+    failing_store(answer, etag).await.put("key", Bytes::new(), Headers::default(), condition).await
 }
 
 #[tokio::test]
 async fn a_500_is_a_lost_race_only_where_the_condition_does_not_hold_any_more() {
     let old = || Condition::IfMatch(ETag::new("old"));
     for (condition, etag) in [(Condition::IfAbsent, Some("new")), (old(), Some("new")), (old(), None)] {
-        assert_eq!(put(condition, etag).await.unwrap(), Put::Refused);
+        assert_eq!(put(UNKNOWN, condition, etag).await.unwrap(), Put::Refused);
     }
     for (condition, etag) in
         [(Condition::IfAbsent, None), (old(), Some("old")), (Condition::Always, Some("new"))]
     {
-        assert!(put(condition, etag).await.unwrap_err().is_retryable());
+        assert!(put(UNKNOWN, condition, etag).await.unwrap_err().is_retryable());
     }
+}
+
+#[tokio::test]
+async fn what_has_to_be_absent_is_there_only_if_the_store_has_it() {
+    for answer in [(409, "ConditionalRequestConflict"), (404, "NoSuchKey")] {
+        assert_eq!(put(answer, Condition::IfAbsent, Some("new")).await.unwrap(), Put::Refused);
+        assert!(put(answer, Condition::IfAbsent, None).await.unwrap_err().is_retryable(), "{answer:?}");
+        let old = Condition::IfMatch(ETag::new("old"));
+        assert_eq!(put(answer, old, None).await.unwrap(), Put::Refused, "{answer:?}");
+    }
+    let answer = (412, "PreconditionFailed");
+    assert_eq!(put(answer, Condition::IfAbsent, None).await.unwrap(), Put::Refused);
 }

@@ -83,6 +83,21 @@ fn a_live_frame_goes_before_a_long_backlog() {
 }
 
 #[test]
+fn live_frames_on_a_long_way_hold_up_no_backlog() {
+    let (mut outbox, now) = (Outbox::default(), Instant::now());
+    (0..100).for_each(|sequence| outbox.found(frame(sequence)));
+    outbox.connected();
+    for sequence in 100..100 + 2 * PORTION_FRAMES as u64 {
+        assert!(outbox.captured(frame(sequence), now));
+    }
+    let mut given = 0;
+    while outbox.next(now).is_some() {
+        given += 1;
+    }
+    assert_eq!(given, PORTION_FRAMES);
+}
+
+#[test]
 fn backlog_of_large_frames_is_handed_over_one_by_one() {
     let (mut outbox, now) = (connected(), Instant::now());
     outbox.found(sized(0, 900 * KIB));

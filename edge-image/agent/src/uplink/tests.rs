@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
-use teiten_footage::{BootId, FrameId};
+use teiten_footage::{BootId, FrameId, Timestamp};
 
 use super::*;
+use crate::outbox::Entry;
 
 const FRAME_BYTES: usize = 30_000;
 const TICK: Duration = Duration::from_millis(5);
@@ -253,5 +254,30 @@ fn what_was_under_way_with_a_connection_ends_with_it() {
     assert_eq!(flights.end().count(), 2);
     uplink.disconnected();
     assert!(uplink.has_room_for_backlog(&flights, now + SECOND));
-    assert_eq!(uplink.wake_at(now), None);
+    assert_eq!(uplink.backlog_due(&Outbox::default(), now), None);
+}
+
+#[test]
+fn a_frame_that_is_due_wakes_nobody_while_live_frames_lag() {
+    let (mut uplink, mut outbox, start) = (Uplink::new(Share::default()), Outbox::default(), Instant::now());
+    let entry = |sequence: u64| {
+        let captured = Timestamp::Y2020 + SECOND * sequence as u32;
+        Entry { id: FrameId { boot: BootId(1), sequence }, captured, bytes: FRAME_BYTES }
+    };
+    outbox.connected();
+    let mut live = |outbox: &mut Outbox, sequence, now| {
+        assert!(outbox.captured(entry(sequence), now));
+        uplink.departed(Way::Live, FRAME_BYTES, now);
+    };
+    live(&mut outbox, 0, start);
+    let flight = outbox.acked(entry(0).id, start).unwrap();
+    live(&mut outbox, 1, start + 14 * SECOND);
+    uplink.landed(flight, start);
+    let due = outbox.wake_at().unwrap();
+    let late = due + SECOND;
+    assert_eq!(uplink.backlog_due(&outbox, late), None, "only a PUBACK, or the connection's end, makes room");
+    let flight = outbox.acked(entry(1).id, late).unwrap();
+    uplink.landed(flight, late);
+    assert_eq!(uplink.backlog_due(&outbox, late), Some(due));
+    assert_eq!(outbox.next(late), Some(entry(0).id));
 }
