@@ -147,7 +147,7 @@ impl Updates {
             ["small.vfat", "small.squashfs", "cmdline.txt"].map(|file| self.folder.join(file));
         fs::write(&boot, vec![0; 1 << 20])?;
         succeed(crate::card::mtool("mformat", &boot, 0).args(["-T", "2048", "::"]))?;
-        fs::write(&line, "rauc.slot=A root=/dev/mmcblk0p5\n")?;
+        fs::write(&line, "rauc.slot=A root=PARTUUID=54494554-05\n")?;
         succeed(crate::card::mtool("mcopy", &boot, 0).arg("-o").arg(&line).arg("::"))?;
         // RAUC makes no bundle of less than a block.
         fs::write(&root, rand::random_iter().take(8192).collect::<Vec<u8>>())?;

@@ -30,7 +30,7 @@ async fn a_pi_installs_what_the_owner_has_signed_alone_and_tells_its_firmware_to
         "the firmware was not told to try the other slot:\n{}",
         machine.console()
     );
-    ensure!(camera.command_line(SLOT_B)?.trim() == "rauc.slot=B root=/dev/mmcblk0p6");
+    ensure!(camera.command_line(SLOT_B)?.trim() == "rauc.slot=B root=PARTUUID=54494554-06");
     ensure!(camera.partition()? == SLOT_A, "a slot was made the one that is started before it was tried");
     camera.the_owners_files_are_untouched()
 }
