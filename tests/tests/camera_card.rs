@@ -105,6 +105,7 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     ensure!(first >= started, "a frame of {first}, before the clock was set");
     the_boards_own_led(&owner, ssh_port, "is lit while live", |dark, lit| dark == 0 && lit > 0).await?;
 
+    what_fills_var_costs_no_health_word(&owner, ssh_port).await.with_context(|| machine.console())?;
     stall_the_agent(&owner, ssh_port, &mut machine).await?;
     ensure!(card.hash()? == before, "something was written to the card");
     Ok(())
@@ -187,6 +188,18 @@ async fn nothing_can_be_written(owner: &Key, ssh_port: u16) -> anyhow::Result<()
         ensure!(!tried.status.success(), "{attempt}: it was let");
         ensure!(complaint.to_lowercase().contains("read-only"), "{attempt}: {complaint}");
     }
+    Ok(())
+}
+
+/// A spool in a directory may fill `/var`: the watchdog is told how the camera is all the same.
+async fn what_fills_var_costs_no_health_word(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    let fill = "mkdir -p /var/lib/teiten/spool; dd if=/dev/zero of=/var/lib/teiten/spool/full bs=1M 2>&1; sleep 12; \
+                read -r word since _ </run/teiten/health; read -r up _ </proc/uptime; rm /var/lib/teiten/spool/full; \
+                echo; echo $word $((${up%.*} - since))";
+    let said = owner.succeed(ssh_port, fill, BOOT_MAX).await?;
+    ensure!(said.contains("No space left on device"), "/var has no end: {said}");
+    let (word, age) = said.lines().last().and_then(|line| line.split_once(' ')).context("a word")?;
+    ensure!(word == "flowing" && age.parse::<u64>()? <= 10, "{said}");
     Ok(())
 }
 
