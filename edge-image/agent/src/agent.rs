@@ -217,6 +217,7 @@ impl Agent {
                 if self.counts.last_rejected.replace(rejected) != Some(rejected) {
                     warn!(reason = %rejected, "a picture is left out, and so are others like it");
                 }
+                self.attendant.rejected(rejected);
                 return;
             }
         };

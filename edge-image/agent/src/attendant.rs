@@ -39,6 +39,7 @@ use crate::{
     machine::{Machine, Reading},
     mistakes,
     source::{Demand, Health, Loss, Losses, Pictures},
+    stamper::Rejected,
     telemetry::{self, OnOff, Telemetry},
 };
 
@@ -97,6 +98,8 @@ pub(crate) struct Attendant {
     led: Switch,
     snapshot_is_due: bool,
     condition: Condition,
+    /// Why the last picture became no frame, if it became none.
+    rejected: Option<Rejected>,
     pattern: (led::Pattern, Instant),
     motion: Motion,
     /// With their numbers, the oldest first.
@@ -150,6 +153,7 @@ impl Attendant {
             snapshot_is_due: false,
             pattern: (condition.pattern(now), now),
             condition,
+            rejected: None,
             motion: Motion::new(now),
             events: VecDeque::new(),
             next_event: 0,
@@ -221,6 +225,7 @@ impl Attendant {
     pub(crate) fn captured(&mut self, frame: &Frame, idle: bool, link: &mut Link) {
         let now = Instant::now();
         self.condition.last_frame = now;
+        self.rejected = None;
         let jpeg = || frame.jpeg.clone();
         if std::mem::take(&mut self.snapshot_is_due) {
             self.snapshot_is_due = !link.say(self.message(Topic::Snapshot, jpeg(), Delivery::Acked));
@@ -230,6 +235,11 @@ impl Attendant {
             link.say(self.message(Topic::Preview, jpeg(), Delivery::Once));
             self.last_preview = Some(now);
         }
+    }
+
+    /// A picture became no frame.
+    pub(crate) fn rejected(&mut self, rejected: Rejected) {
+        self.rejected = Some(rejected);
     }
 
     /// A message to the camera. Whether the agent shall end, to be started anew.
@@ -308,7 +318,7 @@ impl Attendant {
     }
 
     async fn look_after(&mut self, now: Instant) {
-        self.condition.source = self.source.borrow().clone();
+        self.condition.source = self.source_health(now);
         self.condition.clock_is_set = self.wall().is_some();
         self.condition.has_network = self.machine.has_network();
         self.switch_light();
@@ -382,10 +392,10 @@ impl Attendant {
     }
 
     fn telemetry(&self, tally: &Tally, per_second: f64) -> Telemetry {
-        let (state, why) = match &*self.source.borrow() {
+        let (state, why) = match self.source_health(Instant::now()) {
             Health::Starting => ("starting", None),
             Health::Flowing => ("flowing", None),
-            Health::Failing { why } => ("failing", Some(why.clone())),
+            Health::Failing { why } => ("failing", Some(why)),
         };
         let mut dropped = tally.dropped.clone();
         let mut failures = BTreeMap::new();
@@ -421,6 +431,12 @@ impl Attendant {
             update: None,
             versions: telemetry::Versions { agent: telemetry::AGENT_VERSION, image: None, kernel: None },
         }
+    }
+
+    /// How the source is, as far as it knows, and as its pictures are.
+    fn source_health(&self, now: Instant) -> Health {
+        let without_frame = now.saturating_duration_since(self.condition.last_frame);
+        self.source.borrow().clone().or_unusable(self.rejected, without_frame)
     }
 
     /// The wall clock, once it is set.

@@ -3,9 +3,9 @@
 //! The script finds one line in `<run directory>/health`: a word, the time since the machine started, in whole
 //! seconds, as in /proc/uptime, and `connected` or `disconnected` (from the broker). The words: `flowing`, frames are
 //! captured; `waiting`, there is a reason why there can be none yet (the agent starts, or the clock is not set);
-//! `absent`, the camera fails for a reason that is known and in the log, and is tried again; `stalled`, there should
-//! be frames and are none. A line that grows old means that the agent itself stands still. It is written every
-//! [`WRITE_PERIOD`].
+//! `absent`, the camera fails for a reason that is known and in the log, and is tried again, or all its pictures are too
+//! large; `stalled`, there should be frames and are none. A line that grows old means that the agent itself stands
+//! still. It is written every [`WRITE_PERIOD`].
 
 use std::{
     fmt, io,

@@ -24,7 +24,9 @@ pub(crate) struct Picture {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejected {
     /// Nobody would take it.
-    #[error("larger than {FRAME_BYTES_MAX} bytes: choose a smaller picture")]
+    #[error(
+        "larger than {FRAME_BYTES_MAX} bytes: choose a smaller width and height, or a lower quality, under [source]"
+    )]
     TooLarge,
     /// The wall clock is not set yet (a Raspberry Pi has none of its own).
     #[error("captured before the clock was set")]

@@ -1,6 +1,11 @@
 //! How a source is doing: its state, and what became of the pictures that became none.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::stamper::Rejected;
 
 /// The state of a source, as it changes ([`super::Pictures::health`]).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +20,23 @@ pub(crate) enum Health {
         /// What is wrong, and what to do.
         why: String,
     },
+}
+
+/// A source none of whose pictures has become a frame for this long gives none that can. (A rate of 0.1/s is the lowest.)
+const UNUSABLE_AFTER: Duration = Duration::from_secs(15);
+
+impl Health {
+    /// The same, but for a source whose pictures flow and are too large: `rejected` is why the last one became no
+    /// frame, and the last frame is `without_frame` ago. That is as known a reason as a missing device, and a restart
+    /// of the machine would not mend it.
+    pub(crate) fn or_unusable(self, rejected: Option<Rejected>, without_frame: Duration) -> Self {
+        match (self, rejected) {
+            (Self::Flowing, Some(rejected @ Rejected::TooLarge)) if without_frame >= UNUSABLE_AFTER => {
+                Self::Failing { why: format!("its pictures are {rejected}") }
+            }
+            (health, _) => health,
+        }
+    }
 }
 
 /// Why there was no picture.
@@ -85,6 +107,26 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_whose_pictures_are_all_too_large_fails_with_what_to_do() {
+        let unusable =
+            |rejected, seconds| Health::Flowing.or_unusable(rejected, Duration::from_secs(seconds));
+        let Health::Failing { why } = unusable(Some(Rejected::TooLarge), 15) else {
+            panic!("it does not fail")
+        };
+        assert_eq!(
+            why,
+            "its pictures are larger than 1048576 bytes: choose a smaller width and height, or a lower quality, \
+             under [source]"
+        );
+        // One of many, or of few in a long time; and where there is another reason, or the clock is waited for.
+        assert_eq!(unusable(Some(Rejected::TooLarge), 14), Health::Flowing);
+        assert_eq!(unusable(None, 60), Health::Flowing);
+        assert_eq!(unusable(Some(Rejected::ClockNotSet), 60), Health::Flowing);
+        let gone = Health::Failing { why: "gone".to_owned() };
+        assert_eq!(gone.clone().or_unusable(Some(Rejected::TooLarge), Duration::from_secs(60)), gone);
+    }
 
     #[test]
     fn every_loss_is_counted_by_itself() {

@@ -355,6 +355,37 @@ async fn the_watchdog_can_read_that_frames_flow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_watchdog_can_read_that_pictures_are_too_large_and_telemetry_says_what_to_do() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let (footage_place, run_place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let source = footage(footage_place.path(), 1, 10.0, true);
+    let file = footage_place.path().join("000001.jpg");
+    let mut large = std::fs::read(&file).unwrap();
+    // Comments behind SOI, 1.2 MB of them.
+    let comment = [[0xFF, 0xFE, 0xEA, 0x60].as_slice(), &[b' '; 0xEA60 - 2]].concat();
+    large.splice(2..2, comment.repeat(20));
+    std::fs::write(&file, large).unwrap();
+    let host = Host { run_directory: Some(run_place.path().to_owned()), ..Host::default() };
+    let shutdown = CancellationToken::new();
+    let config = Config { source, ..config(broker.port) };
+    let agent = tokio::spawn(teiten_agent::run_on(host, config, shutdown.clone()));
+    health_is("absent", run_place.path()).await;
+    let telemetry = visitor.telemetry().await;
+    assert!(telemetry["frames"]["dropped"]["too_large"].as_u64() > Some(0), "{telemetry}");
+    let failing = loop {
+        let telemetry = visitor.telemetry().await;
+        if telemetry["source"]["state"] == "failing" {
+            break telemetry;
+        }
+    };
+    let why = failing["source"]["why"].as_str().unwrap();
+    assert!(why.contains("choose a smaller width and height"), "{why}");
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mistakes_of_earlier_settings_are_taken_back() {
     let broker = Mosquitto::start().await;
     let topic = Topic::Mistakes(camera()).to_string();
