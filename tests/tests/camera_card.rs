@@ -105,6 +105,7 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     ensure!(first >= started, "a frame of {first}, before the clock was set");
     the_boards_own_led(&owner, ssh_port, "is lit while live", |dark, lit| dark == 0 && lit > 0).await?;
 
+    the_time_is_asked_for_without_a_router(&owner, ssh_port).await.with_context(|| machine.console())?;
     what_fills_var_costs_no_health_word(&owner, ssh_port).await.with_context(|| machine.console())?;
     stall_the_agent(&owner, ssh_port, &mut machine).await?;
     ensure!(card.hash()? == before, "something was written to the card");
@@ -188,6 +189,17 @@ async fn nothing_can_be_written(owner: &Key, ssh_port: u16) -> anyhow::Result<()
         ensure!(!tried.status.success(), "{attempt}: it was let");
         ensure!(complaint.to_lowercase().contains("read-only"), "{attempt}: {complaint}");
     }
+    Ok(())
+}
+
+/// The time server may be on the camera's own network.
+async fn the_time_is_asked_for_without_a_router(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    let anew = "ip route del default && old=$(pidof chronyd) && kill $old; \
+                for i in $(seq 60); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
+                ip route add default via 10.0.2.2; echo $old ${new:-none}";
+    let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
+    let (old, new) = said.trim().split_once(' ').context("two numbers")?;
+    ensure!(new != "none" && new != old, "without a default route nobody asks for the time: {said}");
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -65,9 +66,15 @@ impl Machine {
         }
     }
 
-    /// Whether there is a way to other networks: a default route.
+    /// Whether it has an address that others can reach, on a link that is up. (There need be no router: broker and
+    /// time server may be on the same network.)
     pub(crate) fn has_network(&self) -> bool {
-        self.text("proc/net/route").is_some_and(|text| has_default_route(&text))
+        let is_up =
+            |interface: &str| self.line(format!("sys/class/net/{interface}/carrier")).as_deref() == Some("1");
+        let named = |file: &str, interface: fn(&str) -> Option<&str>| {
+            self.text(file).is_some_and(|text| text.lines().filter_map(interface).any(is_up))
+        };
+        named("proc/net/route", routed_by) || named("proc/net/if_inet6", addressed_on)
     }
 
     fn temperature(&self) -> Option<f64> {
@@ -124,9 +131,27 @@ fn signal_dbm(text: &str) -> Option<i32> {
     level.trim_end_matches('.').parse().ok().filter(|dbm| (-120..0).contains(dbm))
 }
 
-/// A line of headings, then one route a line: interface, destination in hex, …
-fn has_default_route(text: &str) -> bool {
-    text.lines().skip(1).any(|route| route.split_whitespace().nth(1) == Some("00000000"))
+/// The interface of a route of IPv4, `eth0 0002000A …`: its destination is in hex, as the machine has it in memory. An
+/// address has one to its own network. The first line has headings; addresses that a machine takes by itself count for
+/// nothing.
+fn routed_by(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    let (interface, destination) = words.next().zip(words.next())?;
+    let destination = Ipv4Addr::from(u32::from_str_radix(destination, 16).ok()?.to_ne_bytes());
+    (!destination.is_link_local() && !destination.is_loopback()).then_some(interface)
+}
+
+/// The interface of an address of IPv6, `fd00…02 02 40 00 80 eth0`: the address, the interface's number, the prefix's
+/// length, scope (0 is global) and flags.
+fn addressed_on(line: &str) -> Option<&str> {
+    /// It may be, or is, somebody else's.
+    const TENTATIVE: u8 = 0x40;
+    const DUPLICATE: u8 = 0x08;
+    let words: Vec<_> = line.split_whitespace().collect();
+    let [address, _, _, "00", flags, interface] = words[..] else { return None };
+    let address = Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?);
+    let flags = u8::from_str_radix(flags, 16).ok()?;
+    (!address.is_loopback() && flags & (TENTATIVE | DUPLICATE) == 0).then_some(interface)
 }
 
 /// The firmware's bits: as they are now, and 16 further up as they were at any time since the start.
@@ -218,11 +243,32 @@ mod tests {
     }
 
     #[test]
-    fn a_default_route_is_a_network() {
-        let head = "Iface\tDestination\tGateway \tFlags\n";
-        assert!(!has_default_route(head));
-        assert!(!has_default_route(&format!("{head}eth0\t0002000A\t00000000\t0001\n")));
-        assert!(has_default_route(&format!("{head}eth0\t00000000\t0202000A\t0003\n")));
+    fn an_address_on_a_link_that_is_up_is_a_network_without_a_router_too() {
+        let has_network = |carrier, routes: &str, addresses: &str| {
+            let routes = format!("Iface\tDestination\tGateway \tFlags\n{routes}");
+            let (_root, machine) = machine(&[
+                ("sys/class/net/eth0/carrier", carrier),
+                ("proc/net/route", &routes),
+                ("proc/net/if_inet6", addresses),
+            ]);
+            machine.has_network()
+        };
+        let local = "fe80000000000000000000000000abcd 02 40 20 80     eth0\n\
+                     00000000000000000000000000000001 01 80 10 80       lo\n";
+        assert!(!has_network("1\n", "", local));
+        // 10.0.2.0, and nothing beyond.
+        let destination = u32::from_ne_bytes([10, 0, 2, 0]);
+        let route = format!("eth0\t{destination:08X}\t00000000\t0001\n");
+        assert!(has_network("1\n", &route, local));
+        assert!(!has_network("0\n", &route, local), "the cable is pulled");
+        let destination = u32::from_ne_bytes([169, 254, 0, 0]);
+        assert!(!has_network("1\n", &format!("eth0\t{destination:08X}\t00000000\t0001\n"), local));
+        let address = |flags| format!("{local}fd000000000000000000000000000002 02 40 00 {flags}     eth0\n");
+        assert!(has_network("1\n", "", &address("80")));
+        assert!(
+            !has_network("1\n", "", &address("c0")),
+            "it is being found out whether somebody has it already"
+        );
     }
 
     #[test]
