@@ -132,7 +132,7 @@ camera *ARGS: _build-tools
 link *ARGS: _build-tools
     scripts/link {{ ARGS }}
 
-# Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME --image FILE [--force] [--yes]
+# Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME [--image FILE] [--force] [--yes]
 flash *ARGS: _build-tools
     @scripts/need mtools
     scripts/program owner flash {{ ARGS }}

@@ -58,8 +58,8 @@ struct Flash {
     device: PathBuf,
     /// The camera, made by `camera add`.
     name: CameraId,
-    /// The image to write.
-    #[arg(long)]
+    /// The image to write; `./just image-debian` makes this one.
+    #[arg(long, default_value = "target/image-debian/teiten-debian.img")]
     image: PathBuf,
     /// Writes even to a disk that is mounted, in use or not removable.
     #[arg(long)]
@@ -154,7 +154,14 @@ fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
     let device = fs::canonicalize(device).with_context(|| format!("{} is not there", device.display()))?;
     let kind = fs::metadata(&device)?.file_type();
     ensure!(kind.is_file() || kind.is_block_device(), "{} is neither a disk nor a file", device.display());
-    let bytes = fs::metadata(image).with_context(|| format!("the image {}", image.display()))?.len();
+    let bytes = fs::metadata(image)
+        .with_context(|| {
+            format!(
+                "there is no image {}: make it (./just image-debian), or name another (--image)",
+                image.display()
+            )
+        })?
+        .len();
     if kind.is_block_device() {
         let disk = device.file_name().context("a device without a name")?.to_string_lossy();
         let facts = System::default().disk(&disk)?;

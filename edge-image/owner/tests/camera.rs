@@ -66,6 +66,42 @@ fn an_agent_accepts_the_wireless_network_and_a_wrong_one_makes_no_camera() {
 }
 
 #[test]
+fn the_command_that_adding_a_camera_prints_writes_the_image_that_is_built() {
+    let place = tempfile::tempdir().unwrap();
+    let owner = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_teiten-owner"));
+        command.args(arguments).current_dir(place.path()).stdin(Stdio::null());
+        command.env_remove("TEITEN_CAMERAS").output().unwrap()
+    };
+    let added = owner(&["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""]);
+    let added = String::from_utf8(added.stdout).unwrap();
+    assert!(added.contains("./just flash DEVICE yard\n"), "{added}");
+
+    fs::write(place.path().join("card"), vec![0xFF; 4 << 20]).unwrap();
+    let refused = owner(&["flash", "card", "yard"]);
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success());
+    let missing = "there is no image target/image-debian/teiten-debian.img: make it (./just image-debian)";
+    assert!(complaint.contains(missing), "{complaint}");
+
+    let image = place.path().join("target/image-debian/teiten-debian.img");
+    fs::create_dir_all(image.parent().unwrap()).unwrap();
+    // A partition table, and a FAT partition from 1 MiB on.
+    let mut bytes = vec![0; 2 << 20];
+    bytes[446 + 4] = 0x0C;
+    bytes[446 + 8..446 + 12].copy_from_slice(&2048_u32.to_le_bytes());
+    bytes[510..512].copy_from_slice(&[0x55, 0xAA]);
+    fs::write(&image, bytes).unwrap();
+    let partition = format!("{}@@1M", image.display());
+    assert!(Command::new("mformat").args(["-i", &partition, "-T", "2048", "::"]).status().unwrap().success());
+    let written = owner(&["flash", "card", "yard"]);
+    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+    let partition = format!("{}@@1M", place.path().join("card").display());
+    let settings = Command::new("mtype").args(["-i", &partition, "::teiten.toml"]).output().unwrap();
+    assert!(String::from_utf8(settings.stdout).unwrap().contains("yard"));
+}
+
+#[test]
 fn only_the_owner_can_read_what_is_made() {
     let place = tempfile::tempdir().unwrap();
     let cameras = Cameras::at(place.path().join("cameras"));
