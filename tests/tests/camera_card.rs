@@ -106,6 +106,9 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     the_boards_own_led(&owner, ssh_port, "is lit while live", |dark, lit| dark == 0 && lit > 0).await?;
 
     the_time_is_asked_for_without_a_router(&owner, ssh_port).await.with_context(|| machine.console())?;
+    an_adapter_that_comes_back_has_its_address_again(&owner, ssh_port)
+        .await
+        .with_context(|| machine.console())?;
     what_fills_var_costs_no_health_word(&owner, ssh_port).await.with_context(|| machine.console())?;
     stall_the_agent(&owner, ssh_port, &mut machine).await?;
     ensure!(card.hash()? == before, "something was written to the card");
@@ -195,12 +198,36 @@ async fn nothing_can_be_written(owner: &Key, ssh_port: u16) -> anyhow::Result<()
 /// The time server may be on the camera's own network.
 async fn the_time_is_asked_for_without_a_router(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
     let anew = "ip route del default && old=$(pidof chronyd) && kill $old; \
-                for i in $(seq 60); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
+                for i in $(seq 40); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
                 ip route add default via 10.0.2.2; echo $old ${new:-none}";
     let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
     let (old, new) = said.trim().split_once(' ').context("two numbers")?;
     ensure!(new != "none" && new != old, "without a default route nobody asks for the time: {said}");
     Ok(())
+}
+
+/// A USB adapter is pulled and plugged in: its driver makes a new interface of the same name.
+async fn an_adapter_that_comes_back_has_its_address_again(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    let look = "cat /sys/class/net/usb0/ifindex; pidof udhcpc | wc -w; ls /run/teiten/interfaces";
+    let before = owner.succeed(ssh_port, look, BOOT_MAX).await?;
+    // The shell's own connection ends with it.
+    let replug = "{ cd /sys/bus/usb/drivers/cdc_ether; port=$(echo *:1.0); sleep 1; echo $port >unbind; \
+                  sleep 2; echo $port >bind; } >/dev/null 2>&1 </dev/null &";
+    owner.succeed(ssh_port, replug, BOOT_MAX).await?;
+    eventually("a new interface has its address", BOOT_MAX, async || {
+        // Meanwhile there is no network at all.
+        let Ok(now) = owner.run(ssh_port, look).await else { return Ok(None) };
+        let now = String::from_utf8_lossy(&now.stdout).into_owned();
+        if now.is_empty() || now == before {
+            return Ok(None);
+        }
+        let words: Vec<_> = now.split_whitespace().collect();
+        println!("the adapter is interface {} now", words.first().unwrap_or(&"?"));
+        // One that asks for an address, for the new interface alone.
+        ensure!(matches!(words[..], [number, "1", noted] if number == noted), "{before}{now}");
+        Ok(Some(()))
+    })
+    .await
 }
 
 /// A spool in a directory may fill `/var`: the watchdog is told how the camera is all the same.
