@@ -40,10 +40,11 @@ use crate::{
     windows::{Action, batch_bytes},
 };
 
-/// Requests to store or sink at a time for one camera, so that a backlog leaves room for other cameras.
+/// Requests to the store at a time for one camera, so that a backlog leaves room for other cameras; and as many to the sink: one
+/// that hangs holds up no store.
 const CAMERA_REQUESTS_MAX: usize = 8;
 
-/// Requests at a time for all cameras.
+/// Requests to either at a time for all cameras.
 const REQUESTS_MAX: usize = 128;
 
 /// Events of one camera that may wait for the sink.
@@ -80,7 +81,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<BridgeMetrics>,
     /// One message for each batch in memory, which is what bounds it.
     pub(crate) released: mpsc::UnboundedSender<Released>,
-    requests: Semaphore,
+    store_requests: Semaphore,
+    sink_requests: Semaphore,
     events_waiting: AtomicUsize,
     log_limit: Mutex<LogLimit<Trouble>>,
 }
@@ -99,7 +101,8 @@ enum Trouble {
 #[derive(Debug)]
 struct Lane {
     camera: CameraId,
-    requests: Semaphore,
+    store_requests: Semaphore,
+    sink_requests: Semaphore,
     events_waiting: AtomicUsize,
 }
 
@@ -117,7 +120,8 @@ impl Shared {
             publisher,
             metrics,
             released,
-            requests: Semaphore::new(REQUESTS_MAX),
+            store_requests: Semaphore::new(REQUESTS_MAX),
+            sink_requests: Semaphore::new(REQUESTS_MAX),
             events_waiting: AtomicUsize::new(0),
             log_limit: Mutex::new(LogLimit::new()),
         }
@@ -195,7 +199,8 @@ impl Deliveries {
         let lane = self.lanes.entry(camera).or_insert_with_key(|camera| {
             Arc::new(Lane {
                 camera: camera.clone(),
-                requests: Semaphore::new(CAMERA_REQUESTS_MAX),
+                store_requests: Semaphore::new(CAMERA_REQUESTS_MAX),
+                sink_requests: Semaphore::new(CAMERA_REQUESTS_MAX),
                 events_waiting: AtomicUsize::new(0),
             })
         });
@@ -255,7 +260,7 @@ impl Shared {
         let camera = &lane.camera;
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         loop {
-            let permits = self.permits(lane).await;
+            let permits = turn(&lane.store_requests, &self.store_requests).await;
             let error = match self.store.store(key, batch).await {
                 Ok(durable) => {
                     tracing::debug!(%key, frames = batch.frames().len(), "batch stored");
@@ -299,7 +304,18 @@ impl Shared {
         let _waiting = (Waiting::new(&lane.events_waiting), Waiting::new(&self.events_waiting));
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         loop {
-            let permits = self.permits(lane).await;
+            // Those that wait for their turn count too: behind a sink that hangs nothing ever fails.
+            if lane.events_waiting.load(Ordering::Relaxed) > CAMERA_EVENTS_MAX
+                || self.events_waiting.load(Ordering::Relaxed) > EVENTS_MAX
+            {
+                self.metrics.events_given_up_total.inc();
+                step.fail("given up, too many wait");
+                if let Some(times) = self.times(camera, Trouble::GivenUp) {
+                    tracing::error!(%camera, times, "event given up, too many wait");
+                }
+                return false;
+            }
+            let permits = turn(&lane.sink_requests, &self.sink_requests).await;
             let sent = self.sink.post(&event).await;
             drop(permits);
             let Err(error) = sent else {
@@ -320,16 +336,6 @@ impl Shared {
                 }
                 backoff.wait()
             };
-            if lane.events_waiting.load(Ordering::Relaxed) > CAMERA_EVENTS_MAX
-                || self.events_waiting.load(Ordering::Relaxed) > EVENTS_MAX
-            {
-                self.metrics.events_given_up_total.inc();
-                step.fail("given up, too many wait");
-                if let Some(times) = self.times(camera, Trouble::GivenUp) {
-                    tracing::error!(%camera, %error, times, "event given up, too many wait");
-                }
-                return false;
-            }
             tokio::time::sleep(wait).await;
         }
     }
@@ -344,13 +350,13 @@ impl Shared {
             if told { sent } else { dropped }.inc();
         }
     }
+}
 
-    /// Waits for a turn: first among the camera's own requests, then among all.
-    async fn permits<'a>(&'a self, lane: &'a Lane) -> (SemaphorePermit<'a>, SemaphorePermit<'a>) {
-        let own = lane.requests.acquire().await.expect("the semaphore is never closed");
-        let shared = self.requests.acquire().await.expect("the semaphore is never closed");
-        (own, shared)
-    }
+/// Waits for a turn: first among the camera's own requests, then among all.
+async fn turn<'a>(own: &'a Semaphore, all: &'a Semaphore) -> (SemaphorePermit<'a>, SemaphorePermit<'a>) {
+    let own = own.acquire().await.expect("the semaphore is never closed");
+    let all = all.acquire().await.expect("the semaphore is never closed");
+    (own, all)
 }
 
 /// Counts one event for as long as it lives.

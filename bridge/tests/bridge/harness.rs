@@ -131,6 +131,11 @@ impl Sink {
         self.answer.store(status, Ordering::Relaxed);
     }
 
+    /// From now on it takes requests, and never answers.
+    pub(crate) fn hang(&self) {
+        self.answer(HANGS);
+    }
+
     /// The next event that it accepts.
     pub(crate) async fn next(&mut self) -> Accepted {
         timeout(PATIENCE, self.accepted.recv()).await.expect("an event comes").unwrap()
@@ -156,8 +161,15 @@ impl Sink {
     }
 }
 
+/// Stands for no answer.
+const HANGS: u16 = 0;
+
 async fn take_event(State(state): State<SinkState>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let status = StatusCode::from_u16(state.answer.load(Ordering::Relaxed)).unwrap();
+    let answer = state.answer.load(Ordering::Relaxed);
+    if answer == HANGS {
+        return std::future::pending().await;
+    }
+    let status = StatusCode::from_u16(answer).unwrap();
     if status.is_success() {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
         let envelope = CloudEvent::from_http(headers, &body).unwrap();

@@ -97,6 +97,23 @@ async fn stored_only_after_acceptance(status: u16, times: usize) {
 }
 
 #[tokio::test]
+async fn a_sink_that_hangs_holds_up_no_store() {
+    let (all, bridge, camera) = Installation::with_camera("front-door").await;
+    all.sink.hang();
+    let window = all.present();
+    let sent: Vec<Frame> = (0..20).flat_map(|i| frames(window.plus(i), i, &[0])).collect();
+    camera.send(&sent).await;
+    let stored = async {
+        while all.all_stored(&camera.id).await.len() < 19 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Less than it takes until the first request is given up.
+    tokio::time::timeout(Duration::from_secs(10), stored).await.expect("every batch is durable");
+    bridge.kill().await;
+}
+
+#[tokio::test]
 async fn a_store_that_hangs_or_fails_for_some_cameras_holds_up_no_other() {
     let mut all = Installation::start().await;
     let [mut well, mut hanging, mut failing] = [
