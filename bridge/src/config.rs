@@ -175,7 +175,7 @@ impl FromStr for HostPort {
 
 impl HostPort {
     /// The host as it stands before `:port`.
-    pub(crate) fn socket_host(&self) -> String {
+    fn socket_host(&self) -> String {
         if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 }

@@ -97,7 +97,7 @@ pub(crate) struct Broker {
 
 impl Broker {
     fn connect(&self) -> (AsyncClient, EventLoop) {
-        let mut options = MqttOptions::new(&self.client_id, self.address.socket_host(), self.address.port);
+        let mut options = MqttOptions::new(&self.client_id, &self.address.host, self.address.port);
         // An empty message: a bridge that is gone leaves nothing behind.
         let will = Topic::BridgeStatus(self.replica.clone()).to_string();
         options

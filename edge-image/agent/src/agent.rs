@@ -280,7 +280,7 @@ impl Agent {
                 self.uplink.disconnected();
                 self.attendant.disconnected();
             }
-            Signal::Heard(number) => self.attendant.heard(number),
+            Signal::Heard(number) => self.attendant.heard(number, &mut self.link),
             Signal::Control { payload, retained } => {
                 let tally = self.tally();
                 self.restart_asked |=

@@ -104,6 +104,8 @@ pub(crate) struct Attendant {
     motion: Motion,
     /// With their numbers, the oldest first.
     events: VecDeque<(u64, SensorEvent)>,
+    /// This connection was given those with lower numbers.
+    events_told: u64,
     next_event: u64,
     announced: bool,
     /// Those that an earlier run's settings had.
@@ -156,6 +158,7 @@ impl Attendant {
             rejected: None,
             motion: Motion::new(now),
             events: VecDeque::new(),
+            events_told: 0,
             next_event: 0,
             announced: false,
             mistakes_taken_back: false,
@@ -204,9 +207,8 @@ impl Attendant {
         if !self.mistakes_taken_back {
             self.mistakes_taken_back = link.say(mistakes::taken_back(&self.config.camera));
         }
-        for (number, event) in &self.events {
-            link.say(self.event_message(*number, event));
-        }
+        self.events_told = 0;
+        self.tell_events(link);
         self.report.reset();
         self.say_telemetry(reading, tally, link);
     }
@@ -217,8 +219,22 @@ impl Attendant {
     }
 
     /// The broker has the message with this number.
-    pub(crate) fn heard(&mut self, number: u64) {
+    pub(crate) fn heard(&mut self, number: u64, link: &mut Link) {
         self.events.retain(|(event, _)| *event != number);
+        self.tell_events(link);
+    }
+
+    /// Hands over the events that this connection was not given yet, as many as it takes: after an outage there may be more than
+    /// that, and the rest follows as the broker takes them.
+    fn tell_events(&mut self, link: &mut Link) {
+        let untold = self.events.partition_point(|(number, _)| *number < self.events_told);
+        for index in untold..self.events.len() {
+            let (number, event) = self.events[index];
+            if !link.say(self.event_message(number, &event)) {
+                return;
+            }
+            self.events_told = number + 1;
+        }
     }
 
     /// A frame was captured; before it was sent, the link was `idle`.
@@ -351,7 +367,7 @@ impl Attendant {
         let number = self.next_event;
         self.next_event += 1;
         self.events.push_back((number, event));
-        link.say(self.event_message(number, &event));
+        self.tell_events(link);
     }
 
     /// Announces the camera to Home Assistant at each connection, in case that the broker forgot; or once takes

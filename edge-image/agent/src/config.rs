@@ -132,6 +132,12 @@ impl Broker {
         Self { host: host.into(), port, tls: None }
     }
 
+    /// The host without the square brackets that an IPv6 address may have: TLS takes none in a server's name.
+    pub fn bare_host(&self) -> &str {
+        let bare = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        bare.unwrap_or(&self.host)
+    }
+
     /// As [`Config::in_folder`].
     fn in_folder(mut self, folder: &Path) -> Self {
         if let Some(TlsFiles { ca, identity }) = &mut self.tls {

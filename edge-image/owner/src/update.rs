@@ -60,8 +60,10 @@ pub async fn update(
     wait_max: Duration,
     mut say: impl FnMut(&str),
 ) -> anyhow::Result<Outcome> {
+    // TLS takes no brackets of an IPv6 address in a server's name.
+    let host = broker.host.trim_matches(['[', ']']);
     let mut options =
-        MqttOptions::new(format!("teiten-owner-{:08x}", rand::random::<u32>()), &broker.host, broker.port);
+        MqttOptions::new(format!("teiten-owner-{:08x}", rand::random::<u32>()), host, broker.port);
     options
         .set_clean_session(true)
         .set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX)

@@ -446,6 +446,12 @@ mod tests {
     use crate::config::{Address, InputPin, OutputPin, Pull, Schedule};
 
     #[test]
+    fn an_ipv6_brokers_brackets_are_no_part_of_its_name() {
+        assert_eq!(Broker::plain("[fd00::1]", 8883).bare_host(), "fd00::1");
+        assert_eq!(Broker::plain("broker.home", 8883).bare_host(), "broker.home");
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_is_a_mistake_that_says_what_to_do() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("teiten.toml");

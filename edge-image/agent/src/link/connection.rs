@@ -122,7 +122,7 @@ impl Connection {
         };
         // One name for all runs of a camera: the broker then ends the connection of an earlier run, and tells
         // its last will, before this one says that the camera is online.
-        let mut options = MqttOptions::new(format!("teiten-{camera}"), &broker.host, broker.port);
+        let mut options = MqttOptions::new(format!("teiten-{camera}"), broker.bare_host(), broker.port);
         options
             .set_clean_session(true)
             .set_keep_alive(KEEP_ALIVE)
