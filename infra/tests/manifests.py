@@ -35,12 +35,12 @@ def render(overlay):
 
 
 def render_with(component, overlay):
-    """The resources of an overlay with a component."""
+    """The resources of an overlay with a component, a folder below infra/."""
     (INFRA.parent / "target").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=INFRA.parent / "target") as folder:
         kustomization = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
                          "resources": [f"../../infra/overlays/{overlay}"],
-                         "components": [f"../../infra/components/{component}"]}
+                         "components": [f"../../infra/{component}"]}
         (pathlib.Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         return render_folder(folder)
 
@@ -125,10 +125,12 @@ class Manifests(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.overlays = {overlay: render(overlay) for overlay in OVERLAYS}
+        cls.components = {component: render_with(f"components/{component}", overlay) for component, overlay in COMPONENTS.items()}
+        cls.components["observability"] = render_with("observability", "local")
 
-    def each(self):
-        """Every resource of every overlay, behind its name for messages."""
-        for overlay, resources in self.overlays.items():
+    def each(self, components=False):
+        """Every resource of every overlay, and of those with a component if asked for, behind its name for messages."""
+        for overlay, resources in [*self.overlays.items(), *(self.components.items() if components else ())]:
             for resource in resources:
                 yield f"{overlay}: {name_of(resource)}", resource
 
@@ -142,7 +144,7 @@ class Manifests(unittest.TestCase):
         self.assertEqual(set(COMPONENTS), {path.name for path in (INFRA / "components").iterdir() if path.is_dir()})
         for component, overlay in COMPONENTS.items():
             with self.subTest(component):
-                resources = render_with(component, overlay)
+                resources = self.components[component]
                 self.assertNotEqual(resources, self.overlays[overlay])
                 for resource in resources:
                     self.assertEqual(resource["metadata"].get("namespace", "teiten"), "teiten")
@@ -197,9 +199,19 @@ class Manifests(unittest.TestCase):
                     self.assertEqual(resource["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted")
 
     def test_everything_has_the_label_that_undeploying_goes_by(self):
-        for where, resource in self.each():
+        for where, resource in self.each(components=True):
             with self.subTest(where):
-                self.assertEqual(resource["metadata"]["labels"]["app.kubernetes.io/part-of"], "teiten")
+                self.assertEqual(resource["metadata"].get("labels", {}).get("app.kubernetes.io/part-of"), "teiten")
+
+    def test_undeploying_asks_for_every_kind_that_is_made_and_for_no_other(self):
+        text = (INFRA / "cluster" / "src" / "undeploy.rs").read_text()
+        asked = re.findall(r'"([^"]+)"', re.search(r"const KINDS: [^=]+= \[(.*?)\];", text, re.DOTALL)[1])
+        made = {(resource["apiVersion"].rpartition("/")[0], re.sub("y$", "ie", resource["kind"].lower()) + "s")
+                for _, resource in self.each(components=True) if resource["kind"] != "Namespace"}
+        # As kubectl reads them: a version behind the plural where there is no group.
+        found = {(group.removeprefix("v1.") if "." in group else group, plural)
+                 for plural, _, group in (kind.partition(".") for kind in asked)}
+        self.assertEqual(found, made)
 
     def test_no_secret_is_in_a_manifest(self):
         for where, resource in self.each():
