@@ -170,6 +170,7 @@ enum Noted {
     Sensor,
     Online,
     Offline,
+    Cleared,
 }
 
 impl Bridge {
@@ -434,9 +435,14 @@ impl Bridge {
         let (status, noted) = match &message.payload[..] {
             payload if payload == ONLINE.as_bytes() => (ONLINE, Noted::Online),
             payload if payload == OFFLINE.as_bytes() => (OFFLINE, Noted::Offline),
+            // The owner has cleared what the broker retains: the camera is gone for good.
+            [] => ("cleared", Noted::Cleared),
             _ => return,
         };
-        self.metrics.camera_is(camera, status == ONLINE);
+        match noted {
+            Noted::Cleared => self.metrics.forget(camera),
+            _ => self.metrics.camera_is(camera, status == ONLINE),
+        }
         if let Some(times) = self.log_limit.times(Some(camera), noted, now) {
             tracing::info!(%camera, status, retained = message.retained, times, "camera status");
         }

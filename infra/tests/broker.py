@@ -179,6 +179,25 @@ class Broker(unittest.TestCase):
         done = run(*self.client("mosquitto_sub", "owner.teiten"), "-t", "teiten/garden/status", "-W", "1")
         self.assertEqual(done.stdout, "")
 
+    def retained_status(self):
+        """What is retained as a camera's status."""
+        done = run(*self.client("mosquitto_sub", "owner.teiten"), "-t", "teiten/front-door/status", "-W", "1")
+        return done.stdout.strip()
+
+    def test_the_owner_clears_the_status_of_a_camera_that_is_gone_and_says_nothing_else_for_it(self):
+        self.publish("front-door", "teiten/front-door/status", "offline", "-r")
+        self.assertEqual(self.retained_status(), "offline")
+        clear = self.client("mosquitto_pub", "garden") + ["-q", "1", "-r", "-n", "-t", "teiten/front-door/status"]
+        run(*clear)
+        self.assertEqual(self.retained_status(), "offline", "another camera")
+        run(*self.client("mosquitto_pub", "owner.teiten"), "-q", "1", "-r", "-n", "-t", "teiten/front-door/status")
+        self.assertEqual(self.retained_status(), "")
+        leaves = ["frame", "video", "telemetry", "mistakes", "event", "control-reply", "preview", "snapshot", "stored"]
+        said = [("owner.teiten", f"teiten/garden/{leaf}") for leaf in leaves]
+        said += [("owner.teiten", topic) for topic in ("teiten-bridge/hello", "teiten-bridge/bridge-0/status")]
+        self.assertEqual(self.heard("owner.teiten", "teiten/#", said), [])
+        self.assertEqual(self.heard("owner.teiten", "teiten-bridge/#", said), [])
+
     def test_plain_text_is_not_spoken(self):
         done = run("mosquitto_pub", "-h", "localhost", "-p", self.port, "-t", "teiten/front-door/frame", "-m", "x")
         self.assertNotEqual(done.returncode, 0)

@@ -21,7 +21,13 @@ use teiten_footage::{
     Batch, BatchKey, BootId, CameraId, CloudEvent, Event, Frame, FrameId, Stored, Timestamp, Topic, Window,
     WindowLength, batch, topic::ALL_BRIDGES,
 };
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Nothing here takes this long unless it never happens.
@@ -345,6 +351,14 @@ impl Installation {
         self.replica_with("bridge-0", frames)
     }
 
+    /// A bridge, and where it tells its numbers.
+    pub(crate) fn bridge_that_tells(&self) -> (Bridge, SocketAddr) {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let mut config = self.config("bridge-0", Arc::new(self.frames.clone()));
+        config.metrics = Some(address);
+        (Bridge::run(config), address)
+    }
+
     /// One of several bridges.
     pub(crate) fn replica(&self, name: &str) -> Bridge {
         self.replica_with(name, Arc::new(self.frames.clone()))
@@ -352,11 +366,13 @@ impl Installation {
 
     /// The same, and its access to the bucket is `frames`.
     pub(crate) fn replica_with(&self, name: &str, frames: Arc<dyn Bucket>) -> Bridge {
+        Bridge::run(self.config(name, frames))
+    }
+
+    fn config(&self, name: &str, frames: Arc<dyn Bucket>) -> Config {
         let mut config = Config::new(self.broker.address, self.window, frames, &self.sink.url).unwrap();
         config.replica = name.parse().unwrap();
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(teiten_bridge::run(config, shutdown.clone()));
-        Bridge { shutdown, task }
+        config
     }
 
     /// The window that it is now.
@@ -401,6 +417,12 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
+    fn run(config: Config) -> Self {
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(teiten_bridge::run(config, shutdown.clone()));
+        Self { shutdown, task }
+    }
+
     /// Stops it, as SIGTERM would.
     pub(crate) async fn drain(self) {
         self.shutdown.cancel();
@@ -412,6 +434,26 @@ impl Bridge {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
+}
+
+/// Waits until what a bridge tells at `address` is as `wanted`.
+pub(crate) async fn told(address: SocketAddr, wanted: impl Fn(&str) -> bool) {
+    let mut text = String::new();
+    let ask = async {
+        loop {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            text = answer;
+            if wanted(&text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let done = timeout(PATIENCE, ask).await;
+    assert!(done.is_ok(), "the bridge tells\n{text}");
 }
 
 /// A small JPEG without a stamp.

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{AilingBucket, Camera, Installation, frames, jpeg, picture};
+use harness::{AilingBucket, Camera, Installation, frames, jpeg, picture, told};
 use teiten_footage::{
     CameraId, Event, Frame, SensorEvent, SensorKey, SensorState, Timestamp, Window,
     limits::{FRAME_BYTES_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX},
@@ -260,6 +260,23 @@ async fn garbage_costs_itself_only() {
     let (_, key) = all.sink.next_batch().await;
     assert_eq!(all.stored(&key).await.frames(), sent);
     assert_eq!(camera.stored().await, "00000000000000a7 0-2");
+    bridge.drain().await;
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_a_camera_whose_retained_status_is_cleared() {
+    let all = Installation::start().await;
+    let mut camera = Camera::connect(&all.broker, "front-door").await;
+    let status = || "teiten/front-door/status".to_owned();
+    camera.send_to(status(), b"offline".to_vec(), true).await;
+    let (bridge, address) = all.bridge_that_tells();
+    camera.hello().await;
+    let offline = "teiten_bridge_camera_online{camera=\"front-door\"} 0.0\n";
+    told(address, |text| text.contains(offline)).await;
+    camera.send_to(status(), Vec::new(), true).await;
+    told(address, |text| text.contains("# EOF") && !text.contains("front-door")).await;
+    camera.send_to(status(), b"online".to_vec(), true).await;
+    told(address, |text| text.contains("front-door")).await;
     bridge.drain().await;
 }
 

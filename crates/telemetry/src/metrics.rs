@@ -51,6 +51,12 @@ impl CameraLabels {
         let named = known.contains(camera) || (known.len() < CAMERAS_MAX && known.insert(camera.clone()));
         CameraLabel { camera: if named { camera.as_str() } else { OTHERS }.to_owned() }
     }
+
+    /// The label that was `camera`'s own, and may be another's now.
+    fn release(&self, camera: &CameraId) -> Option<CameraLabel> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(camera).then(|| CameraLabel { camera: camera.as_str().to_owned() })
+    }
 }
 
 /// A float that goes up and down, by camera.
@@ -72,5 +78,8 @@ mod tests {
         assert_eq!(labels.of(&name(0)).camera, "camera-0");
         assert_eq!(labels.of(&name(CAMERAS_MAX)).camera, OTHERS);
         assert!(CameraId::new(OTHERS).is_err());
+        assert_eq!(labels.release(&name(CAMERAS_MAX)), None, "what others share is not given up");
+        assert_eq!(labels.release(&name(0)).unwrap().camera, "camera-0");
+        assert_eq!(labels.of(&name(CAMERAS_MAX)).camera, format!("camera-{CAMERAS_MAX}"));
     }
 }

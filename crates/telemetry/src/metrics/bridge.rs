@@ -129,6 +129,16 @@ impl BridgeMetrics {
         gauge.set(if online { 1.0 } else { 0.0 });
     }
 
+    /// A camera is gone for good: nothing more is told of it, until it is heard again.
+    pub fn forget(&self, camera: &CameraId) {
+        // Cameras that share a label keep it.
+        if let Some(label) = self.labels.release(camera) {
+            self.camera_online.remove(&label);
+            self.camera_last_frame.remove(&label);
+            self.stored_seconds.remove(&label);
+        }
+    }
+
     /// A batch with these frames is stored, and its event accepted.
     pub fn stored(
         &self,
@@ -192,5 +202,28 @@ mod tests {
         ] {
             assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_camera_that_is_gone_for_good_until_it_is_back() {
+        let metrics = BridgeMetrics::default();
+        let [gate, yard] = ["gate", "yard"].map(|name| CameraId::new(name).unwrap());
+        let at = Timestamp::Y2020;
+        let told = || {
+            let mut text = String::new();
+            encode(&mut text, &metrics.registry()).unwrap();
+            ["gate", "yard"].map(|name| text.matches(&format!("camera=\"{name}\"")).count())
+        };
+        for camera in [&gate, &yard] {
+            metrics.camera_is(camera, false);
+            metrics.stored(camera, 1, at, at, at);
+        }
+        let [before, others] = told();
+        assert!(before > 3, "{before}");
+        metrics.forget(&gate);
+        metrics.forget(&gate);
+        assert_eq!(told(), [0, others]);
+        metrics.camera_is(&gate, true);
+        assert_eq!(told(), [1, others]);
     }
 }
