@@ -11,7 +11,9 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use teiten_footage::WindowLength;
+use teiten_bucket::{Condition, Headers};
+use teiten_footage::{CloudEvent, DeadLetter, WindowLength};
+use teiten_telemetry::now;
 use teiten_tests::{
     collector::Collector,
     pipeline::{Options, Pipeline, camera},
@@ -101,6 +103,19 @@ async fn what_dashboard_and_alerts_ask_for_is_told_and_each_window_is_a_trace() 
     outcome
 }
 
+/// An event that nobody could handle.
+fn given_up() -> CloudEvent {
+    CloudEvent {
+        id: "1".to_owned(),
+        source: "/somebody".to_owned(),
+        kind: "com.example.unknown".to_owned(),
+        subject: None,
+        time: None,
+        extensions: BTreeMap::new(),
+        data: Value::Null,
+    }
+}
+
 async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process) -> anyhow::Result<()> {
     let bridge = pipeline.metrics_ports["bridge"];
     eventually("the bridge is ready", PATIENCE, async || {
@@ -111,6 +126,9 @@ async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process
     })
     .await?;
     ensure!(agent.ended(PATIENCE).await?.success(), "{}", agent.log_tail());
+    let (letter, key) = DeadLetter::of(given_up(), now());
+    let letter = serde_json::to_vec(&letter)?.into();
+    pipeline.frames().put(&key, letter, Headers::default(), Condition::Always).await?;
     pipeline.reconcile().await?;
 
     let frames = "sum(teiten_bridge_frames_stored_total)";
@@ -119,6 +137,7 @@ async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process
         ("all frames are counted as stored", frames, 20.0),
         ("all frames are counted as encoded", encoded, 20.0),
         ("the camera has been heard", "count(teiten_bridge_camera_online{camera=\"gate\"})", 1.0),
+        ("a dead letter that is kept is counted", "max(teiten_reconcile_dead_letters)", 1.0),
         ("what reconcile did is counted", "teiten_function_events_total{function=\"reconcile\"}", 1.0),
     ] {
         eventually(what, PATIENCE, async || {

@@ -39,11 +39,16 @@ impl DeadLetter {
     /// `dead-letters.teiten/<yyyy-mm-dd>/<hh>/<time>-<hash>.json` in `frames`. A listing sorts by time; the hash is of the
     /// event and its destination.
     fn key(&self, at: Timestamp) -> String {
-        let c = at.civil();
         let event = self.event.to_string();
         let hash = ContentHash::of_parts([&event, self.destination.as_deref().unwrap_or_default()]);
+        format!("{}-{hash}.json", Self::keys_from(at))
+    }
+
+    /// The keys that come after this are those from the second of `at` on.
+    pub fn keys_from(at: Timestamp) -> String {
+        let c = at.civil();
         format!(
-            "{DEAD_LETTERS_PREFIX}{:04}-{:02}-{:02}/{:02}/{:04}{:02}{:02}T{:02}{:02}{:02}Z-{hash}.json",
+            "{DEAD_LETTERS_PREFIX}{:04}-{:02}-{:02}/{:02}/{:04}{:02}{:02}T{:02}{:02}{:02}Z",
             c.year(),
             c.month(),
             c.day(),
@@ -101,6 +106,8 @@ mod tests {
             })
         );
         assert!(key.starts_with("dead-letters.teiten/2026-11-23/04/20261123T040501Z-"), "{key}");
+        assert!(key > DeadLetter::keys_from(at));
+        assert!(key < DeadLetter::keys_from(at + std::time::Duration::from_secs(1)));
         assert!(
             key.split('/').next().unwrap().parse::<crate::CameraId>().is_err(),
             "no camera has this name"

@@ -9,6 +9,9 @@
 //! - an `archive.json` that does not name just the hours with a playlist and footage: it is written anew;
 //! - a `cameras.json` that does not name just the cameras with a live playlist: it is written anew.
 //!
+//! It counts the dead letters of the last day besides: what was given up is in the bucket, whatever the function that it was for
+//! could tell of it.
+//!
 //! [`plan`] decides, in functions of listings and the time; [`Reconcile`] lists, asks it, and sends. Nothing is
 //! remembered between two runs, and several at a time do no harm.
 

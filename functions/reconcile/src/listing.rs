@@ -1,12 +1,15 @@
 //! Listings, in pages.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use teiten_bucket::{Bucket, BucketError, Listed};
-use teiten_footage::{CameraId, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, DeadLetter, Timestamp, Window, WindowLength, key};
 
 /// How many objects are listed at a time: what one request to S3 gives.
 const PAGE: usize = 1000;
+
+/// How old dead letters are that are counted.
+const DEAD_LETTERS_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The folders of `bucket` that can be cameras', with one request for each folder.
 pub async fn folders(bucket: &dyn Bucket) -> Result<BTreeSet<CameraId>, BucketError> {
@@ -23,6 +26,12 @@ pub async fn folders(bucket: &dyn Bucket) -> Result<BTreeSet<CameraId>, BucketEr
         }
     }
     Ok(folders)
+}
+
+/// How many dead letters of the last 24 hours are kept in `frames`, up to a thousand: with one request.
+pub async fn dead_letters(frames: &dyn Bucket, now: Timestamp) -> Result<usize, BucketError> {
+    let from = DeadLetter::keys_from(now - DEAD_LETTERS_AGE_MAX);
+    Ok(frames.list_after(key::DEAD_LETTERS_PREFIX, &from, PAGE).await?.len())
 }
 
 /// The camera's objects in `bucket` whose windows start at `from` or later, if their keys have that form: a request

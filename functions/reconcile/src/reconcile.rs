@@ -73,6 +73,8 @@ pub struct Report {
     pub archives_rebuilt: usize,
     /// Whether `cameras.json` was written anew.
     pub cameras_rebuilt: bool,
+    /// Dead letters of the last 24 hours that are kept, up to a thousand: nothing that it mends.
+    pub dead_letters: usize,
 }
 
 /// Finds what got lost between the parts, and sends its events again.
@@ -240,6 +242,7 @@ impl Chore for Reconcile {
         let playing = found.into_iter().filter(|found| found.has_playlist).map(|found| found.camera);
         report.cameras_rebuilt =
             cameras::rebuild(&*self.media, list, playing.collect()).await.map_err(unavailable)?;
+        report.dead_letters = listing::dead_letters(&*self.frames, now).await.map_err(unavailable)?;
         count(&report, (self.clock)());
         info!(
             looked_back_seconds = report.looked_back_seconds,
@@ -252,6 +255,7 @@ impl Chore for Reconcile {
             motion_mended = report.motion_mended,
             archives_rebuilt = report.archives_rebuilt,
             cameras_rebuilt = report.cameras_rebuilt,
+            dead_letters = report.dead_letters,
             "reconciled"
         );
         Ok(report)
@@ -274,6 +278,7 @@ fn count(report: &Report, now: Timestamp) {
     metrics.batches_left.set(report.batches_left as i64);
     metrics.playlists_stale.inc_by(report.playlists_stale as u64);
     metrics.cameras_rebuilt.inc_by(u64::from(report.cameras_rebuilt));
+    metrics.dead_letters.set(report.dead_letters as i64);
     metrics.reconciled(now);
 }
 

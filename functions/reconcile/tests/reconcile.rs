@@ -11,8 +11,8 @@ use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::p
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_footage::{
-    BatchKey, CameraId, CloudEvent, ContentHash, Event, Hour, MotionMap, MotionSpan, PackKey, Pictures,
-    SegmentKey, Timestamp, Window, WindowLength,
+    BatchKey, CameraId, CloudEvent, ContentHash, DeadLetter, Event, Hour, MotionMap, MotionSpan, PackKey,
+    Pictures, SegmentKey, Timestamp, Window, WindowLength,
     key::{self, BatchFormat},
 };
 use teiten_host::{Chore as _, Failure, Function as _};
@@ -119,7 +119,39 @@ async fn text(bucket: &MemoryBucket, key: &str) -> String {
     String::from_utf8(bucket.get(key).await.unwrap().unwrap().bytes.to_vec()).unwrap()
 }
 
+/// Works in that an event was given up.
+async fn given_up(frames: &MemoryBucket, id: usize, at: Timestamp) {
+    let event = CloudEvent {
+        id: id.to_string(),
+        source: "/teiten/bridge".to_owned(),
+        kind: "teiten.batch.stored".to_owned(),
+        subject: None,
+        time: None,
+        extensions: Default::default(),
+        data: Default::default(),
+    };
+    put(frames, &DeadLetter::of(event, at).1, "{}").await;
+}
+
 const DELAY: Duration = Duration::from_secs(31);
+
+#[tokio::test]
+async fn dead_letters_of_the_last_day_are_counted_up_to_a_limit() {
+    let world = World::start().await;
+    let now = teiten_telemetry::now();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(world.run(Duration::ZERO).await.0.dead_letters, 0);
+    for (id, age) in [30, 25, 23, 1].into_iter().enumerate() {
+        given_up(&world.frames, id, now - age * hour).await;
+    }
+    let (report, events) = world.run(Duration::ZERO).await;
+    assert_eq!((report.dead_letters, report.cameras, events), (2, 0, vec![]));
+    assert_eq!(world.run(2 * hour).await.0.dead_letters, 1);
+    for id in 10..1200 {
+        given_up(&world.frames, id, now).await;
+    }
+    assert_eq!(world.run(Duration::ZERO).await.0.dead_letters, 1000);
+}
 
 #[tokio::test]
 async fn batches_without_segments_are_sent_again_and_no_others() {

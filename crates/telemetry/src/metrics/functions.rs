@@ -99,6 +99,8 @@ pub struct FunctionMetrics {
     pub playlists_stale: Counter,
     /// How often the list of cameras was written anew.
     pub cameras_rebuilt: Counter,
+    /// Dead letters of the last 24 hours that are kept, up to a thousand.
+    pub dead_letters: Gauge<i64>,
     last_run: Gauge<f64, AtomicU64>,
 }
 
@@ -129,6 +131,7 @@ impl FunctionMetrics {
             batches_left: Gauge::default(),
             playlists_stale: Counter::default(),
             cameras_rebuilt: Counter::default(),
+            dead_letters: Gauge::default(),
             last_run: Gauge::default(),
         }
     }
@@ -164,8 +167,7 @@ impl FunctionMetrics {
     /// The numbers of the function `name`.
     pub fn registry(&self, name: &str) -> Registry {
         let mut registry = Registry::with_prefix("teiten");
-        let help =
-            "Events and calls by what became of them; refused and panicked ones are dead letters in the end";
+        let help = "Events and calls by what became of them; refused and panicked ones, and those tried too often, are dead letters in the end";
         registry.register("function_events", help, self.events.clone());
         let help = "From a request to its answer";
         registry.register("function_seconds", help, self.seconds.clone());
@@ -214,6 +216,8 @@ impl FunctionMetrics {
         registry.register("reconcile_playlists_stale", help, self.playlists_stale.clone());
         let help = "How often the list of cameras was written anew";
         registry.register("reconcile_cameras_rebuilt", help, self.cameras_rebuilt.clone());
+        let help = "Dead letters of the last 24 hours that are kept, up to 1000, as the last run found them";
+        registry.register("reconcile_dead_letters", help, self.dead_letters.clone());
         let help = "When the last run was completed, in Unix time";
         registry.register("reconcile_last_run_timestamp_seconds", help, self.last_run.clone());
     }
