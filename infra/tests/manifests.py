@@ -332,6 +332,19 @@ class Manifests(unittest.TestCase):
             self.assertFalse([policy for policy, spec in policies.items()
                               if spec["podSelector"].get("matchLabels") == {"app.kubernetes.io/name": name}], name)
 
+    def test_whatever_tells_traces_may_reach_the_collector(self):
+        """Bridge and host set traces up; every function runs in the host."""
+        resources = self.components["traces"]
+        (policy,) = [r["spec"] for r in resources if r["kind"] == "NetworkPolicy" and r["metadata"]["name"] == "traces"]
+        (labels,) = policy["podSelector"]["matchExpressions"]
+        self.assertEqual((labels["key"], labels["operator"]), ("app.kubernetes.io/name", "In"))
+        self.assertEqual(set(labels["values"]), FUNCTIONS | {"bridge"})
+        project = INFRA.parent
+        self.assertIn("init_traces(", (project / "bridge" / "src" / "bridge.rs").read_text())
+        for name in FUNCTIONS:
+            program = (project / "functions" / name / "src" / "main.rs").read_text()
+            self.assertIn("teiten_host::run", program, name)
+
     def test_links_are_given_inside_the_cluster_only_and_for_a_token(self):
         for where, resource in self.each():
             with self.subTest(where):
