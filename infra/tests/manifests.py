@@ -21,7 +21,7 @@ OVERLAYS = sorted(path.name for path in (INFRA / "overlays").iterdir() if path.i
 
 # With which overlay each component is for.
 COMPONENTS = {"kafka": "production", "rabbitmq": "production", "cert-manager": "local", "minio-notification": "local",
-              "traces": "production"}
+              "metrics": "production", "traces": "production"}
 FUNCTIONS = {"clip", "compact", "dead-letters", "encode", "link", "pictures", "playback", "playlist", "reconcile"}
 # What asks for the token where footage is private.
 GIVE_FOOTAGE_OUT = {"link", "playback", "clip"}
@@ -331,6 +331,18 @@ class Manifests(unittest.TestCase):
         for name in FUNCTIONS - {"reconcile"}:
             self.assertFalse([policy for policy, spec in policies.items()
                               if spec["podSelector"].get("matchLabels") == {"app.kubernetes.io/name": name}], name)
+
+    def test_nobody_asks_for_numbers_unless_the_component_lets_them(self):
+        def opens(resources):
+            policies = [r for r in resources if r["kind"] == "NetworkPolicy"]
+            return [r["metadata"]["name"] for r in policies for rule in r["spec"].get("ingress", [])
+                    if not rule.get("ports") or 9464 in [port["port"] for port in rule["ports"]]]
+        for overlay, resources in self.overlays.items():
+            with self.subTest(overlay):
+                self.assertEqual(opens(resources), [])
+        for component in ("metrics", "observability"):
+            with self.subTest(component):
+                self.assertEqual(opens(self.components[component]), ["metrics"])
 
     def test_whatever_tells_traces_may_reach_the_collector(self):
         """Bridge and host set traces up; every function runs in the host."""
