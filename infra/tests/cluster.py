@@ -234,6 +234,24 @@ class Cluster(unittest.TestCase):
         status, said = self.teiten("status")
         self.assertEqual((status, said), (1, "There is no Teiten in this cluster: ./just deploy\n"))
 
+    def test_what_is_outside_at_a_port_that_no_policy_opens_is_told_with_what_to_change(self):
+        server = self.serve(KINDS + KNATIVE)
+        furnish(server, "dev.local/teiten")
+        self.change({"TEITEN_OVERLAY": "production", "TEITEN_MQTT": "mqtt.example.org:8883"})
+        status, said = self.deploy("--check")
+        self.assertEqual(status, 0, said)
+        self.change({"TEITEN_MQTT": "mqtt.example.org:1884", "AWS_ENDPOINT_URL_S3": "http://minio.example.org:9000"})
+        status, said = self.deploy("--check")
+        self.assertEqual(status, 1, said)
+        for words in ("TEITEN_MQTT=mqtt.example.org:1884", "AWS_ENDPOINT_URL_S3=http://minio.example.org:9000",
+                      "overlays/production/kustomization.yaml"):
+            self.assertIn(words, said)
+        overlay = self.infra / "overlays" / "production" / "kustomization.yaml"
+        overlay.write_text(overlay.read_text().replace("port: 443", "port: 9000").replace("port: 8883", "port: 1884"))
+        status, said = self.deploy("--check")
+        self.assertEqual(status, 0, said)
+        self.assertEqual(server.writes, [])
+
     def test_without_a_cluster_kubectls_own_words_are_shown(self):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))

@@ -76,6 +76,8 @@ pub struct Wanted {
     pub images: String,
     /// Whether the events' Broker is Knative's own one over channels.
     pub channel_broker: bool,
+    /// What is outside at a port that the network policies do not open: the setting that names it, and the port.
+    pub closed: Vec<(String, u16)>,
 }
 
 /// Something that a cluster lacks.
@@ -127,6 +129,7 @@ pub fn findings(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     }
     found.extend(storage_class(facts, wanted));
     found.extend(network_policies(facts));
+    found.extend(wanted.closed.iter().map(|(setting, port)| closed(facts, setting, *port)));
     found.extend(images(facts, wanted));
     found
 }
@@ -347,6 +350,14 @@ fn network_policies(facts: &Facts) -> Option<Finding> {
         what,
         "Teiten works all the same, but its parts are not walled off. Calico and Cilium enforce them.",
     ))
+}
+
+fn closed(facts: &Facts, setting: &str, port: u16) -> Finding {
+    let what = format!("a way out for {setting}: no network policy opens port {port}");
+    let how = "In infra/overlays/production/kustomization.yaml, add that port to the patch of the policies (443 is the store's, 8883 the broker's). \
+               Inside of a cluster, a policy goes by the port of the pod, not of its Service.";
+    // Where nobody enforces them it may work all the same.
+    if network_policies(facts).is_none() { missing(what, how) } else { note(what, how) }
 }
 
 fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {

@@ -58,7 +58,12 @@ fn facts() -> Facts {
 }
 
 fn local() -> Wanted {
-    Wanted { overlay: Overlay::Local, images: "dev.local/teiten".to_owned(), channel_broker: true }
+    Wanted {
+        overlay: Overlay::Local,
+        images: "dev.local/teiten".to_owned(),
+        channel_broker: true,
+        closed: Vec::new(),
+    }
 }
 
 /// The one thing that is found.
@@ -181,4 +186,22 @@ fn versions_are_compared_as_numbers() {
     assert!(version("v1.9.0") < version("1.14.2") && version("v1.33.4+k3s1") > version("v1.4"));
     assert_eq!(version("1.32-eks"), Version { major: 1, minor: 32 });
     assert_eq!((Version::parse("devel"), Version::parse("1")), (None, None));
+}
+
+#[test]
+fn what_no_policy_opens_stops_where_policies_are_enforced() {
+    let closed = vec![("TEITEN_MQTT=mqtt.example.org:1884".to_owned(), 1884)];
+    let wanted = Wanted { closed, ..local() };
+    let [Finding { stops, what, how }] = &findings(&facts(), &wanted)[..] else { panic!("one finding") };
+    assert!(
+        *stops && what.contains("TEITEN_MQTT=mqtt.example.org:1884") && what.contains("port 1884"),
+        "{what}"
+    );
+    assert!(how.contains("overlays/production/kustomization.yaml"), "{how}");
+    let mut unenforced = facts();
+    for node in &mut unenforced.nodes {
+        node["status"]["nodeInfo"]["kubeletVersion"] = "v1.33.4".into();
+    }
+    let found = findings(&unenforced, &wanted);
+    assert!(found.iter().all(|finding| !finding.stops) && found.len() == 2, "{found:?}");
 }

@@ -25,7 +25,7 @@ use crate::{
     camera::{NAME, TestCamera},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
-    page, ready, secrets,
+    egress, page, ready, secrets,
     settings::{Overlay, Settings},
     store::{self, ADMIN, Store},
 };
@@ -174,6 +174,7 @@ fn check(kubectl: &Kubectl, settings: &Settings, manifests: &str) -> anyhow::Res
         overlay: settings.overlay,
         images: settings.images.clone(),
         channel_broker: manifests.contains("eventing.knative.dev/broker.class: MTChannelBasedBroker"),
+        closed: egress::closed(settings, manifests),
     };
     let found = findings(&facts, &wanted);
     for finding in &found {

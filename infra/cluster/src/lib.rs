@@ -10,6 +10,7 @@ pub mod check;
 mod dead_letters;
 mod deploy;
 mod domain;
+mod egress;
 mod kubectl;
 mod page;
 pub mod ready;
