@@ -148,7 +148,8 @@ async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process
     // Scraped together, so that both are of the same windows: of a second, and as many as these tell.
     let longer = "sum(teiten_capture_to_playlist_seconds_sum{camera=\"gate\"}) - sum(teiten_playlist_delay_seconds_sum)";
     let counted = format!("({longer}) / sum(teiten_capture_to_playlist_seconds_count{{camera=\"gate\"}})");
-    let second = prometheus.value(&counted).await?.context("nothing is told of what was listed")?;
+    let second =
+        eventually("what was listed is told", PATIENCE, async || prometheus.value(&counted).await).await?;
     ensure!((second - 1.0).abs() < 1e-6, "from a window's start it is not a second longer, but {second}");
     let mut asked = BTreeSet::new();
     for file in ["dashboard.json", "alerts.yaml"] {

@@ -57,26 +57,25 @@ impl Router {
                 let _slot = target.slots.acquire().await.expect("the semaphore is never closed");
                 self.shared.attempt(subscriber, event).await
             };
-            match attempt {
-                Attempt::Delivered(reply) => {
-                    // Nobody has to be listening.
-                    let _listeners = self
-                        .shared
-                        .delivered
-                        .send(Delivered { event: event.clone(), at: teiten_telemetry::now() });
-                    match reply.map(|reply| self.route(reply)) {
-                        None | Some(Ok(())) => return,
-                        Some(Err(full)) => break format!("its reply was not queued: {full}"),
+            let why = match attempt {
+                Attempt::Delivered(reply) => match reply.map(|reply| self.route(reply)) {
+                    None | Some(Ok(())) => {
+                        // Nobody has to be listening.
+                        let at = teiten_telemetry::now();
+                        let _listeners = self.shared.delivered.send(Delivered { event: event.clone(), at });
+                        return;
                     }
-                }
+                    Some(Err(full)) => format!("its reply was not queued: {full}"),
+                },
                 Attempt::Never(why) => break why,
-                Attempt::Again(why) if retries == self.shared.policy.retries_max => break why,
-                Attempt::Again(why) => {
-                    tracing::debug!(id = event.id, subscriber, why, retries, "delivery will be repeated");
-                    tokio::time::sleep(backoff.wait()).await;
-                    retries += 1;
-                }
+                Attempt::Again(why) => why,
+            };
+            if retries == self.shared.policy.retries_max {
+                break why;
             }
+            tracing::debug!(id = event.id, subscriber, why, retries, "delivery will be repeated");
+            tokio::time::sleep(backoff.wait()).await;
+            retries += 1;
         };
         tracing::error!(id = event.id, kind = event.kind, subscriber, why, "dead letter");
         let mut letters = self.shared.dead_letters.lock().await;

@@ -117,6 +117,7 @@ impl Router {
         let client = reqwest::Client::builder()
             .timeout(policy.attempt_timeout)
             .tcp_nodelay(true)
+            .no_proxy()
             .build()
             .expect("an HTTP client without TLS needs nothing from the system");
         Self {

@@ -177,14 +177,16 @@ impl Attendant {
         let Self { panel, motion, blink, pulse, report, .. } = self;
         let due = motion.due();
         tokio::select! {
-            _ = blink.tick(), if panel.led.is_some() => Due::Led,
-            _ = pulse.tick() => Due::Pulse,
-            _ = report.tick() => Due::Telemetry,
+            // What the pin did comes before what follows if it did nothing.
+            biased;
             (active, since) = level(panel) => {
                 motion.level(active, since);
                 Due::Motion
             }
             () = until(due) => Due::Motion,
+            _ = blink.tick(), if panel.led.is_some() => Due::Led,
+            _ = pulse.tick() => Due::Pulse,
+            _ = report.tick() => Due::Telemetry,
         }
     }
 

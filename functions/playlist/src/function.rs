@@ -112,8 +112,10 @@ impl Playlist {
             memory.levels.insert(key.clone(), motion.level(&settings));
             memory.levels.retain(|key, _| now < key.window.end() + LIVE_AGE_MAX);
         }
+        // One of the far future would keep its place for ever.
         if let Cause::Missed(window) = cause
             && memory.missed.len() < MISSED_MAX
+            && window.start() <= (self.clock)() + LIVE_AGE_MAX
         {
             memory.missed.insert(window);
         }

@@ -173,11 +173,22 @@ impl Camera {
             let asked = mode.to_string();
             match started {
                 Ok(()) => return Ok(opened),
-                Err(rscam::Error::Io(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                // Two words for too many: that many at all, or as large ones.
+                Err(rscam::Error::Io(error))
+                    if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::OutOfMemory) =>
+                {
                     debug!(device, buffers, %error, "the device did not start, fewer buffers are tried");
                     if attempt == BUFFERS.len() {
                         return Err(Trouble::Refused { device, asked, why: error.to_string() });
                     }
+                }
+                // A USB camera's word for a bus that other cameras use: a smaller mode may have room.
+                Err(rscam::Error::Io(error)) if error.kind() == io::ErrorKind::StorageFull => {
+                    return Err(Trouble::Refused {
+                        device,
+                        asked,
+                        why: "the bus has no room for it".to_owned(),
+                    });
                 }
                 Err(rscam::Error::Io(error)) => return Err(Trouble::of(&device, &error)),
                 Err(error) => return Err(Trouble::Refused { device, asked, why: error.to_string() }),
