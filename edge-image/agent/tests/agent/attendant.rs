@@ -370,17 +370,16 @@ async fn the_watchdog_can_read_that_pictures_are_too_large_and_telemetry_says_wh
     let shutdown = CancellationToken::new();
     let config = Config { source, ..config(broker.port) };
     let agent = tokio::spawn(teiten_agent::run_on(host, config, shutdown.clone()));
-    health_is("absent", run_place.path()).await;
-    let telemetry = visitor.telemetry().await;
-    assert!(telemetry["frames"]["dropped"]["too_large"].as_u64() > Some(0), "{telemetry}");
     let failing = loop {
         let telemetry = visitor.telemetry().await;
         if telemetry["source"]["state"] == "failing" {
             break telemetry;
         }
     };
+    assert!(failing["frames"]["dropped"]["too_large"].as_u64() > Some(0), "{failing}");
     let why = failing["source"]["why"].as_str().unwrap();
     assert!(why.contains("choose a smaller width and height"), "{why}");
+    health_is("absent", run_place.path()).await;
     shutdown.cancel();
     soon(agent).await.unwrap().unwrap();
 }
