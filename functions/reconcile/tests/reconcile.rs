@@ -264,10 +264,11 @@ async fn windows_beyond_the_look_back_are_left_alone() {
 
 #[tokio::test]
 async fn batches_whose_segments_were_put_together_are_not_sent_again() {
-    let world = World::start().await;
+    let mut world = World::start().await;
+    world.settings.horizon = Duration::from_secs(320 * 60);
     let later = turn(2 * DELAY, 64);
     // As far as that run looks back, in the midst of a pack.
-    let from = teiten_telemetry::now() + later - Duration::from_secs(320 * 60);
+    let from = teiten_telemetry::now() + later - world.settings.horizon;
     let hour = Hour::containing(from);
     let windows = (1..4).map(|index| Window::containing(from, WindowLength::DEFAULT).plus(index));
     for window in windows.filter(|window| Hour::of(*window) == hour) {
