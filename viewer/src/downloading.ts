@@ -1,5 +1,7 @@
 // Loads a file piece by piece. What breaks off goes on where it broke, as long as it is the same file (RFC 9110 §13.1.5).
 
+import { pause } from './pause.ts';
+
 /** Pauses before it is tried again; once they are over without a byte more, it is given up. */
 const PAUSES_MS: readonly number[] = [250, 1_000, 2_000, 4_000, 8_000];
 /** A connection over which nothing comes for this long, once an answer has begun, is as good as lost. */
@@ -18,27 +20,18 @@ export class Refused extends Error {}
  * connection is lost for good, or with an AbortError.
  */
 export async function load(url: string, bytesMax: number, signal: AbortSignal, progress: Progress, stillMsMax = STILL_MS_MAX): Promise<Blob | null> {
-  const stop = new AbortController();
-  const abort = (): void => stop.abort(signal.reason);
-  signal.addEventListener('abort', abort);
   const file = new Loading(stillMsMax);
-  try {
-    for (let tries = 0; ; tries += 1) {
-      const before = file.bytes;
-      try {
-        if (!(await file.goOn(url, bytesMax, stop.signal, progress))) return null;
-        return file.blob();
-      } catch (error) {
-        if (signal.aborted || error instanceof Refused) throw error;
-        if (file.bytes > before) tries = 0;
-        const pauseMs = PAUSES_MS[tries];
-        if (pauseMs === undefined) throw new Error('the connection was lost');
-        await pause(pauseMs, signal);
-      }
+  for (let tries = 0; ; tries += 1) {
+    const before = file.bytes;
+    try {
+      return (await file.goOn(url, bytesMax, signal, progress)) ? file.blob() : null;
+    } catch (error) {
+      if (signal.aborted || error instanceof Refused) throw error;
+      if (file.bytes > before) tries = 0;
+      const pauseMs = PAUSES_MS[tries];
+      if (pauseMs === undefined) throw new Error('the connection was lost');
+      await pause(pauseMs, signal);
     }
-  } finally {
-    signal.removeEventListener('abort', abort);
-    stop.abort();
   }
 }
 
@@ -66,6 +59,8 @@ class Loading {
       return await this.#attempt(url, bytesMax, attempt, progress);
     } finally {
       signal.removeEventListener('abort', abort);
+      // What is left of an answer that is too much is not wanted.
+      attempt.abort();
     }
   }
 
@@ -104,19 +99,4 @@ class Loading {
     // A weak one does not say that the bytes are the same.
     this.#tag = tag === null || tag.startsWith('W/') ? null : tag;
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop);
-  });
 }

@@ -2,6 +2,7 @@
 // Init sections are remembered: all segments between two of them need one.
 
 import type { Resource } from './core/footage.ts';
+import { pause } from './pause.ts';
 
 const REQUEST_MS_MAX = 20_000;
 const RETRY_MS = 400;
@@ -45,8 +46,7 @@ export class Fetcher {
         clearTimeout(timer);
         signal.removeEventListener('abort', stop);
       }
-      await later(retryMs, signal);
-      signal.throwIfAborted();
+      await pause(retryMs, signal);
     }
   }
 
@@ -58,17 +58,3 @@ export class Fetcher {
 
 /** The object cannot be had; asking again does not help. */
 class Missing extends Error {}
-
-/** Resolves after `ms`, or at once when `signal` is aborted. */
-function later(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    if (signal.aborted) done();
-    else signal.addEventListener('abort', done);
-  });
-}
