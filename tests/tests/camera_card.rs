@@ -214,18 +214,14 @@ async fn an_adapter_that_comes_back_has_its_address_again(owner: &Key, ssh_port:
     let replug = "{ cd /sys/bus/usb/drivers/cdc_ether; port=$(echo *:1.0); sleep 1; echo $port >unbind; \
                   sleep 2; echo $port >bind; } >/dev/null 2>&1 </dev/null &";
     owner.succeed(ssh_port, replug, BOOT_MAX).await?;
-    eventually("a new interface has its address", BOOT_MAX, async || {
-        // Meanwhile there is no network at all.
+    let number = before.split_whitespace().next().context("an interface's number")?;
+    eventually("a new interface has its address, and it alone is asked for", BOOT_MAX, async || {
+        // Meanwhile there is no network at all, and between two of these commands an interface may go or come.
         let Ok(now) = owner.run(ssh_port, look).await else { return Ok(None) };
         let now = String::from_utf8_lossy(&now.stdout).into_owned();
-        if now.is_empty() || now == before {
-            return Ok(None);
-        }
         let words: Vec<_> = now.split_whitespace().collect();
-        println!("the adapter is interface {} now", words.first().unwrap_or(&"?"));
-        // One that asks for an address, for the new interface alone.
-        ensure!(matches!(words[..], [number, "1", noted] if number == noted), "{before}{now}");
-        Ok(Some(()))
+        println!("the adapter was interface {number}; its number, who asks for its address, what is noted: {words:?}");
+        Ok(matches!(words[..], [new, "1", noted] if new == noted && new != number).then_some(()))
     })
     .await
 }

@@ -11,9 +11,9 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use async_trait::async_trait;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers};
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Object};
 use teiten_footage::{
-    Batch, BatchKey, Event, InitKey,
+    Batch, BatchKey, Event, InitKey, SegmentKey,
     batch::{self, Parsed},
     key::BatchFormat,
     limits::BATCH_BYTES_MAX,
@@ -56,8 +56,9 @@ impl Encode {
         Self { frames, media, settings, slots: Semaphore::new(cores), inits: Mutex::default() }
     }
 
-    async fn encode(&self, key: &BatchKey) -> Result<Encoded, Failure> {
-        let batch = self.read(key).await?;
+    /// Encodes the batch as it is now, and says which version of it that is.
+    async fn encode(&self, key: &BatchKey) -> Result<(Encoded, ETag), Failure> {
+        let (batch, version) = self.read(key).await?;
         let settings = self.settings;
         let timed = move || {
             let begun = Instant::now();
@@ -69,7 +70,7 @@ impl Encode {
         let done = tokio::task::spawn_blocking(timed).await;
         drop(step);
         match done {
-            Ok(Ok(encoded)) => Ok(encoded),
+            Ok(Ok(encoded)) => Ok((encoded, version)),
             // Nothing but the batch decides whether it can be encoded.
             Ok(Err(error)) => Err(Failure::Permanent(error.into())),
             Err(error) if error.is_panic() => {
@@ -79,10 +80,10 @@ impl Encode {
         }
     }
 
-    async fn read(&self, key: &BatchKey) -> Result<Batch, Failure> {
+    async fn read(&self, key: &BatchKey) -> Result<(Batch, ETag), Failure> {
         let name = key.to_string();
         let object = self.frames.get(&name).await.map_err(failure)?;
-        let bytes = object.ok_or_else(|| permanent("there is no such batch (any more)"))?.bytes;
+        let Object { bytes, etag } = object.ok_or_else(|| permanent("there is no such batch (any more)"))?;
         if bytes.len() > BATCH_BYTES_MAX {
             return Err(Failure::Permanent(anyhow!(
                 "the batch has {} bytes, more than {BATCH_BYTES_MAX}",
@@ -96,7 +97,40 @@ impl Encode {
                 "part of a batch left out"
             );
         }
-        batch.ok_or_else(|| permanent("there is no frame in the batch"))
+        Ok((batch.ok_or_else(|| permanent("there is no frame in the batch"))?, etag))
+    }
+
+    /// Whether late frames were merged into the batch since `version` of it was read.
+    async fn is_superseded(&self, key: &BatchKey, version: &ETag) -> Result<bool, Failure> {
+        let first_byte = self.frames.get_range(&key.to_string(), 0, 1).await.map_err(failure)?;
+        Ok(first_byte.is_some_and(|now| now.etag != *version))
+    }
+
+    /// Stores init section and segment.
+    async fn store(
+        &self,
+        key: &BatchKey,
+        encoded: &Encoded,
+        condition: Condition,
+    ) -> Result<SegmentKey, Failure> {
+        function_metrics().frames_dropped.inc_by(encoded.dropped.len() as u64);
+        for dropped in &encoded.dropped {
+            warn!(camera = %key.camera, window = %key.window, frame = %dropped.id, why = %dropped.why, "frame dropped");
+        }
+        if encoded.qp != self.settings.qp {
+            function_metrics().segments_coarser.inc();
+            warn!(camera = %key.camera, window = %key.window, qp = %encoded.qp, "too noisy for the QP that is set");
+        }
+        let segment = encoded.segment_key(key.camera.clone());
+        self.store_init(segment.init_key(), encoded).await?;
+        let name = segment.to_string();
+        self.media.put(&name, encoded.segment.clone(), HEADERS, condition).await.map_err(failure)?;
+        function_metrics().frames_encoded.inc_by(encoded.frames_count as u64);
+        info!(
+            camera = %key.camera, window = %key.window, key = name, frames_total = encoded.frames_count,
+            dropped_total = encoded.dropped.len(), size_bytes = encoded.segment.len(), "segment stored"
+        );
+        Ok(segment)
     }
 
     /// Stores the init section, unless that is known to be done.
@@ -139,27 +173,18 @@ impl Function for Encode {
         }
         let _slot =
             self.slots.acquire().await.context("slots are never closed").map_err(Failure::Transient)?;
-        let encoded = self.encode(&key).await.map_err(|error| in_batch(error, &key))?;
-        function_metrics().frames_dropped.inc_by(encoded.dropped.len() as u64);
-        for dropped in &encoded.dropped {
-            warn!(camera = %key.camera, window = %key.window, frame = %dropped.id, why = %dropped.why, "frame dropped");
-        }
-        if encoded.qp != self.settings.qp {
-            function_metrics().segments_coarser.inc();
-            warn!(camera = %key.camera, window = %key.window, qp = %encoded.qp, "too noisy for the QP that is set");
-        }
-
-        let segment = encoded.segment_key(key.camera.clone());
-        self.store_init(segment.init_key(), &encoded).await?;
-        let name = segment.to_string();
         // What is refused is there already: the same frames of the same window, encoded earlier or elsewhere.
-        let bytes = encoded.segment.clone();
-        self.media.put(&name, bytes, HEADERS, Condition::IfAbsent).await.map_err(failure)?;
-        function_metrics().frames_encoded.inc_by(encoded.frames_count as u64);
-        info!(
-            camera = %key.camera, window = %key.window, key = name, frames_total = encoded.frames_count,
-            dropped_total = encoded.dropped.len(), size_bytes = encoded.segment.len(), "segment stored"
-        );
+        let mut condition = Condition::IfAbsent;
+        let (segment, encoded) = loop {
+            let (encoded, version) = self.encode(&key).await.map_err(|error| in_batch(error, &key))?;
+            let segment = self.store(&key, &encoded, condition).await?;
+            if !self.is_superseded(&key, &version).await? {
+                break (segment, encoded);
+            }
+            // Of a window's segments the one written last counts. That of the merged batch may have been written before this
+            // one, by another instance: so it is written once more.
+            condition = Condition::Always;
+        };
         let (bucket, motion) = (self.media.name().to_owned(), Some(encoded.motion));
         Ok(Some(Event::SegmentStored { bucket, key: segment, motion }))
     }

@@ -3,17 +3,19 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use support::*;
-use teiten_bucket::{Bucket, Condition, MemoryBucket};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_encode::{Encode, Settings};
 use teiten_footage::{
     Batch, BatchKey, CameraId, Event, SegmentKey, key::BatchFormat, limits::BATCH_BYTES_MAX,
 };
 use teiten_host::{Failure, Function};
 
+#[derive(Debug)]
 struct Buckets {
     frames: Arc<MemoryBucket>,
     media: Arc<MemoryBucket>,
@@ -113,6 +115,74 @@ async fn late_frames_make_another_segment_with_the_same_init_section() {
     assert_eq!(second.init, first.init);
     assert_ne!(second.pictures.frames, first.pictures.frames);
     assert_eq!(buckets.media_keys().await.len(), 3);
+}
+
+/// The bucket `media`, on the way to which another instance, with more frames of the batch, is faster than the first segment.
+#[derive(Debug)]
+struct Overtaken {
+    buckets: Buckets,
+    merged: Mutex<Option<Bytes>>,
+    puts: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Bucket for Overtaken {
+    fn name(&self) -> &str {
+        self.buckets.media.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        self.buckets.media.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        if !key.ends_with(".m4s") {
+            return self.buckets.media.put(key, bytes, headers, condition).await;
+        }
+        let merged = self.merged.lock().unwrap().take();
+        if let Some(merged) = merged {
+            let event = self.buckets.store(merged).await;
+            let faster = segment(&self.buckets.function(), event).await;
+            self.puts.lock().unwrap().push(faster.to_string());
+        }
+        let put = self.buckets.media.put(key, bytes, headers, condition).await?;
+        if put != Put::Refused {
+            self.puts.lock().unwrap().push(key.to_owned());
+        }
+        Ok(put)
+    }
+
+    async fn list_after(&self, _: &str, _: &str, _: usize) -> Result<Vec<Listed>, BucketError> {
+        unreachable!("nothing is listed to encode")
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), BucketError> {
+        unreachable!("nothing is deleted by encode")
+    }
+}
+
+#[tokio::test]
+async fn frames_merged_while_a_batch_is_encoded_are_in_the_segment_that_is_written_last() {
+    let batch = stamped(5);
+    let some = Batch::new(window(), batch.frames()[..3].to_vec()).unwrap();
+    let buckets = Buckets::new();
+    let (event, frames) = (buckets.store(some.to_bytes()).await, buckets.frames.clone());
+    let media = Overtaken { buckets, merged: Mutex::new(Some(batch.to_bytes())), puts: Mutex::default() };
+    let media = Arc::new(media);
+    let slower = Encode::new(frames, media.clone(), Settings::default());
+
+    let answered = segment(&slower, event).await;
+    assert_eq!(answered.pictures.frames, batch.frames_hash());
+    let puts = media.puts.lock().unwrap().clone();
+    let [whole, some, last] = &puts[..] else { panic!("{puts:?}") };
+    assert_eq!([whole, last], [&answered.to_string(); 2]);
+    assert_ne!(some, last);
 }
 
 #[tokio::test]

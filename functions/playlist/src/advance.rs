@@ -185,9 +185,11 @@ impl<'a> Known<'a> {
     fn new(footage: &'a [Footage], missed: &BTreeSet<Window>, length: WindowLength, now: Timestamp) -> Self {
         let belongs = |window: Window| window.length() == length && is_live(window, now);
         let mut stored: Vec<&Footage> = footage.iter().filter(|item| belongs(item.key.window)).collect();
-        // The last of a window's segments stays in the map: the one written last or, in a tie, whatever the
-        // order of the listing, the same one.
-        stored.sort_by_key(|item| (item.modified_unix_millis, item.key.init, item.key.pictures));
+        // The last of a window's segments stays in the map: the one written last. Stores that tell whole seconds leave ties: then
+        // the larger one, for merging only adds frames, and, whatever the order of the listing, the same one.
+        stored.sort_by_key(|item| {
+            (item.modified_unix_millis, item.size_bytes, item.key.init, item.key.pictures)
+        });
         Self {
             segments: stored.into_iter().map(|item| (item.key.window, &item.key)).collect(),
             missed: missed.iter().copied().filter(|window| belongs(*window)).collect(),
@@ -454,12 +456,19 @@ mod tests {
     }
 
     #[test]
-    fn of_two_segments_of_a_window_the_one_written_later_counts() {
-        for (modified, expected) in [([1, 2], "later"), ([2, 1], "earlier")] {
+    fn of_two_segments_of_a_window_the_one_written_later_counts_and_in_a_tie_the_larger_one() {
+        for (modified, sizes, expected) in [
+            ([1, 2], [9, 5], "b"),
+            ([2, 1], [5, 9], "a"),
+            ([2000, 2000], [9, 5], "a"),
+            ([2000, 2000], [5, 9], "b"),
+        ] {
             let mut stream = Stream::of("1s");
-            for (frames, modified_unix_millis) in ["earlier", "later"].into_iter().zip(modified) {
+            for (frames, (modified_unix_millis, size_bytes)) in
+                ["a", "b"].into_iter().zip(modified.into_iter().zip(sizes))
+            {
                 let key = stream.segment(0, "init", frames);
-                stream.footage.push(Footage { key, modified_unix_millis, size_bytes: 0 });
+                stream.footage.push(Footage { key, modified_unix_millis, size_bytes });
             }
             let (_, playlist) = stream.advance(None, stream.end(0)).unwrap();
             assert_eq!(playlist, LivePlaylist::starting_with(&stream.segment(0, "init", expected)));

@@ -171,12 +171,15 @@ pub(crate) fn of_hour(stored: &[Stored], hour: Hour, from: Timestamp, until: Tim
     in_order(stored.iter().filter(is_of_it)).into_iter().map(|item| item.listing).collect()
 }
 
-/// What counts for each window: what was written later. A segment that is as old as a pack is not in it.
+/// What counts for each window: what was written later. A segment that is as old as a pack is not in it. Of two segments of one
+/// age (stores may tell whole seconds) the larger one counts: merging only adds frames.
 fn newest_of<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> HashMap<Window, &'a Stored> {
     let age = |item: &Stored| {
         let rank = match item.listing.place {
-            Place::Segment(Pictures { frames, keyframe_bytes }) => (1, frames, keyframe_bytes),
-            Place::Packed(part) => (0, part.hash, 0),
+            Place::Segment(Pictures { frames, keyframe_bytes }) => {
+                (1, item.size_bytes, frames, keyframe_bytes)
+            }
+            Place::Packed(part) => (0, item.size_bytes, part.hash, 0),
         };
         (item.modified_unix_millis, rank, item.listing.init)
     };
