@@ -270,14 +270,20 @@ impl Attendant {
     ) -> bool {
         let updater = self.run_directory.as_ref().map(|run| run.join(UPDATES_FILE));
         self.desk.takes_updates(updater.is_some_and(|file| file.exists()));
-        let Some((reply, wishes)) = self.desk.hear(payload, retained) else { return false };
+        let Some((mut reply, mut wishes)) = self.desk.hear(payload, retained) else { return false };
+        if let (Some(url), Some(run_directory)) = (&wishes.update, &self.run_directory)
+            && let Err(error) = request_update(run_directory, url).await
+        {
+            reply = self.desk.withdraw(reply, format!("update: it cannot be noted: {error}; ask again"));
+            wishes = Wishes::default();
+        }
         match reply.refusal() {
             Some(reason) => warn!(reason, "a control message is refused"),
             None => info!(?wishes, "told by control"),
         }
         let asked = wishes != Wishes::default();
         let restart = wishes.restart;
-        self.obey(wishes).await;
+        self.obey(wishes);
         link.say(self.message(Topic::ControlReply, reply.to_json().into(), Delivery::Acked));
         if asked {
             self.report(tally, link).await;
@@ -285,13 +291,8 @@ impl Attendant {
         restart
     }
 
-    async fn obey(&mut self, wishes: Wishes) {
-        let Wishes { rate, quality, size, light, led, snapshot, restart: _, update } = wishes;
-        if let (Some(url), Some(run_directory)) = (update, &self.run_directory)
-            && let Err(error) = request_update(run_directory, &url).await
-        {
-            warn!(%error, "the update cannot be asked for");
-        }
+    fn obey(&mut self, wishes: Wishes) {
+        let Wishes { rate, quality, size, light, led, snapshot, restart: _, update: _ } = wishes;
         if rate.is_some() || quality.is_some() || size.is_some() {
             self.demand.send_modify(|demand| {
                 demand.rate = rate.or(demand.rate);

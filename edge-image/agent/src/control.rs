@@ -168,6 +168,12 @@ impl Desk {
         }
         Some((reply, wishes))
     }
+
+    /// What was promised by `reply` cannot be done: what to answer instead. The same request may come once more.
+    pub(crate) fn withdraw(&mut self, reply: Reply, reason: String) -> Reply {
+        self.answered.retain(|(_, answered)| *answered != reply);
+        Reply::no(reply.id, reason)
+    }
 }
 
 const NO_LIGHT: &str = "light: this camera has no infrared light: name its pin in gpio.infrared";

@@ -8,15 +8,18 @@ pub(crate) mod led;
 pub(crate) mod motion;
 
 use std::{
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Interval};
 use tracing::{info, warn};
 
-use crate::config::{Gpio, InputPin, OutputPin, Pull};
+use crate::{
+    attendant::every,
+    config::{Gpio, InputPin, OutputPin, Pull},
+};
 
 /// A board with pins.
 pub trait Board: Send {
@@ -230,11 +233,21 @@ impl Lamp {
     }
 }
 
+/// How often a sensor's level is looked at, should its edges not be told. (Whoever listens to the pin may have ended.)
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
 /// A sensor on an input.
 pub(crate) struct Sensor {
-    /// Whether it is active, and since when.
+    /// Whether it is active, and since when, as edges tell.
     levels: watch::Receiver<(bool, Instant)>,
-    _input: Box<dyn Input>,
+    input: Box<dyn Input>,
+    active_high: bool,
+    /// What was last said.
+    active: bool,
+    looks: Interval,
+    /// The last look saw another level than was said, and no edge was told since.
+    is_untold: bool,
+    missed_edges: bool,
 }
 
 impl Sensor {
@@ -251,22 +264,54 @@ impl Sensor {
         if input.is_high() == active_high {
             let _received_below = sender.send((true, Instant::now()));
         }
-        Ok(Self { levels, _input: input })
+        let looks = every(LOOK_PERIOD);
+        Ok(Self { levels, input, active_high, active: false, looks, is_untold: false, missed_edges: false })
     }
 
     /// Waits until the level changes: whether it is active, and since when. Cancel-safe.
     pub(crate) async fn changed(&mut self) -> (bool, Instant) {
-        if self.levels.changed().await.is_err() {
-            // Nobody listens to the pin any more.
-            std::future::pending::<()>().await;
+        loop {
+            let levels = &mut self.levels;
+            let edge = async {
+                if levels.changed().await.is_err() {
+                    // Nobody listens to the pin any more.
+                    std::future::pending::<()>().await;
+                }
+                *levels.borrow_and_update()
+            };
+            let told = tokio::select! {
+                biased;
+                told = edge => Some(told),
+                _ = self.looks.tick() => None,
+            };
+            if let Some((active, since)) = told {
+                (self.active, self.is_untold) = (active, false);
+                return (active, since);
+            }
+            let active = self.input.is_high() == self.active_high;
+            let was_untold = mem::replace(&mut self.is_untold, active != self.active);
+            // An edge of this very moment is told yet.
+            if self.is_untold && was_untold {
+                if !mem::replace(&mut self.missed_edges, true) {
+                    warn!(
+                        "edges of the motion sensor's pin are not told: its level is looked at once a second"
+                    );
+                }
+                (self.active, self.is_untold) = (active, false);
+                return (active, Instant::now());
+            }
         }
-        *self.levels.borrow_and_update()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -275,9 +320,13 @@ mod tests {
     struct Bench {
         set: Arc<Mutex<Vec<(u8, bool)>>>,
         listeners: Vec<Listener>,
+        /// Of every input.
+        high: Arc<AtomicBool>,
     }
 
     struct Wire(u8, Arc<Mutex<Vec<(u8, bool)>>>);
+
+    struct Level(Arc<AtomicBool>);
 
     impl Output for Wire {
         fn set(&mut self, high: bool) {
@@ -285,16 +334,16 @@ mod tests {
         }
     }
 
-    impl Input for Wire {
+    impl Input for Level {
         fn is_high(&self) -> bool {
-            false
+            self.0.load(Ordering::Relaxed)
         }
     }
 
     impl Board for Bench {
-        fn listen(&mut self, pin: u8, _: Pull, changed: Listener) -> Result<Box<dyn Input>, BoardError> {
+        fn listen(&mut self, _: u8, _: Pull, changed: Listener) -> Result<Box<dyn Input>, BoardError> {
             self.listeners.push(changed);
-            Ok(Box::new(Wire(pin, Arc::clone(&self.set))))
+            Ok(Box::new(Level(Arc::clone(&self.high))))
         }
 
         fn drive(&mut self, pin: u8, high: bool) -> Result<Box<dyn Output>, BoardError> {
@@ -355,6 +404,28 @@ mod tests {
         assert!(sensor.changed().await.0, "low from the start");
         bench.listeners[0](true);
         assert!(!sensor.changed().await.0);
+    }
+
+    #[tokio::test]
+    async fn a_level_of_which_no_edge_is_told_is_seen_within_seconds() {
+        let mut bench = Bench::default();
+        let pir = Some(InputPin { pin: 5, active_high: true, pull: Pull::Down });
+        let mut panel = Panel::connect(&Gpio { pir, ..Gpio::default() }, &mut bench);
+        let sensor = panel.sensor.as_mut().unwrap();
+        let period = Duration::from_millis(20);
+        sensor.looks = every(period);
+        for high in [true, false] {
+            assert!(timeout(period * 5, sensor.changed()).await.is_err(), "nothing changes");
+            bench.high.store(high, Ordering::Relaxed);
+            assert_eq!(timeout(period * 500, sensor.changed()).await.unwrap().0, high);
+        }
+        // Asked again and again, as by the agent's loop, it looks all the same.
+        bench.high.store(true, Ordering::Relaxed);
+        let mut asked = 0;
+        while timeout(period / 4, sensor.changed()).await.is_err() {
+            asked += 1;
+            assert!(asked < 2000);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! live frames lag, there is none.
 //!
 //! *The round trip.* A PUBACK is late by the way there and back, however fast the link; that is neither use nor lag, so
-//! it is taken off. It is measured as a connection begins, by a small message, and no frame can have been faster.
+//! it is taken off. It is measured as a connection begins, by a small message, and no frame can have been faster. Should
+//! the way get longer, the fastest frame of the last minute tells so, but within bounds: a queue that stands looks alike.
 //!
 //! *The rate of live frames.* If they have their PUBACKs later and later, and the link carries hardly more of them than
 //! are captured, then it is slower than the camera, and fewer pictures are asked for; after some quiet time, more
@@ -16,6 +17,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
@@ -36,6 +38,11 @@ const PORTION_BYTES_MAX: usize = 512 << 10;
 const LAG_LOW: Duration = Duration::from_millis(500);
 /// With live frames that wait longer than this, the link is too slow or too much is sent.
 const LAG_HIGH: Duration = Duration::from_millis(1500);
+
+/// How long a frame that was faster than others tells the round trip; twice that at most.
+const ROUND_TRIP_TOLD: Duration = Duration::from_secs(30);
+/// By how much a round trip gets longer on one connection: less is a frame's own time on the link, more is a queue.
+const ROUND_TRIP_RISE: RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(1);
 
 /// How many of the last PUBACKs, and captured frames, rates are measured by: those of this time, but not fewer than
 /// this.
@@ -67,14 +74,23 @@ const FORGET: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Uplink {
     share: Share,
-    /// The shortest that was seen on this connection.
-    round_trip: Duration,
+    round_trip: RoundTrip,
     /// Moments of the last PUBACKs of this connection.
     acks: VecDeque<Instant>,
     portion: Portion,
     /// Moments of the last captured frames.
     captures: VecDeque<Instant>,
     limit: Limit,
+}
+
+/// The way to the broker and back, on this connection.
+#[derive(Debug, Default)]
+struct RoundTrip {
+    shortest: Duration,
+    /// The shortest within the time that began at `since`, and the one before.
+    recent: Option<Duration>,
+    earlier: Option<Duration>,
+    since: Option<Instant>,
 }
 
 /// The portion of the backlog that is under way, or the next one.
@@ -113,7 +129,7 @@ impl Uplink {
             Portion { bytes_max: PORTION_BYTES_MIN, bytes: 0, frames: 0, since: None, resume_at: None };
         Self {
             share,
-            round_trip: Duration::ZERO,
+            round_trip: RoundTrip::default(),
             acks: VecDeque::new(),
             portion,
             captures: VecDeque::new(),
@@ -123,7 +139,7 @@ impl Uplink {
 
     /// There is a connection, on which a small message went there and back in this time.
     pub(crate) fn connected(&mut self, round_trip: Duration) {
-        self.round_trip = round_trip;
+        self.round_trip = RoundTrip { shortest: round_trip, ..RoundTrip::default() };
     }
 
     /// A frame of `bytes` is handed to the connection.
@@ -137,16 +153,16 @@ impl Uplink {
 
     /// The broker has a frame.
     pub(crate) fn landed(&mut self, flight: Flight, now: Instant) {
-        self.round_trip = self.round_trip.min(now.saturating_duration_since(flight.since));
+        self.round_trip.took(now.saturating_duration_since(flight.since), now);
         remember(&mut self.acks, now);
         if flight.way == Way::Backlog {
-            self.portion.landed(self.share, self.round_trip, now);
+            self.portion.landed(self.share, self.round_trip.get(), now);
         }
     }
 
     /// The connection is gone, and all that was under way with it.
     pub(crate) fn disconnected(&mut self) {
-        self.round_trip = Duration::ZERO;
+        self.round_trip = RoundTrip::default();
         self.acks.clear();
         self.portion = Portion { bytes: 0, frames: 0, since: None, resume_at: None, ..self.portion };
         self.limit.quiet_since = None;
@@ -192,7 +208,26 @@ impl Uplink {
 
     /// For how long the oldest live frame that is under way has been so, beyond a round trip.
     fn lag(&self, flights: &Flights, now: Instant) -> Duration {
-        flights.live_age(now).saturating_sub(self.round_trip)
+        flights.live_age(now).saturating_sub(self.round_trip.get())
+    }
+}
+
+impl RoundTrip {
+    /// A frame and its PUBACK took this long.
+    fn took(&mut self, time: Duration, now: Instant) {
+        self.shortest = self.shortest.min(time);
+        if now.saturating_duration_since(*self.since.get_or_insert(now)) > ROUND_TRIP_TOLD {
+            (self.earlier, self.recent, self.since) = (self.recent.take(), None, Some(now));
+        }
+        self.recent = Some(self.recent.map_or(time, |recent| recent.min(time)));
+    }
+
+    fn get(&self) -> Duration {
+        // Nothing is said of a time of which there is no whole half.
+        let Some((recent, earlier)) = self.recent.zip(self.earlier) else { return self.shortest };
+        let rise = recent.min(earlier).saturating_sub(self.shortest);
+        let counts = rise >= *ROUND_TRIP_RISE.start();
+        self.shortest + if counts { rise.min(*ROUND_TRIP_RISE.end()) } else { Duration::ZERO }
     }
 }
 

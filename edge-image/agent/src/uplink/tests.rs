@@ -224,6 +224,21 @@ fn a_long_round_trip_is_neither_use_nor_lag() {
 }
 
 #[test]
+fn a_way_that_gets_longer_is_no_lag_for_good() {
+    let mut run = Run::new(0.5, 100_000);
+    let link = 60.0 * FRAME_BYTES as f64;
+    run.go(60, 10.0, |_| link);
+    run.round_trip = Duration::from_millis(800);
+    run.go(90, 10.0, |_| link);
+    let before = run.backlog_bytes;
+    run.go(120, 10.0, |_| link);
+    let used = (run.backlog_bytes - before) as f64 / (120.0 * link);
+    assert!((0.2..=0.525).contains(&used), "{used} of a link that got longer");
+    assert!(run.longest_delay(150..270) < run.round_trip + SECOND, "{:?}", run.longest_delay(150..270));
+    assert_eq!(run.limits, [(Duration::ZERO, None)]);
+}
+
+#[test]
 fn a_round_trip_that_was_measured_too_long_is_made_good() {
     let mut run = Run::new(0.2, 100_000);
     run.uplink.connected(Duration::from_secs(30));

@@ -113,7 +113,7 @@ impl Drop for Visitor {
 /// A board whose pins are wires of the test's.
 #[derive(Clone, Default)]
 struct Bench {
-    listeners: Arc<Mutex<Vec<Listener>>>,
+    listeners: Arc<Mutex<Vec<(u8, Listener)>>>,
     /// The levels of pins 0 to 27.
     levels: Arc<Mutex<[bool; 28]>>,
 }
@@ -124,7 +124,8 @@ impl Bench {
     }
 
     fn move_something(&self, moves: bool) {
-        for listener in self.listeners.lock().unwrap().iter_mut() {
+        for (pin, listener) in self.listeners.lock().unwrap().iter_mut() {
+            self.levels.lock().unwrap()[usize::from(*pin)] = moves;
             listener(moves);
         }
     }
@@ -146,7 +147,7 @@ impl Output for Wire {
 
 impl Board for Bench {
     fn listen(&mut self, pin: u8, _: Pull, changed: Listener) -> Result<Box<dyn Input>, BoardError> {
-        self.listeners.lock().unwrap().push(changed);
+        self.listeners.lock().unwrap().push((pin, changed));
         Ok(Box::new(Wire(pin, self.clone())))
     }
 
@@ -240,6 +241,33 @@ async fn bad_and_retained_control_is_refused_with_a_reason() {
     assert_eq!(first.id.boot, second.id.boot);
     assert!(second.captured.since(first.captured) < Duration::from_millis(800));
     agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_cannot_be_noted_is_refused_and_may_be_asked_for_again() {
+    let broker = Mosquitto::start().await;
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("takes-updates"), "").unwrap();
+    // In the way of the file that the card's updater reads.
+    let noted = place.path().join("update");
+    std::fs::create_dir_all(noted.join("full")).unwrap();
+    let host = Host { run_directory: Some(place.path().to_owned()), ..Host::default() };
+    let mut visitor = Visitor::enter(broker.port).await;
+    let shutdown = CancellationToken::new();
+    let agent = tokio::spawn(teiten_agent::run_on(host, config(broker.port), shutdown.clone()));
+    visitor.telemetry().await;
+
+    let request = r#"{"id":"a","update":"http://desk/teiten.raucb"}"#;
+    visitor.ask(request).await;
+    let reply = visitor.reply().await;
+    assert!(reply.starts_with(r#"{"id":"a","ok":false,"reason":"update: it cannot be noted: "#), "{reply}");
+    std::fs::remove_dir_all(&noted).unwrap();
+    visitor.ask(request).await;
+    let reply = visitor.reply().await;
+    assert!(reply.starts_with(r#"{"id":"a","ok":true,"note":"#), "{reply}");
+    assert_eq!(std::fs::read_to_string(&noted).unwrap(), "http://desk/teiten.raucb\n");
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
