@@ -71,6 +71,11 @@ test-architectures: _test-tools
     scripts/images --only encode
     python3 infra/tests/architectures.py
 
+# The storage set-up and the whole way of a frame on MinIO, with the `minio` and `mc` that are in PATH: Debian has neither.
+test-minio: _test-tools
+    @command -v minio >/dev/null && command -v mc >/dev/null || { echo "put MinIO's server (minio) and client (mc) into PATH" >&2; exit 1; }
+    cargo test --workspace --test storage -- --nocapture --ignored minio
+
 # Updates of cameras that go wrong: power cuts, images without frames. Many starts of an emulated Pi, some minutes.
 test-updates: _test-tools image-debian
     cargo test --workspace --test camera_update_faults -- --nocapture

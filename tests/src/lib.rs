@@ -8,6 +8,7 @@ pub mod debian;
 pub mod ffmpeg;
 pub mod guest;
 pub mod machine;
+pub mod minio;
 pub mod mosquitto;
 pub mod other_encoder;
 pub mod pipeline;

@@ -1,4 +1,5 @@
-//! The storage set-up and the whole pipeline on Ceph's object gateway, an S3 server that shares nothing with ours.
+//! The storage set-up and the whole pipeline on S3 servers that share nothing with ours: Ceph's object gateway and, where
+//! it is in PATH, MinIO.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put, S3Bucket, conformance};
 use teiten_footage::WindowLength;
 use teiten_tests::{
+    minio,
     pipeline::{
         ACCESS_KEY, Options, Pipeline, SECRET_KEY, StoreProcess, camera, s3_config, s3_config_of, store,
         store_with, user_keys, with_s3,
@@ -41,9 +43,12 @@ const PARTS: [&str; 10] = [
 
 /// Runs the storage set-up against the store on `port`; answers its lines: what became of a step, and what that is.
 fn set_up(port: u16, environment: &[(&str, &str)]) -> anyhow::Result<Vec<(String, String)>> {
-    let mut command = Command::new(program("teiten-storage-setup")?);
-    with_s3(&mut command, port, &(ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()));
-    let output = command.envs(environment.iter().copied()).output()?;
+    run_set_up(Command::new(program("teiten-storage-setup")?).envs(environment.iter().copied()), port)
+}
+
+fn run_set_up(command: &mut Command, port: u16) -> anyhow::Result<Vec<(String, String)>> {
+    with_s3(command, port, &(ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()));
+    let output = command.output()?;
     let text = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     println!("{text}");
@@ -211,6 +216,75 @@ async fn footage_on_a_gateway_plays_by_a_link_until_it_expires() -> anyhow::Resu
     let principals = users(&radosgw)?;
     set_up(radosgw.store.port, &[("TEITEN_STORAGE_PRINCIPALS", &principals)])?;
     plays_by_a_link(folder.path(), radosgw.store, true, "40s").await
+}
+
+/// Sets MinIO up as the cluster's job does: buckets, policies, and a user for each part.
+fn set_up_minio(
+    folder: &Path,
+    port: u16,
+    environment: &[(&str, &str)],
+) -> anyhow::Result<Vec<(String, String)>> {
+    let policies = folder.join("policies");
+    let mut command = Command::new(program("teiten-storage-setup")?);
+    command.arg("--policies").arg(&policies).envs(environment.iter().copied());
+    let lines = run_set_up(&mut command, port)?;
+    let said = minio::users(folder, port, &policies, &PARTS)?;
+    assert_eq!(said.matches("has its rights and no others").count(), PARTS.len(), "{said}");
+    Ok(lines)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs minio and mc, which Debian does not have: ./just test-minio"]
+async fn minio_is_set_up_once_and_gives_each_part_its_rights_and_no_others() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let minio = minio::start(folder.path(), "https://a.example,https://b.example").await?;
+    let port = minio.port;
+    assert!(outcomes(&set_up_minio(folder.path(), port, &[])?).contains("made"));
+    let kept = set_up_minio(folder.path(), port, &[])?;
+    assert!(!outcomes(&kept).contains("made"), "a second run changes nothing: {kept:?}");
+
+    let config = s3_config(port)?;
+    let [frames, media] =
+        ["frames", "media"].map(|name| Arc::new(S3Bucket::new(&config, name)) as Arc<dyn Bucket>);
+    let report = conformance::run(Arc::clone(&media)).await;
+    println!("{report}");
+    assert!(report.passed());
+
+    for key in ["gate/2026-11-23/04/x.m4s", "porch/2026-11-23/04/x.m4s", "gate/live.m3u8", "porch/live.m3u8"]
+    {
+        put(&*media, key).await?;
+    }
+    put(&*frames, "porch/2026-11-23/04/x.mjpeg").await?;
+    rights_are_those_of_the_parts(port).await?;
+    nobody_reads_without_a_key(port, "porch/live.m3u8", 403).await?;
+
+    let by_camera = [("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate=365")];
+    let made = |lines: &[(String, String)]| lines.iter().filter(|line| line.0 == "made").count();
+    assert_eq!(made(&set_up_minio(folder.path(), port, &by_camera)?), 1, "the cameras' retention");
+    assert_eq!(made(&set_up_minio(folder.path(), port, &by_camera)?), 0);
+
+    let public = [&by_camera[..], &[("TEITEN_MEDIA_ACCESS", "public")]].concat();
+    assert_eq!(made(&set_up_minio(folder.path(), port, &public)?), 1);
+    nobody_reads_without_a_key(port, "porch/live.m3u8", 200).await?;
+    for (origin, allowed) in
+        [("https://a.example", true), ("https://b.example", true), ("https://c.example", false)]
+    {
+        let url = format!("http://127.0.0.1:{port}/media/porch/live.m3u8");
+        let answer = reqwest::Client::new().get(url).header("Origin", origin).send().await?;
+        let header = answer.headers().get("access-control-allow-origin").map(|value| value.to_str());
+        assert_eq!(header.transpose()?, allowed.then_some(origin));
+    }
+    assert_eq!(made(&set_up_minio(folder.path(), port, &by_camera)?), 1);
+    nobody_reads_without_a_key(port, "porch/live.m3u8", 403).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs minio and mc, which Debian does not have: ./just test-minio"]
+async fn footage_on_minio_plays_by_a_link_until_it_expires() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let minio = minio::start(folder.path(), "*").await?;
+    set_up_minio(folder.path(), minio.port, &[])?;
+    plays_by_a_link(folder.path(), minio, true, "40s").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
