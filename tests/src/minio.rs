@@ -13,10 +13,11 @@ use crate::{
 /// How long it may take to come up.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// Starts a server in `<folder>/minio` whose administrator has the tests' usual keys, and which pages of `origins` may read
-/// from (separated by commas); awaits that it answers.
-pub async fn start(folder: &Path, origins: &str) -> anyhow::Result<StoreProcess> {
-    let (home, port, origins) = (folder.join("minio"), free_port()?, origins.to_owned());
+/// Starts a server in `<folder>/minio` whose administrator has the tests' usual keys, with more in its environment; awaits
+/// that it answers.
+pub async fn start(folder: &Path, environment: &[(&'static str, &str)]) -> anyhow::Result<StoreProcess> {
+    let (home, port) = (folder.join("minio"), free_port()?);
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     fs::create_dir_all(home.join("data"))?;
     let process = Process::start("minio", &folder.join("logs"), move || {
         let mut command = Command::new("minio");
@@ -26,7 +27,7 @@ pub async fn start(folder: &Path, origins: &str) -> anyhow::Result<StoreProcess>
             .env("HOME", &home)
             .envs([("MINIO_BROWSER", "off"), ("MINIO_UPDATE", "off")])
             .envs([("MINIO_ROOT_USER", ACCESS_KEY), ("MINIO_ROOT_PASSWORD", SECRET_KEY)])
-            .env("MINIO_API_CORS_ALLOW_ORIGIN", &origins);
+            .envs(environment.iter().map(|(name, value)| (name, value)));
         command
     })?;
     let url = format!("http://127.0.0.1:{port}/minio/health/ready");
@@ -36,6 +37,20 @@ pub async fn start(folder: &Path, origins: &str) -> anyhow::Result<StoreProcess>
     .await
     .inspect_err(|_| println!("{}", process.log_tail()))?;
     Ok(StoreProcess { process, port, behind: Vec::new() })
+}
+
+/// Has batches in the bucket `frames` told of to the webhook `ENCODE`, as the component `minio-notification` says.
+pub fn tell_of_batches(folder: &Path, port: u16) -> anyhow::Result<()> {
+    let store = format!("http://{ACCESS_KEY}:{SECRET_KEY}@127.0.0.1:{port}");
+    let queue = ["event", "add", "store/frames", "arn:minio:sqs::ENCODE:webhook"];
+    let output = Command::new("mc")
+        .args(queue)
+        .args(["--event", "put", "--suffix", ".mjpeg"])
+        .env("MC_CONFIG_DIR", folder.join("mc"))
+        .env("MC_HOST_store", store)
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// Makes a user for every one of `parts`, as the cluster's set-up does: by its script, with the policies in the folder

@@ -96,7 +96,7 @@ pub async fn serve(function: impl Responder, stop: &CancellationToken) -> anyhow
 }
 
 /// What a camera captures in a window.
-fn batch(painter: &mut Painter, window: Window) -> anyhow::Result<Batch> {
+pub fn batch(painter: &mut Painter, window: Window) -> anyhow::Result<Batch> {
     let mut frames = Vec::new();
     let mut captured = window.start();
     while captured < window.end() {

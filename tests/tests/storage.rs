@@ -11,8 +11,9 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
+use teiten_agent::{config::PictureSize, pattern::Painter};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put, S3Bucket, conformance};
-use teiten_footage::WindowLength;
+use teiten_footage::{BatchKey, WindowLength, key::BatchFormat};
 use teiten_tests::{
     minio,
     pipeline::{
@@ -21,6 +22,7 @@ use teiten_tests::{
     },
     process::{Process, eventually, footage, free_port, listening, program, project},
     radosgw::Radosgw,
+    station,
     verify::Recording,
 };
 
@@ -237,7 +239,11 @@ fn set_up_minio(
 #[ignore = "needs minio and mc, which Debian does not have: ./just test-minio"]
 async fn minio_is_set_up_once_and_gives_each_part_its_rights_and_no_others() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let minio = minio::start(folder.path(), "https://a.example,https://b.example").await?;
+    let minio = minio::start(
+        folder.path(),
+        &[("MINIO_API_CORS_ALLOW_ORIGIN", "https://a.example,https://b.example")],
+    )
+    .await?;
     let port = minio.port;
     assert!(outcomes(&set_up_minio(folder.path(), port, &[])?).contains("made"));
     let kept = set_up_minio(folder.path(), port, &[])?;
@@ -282,9 +288,49 @@ async fn minio_is_set_up_once_and_gives_each_part_its_rights_and_no_others() -> 
 #[ignore = "needs minio and mc, which Debian does not have: ./just test-minio"]
 async fn footage_on_minio_plays_by_a_link_until_it_expires() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let minio = minio::start(folder.path(), "*").await?;
+    let minio = minio::start(folder.path(), &[]).await?;
     set_up_minio(folder.path(), minio.port, &[])?;
     plays_by_a_link(folder.path(), minio, true, "40s").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs minio and mc, which Debian does not have: ./just test-minio"]
+async fn a_batch_that_minio_itself_tells_of_is_encoded() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let own_port = free_port()?;
+    let (endpoint, queue) = (format!("http://127.0.0.1:{own_port}/"), folder.path().join("queue"));
+    let webhook = [
+        ("MINIO_NOTIFY_WEBHOOK_ENABLE_ENCODE", "on"),
+        ("MINIO_NOTIFY_WEBHOOK_ENDPOINT_ENCODE", &endpoint),
+        ("MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_ENCODE", queue.to_str().context("a path")?),
+    ];
+    // Batches that are stored before `encode` runs wait in MinIO's queue.
+    let minio = minio::start(folder.path(), &webhook).await?;
+    let port = minio.port;
+    set_up_minio(folder.path(), port, &[])?;
+    minio::tell_of_batches(folder.path(), port)?;
+    let window = "20261123T040501.000Z-1000".parse()?;
+    let gate = camera("gate")?;
+    let mut painter = Painter::new(&gate, PictureSize::default());
+    let batch = station::batch(&mut painter, window)?;
+    let key = BatchKey { camera: gate, window, format: BatchFormat::Mjpeg };
+    let config = s3_config(port)?;
+    let frames = S3Bucket::new(&config, "frames");
+    frames.put(&key.to_string(), batch.to_bytes(), Headers::default(), Condition::Always).await?;
+
+    let (path, keys) = (program("teiten-encode")?, user_keys("encode"));
+    let encode = Process::start("encode", &folder.path().join("logs"), move || {
+        let mut command = Command::new(&path);
+        with_s3(&mut command, port, &keys).env("PORT", own_port.to_string());
+        command
+    })?;
+    let media = S3Bucket::new(&config, "media");
+    eventually("the batch's segment", Duration::from_secs(60), async || {
+        let listed = media.list_after("gate/2026-11-23/04/", "", 10).await?;
+        Ok(listed.iter().any(|object| object.key.ends_with(".m4s")).then_some(()))
+    })
+    .await
+    .with_context(|| encode.log_tail())
 }
 
 #[tokio::test(flavor = "multi_thread")]
