@@ -315,6 +315,9 @@ class Manifests(unittest.TestCase):
                     template, name = resource["spec"]["template"], resource["metadata"]["name"]
                     # config-defaults: max-revision-timeout-seconds.
                     self.assertLessEqual(template["spec"]["timeoutSeconds"], 600)
+                    # config-defaults: revision-response-start-timeout-seconds. A chore answers once it is done.
+                    if template["spec"]["timeoutSeconds"] > 300:
+                        self.assertEqual(template["spec"].get("responseStartTimeoutSeconds"), template["spec"]["timeoutSeconds"])
                     scale = template["metadata"]["annotations"]
                     if name in ("reconcile", "pictures", "compact"):
                         self.assertEqual((template["spec"]["containerConcurrency"], scale["autoscaling.knative.dev/max-scale"]), (1, "1"))
