@@ -195,20 +195,32 @@ class Cluster(unittest.TestCase):
         (self.folder / "kubeconfig").write_text(json.dumps(config))
         return server
 
+    def command(self, *arguments):
+        """A command, and the environment that it runs in."""
+        environment = {**os.environ, "KUBECONFIG": str(self.folder / "kubeconfig"), "HOME": str(self.folder)}
+        return [PROGRAMS / "teiten-cluster", "--infra", self.infra, "--cameras", self.folder / "cameras", *arguments], environment
+
     def teiten(self, *arguments):
         """Runs a command; returns its status and what it said."""
-        environment = {**os.environ, "KUBECONFIG": str(self.folder / "kubeconfig"), "HOME": str(self.folder)}
-        done = subprocess.run([PROGRAMS / "teiten-cluster", "--infra", self.infra, "--cameras", self.folder / "cameras", *arguments],
-                              cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        command, environment = self.command(*arguments)
+        done = subprocess.run(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                               timeout=2 * WAIT_SECONDS_MAX)
         return done.returncode, done.stdout + done.stderr
 
-    def deploy(self, *arguments):
-        """Deploys, with a page that stands for the viewer's."""
+    def deployment(self, *arguments):
+        """The arguments of deploying, with a page that stands for the viewer's."""
         page = self.folder / "page"
         page.mkdir(exist_ok=True)
         (page / "index.html").write_text("<title>the viewer</title>")
-        return self.teiten("deploy", "--viewer", page, "--wait", str(WAIT_SECONDS_MAX), *arguments)
+        return "deploy", "--viewer", page, "--wait", str(WAIT_SECONDS_MAX), *arguments
+
+    def deploy(self, *arguments):
+        """Deploys."""
+        return self.teiten(*self.deployment(*arguments))
+
+    def left_in_the_store(self):
+        """The objects of the test camera."""
+        return [path for path in (self.folder / "bucket").rglob("*") if "test-camera" in str(path) and path.is_file()]
 
     def change(self, values):
         """Changes settings, in a copy of the manifests."""
@@ -286,8 +298,7 @@ class Cluster(unittest.TestCase):
         keys = decoded(server.find("secrets", "storage-admin"))
         self.assertEqual(len(keys["AWS_SECRET_ACCESS_KEY"]), 40)
         self.assertNotEqual(keys, decoded(server.find("secrets", "storage-bridge")))
-        left = [path for path in (self.folder / "bucket").rglob("*") if "test-camera" in str(path) and path.is_file()]
-        self.assertEqual(left, [], "the test camera left something behind")
+        self.assertEqual(self.left_in_the_store(), [], "the test camera left something behind")
 
         before = copy.deepcopy(server.objects)
         server.writes.clear()
@@ -338,6 +349,33 @@ class Cluster(unittest.TestCase):
         status, said = self.teiten("undeploy", "--footage", "--yes")
         self.assertEqual(status, 0, said)
         self.assertFalse([key for key in server.objects if key[2] == "teiten"])
+
+    def test_without_the_folder_of_the_brokers_authority_nothing_is_changed_unless_a_new_one_is_wanted(self):
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        server = self.serve(KINDS + KNATIVE, machine.react)
+        furnish(server, "dev.local/teiten")
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        (self.folder / "cameras").rename(self.folder / "elsewhere")
+        authority = (self.folder / "elsewhere" / "ca.teiten" / "ca.pem").read_text()
+        server.writes.clear()
+        for arguments in ((), ("--check",)):
+            status, said = self.deploy("--no-test-camera", *arguments)
+            self.assertEqual(status, 1, said)
+            for words in (f"another authority than {self.folder / 'cameras'} here", "--cameras", "--new-authority"):
+                self.assertIn(words, said)
+        self.assertEqual(server.writes, [])
+        self.assertFalse((self.folder / "cameras").exists(), "a new authority was made")
+
+        status, said = self.deploy("--no-test-camera", "--new-authority")
+        self.assertEqual(status, 0, said)
+        for name in ("broker-tls", "bridge-tls"):
+            self.assertNotEqual(decoded(server.find("secrets", name))["ca.crt"], authority)
+        shutil.rmtree(self.folder / "cameras")
+        (self.folder / "elsewhere").rename(self.folder / "cameras")
+        server.writes.clear()
+        self.assertEqual((self.deploy("--no-test-camera")[0], server.writes), (1, []), "another folder's authority")
 
     def test_where_footage_is_public_the_page_is_told_where_the_past_is_and_nobody_needs_a_token(self):
         machine = Machine(self.folder)

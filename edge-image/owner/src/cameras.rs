@@ -167,6 +167,15 @@ impl Cameras {
         Ok(Added { folder: card, broker_renewed })
     }
 
+    /// The authority's certificate; `None` where the folder has no authority yet.
+    pub fn trusted(&self) -> anyhow::Result<Option<String>> {
+        let folder = self.folder.join("ca.teiten");
+        if !folder.join("key.pem").exists() {
+            return Ok(None);
+        }
+        read(&folder.join("ca.pem")).map(Some)
+    }
+
     fn authority(&self, now: Timestamp) -> anyhow::Result<Authority> {
         let folder = self.folder.join("ca.teiten");
         let key = folder.join("key.pem");

@@ -12,10 +12,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 use teiten_footage::CameraId;
 use teiten_link::Links;
-use teiten_owner::{
-    authority::{BrokerHost, Identity},
-    cameras::{Cameras, Desk},
-};
+use teiten_owner::cameras::Cameras;
 use teiten_telemetry::now;
 use tokio::time::Instant;
 
@@ -23,21 +20,18 @@ use crate::{
     Kubectl, NAMESPACE,
     address::Address,
     camera::{NAME, TestCamera},
+    certificates::{Broker, certificates, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
     egress, page, ready, secrets,
     settings::{Overlay, Settings},
-    store::{self, ADMIN, Store},
+    store::{ADMIN, Store},
 };
 
 /// How often the cluster is looked at while something is waited for.
-const LOOK: Duration = Duration::from_secs(2);
-/// How long a load balancer may take to give an address, before a node's port is taken instead.
-const BALANCER_MAX: Duration = Duration::from_secs(30);
+pub(crate) const LOOK: Duration = Duration::from_secs(2);
 /// How long the link to the test camera's playlist works.
 const LINK_VALID: &str = "1h";
-/// The broker's names inside of the cluster.
-const INSIDE: [&str; 3] = ["broker", "broker.teiten", "broker.teiten.svc"];
 
 /// How to deploy.
 #[derive(Debug)]
@@ -54,6 +48,8 @@ pub struct Deploy {
     pub check_only: bool,
     /// Make keys for the components of a store that is the user's own.
     pub make_keys: bool,
+    /// Give the broker in the cluster another authority than it has.
+    pub new_authority: bool,
     /// Send a test camera through.
     pub test_camera: bool,
 }
@@ -67,6 +63,16 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         println!("Nothing was changed.");
         return Ok(false);
     }
+    let cameras = Cameras::at(&options.cameras);
+    if settings.overlay == Overlay::Local && !options.new_authority && !knows_the_brokers(kubectl, &cameras)?
+    {
+        bail!(
+            "the cluster's broker has another authority than {} here, and cameras trust that one alone: copy the folder that you \
+             deployed with here, or name it by --cameras. Nothing was changed. (--new-authority replaces it, and then every \
+             camera needs a new certificate.)",
+            options.cameras.display()
+        );
+    }
     if options.check_only {
         return Ok(true);
     }
@@ -78,7 +84,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     println!("applying {overlay}");
     let applied = kubectl.apply_folder(overlay)?;
     domain::map(kubectl, settings.domain.as_ref())?;
-    let broker = certificates(kubectl, settings, &Cameras::at(&options.cameras)).await?;
+    let broker = certificates(kubectl, settings, &cameras).await?;
     set_up_store(kubectl, options.wait).await?;
     wait_until_ready(kubectl, options.wait).await?;
     clear_old_settings(kubectl, &applied)?;
@@ -149,15 +155,6 @@ fn addresses(settings: &Settings, store: &Store, functions: &Map<String, Value>)
     lines
 }
 
-/// The broker as a camera sees it.
-struct Broker {
-    address: Address,
-    /// Its authority.
-    ca: String,
-    /// Who the test camera is to it.
-    camera: Identity,
-}
-
 /// Says what the cluster has and lacks; answers whether it is enough.
 fn check(kubectl: &Kubectl, settings: &Settings, manifests: &str) -> anyhow::Result<bool> {
     let facts = Facts {
@@ -223,82 +220,6 @@ fn make_secrets(
             .with_context(|| format!("the manifests name a secret {name}: make it, and deploy again"))?;
         kubectl.apply(&secret)?;
         println!("secret {name}: new random keys");
-    }
-    Ok(())
-}
-
-/// Makes the certificates of broker and bridge known. Answers where cameras reach the broker.
-async fn certificates(kubectl: &Kubectl, settings: &Settings, cameras: &Cameras) -> anyhow::Result<Broker> {
-    let address = match settings.overlay {
-        Overlay::Production => {
-            let (host, port) = &settings.mqtt;
-            Address { host: host.to_string(), port: *port }
-        }
-        Overlay::Local => broker_address(kubectl, settings).await?,
-    };
-    let mut hosts = settings.broker_hosts.clone();
-    hosts.push(address.host.parse::<BrokerHost>()?);
-    for name in INSIDE {
-        hosts.push(name.parse()?);
-    }
-    let Desk { ca, broker: of_broker, bridge } = cameras.desk(&hosts, now())?;
-    let mut trusted = ca.clone();
-    match (settings.overlay, kubectl.get("secret", "bridge-tls", NAMESPACE)?) {
-        // A broker of the user's own may have an authority of the user's own.
-        (Overlay::Production, Some(theirs)) => trusted = secrets::value(&theirs, "ca.crt").unwrap_or(trusted),
-        _ => put_certificate(
-            kubectl,
-            "bridge",
-            &secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key),
-        )?,
-    }
-    if settings.overlay == Overlay::Local {
-        let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);
-        put_certificate(kubectl, "broker", &secret)?;
-    }
-    let camera = cameras.passing(&CameraId::new(NAME)?, now())?;
-    Ok(Broker { address, ca: trusted, camera })
-}
-
-/// Where cameras reach the broker inside of the cluster.
-async fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Address> {
-    let started = Instant::now();
-    let mut balanced = None;
-    while balanced.is_none() && started.elapsed() < BALANCER_MAX {
-        let service =
-            kubectl.get("services.v1.", "broker", NAMESPACE)?.context("there is no Service broker")?;
-        balanced = crate::address::balanced(&service);
-        if balanced.is_none() {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-    let address = match balanced {
-        Some(address) => Some(address),
-        None => store::reach(kubectl, "broker")?,
-    };
-    let mut address = address.context("the broker has no address outside of the cluster")?;
-    if let Some(host) = settings.broker_hosts.first() {
-        address.host = host.to_string();
-    }
-    Ok(address)
-}
-
-/// Puts a certificate, unless cert-manager keeps it. Where it replaces another one, who has it is started anew, for it is
-/// read at start.
-fn put_certificate(kubectl: &Kubectl, part: &str, secret: &Value) -> anyhow::Result<()> {
-    let name = secret["metadata"]["name"].as_str().unwrap_or_default();
-    let before = kubectl.get("secret", name, NAMESPACE)?;
-    let stays = |before: &Value| {
-        secrets::same(before, secret)
-            || before["metadata"]["annotations"]["cert-manager.io/certificate-name"].is_string()
-    };
-    if before.as_ref().is_some_and(stays) {
-        return Ok(());
-    }
-    kubectl.apply(secret)?;
-    println!("secret {name}: the certificate of cameras/{part}.teiten");
-    if before.is_some() {
-        kubectl.run(&["rollout", "restart", "statefulset", part, "--namespace", NAMESPACE], None)?;
     }
     Ok(())
 }

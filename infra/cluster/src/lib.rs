@@ -6,6 +6,7 @@
 
 pub mod address;
 mod camera;
+mod certificates;
 pub mod check;
 mod dead_letters;
 mod deploy;

@@ -40,6 +40,10 @@ enum Command {
         /// another store, make the users there, and put their keys into the secrets.)
         #[arg(long)]
         make_keys: bool,
+        /// Gives the broker in the cluster the authority of your folder, though it has another one. Every camera then needs a
+        /// new certificate.
+        #[arg(long)]
+        new_authority: bool,
         /// Sends no test camera.
         #[arg(long)]
         no_test_camera: bool,
@@ -76,7 +80,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let kubectl = Kubectl::new(context);
     let settings = Settings::read(&infra.join("settings/teiten.env"))?;
     match command {
-        Command::Deploy { viewer, wait, check, make_keys, no_test_camera } => {
+        Command::Deploy { viewer, wait, check, make_keys, new_authority, no_test_camera } => {
             let options = Deploy {
                 infra,
                 cameras,
@@ -84,6 +88,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
                 wait,
                 check_only: check,
                 make_keys,
+                new_authority,
                 test_camera: !no_test_camera,
             };
             teiten_cluster::deploy(&kubectl, &settings, &options).await

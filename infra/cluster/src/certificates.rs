@@ -1,0 +1,129 @@
+//! Certificates of broker and bridge, by the owner's authority in `cameras/`: cameras trust that one alone.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use teiten_footage::CameraId;
+use teiten_owner::{
+    authority::{BrokerHost, Identity},
+    cameras::{Cameras, Desk},
+};
+use teiten_telemetry::now;
+use tokio::time::Instant;
+
+use crate::{
+    Kubectl, NAMESPACE,
+    address::{self, Address},
+    camera::NAME,
+    deploy::LOOK,
+    secrets,
+    settings::{Overlay, Settings},
+    store,
+};
+
+/// How long a load balancer may take to give an address, before a node's port is taken instead.
+const BALANCER_MAX: Duration = Duration::from_secs(30);
+/// The broker's names inside of the cluster.
+const INSIDE: [&str; 3] = ["broker", "broker.teiten", "broker.teiten.svc"];
+
+/// The broker as a camera sees it.
+pub(crate) struct Broker {
+    pub address: Address,
+    /// Its authority.
+    pub ca: String,
+    /// Who the test camera is to it.
+    pub camera: Identity,
+}
+
+/// Whether the folder's authority is that of the cluster's broker, if there is one with a certificate of ours.
+pub(crate) fn knows_the_brokers(kubectl: &Kubectl, cameras: &Cameras) -> anyhow::Result<bool> {
+    match kubectl.get("secret", "broker-tls", NAMESPACE)? {
+        Some(theirs) if !is_kept_by_cert_manager(&theirs) => {
+            Ok(secrets::value(&theirs, "ca.crt") == cameras.trusted()?)
+        }
+        _ => Ok(true),
+    }
+}
+
+/// Whether cert-manager makes and renews this certificate.
+fn is_kept_by_cert_manager(secret: &Value) -> bool {
+    secret["metadata"]["annotations"]["cert-manager.io/certificate-name"].is_string()
+}
+
+/// Makes the certificates of broker and bridge known. Answers where cameras reach the broker.
+pub(crate) async fn certificates(
+    kubectl: &Kubectl,
+    settings: &Settings,
+    cameras: &Cameras,
+) -> anyhow::Result<Broker> {
+    let address = match settings.overlay {
+        Overlay::Production => {
+            let (host, port) = &settings.mqtt;
+            Address { host: host.to_string(), port: *port }
+        }
+        Overlay::Local => broker_address(kubectl, settings).await?,
+    };
+    let mut hosts = settings.broker_hosts.clone();
+    hosts.push(address.host.parse::<BrokerHost>()?);
+    for name in INSIDE {
+        hosts.push(name.parse()?);
+    }
+    let Desk { ca, broker: of_broker, bridge } = cameras.desk(&hosts, now())?;
+    let mut trusted = ca.clone();
+    match (settings.overlay, kubectl.get("secret", "bridge-tls", NAMESPACE)?) {
+        // A broker of the user's own may have an authority of the user's own.
+        (Overlay::Production, Some(theirs)) => trusted = secrets::value(&theirs, "ca.crt").unwrap_or(trusted),
+        _ => put_certificate(
+            kubectl,
+            "bridge",
+            &secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key),
+        )?,
+    }
+    if settings.overlay == Overlay::Local {
+        let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);
+        put_certificate(kubectl, "broker", &secret)?;
+    }
+    let camera = cameras.passing(&CameraId::new(NAME)?, now())?;
+    Ok(Broker { address, ca: trusted, camera })
+}
+
+/// Where cameras reach the broker inside of the cluster.
+async fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Address> {
+    let started = Instant::now();
+    let mut balanced = None;
+    while balanced.is_none() && started.elapsed() < BALANCER_MAX {
+        let service =
+            kubectl.get("services.v1.", "broker", NAMESPACE)?.context("there is no Service broker")?;
+        balanced = address::balanced(&service);
+        if balanced.is_none() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    let address = match balanced {
+        Some(address) => Some(address),
+        None => store::reach(kubectl, "broker")?,
+    };
+    let mut address = address.context("the broker has no address outside of the cluster")?;
+    if let Some(host) = settings.broker_hosts.first() {
+        address.host = host.to_string();
+    }
+    Ok(address)
+}
+
+/// Puts a certificate, unless cert-manager keeps it. Where it replaces another one, who has it is started anew, for it is
+/// read at start.
+fn put_certificate(kubectl: &Kubectl, part: &str, secret: &Value) -> anyhow::Result<()> {
+    let name = secret["metadata"]["name"].as_str().unwrap_or_default();
+    let before = kubectl.get("secret", name, NAMESPACE)?;
+    let stays = |before: &Value| secrets::same(before, secret) || is_kept_by_cert_manager(before);
+    if before.as_ref().is_some_and(stays) {
+        return Ok(());
+    }
+    kubectl.apply(secret)?;
+    println!("secret {name}: the certificate of cameras/{part}.teiten");
+    if before.is_some() {
+        kubectl.run(&["rollout", "restart", "statefulset", part, "--namespace", NAMESPACE], None)?;
+    }
+    Ok(())
+}
