@@ -186,6 +186,10 @@ impl FromStr for Settings {
             }
             _ => Ok(()),
         });
+        reader.value("TEITEN_CORS_ORIGIN", (), |text| match text.contains(char::is_whitespace) {
+            true => Err("origins have commas between them and no spaces, as MinIO reads them".to_owned()),
+            false => Ok(()),
+        });
         for days in ["TEITEN_FRAMES_RETENTION_DAYS", "TEITEN_MEDIA_RETENTION_DAYS"] {
             reader.value(days, (), whole_days);
         }
@@ -284,12 +288,15 @@ mod tests {
             ("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate"),
             ("TEITEN_MQTT", "broker"),
             ("AWS_REGION", ""),
+            ("TEITEN_CORS_ORIGIN", "https://a.example.org https://b.example.org"),
+            ("TEITEN_CORS_ORIGIN", "https://a.example.org, https://b.example.org"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
         ] {
             let SettingsError(mistakes) = with(name, value).unwrap_err();
             assert_eq!(mistakes.len(), 1, "{mistakes:?}");
             assert!(mistakes[0].starts_with(name), "{mistakes:?}");
         }
+        with("TEITEN_CORS_ORIGIN", "https://a.example.org,https://b.example.org").unwrap();
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub struct Settings {
     #[arg(long = "media-access", env = "TEITEN_MEDIA_ACCESS", value_enum, default_value_t = Access::Private)]
     pub access: Access,
 
-    /// Origins of the pages that may play footage, separated by spaces; `*` for every page.
+    /// Origins of the pages that may play footage, separated by commas or spaces; `*` for every page.
     #[arg(long, env = "TEITEN_CORS_ORIGIN", value_name = "ORIGIN …", default_value = "*")]
     pub cors_origins: Words,
 
@@ -70,7 +70,7 @@ impl<K: FromStr + Ord, V: FromStr> FromStr for ByName<K, V> {
     }
 }
 
-/// Words separated by spaces, at least one.
+/// Words separated by commas or spaces, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Words(pub Vec<String>);
 
@@ -78,7 +78,9 @@ impl FromStr for Words {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        let between = |character: char| character == ',' || character.is_whitespace();
+        let words: Vec<String> =
+            text.split(between).filter(|word| !word.is_empty()).map(str::to_owned).collect();
         if words.is_empty() { Err("it is empty".to_owned()) } else { Ok(Self(words)) }
     }
 }
@@ -93,6 +95,17 @@ mod tests {
         assert_eq!(days.0.len(), 2);
         assert_eq!(days.0[&CameraId::new("garden").unwrap()].get(), 2);
         assert!("".parse::<ByName<CameraId, NonZeroU16>>().unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn origins_have_commas_or_spaces_between_them() {
+        for text in ["https://a,https://b:8443", "https://a https://b:8443", " https://a, https://b:8443,"] {
+            assert_eq!(text.parse::<Words>().unwrap().0, ["https://a", "https://b:8443"], "{text}");
+        }
+        assert_eq!("*".parse::<Words>().unwrap().0, ["*"]);
+        for text in ["", " , "] {
+            assert!(text.parse::<Words>().is_err(), "{text:?}");
+        }
     }
 
     #[test]
