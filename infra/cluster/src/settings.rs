@@ -103,6 +103,12 @@ impl Reader {
             }
             match line.split_once('=') {
                 Some((name, value)) if is_name(name) => {
+                    // Applied as it is, and so part of the value for all who read it.
+                    if value.trim() != value {
+                        reader
+                            .mistakes
+                            .push(format!("line {number}: {name} has spaces before or behind its value"));
+                    }
                     if reader.values.insert(name.to_owned(), value.trim().to_owned()).is_some() {
                         reader.mistakes.push(format!("line {number}: {name} is there twice"));
                     }
@@ -297,6 +303,18 @@ mod tests {
             assert!(mistakes[0].starts_with(name), "{mistakes:?}");
         }
         with("TEITEN_CORS_ORIGIN", "https://a.example.org,https://b.example.org").unwrap();
+    }
+
+    #[test]
+    fn spaces_around_a_value_are_a_mistake_of_their_line() {
+        let number = SHIPPED.lines().position(|line| line.starts_with("TEITEN_OVERLAY=")).unwrap() + 1;
+        for value in [" local", "local ", "\tlocal"] {
+            let SettingsError(mistakes) = with("TEITEN_OVERLAY", value).unwrap_err();
+            assert_eq!(
+                mistakes,
+                [format!("line {number}: TEITEN_OVERLAY has spaces before or behind its value")]
+            );
+        }
     }
 
     #[test]
