@@ -34,7 +34,7 @@ pub const SILENCE_MIN: Duration = Duration::from_secs(10);
 
 /// The fewest windows that are kept listed: players stay three target durations away from the end (§6.3.3), and
 /// should find as many again to fall back on.
-const WINDOWS_MIN: usize = 6;
+pub const WINDOWS_MIN: usize = 6;
 
 const _: () = assert!(SEGMENT_GRACE.as_millis() < SILENCE_MIN.as_millis());
 const _: () = assert!(SILENCE_MIN.as_millis() < LIVE_AGE_MAX.as_millis());

@@ -1,13 +1,14 @@
 //! The settings of an installation, `infra/settings/teiten.env`: NAME=value, one a line. What the bridge and the functions
 //! read is theirs to judge; what deploying needs is judged here, all mistakes together, before anything is applied.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr};
+use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
-use teiten_bucket::Credentials;
+use teiten_bucket::{Credentials, Validity, ValidityError};
 use teiten_footage::WindowLength;
 use teiten_link::Domain;
 use teiten_owner::authority::BrokerHost;
+use teiten_playlist::{LIVE_AGE_MAX, WINDOWS_MIN};
 
 /// Which parts are inside of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +165,15 @@ impl FromStr for Settings {
             "public" => Ok(true),
             other => Err(format!("private or public, not {other:?}")),
         });
+        let listed =
+            reader.value("TEITEN_LIVE_WINDOW_SECONDS", Duration::ZERO, |text| match text.parse::<u32>() {
+                Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+                Err(_) => Err(format!("a whole number of seconds, not {text:?}")),
+            });
+        reader.value("TEITEN_SIGNED_FOR", (), |text| {
+            let valid: Validity = text.parse().map_err(|error: ValidityError| error.to_string())?;
+            if public { Ok(()) } else { lasts(valid, window, listed) }
+        });
         let media_url = reader.value("TEITEN_PUBLIC_URL", None, url);
         let domain = reader
             .value("TEITEN_DOMAIN", None, |text| Domain::parse(text).map_err(|error| error.to_string()));
@@ -208,6 +218,27 @@ impl FromStr for Settings {
         });
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError(reader.mistakes)) }
     }
+}
+
+/// Whether links that are valid for `valid` last as long as live playlists that list `listed` need them.
+fn lasts(valid: Validity, window: WindowLength, listed: Duration) -> Result<(), String> {
+    let window = window.duration();
+    let listed = listed.max(window * WINDOWS_MIN as u32);
+    // From the window's start: until the last moment at which it is listed, while it is, and as long again for who has just
+    // read the list (draft-pantos-hls-rfc8216bis §6.2.2).
+    let needed = (window + LIVE_AGE_MAX) + listed + (window + listed);
+    // A link has three quarters of its time left when its window starts.
+    let least = needed * 4 / 3;
+    if valid.duration() >= least {
+        return Ok(());
+    }
+    Err(format!(
+        "links would end while players need them, take {} s or more: three quarters of it have to last for a window that is listed \
+         {} s late, for the playlist's {} s, and as long again for who has just read it",
+        least.as_secs_f64().ceil(),
+        LIVE_AGE_MAX.as_secs(),
+        listed.as_secs_f64()
+    ))
 }
 
 /// The store's keys of one component.
@@ -287,6 +318,8 @@ mod tests {
             ("TEITEN_OVERLAY", "prod"),
             ("TEITEN_WINDOW", "7s"),
             ("TEITEN_MEDIA_ACCESS", "yes"),
+            ("TEITEN_LIVE_WINDOW_SECONDS", "12s"),
+            ("TEITEN_SIGNED_FOR", "8d"),
             ("TEITEN_PUBLIC_URL", "store.example.org"),
             ("TEITEN_DOMAIN", "ftp://example.org"),
             ("TEITEN_BROKER_HOSTS", "a b:1"),
@@ -314,6 +347,30 @@ mod tests {
                 mistakes,
                 [format!("line {number}: TEITEN_OVERLAY has spaces before or behind its value")]
             );
+        }
+    }
+
+    #[test]
+    fn links_that_end_before_their_footage_has_left_the_playlist_are_refused_where_there_are_links() {
+        let with_all = |changes: &[(&str, &str)]| {
+            let text = changes.iter().fold(SHIPPED.to_owned(), |text, (from, to)| text.replace(from, to));
+            text.parse::<Settings>().map_err(|SettingsError(mistakes)| mistakes.join("; "))
+        };
+        for (window, live, least) in [("1s", 12, 75), ("1s", 60, 203), ("6s", 12, 152)] {
+            let settings = |seconds: u32, access: &str| {
+                with_all(&[
+                    ("TEITEN_WINDOW=1s", &format!("TEITEN_WINDOW={window}")),
+                    ("TEITEN_LIVE_WINDOW_SECONDS=12", &format!("TEITEN_LIVE_WINDOW_SECONDS={live}")),
+                    ("TEITEN_SIGNED_FOR=24h", &format!("TEITEN_SIGNED_FOR={seconds}s")),
+                    ("ACCESS=private", &format!("ACCESS={access}")),
+                ])
+            };
+            settings(least, "private").unwrap();
+            let mistake = settings(least - 1, "private").unwrap_err();
+            let words =
+                format!("TEITEN_SIGNED_FOR: links would end while players need them, take {least} s or more");
+            assert!(mistake.starts_with(&words), "{mistake}");
+            settings(least - 1, "public").unwrap();
         }
     }
 
