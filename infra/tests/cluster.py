@@ -299,6 +299,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual(len(keys["AWS_SECRET_ACCESS_KEY"]), 40)
         self.assertNotEqual(keys, decoded(server.find("secrets", "storage-bridge")))
         self.assertEqual(self.left_in_the_store(), [], "the test camera left something behind")
+        self.assertEqual(self.kept_by_the_broker(machine), [], "the test camera left something with the broker")
 
         before = copy.deepcopy(server.objects)
         server.writes.clear()
@@ -409,6 +410,20 @@ class Cluster(unittest.TestCase):
             except urllib.error.URLError:
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.1)
+
+    def kept_by_the_broker(self, machine):
+        """The topics of the messages that the broker retains, as the owner hears them."""
+        authority = self.folder / "cameras" / "ca.teiten"
+        key, request, certificate = (self.folder / f"owner.{kind}" for kind in ("key", "request", "pem"))
+        for command in (["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=owner.teiten", "-keyout", key, "-out", request],
+                        ["x509", "-req", "-in", request, "-CA", authority / "ca.pem", "-CAkey", authority / "key.pem", "-days", "1", "-out", certificate]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        # It gives up (27) once there is no further one.
+        done = subprocess.run(["mosquitto_sub", "-h", machine.address, "-p", "8883", "--cafile", authority / "ca.pem", "--cert", certificate,
+                               "--key", key, "-t", "teiten/#", "--retained-only", "-F", "%t", "-W", "3"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr.strip()), (27, "Timed out"))
+        return done.stdout.split()
 
     def give_up_an_event(self, machine):
         """Posts an event to the sink of dead letters, as Knative's Broker does once a function has refused it."""

@@ -3,19 +3,23 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, QoS};
 use teiten_agent::config::{Broker, Config};
 use teiten_bucket::{Bucket, Condition, Put};
 use teiten_footage::{
-    CameraId, Timestamp,
+    CameraId, Timestamp, Topic,
     key::{CAMERAS_KEY, live_playlist_key},
     limits::HOLD_MAX,
 };
-use teiten_mqtt::{Identity as ClientIdentity, TlsFiles};
+use teiten_mqtt::{Explained, Identity as ClientIdentity, TlsFiles};
 use teiten_owner::authority::Identity;
 use teiten_playlist::{Cameras, Content, LivePlaylist};
 use teiten_telemetry::now;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{address::Address, store::Store};
@@ -36,12 +40,15 @@ const ALL_MAX: Duration = Duration::from_secs(120);
 const AFTER_LAST: Duration = HOLD_MAX.saturating_add(Duration::from_secs(15));
 /// How often what came meanwhile is cleared up.
 const CLEAR: Duration = Duration::from_secs(1);
+/// How long the broker may be away when it is to forget the camera.
+const FORGET_MAX: Duration = Duration::from_secs(20);
 /// How many objects are deleted between two listings.
 const PAGE: usize = 500;
 
 /// A camera that is sending.
 pub(crate) struct TestCamera {
     camera: CameraId,
+    broker: Broker,
     stop: CancellationToken,
     agent: JoinHandle<anyhow::Result<()>>,
     // Its certificate is in here until it ends.
@@ -65,10 +72,10 @@ impl TestCamera {
             }),
         };
         let broker = Broker { tls: Some(files), ..Broker::plain(broker.host.clone(), broker.port) };
-        let config = Config { broker, ..Config::new(camera.clone()) };
+        let config = Config { broker: broker.clone(), ..Config::new(camera.clone()) };
         let stop = CancellationToken::new();
         let agent = tokio::spawn(teiten_agent::run(config, stop.clone()));
-        Ok(Self { camera, stop, agent, _folder: folder })
+        Ok(Self { camera, broker, stop, agent, _folder: folder })
     }
 
     /// The median time from a window's first instant until the playlist lists it.
@@ -90,29 +97,21 @@ impl TestCamera {
             if let Some(playlist) = playlist(media, &self.camera).await? {
                 measured.note(&playlist, now());
             }
-            tokio::time::sleep(LOOK).await;
+            sleep(LOOK).await;
         }
         measured.median().context("there are delays")
     }
 
-    /// Ends it, and deletes what it left in the store.
+    /// Ends it, and deletes what it left in the store and with the broker.
     pub(crate) async fn end(self, store: &Store) -> anyhow::Result<()> {
         self.stop.cancel();
         let ended = self.agent.await;
-        let quiet = Instant::now() + AFTER_LAST;
-        loop {
-            let over = Instant::now() >= quiet;
-            delist(&*store.media, &self.camera).await?;
-            for bucket in [&store.media, &store.frames] {
-                clear(&**bucket, &format!("{}/", self.camera)).await?;
-            }
-            if over {
-                break;
-            }
-            tokio::time::sleep(CLEAR).await;
-        }
+        let cleared = clear_away(store, &self.camera).await;
+        // Not before: a bridge that still stores something of it knows it again.
+        let forgotten = forget(&self.broker, &self.camera).await;
         ended??;
-        Ok(())
+        cleared?;
+        forgotten
     }
 }
 
@@ -159,6 +158,53 @@ pub(crate) async fn playlist(media: &dyn Bucket, camera: &CameraId) -> anyhow::R
     let Some(object) = media.get(&live_playlist_key(camera)).await? else { return Ok(None) };
     let text = std::str::from_utf8(&object.bytes)?;
     Ok(Some(LivePlaylist::parse(camera, text)?))
+}
+
+/// Deletes what there is of `camera`, and what comes until nothing more can.
+async fn clear_away(store: &Store, camera: &CameraId) -> anyhow::Result<()> {
+    let quiet = Instant::now() + AFTER_LAST;
+    loop {
+        let over = Instant::now() >= quiet;
+        delist(&*store.media, camera).await?;
+        for bucket in [&store.media, &store.frames] {
+            clear(&**bucket, &format!("{camera}/")).await?;
+        }
+        if over {
+            return Ok(());
+        }
+        sleep(CLEAR).await;
+    }
+}
+
+/// Has `broker` forget the status of `camera`, which is `offline` now and would be for ever.
+async fn forget(broker: &Broker, camera: &CameraId) -> anyhow::Result<()> {
+    let mut trouble = anyhow!("it does not answer");
+    let tries = async {
+        while let Err(error) = clear_status(broker, camera).await {
+            trouble = error;
+            sleep(CLEAR).await;
+        }
+    };
+    let forgotten = timeout(FORGET_MAX, tries).await;
+    forgotten.map_err(|_| trouble.context(format!("the broker keeps the status of {camera}")))
+}
+
+async fn clear_status(broker: &Broker, camera: &CameraId) -> anyhow::Result<()> {
+    // The agent's own client id: where the broker still takes it for connected, its last will comes now, and not later.
+    let mut options = MqttOptions::new(format!("teiten-{camera}"), broker.bare_host(), broker.port);
+    options.set_clean_session(true);
+    if let Some(tls) = &broker.tls {
+        options.set_transport(tls.transport()?);
+    }
+    let (client, mut events) = AsyncClient::new(options, 4);
+    client.try_publish(Topic::Status(camera.clone()).to_string(), QoS::AtLeastOnce, true, [])?;
+    loop {
+        match events.poll().await.map_err(|error| anyhow!("{}", Explained(&error)))? {
+            Event::Incoming(Packet::PubAck(_)) => client.try_disconnect()?,
+            Event::Outgoing(Outgoing::Disconnect) => return Ok(()),
+            _ => {}
+        }
+    }
 }
 
 /// Takes `camera` off the list of cameras.
