@@ -7,7 +7,9 @@ import copy
 import json
 import os
 import pathlib
+import pty
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -350,6 +352,27 @@ class Cluster(unittest.TestCase):
         status, said = self.teiten("undeploy", "--footage", "--yes")
         self.assertEqual(status, 0, said)
         self.assertFalse([key for key in server.objects if key[2] == "teiten"])
+
+    def test_at_a_terminal_the_camera_sends_until_enter_or_ctrl_c_and_leaves_nothing(self):
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        furnish(self.serve(KINDS + KNATIVE, machine.react), "dev.local/teiten")
+        command, environment = self.command(*self.deployment())
+        keyboard, terminal = pty.openpty()
+        self.addCleanup(os.close, keyboard)
+        with subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True) as deploying:
+            self.addCleanup(deploying.kill)
+            os.close(terminal)
+            said = []
+            for line in deploying.stdout:
+                said.append(line)
+                if "until you press Enter" in line:
+                    self.assertNotEqual(self.left_in_the_store(), [])
+                    deploying.send_signal(signal.SIGINT)
+            self.assertEqual(deploying.wait(WAIT_SECONDS_MAX), 0, "".join(said))
+        self.assertIn("clearing the test camera away", "".join(said))
+        self.assertEqual(self.left_in_the_store(), [])
 
     def test_without_the_folder_of_the_brokers_authority_nothing_is_changed_unless_a_new_one_is_wanted(self):
         machine = Machine(self.folder)

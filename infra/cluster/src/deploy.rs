@@ -1,17 +1,9 @@
 //! `./just deploy`: what is missing is made, what is there stays as it is.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, IsTerminal as _},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
-use teiten_footage::CameraId;
-use teiten_link::Links;
 use teiten_owner::cameras::Cameras;
 use teiten_telemetry::now;
 use tokio::time::Instant;
@@ -19,19 +11,17 @@ use tokio::time::Instant;
 use crate::{
     Kubectl, NAMESPACE,
     address::Address,
-    camera::{NAME, TestCamera},
-    certificates::{Broker, certificates, knows_the_brokers},
+    certificates::{certificates, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
     egress, page, ready, secrets,
     settings::{Overlay, Settings},
     store::{ADMIN, Store},
+    trial,
 };
 
 /// How often the cluster is looked at while something is waited for.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
-/// How long the link to the test camera's playlist works.
-const LINK_VALID: &str = "1h";
 
 /// How to deploy.
 #[derive(Debug)]
@@ -103,7 +93,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         if files == 0 { "as it was".to_owned() } else { format!("{files} files put") }
     );
     if options.test_camera {
-        send_a_camera_through(kubectl, settings, &store, &broker).await?;
+        trial::send_a_camera_through(kubectl, settings, &store, &broker).await?;
     }
     for line in addresses(settings, &store, &functions) {
         println!("{line}");
@@ -286,52 +276,10 @@ fn clear_old_settings(kubectl: &Kubectl, applied: &[String]) -> anyhow::Result<(
     Ok(())
 }
 
-async fn send_a_camera_through(
-    kubectl: &Kubectl,
-    settings: &Settings,
-    store: &Store,
-    broker: &Broker,
-) -> anyhow::Result<()> {
-    println!("a test camera sends to {} …", broker.address.authority());
-    let camera = TestCamera::start(&broker.address, &broker.ca, &broker.camera)?;
-    let measured = camera.delay(&*store.media).await;
-    // It is cleared away whatever comes of it.
-    let shown = match &measured {
-        Ok(delay) => show(kubectl, settings, store, *delay).await,
-        Err(_) => Ok(()),
-    };
-    let ended = camera.end(store).await;
-    measured?;
-    shown?;
-    ended.context("the test camera's footage was not cleared away")
-}
-
-/// Says how long the test camera's pictures took, and where they can be seen.
-async fn show(kubectl: &Kubectl, settings: &Settings, store: &Store, delay: Duration) -> anyhow::Result<()> {
-    println!(
-        "its pictures came through: {:.2} s from the first picture of a window to the playlist, at windows of {} s",
-        delay.as_secs_f64(),
-        settings.window.duration().as_secs_f64()
-    );
-    let camera = CameraId::new(NAME)?;
-    if settings.public {
-        println!("  playlist {}", settings.media_url(&store.url, &format!("{camera}/live.m3u8")));
-    } else if settings.links_stay_inside() {
-        println!("  Footage is private, and links would play inside of the cluster only (see below).");
-    } else {
-        let links = Links::new(Arc::clone(&store.media), store.signer(kubectl, settings)?);
-        let link = links.live(&camera, LINK_VALID.parse()?, now()).await?;
-        println!("  playlist {} (until {})", link.url, link.expires);
-    }
-    if io::stdin().is_terminal() {
-        println!("  It goes on sending until you press Enter.");
-        tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new())).await??;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use teiten_bucket::MemoryBucket;
 
     use super::*;

@@ -19,6 +19,7 @@ pub mod secrets;
 pub mod settings;
 mod status;
 mod store;
+mod trial;
 mod undeploy;
 
 pub use deploy::{Deploy, deploy};
