@@ -55,6 +55,7 @@ test-infra:
     @scripts/need mosquitto mosquitto-clients openssl prometheus
     scripts/manifest-tools python3 infra/tests/manifests.py
     scripts/manifest-tools python3 infra/tests/observability.py
+    python3 infra/tests/scripts.py
     python3 infra/tests/broker.py
     python3 infra/tests/outage.py
     python3 infra/tests/lambda_functions.py

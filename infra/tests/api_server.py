@@ -7,6 +7,7 @@ import http.server
 import json
 import re
 import threading
+import time
 import urllib.parse
 import uuid
 
@@ -111,6 +112,7 @@ class ApiServer:
             return old
         self.revision += 1
         generation = metadata.get("generation", 0)
+        metadata["creationTimestamp"] = metadata.get("creationTimestamp") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         metadata.update(resourceVersion=str(self.revision), uid=metadata.get("uid", str(uuid.uuid4())),
                         generation=generation if status and generation else generation + 1)
         self.objects[key] = value

@@ -374,6 +374,24 @@ class Cluster(unittest.TestCase):
         self.assertIn("clearing the test camera away", "".join(said))
         self.assertEqual(self.left_in_the_store(), [])
 
+    def test_a_secret_that_is_deleted_comes_back_with_other_keys_which_the_store_and_who_reads_them_get(self):
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        server = self.serve(KINDS + KNATIVE, machine.react)
+        furnish(server, "dev.local/teiten")
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, len(server.all("jobs"))), (0, 1), said)
+        keys = decoded(server.find("secrets", "storage-link"))
+        for name, secret in (("link-00001-deployment-1", "storage-link"), ("clip-00001-deployment-1", "storage-clip")):
+            server.store("v1", "pods", {"metadata": {"name": name, "creationTimestamp": server.find("secrets", secret)["metadata"]["creationTimestamp"]},
+                                        "spec": {"containers": [{"name": "one", "envFrom": [{"secretRef": {"name": secret}}]}]}})
+        del server.objects["v1", "secrets", "teiten", "storage-link"]
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertNotEqual(decoded(server.find("secrets", "storage-link")), keys)
+        self.assertEqual(len(server.all("jobs")), 2, said)
+        self.assertEqual([pod["metadata"]["name"] for pod in server.all("pods")], ["clip-00001-deployment-1"], said)
+
     def test_without_the_folder_of_the_brokers_authority_nothing_is_changed_unless_a_new_one_is_wanted(self):
         machine = Machine(self.folder)
         self.addCleanup(machine.stop)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Where the store is MinIO: one user for each component, with the policy that `setup` wrote and no other. No S3 operation
-# makes users, and only MinIO's own client speaks its administration. A second run changes nothing. Elsewhere it does
-# nothing. Needs mc and a POSIX shell alone.
+# makes users, and only MinIO's own client speaks its administration. A component's user of other keys, that `./just deploy` made
+# before, goes: its keys are valid no longer. A second run changes nothing. Elsewhere it does nothing. Needs mc and a POSIX shell alone.
 #
 # From the environment: AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (an administrator's), MC_CONFIG_DIR;
 # POLICIES: a folder with <component>.json; KEYS: one with <component>/AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
@@ -11,6 +11,17 @@ say() { echo "minio-users: $*"; }
 fail() { say "$*" >&2; exit 1; }
 # Runs mc; where it fails, its words are in $answer.
 try() { answer=$(mc --quiet "$@" 2>&1); }
+# Whether $1 is an access key that deploy makes for the component $2: 20 characters, 12 of them at most "<component>-", and random
+# letters and digits (infra/cluster/src/secrets.rs).
+is_made_for() {
+  prefix=$(printf '%.12s' "$2-")
+  [ ${#1} -eq 20 ] || return 1
+  case "$1" in
+    "$prefix"*[!A-Za-z0-9]*) return 1 ;;
+    "$prefix"*) ;;
+    *) return 1 ;;
+  esac
+}
 
 if [ -z "${AWS_ENDPOINT_URL_S3:-}" ]; then
   say "nothing to do: the store is AWS S3"
@@ -21,6 +32,8 @@ if ! try admin info store; then
   say "LEFT OUT: the store is no MinIO, so its users are made by other means"
   exit
 fi
+try admin user list store || fail "no list of users: $answer"
+users=$answer
 for file in "$POLICIES"/*.json; do
   component=${file##*/}
   component=${component%.json}
@@ -39,4 +52,13 @@ for file in "$POLICIES"/*.json; do
     esac
   fi
   say "user $component has its rights and no others"
+  # The list has other words, too (states, policies): none looks like a key.
+  set -f
+  for user in $users; do
+    if [ "$user" != "$key" ] && is_made_for "$user" "$component"; then
+      try admin user remove store "$user" || fail "user $user: $answer"
+      say "user $user, of other keys of $component, is gone"
+    fi
+  done
+  set +f
 done

@@ -73,6 +73,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     make_secrets(kubectl, settings, &manifests, options.make_keys)?;
     println!("applying {overlay}");
     let applied = kubectl.apply_folder(overlay)?;
+    restart_readers(kubectl)?;
     domain::map(kubectl, settings.domain.as_ref())?;
     let broker = certificates(kubectl, settings, &cameras).await?;
     set_up_store(kubectl, options.wait).await?;
@@ -214,7 +215,20 @@ fn make_secrets(
     Ok(())
 }
 
-/// Runs the job that sets the store up, unless it has run as it is.
+/// Starts what has read keys anew that are others now: they are read at start.
+fn restart_readers(kubectl: &Kubectl) -> anyhow::Result<()> {
+    let (pods, secrets) = (kubectl.list("pods")?, kubectl.list("secrets")?);
+    for pod in secrets::readers_of_old(&pods, &secrets) {
+        println!("pod {pod}: started anew with its new keys");
+        kubectl.run(
+            &["delete", "pod", &pod, "--namespace", NAMESPACE, "--ignore-not-found", "--wait=false"],
+            None,
+        )?;
+    }
+    Ok(())
+}
+
+/// Runs the job that sets the store up, unless it has run as it is and with the keys that there are.
 async fn set_up_store(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
     const NAME: &str = "storage-setup";
     let started = Instant::now();
@@ -223,7 +237,7 @@ async fn set_up_store(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
             .get("cronjobs.batch", NAME, NAMESPACE)?
             .with_context(|| format!("there is no CronJob {NAME}"))?;
         let jobs = kubectl.list("jobs.batch")?;
-        if ready::is_done(&cron, &jobs) {
+        if ready::is_done(&cron, &jobs, &kubectl.list("secrets")?) {
             return Ok(());
         }
         if started.elapsed() >= Duration::from_secs(wait) {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::secrets::is_of_store;
+
 /// The kinds that tell whether they are ready, and the pods that say why they are not.
 pub const KINDS: [&str; 10] = [
     "statefulsets.apps",
@@ -143,8 +145,10 @@ fn pod_trouble(pod: &Value) -> Option<String> {
     waiting.or_else(unschedulable)
 }
 
-/// Whether a Job of the CronJob `cron` has already done what it says today.
-pub fn is_done(cron: &Value, jobs: &[Value]) -> bool {
+/// Whether a Job of the CronJob `cron` has already done what it says today, with the keys to the store that are in `secrets`.
+pub fn is_done(cron: &Value, jobs: &[Value], secrets: &[Value]) -> bool {
+    let keys = secrets.iter().filter(|secret| secret["metadata"]["name"].as_str().is_some_and(is_of_store));
+    let newest_keys = keys.map(made_at).max().flatten();
     // What the cluster adds to a template in a Job is left out of the comparison.
     let wanted = containers(&cron["spec"]["jobTemplate"]["spec"]["template"]);
     jobs.iter().any(|job| {
@@ -154,8 +158,13 @@ pub fn is_done(cron: &Value, jobs: &[Value]) -> bool {
             .any(|condition| condition["type"] == "Complete" && condition["status"] == "True");
         let owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         let ours = owners.into_iter().any(|owner| owner["uid"] == cron["metadata"]["uid"]);
-        complete && ours && containers(&job["spec"]["template"]) == wanted
+        complete && ours && made_at(job) >= newest_keys && containers(&job["spec"]["template"]) == wanted
     })
+}
+
+/// When an object was made. Kubernetes writes all times alike (RFC 3339, UTC, whole seconds), so they sort as texts.
+pub(crate) fn made_at(object: &Value) -> Option<&str> {
+    object["metadata"]["creationTimestamp"].as_str()
 }
 
 /// A Job of the CronJob `cron`, now: what `kubectl create job --from` makes.
@@ -281,11 +290,22 @@ mod tests {
             json!({"metadata": {"ownerReferences": [{"uid": "u"}]}, "spec": {"template": template(map)},
                 "status": {"conditions": [{"type": "Complete", "status": complete}]}})
         };
-        assert!(is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "True")]));
-        assert!(!is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "False")]));
+        assert!(is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "True")], &[]));
+        assert!(!is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "False")], &[]));
         let mut made = job_of(&cron, "now");
-        assert!(!is_done(&cron, std::slice::from_ref(&made)), "it has not run");
+        assert!(!is_done(&cron, std::slice::from_ref(&made), &[]), "it has not run");
         made["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-        assert!(is_done(&cron, &[made]));
+        assert!(is_done(&cron, std::slice::from_ref(&made), &[]));
+
+        let secret = |name: &str, time: &str| json!({"metadata": {"name": name, "creationTimestamp": time}});
+        made["metadata"]["creationTimestamp"] = "2026-11-23T04:05:09Z".into();
+        for (name, time, done) in [
+            ("storage-link", "2026-11-23T04:05:09Z", true),
+            ("storage-link", "2026-11-23T04:05:10Z", false),
+            ("link-token", "2026-11-24T04:05:10Z", true),
+        ] {
+            let secrets = [secret("storage-clip", "2026-11-23T04:00:00Z"), secret(name, time)];
+            assert_eq!(is_done(&cron, std::slice::from_ref(&made), &secrets), done, "{name} of {time}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rand::Rng as _;
 use serde_json::{Value, json};
 
-use crate::NAMESPACE;
+use crate::{NAMESPACE, ready::made_at};
 
 /// Names in a store's keys: MinIO takes 3 to 20 characters and 8 to 40.
 const ACCESS_KEY_CHARACTERS: usize = 20;
@@ -83,6 +83,32 @@ pub fn same(one: &Value, other: &Value) -> bool {
     one["data"] == other["data"]
 }
 
+/// The pods that have read, when they started, Secrets that have been made anew since. (Those that are mounted the cluster renews.)
+pub fn readers_of_old(pods: &[Value], secrets: &[Value]) -> Vec<String> {
+    let is_newer = |name: &str, pod: &Value| {
+        secrets.iter().any(|secret| secret["metadata"]["name"] == name && made_at(secret) > made_at(pod))
+    };
+    let runs = |pod: &&Value| {
+        !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+            && pod["metadata"]["deletionTimestamp"].is_null()
+    };
+    let names = pods.iter().filter(runs).filter(|pod| read(pod).any(|name| is_newer(name, pod)));
+    names.filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect()
+}
+
+/// The Secrets that a pod has in its environment.
+fn read(pod: &Value) -> impl Iterator<Item = &str> {
+    fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+        value[field].as_array().into_iter().flatten()
+    }
+    let containers = list(&pod["spec"], "containers").chain(list(&pod["spec"], "initContainers"));
+    containers.flat_map(|container| {
+        let whole = list(container, "envFrom").map(|source| &source["secretRef"]["name"]);
+        let single = list(container, "env").map(|variable| &variable["valueFrom"]["secretKeyRef"]["name"]);
+        whole.chain(single).filter_map(Value::as_str)
+    })
+}
+
 fn random(characters: usize) -> String {
     // From the operating system's generator, by way of rand's.
     rand::rng().sample_iter(rand::distr::Alphanumeric).take(characters).map(char::from).collect()
@@ -124,6 +150,30 @@ spec:
 ";
         let named: Vec<_> = named(manifests).into_iter().collect();
         assert_eq!(named, ["link-token", "storage-admin", "storage-bridge", "storage-encode"]);
+    }
+
+    #[test]
+    fn who_has_read_a_secret_that_is_another_one_now_is_found() {
+        let secret = |name: &str, minute: u32| json!({"metadata": {"name": name, "creationTimestamp": format!("2026-11-23T04:{minute:02}:00Z")}});
+        let secrets = [secret("storage-link", 30), secret("storage-clip", 0), secret("storage-admin", 30)];
+        let pod = |name: &str, minute: u32, container: Value| {
+            json!({
+                "metadata": {"name": name, "creationTimestamp": format!("2026-11-23T04:{minute:02}:00Z")},
+                "spec": {"containers": [{"name": "queue-proxy"}, container]},
+            })
+        };
+        let from = |name: &str| json!({"envFrom": [{"configMapRef": {"name": "teiten"}}, {"secretRef": {"name": name}}]});
+        let variable = json!({"env": [{"name": "HOME", "value": "/tmp"}, {"valueFrom": {"secretKeyRef": {"name": "storage-admin"}}}]});
+        let mut ended = pod("storage-setup-1", 10, from("storage-admin"));
+        ended["status"] = json!({"phase": "Succeeded"});
+        let pods = [
+            pod("link-1", 10, from("storage-link")),
+            pod("link-2", 30, from("storage-link")),
+            pod("clip-1", 10, from("storage-clip")),
+            pod("storage-0", 10, variable),
+            ended,
+        ];
+        assert_eq!(readers_of_old(&pods, &secrets), ["link-1", "storage-0"]);
     }
 
     #[test]

@@ -1,0 +1,80 @@
+"""The shell scripts that have decisions in them, run as they are. What they call (mc, kubectl) is a recorder of calls here, with
+answers of the tests: what MinIO and a cluster would do is not seen. Run by `./just test`."""
+
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from programs import PROJECT
+
+# Notes its arguments, and answers what stands in the file that is named after their first three.
+RECORDER = """#!/bin/sh
+here=$(dirname "$0")
+[ "$1" = --quiet ] && shift
+echo "$*" >> "$here/calls"
+cat "$here/$1-$2-$3" 2>/dev/null || :
+"""
+
+
+def made_key(component, letter):
+    """An access key as deploy makes it."""
+    return f"{component}-"[:12].ljust(20, letter)
+
+
+class Scripts(unittest.TestCase):
+    """Each script in a folder of its own."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        for name in ("mc", "kubectl"):
+            recorder = self.folder / name
+            recorder.write_text(RECORDER)
+            recorder.chmod(0o755)
+
+    def run_script(self, script, *arguments, **environment):
+        """Runs a script; returns its status and what it said."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEITEN_"))}
+        done = subprocess.run([PROJECT / script, *arguments], env={**inherited, **environment, "PATH": f"{self.folder}:{os.environ['PATH']}"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def calls(self):
+        """The calls since the last time."""
+        path = self.folder / "calls"
+        found = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return found
+
+    def test_a_user_of_other_keys_of_a_component_goes_and_nobody_else(self):
+        policies, keys = self.folder / "policies", self.folder / "keys"
+        policies.mkdir()
+        now = {"link": made_key("link", "N"), "dead-letters": made_key("dead-letters", "N"), "clip": "an-owner's-own-name"}
+        for component, key in now.items():
+            (policies / f"{component}.json").write_text("{}")
+            (keys / component).mkdir(parents=True)
+            (keys / component / "AWS_ACCESS_KEY_ID").write_text(key)
+            (keys / component / "AWS_SECRET_ACCESS_KEY").write_text("secret")
+        before = [made_key(component, "8") for component in now]
+        others = ["link-short", "link-O8-88888888888888", "link-8888888888888888", "link-88888-8888888888", "link8888888888888888", "teiten-link",
+                  made_key("playlist", "8"), "somebody"]
+        # Keys of 20 characters are told as they are.
+        rows = [f"{'enabled':9}  {user:20}  teiten-link" for user in [*before, *others, *now.values()]]
+        (self.folder / "admin-user-list").write_text("\n".join(rows) + "\n")
+        status, said = self.run_script("infra/base/storage-setup/minio-users.sh", AWS_ENDPOINT_URL_S3="http://storage:9000", AWS_ACCESS_KEY_ID="admin",
+                                       AWS_SECRET_ACCESS_KEY="secret", POLICIES=str(policies), KEYS=str(keys))
+        self.assertEqual(status, 0, said)
+        calls = self.calls()
+        self.assertEqual(sorted(call for call in calls if " remove " in call), sorted(f"admin user remove store {user}" for user in before))
+        for component, key in now.items():
+            self.assertIn(f"admin user add store {key} secret", calls)
+            self.assertIn(f"admin policy attach store teiten-{component} --user {key}", calls)
+        # What is new is there before what is old goes.
+        self.assertLess(calls.index(f"admin user add store {now['link']} secret"), calls.index(f"admin user remove store {before[0]}"))
+
+
+if __name__ == "__main__":
+    unittest.main()
