@@ -75,6 +75,17 @@ class Scripts(unittest.TestCase):
         # What is new is there before what is old goes.
         self.assertLess(calls.index(f"admin user add store {now['link']} secret"), calls.index(f"admin user remove store {before[0]}"))
 
+    def test_without_the_store_s_address_for_players_there_is_no_link_and_nobody_is_asked(self):
+        status, said = self.run_script("scripts/link", "front-door")
+        self.assertEqual((status, self.calls()), (1, []), said)
+        self.assertIn("TEITEN_PUBLIC_URL=", said)
+        self.assertIn("deploy again", said)
+        # With one, what is missing next are keys.
+        for told in ({"TEITEN_PUBLIC_URL": "http://127.0.0.1:9"}, {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, {"TEITEN_OVERLAY": "production"}):
+            (self.folder / "kubectl").write_text('#!/bin/sh\necho "$*" >> "$(dirname "$0")/calls"\nexit 7\n')
+            status, said = self.run_script("scripts/link", "front-door", **told)
+            self.assertEqual((status, len(self.calls())), (7, 1), said)
+
 
 if __name__ == "__main__":
     unittest.main()
