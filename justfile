@@ -56,6 +56,7 @@ test-infra:
     scripts/manifest-tools python3 infra/tests/manifests.py
     scripts/manifest-tools python3 infra/tests/observability.py
     python3 infra/tests/scripts.py
+    python3 infra/tests/storage_setup.py
     python3 infra/tests/broker.py
     python3 infra/tests/outage.py
     python3 infra/tests/lambda_functions.py

@@ -6,7 +6,12 @@ use aws_sdk_s3::{
 };
 
 /// Codes of answers that say that a bucket has no such settings yet.
-const ABSENT: [&str; 3] = ["NoSuchLifecycleConfiguration", "NoSuchCORSConfiguration", "NoSuchBucketPolicy"];
+const ABSENT: [&str; 4] = [
+    "NoSuchLifecycleConfiguration",
+    "NoSuchCORSConfiguration",
+    "NoSuchBucketPolicy",
+    "NoSuchPublicAccessBlockConfiguration",
+];
 
 /// Codes of answers of stores that do not know an operation, beside the statuses 405 and 501.
 const LACKING: [&str; 3] = ["NotImplemented", "MethodNotAllowed", "UnsupportedOperation"];
@@ -52,6 +57,11 @@ pub(crate) enum Answer<T> {
     Lacking,
 }
 
+/// The status of an error that a store answered; 0 of one that came on the way.
+pub(crate) fn status<E>(error: &SdkError<E, HttpResponse>) -> u16 {
+    error.raw_response().map_or(0, |response| response.status().as_u16())
+}
+
 /// Sorts an answer; what is neither success nor one of the other two is an error of `what`.
 pub(crate) fn sort<T, E>(
     what: &str,
@@ -64,7 +74,7 @@ where
         Ok(output) => return Ok(Answer::Done(output)),
         Err(error) => error,
     };
-    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let status = status(&error);
     let code = error.code().unwrap_or_default();
     if ABSENT.contains(&code) {
         return Ok(Answer::Absent);

@@ -6,14 +6,14 @@ use aws_sdk_s3::{
     Client,
     types::{
         BucketLifecycleConfiguration, BucketLocationConstraint, CorsConfiguration, CreateBucketConfiguration,
-        LifecycleRule,
+        LifecycleRule, PublicAccessBlockConfiguration,
     },
 };
 use teiten_bucket::Access;
 use teiten_footage::CameraId;
 
 use crate::{
-    answer::{Answer, SetupError, sort},
+    answer::{Answer, SetupError, sort, status},
     policy::{Change, Component, Place, bucket_statements, change},
     rules::{RULES_MAX, Rule, cors_change, frames_rules, lifecycle_change, media_rules},
     settings::Settings,
@@ -89,7 +89,22 @@ fn done(outcome: Outcome, words: String) -> Result<Step, SetupError> {
 impl Store<'_> {
     async fn bucket(&self, bucket: &str) -> Result<Step, SetupError> {
         let what = format!("bucket {bucket}");
-        if let Answer::Done(_) = sort(&what, self.client.head_bucket().bucket(bucket).send().await)? {
+        let answer = self.client.head_bucket().bucket(bucket).send().await;
+        // A HEAD has no body that could say so.
+        let why = match answer.as_ref().err().map(status) {
+            Some(301) => {
+                "it is there already, in another region: set AWS_REGION, or choose another name for it"
+            }
+            Some(403) => {
+                "it is refused: either these keys are not the administrator's, or the name is taken by somebody else's bucket, and \
+                 you choose another one"
+            }
+            _ => "",
+        };
+        if !why.is_empty() {
+            return Err(SetupError::Store { what, why: why.to_owned() });
+        }
+        if let Answer::Done(_) = sort(&what, answer)? {
             return done(Outcome::Kept, format!("{what} is there"));
         }
         let request = self.client.create_bucket().bucket(bucket);
@@ -221,7 +236,7 @@ impl Store<'_> {
         };
         let change = change(current.as_deref(), &wanted)
             .map_err(|why| SetupError::Policy { bucket: bucket.clone(), why })?;
-        let words = match access {
+        let mut words = match access {
             Access::Private => format!("bucket {bucket} is private"),
             Access::Public => {
                 format!("bucket {bucket} is public: anybody reads what he knows the address of")
@@ -231,13 +246,41 @@ impl Store<'_> {
             Change::None => return done(Outcome::Kept, words),
             Change::Put(policy) => {
                 let request = self.client.put_bucket_policy().bucket(bucket).policy(policy.to_string());
-                sort(&what, request.send().await)?.is_done()
+                let mut answer = request.clone().send().await;
+                let is_refused = answer.as_ref().err().map(status) == Some(403);
+                if is_refused && access == Access::Public && self.lift_block(bucket).await? {
+                    words += "; what blocked public policies is lifted";
+                    answer = request.send().await;
+                }
+                sort(&what, answer)?.is_done()
             }
             Change::Delete => {
                 sort(&what, self.client.delete_bucket_policy().bucket(bucket).send().await)?.is_done()
             }
         };
         if answer { done(Outcome::Made, words) } else { left_out() }
+    }
+
+    /// Lets a bucket have a public policy, which those that AWS makes today may not. Answers whether that was what forbade it.
+    async fn lift_block(&self, bucket: &str) -> Result<bool, SetupError> {
+        let what = format!("bucket {bucket}: block of public access");
+        let request = self.client.get_public_access_block().bucket(bucket);
+        // Whoever cannot tell forbids nothing by it: the policy was refused for another reason, which is told then.
+        let Ok(Answer::Done(output)) = sort(&what, request.send().await) else { return Ok(false) };
+        let Some(block) = output.public_access_block_configuration else { return Ok(false) };
+        if block.block_public_policy != Some(true) && block.restrict_public_buckets != Some(true) {
+            return Ok(false);
+        }
+        // What it says of access lists stays: none is used.
+        let lifted = PublicAccessBlockConfiguration::builder()
+            .set_block_public_acls(block.block_public_acls)
+            .set_ignore_public_acls(block.ignore_public_acls)
+            .block_public_policy(false)
+            .restrict_public_buckets(false)
+            .build();
+        let request = self.client.put_public_access_block().bucket(bucket);
+        let answer = request.public_access_block_configuration(lifted).send().await;
+        Ok(sort(&what, answer)?.is_done())
     }
 }
 
