@@ -81,9 +81,10 @@ class Scripts(unittest.TestCase):
         self.assertIn("TEITEN_PUBLIC_URL=", said)
         self.assertIn("deploy again", said)
         # With one, what is missing next are keys.
-        for told in ({"TEITEN_PUBLIC_URL": "http://127.0.0.1:9"}, {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, {"TEITEN_OVERLAY": "production"}):
-            (self.folder / "kubectl").write_text('#!/bin/sh\necho "$*" >> "$(dirname "$0")/calls"\nexit 7\n')
-            status, said = self.run_script("scripts/link", "front-door", **told)
+        (self.folder / "kubectl").write_text('#!/bin/sh\necho "$*" >> "$(dirname "$0")/calls"\nexit 7\n')
+        for name, value in (("TEITEN_PUBLIC_URL", "http://127.0.0.1:9"), ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+                            ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("TEITEN_OVERLAY", "production")):
+            status, said = self.run_script("scripts/link", "front-door", **{name: value})
             self.assertEqual((status, len(self.calls())), (7, 1), said)
 
 
