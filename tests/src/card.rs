@@ -82,8 +82,8 @@ impl Card {
         self.start(Board::Pi3aPlus, Start::Ordinary, name, folder, modules, more).await
     }
 
-    /// Does what the firmware does at a start: finds the partition, reads kernel and command line from it, and goes
-    /// over to the kernel. `modules` are drivers that no device of the machine asks for, `more` is for the kernel's
+    /// Does what the firmware does at a start: finds the partition, reads kernel, device tree and command line from it,
+    /// and goes over to the kernel. `modules` are drivers that no device of the machine asks for, `more` is for the kernel's
     /// command line.
     pub async fn start(
         &self,
@@ -97,7 +97,8 @@ impl Card {
         let partition = self.boot_partition(start)?;
         let slot = folder.join(format!("{name}.slot"));
         fs::create_dir_all(&slot)?;
-        let files = ["kernel8.img", "initramfs.gz", "cmdline.txt"];
+        let config = succeed(self.mtool("mtype", partition)?.arg("::config.txt"))?;
+        let files = ["kernel8.img", "initramfs.gz", "cmdline.txt", device_tree(&config)];
         let sources = files.map(|file| format!("::{file}"));
         succeed(self.mtool("mcopy", partition)?.arg("-n").args(sources).arg(&slot))
             .with_context(|| format!("partition {partition} cannot be started"))?;
@@ -179,6 +180,15 @@ impl Card {
         let entry = 446 + 16 * (u64::try_from(partition)? - 1);
         File::open(&self.image)?.read_exact_at(&mut sector, entry + 8)?;
         Ok(u64::from(u32::from_le_bytes(sector)) * 512)
+    }
+}
+
+/// The name by which a Pi 3A+ asks for its device tree
+/// (<https://www.raspberrypi.com/documentation/computers/config_txt.html#upstream_kernel>).
+fn device_tree(config: &str) -> &'static str {
+    match config.lines().any(|line| line == "upstream_kernel=1") {
+        true => "bcm2837-rpi-3-a-plus.dtb",
+        false => "bcm2710-rpi-3-a-plus.dtb",
     }
 }
 
