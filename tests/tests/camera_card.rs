@@ -316,3 +316,56 @@ async fn missing_settings_are_told_on_the_console_and_those_with_mistakes_to_the
     ensure!(banner.is_empty(), "{ended:?}: {}", String::from_utf8_lossy(&banner));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_asks_for_its_address_anew_after_a_cut_and_leaves_the_other_networks_alone()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let owner = Key::generate(folder.path(), "owner")?;
+    let settings = format!("camera = \"gate\"\n[system]\nssh_key = {:?}\n", owner.public);
+    let ssh_port = free_port()?;
+    let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(ssh_port);
+    let mut machine = card.start(Board::Virt, Start::Ordinary, "virt", folder.path(), "softdog", "").await?;
+    let asked = "logread | grep -c 'dhcp: address 10.0.2.15 on eth0'";
+    let before = owner.succeed(ssh_port, asked, BOOT_MAX).await.with_context(|| machine.console())?;
+    ensure!(before.trim() == "1", "it was given its address {before} times");
+
+    // There may be another router at the cable's end.
+    machine.cable(false)?;
+    owner_is_cut_off(&owner, ssh_port).await?;
+    machine.cable(true)?;
+    eventually("the address is asked for anew", BOOT_MAX, async || {
+        let Ok(now) = owner.run(ssh_port, asked).await else { return Ok(None) };
+        Ok((now.stdout == b"2\n").then_some(()))
+    })
+    .await?;
+
+    what_dhcp_says_of_one_network_leaves_the_rest_alone(&owner, ssh_port).await
+}
+
+/// Awaits that nothing comes through any more.
+async fn owner_is_cut_off(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    eventually("the cable is out", BOOT_MAX, async || {
+        Ok(owner.run(ssh_port, "true").await.map_or(true, |tried| !tried.status.success()).then_some(()))
+    })
+    .await
+}
+
+/// The words of a DHCP server, as udhcpc hands them on.
+async fn what_dhcp_says_of_one_network_leaves_the_rest_alone(
+    owner: &Key,
+    ssh_port: u16,
+) -> anyhow::Result<()> {
+    let anew = "ip -6 addr add fd00::5/64 dev eth0; \
+                export interface=eth0 ip=10.0.2.15 mask=24 router='10.0.2.2 10.0.2.9' dns=; \
+                for word in deconfig bound renew; do /usr/lib/teiten/dhcp $word; done; \
+                ip addr show dev eth0; ip route; cat /run/resolv.conf";
+    let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
+    for kept in
+        ["inet6 fd00::5/64", "inet 10.0.2.15/24", "default via 10.0.2.2 dev eth0", "nameserver 10.0.2.3"]
+    {
+        ensure!(said.contains(kept), "{kept:?} is gone:\n{said}");
+    }
+    ensure!(!said.contains("default via 10.0.2.9"), "the last of several routers is taken:\n{said}");
+    Ok(())
+}
