@@ -8,8 +8,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     future::pending,
-    io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +19,6 @@ use teiten_footage::{
     sensor::{SensorKind, SensorState},
 };
 use tokio::{
-    fs,
     sync::watch,
     task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval, sleep_until},
@@ -32,7 +30,7 @@ use crate::{
     clock::Clock,
     condition::{Condition, WRITE_PERIOD},
     config::{Config, Source},
-    control::{Abilities, BundleUrl, Desk, Switch, Wishes},
+    control::{Abilities, Desk, Switch, Updates, Wishes},
     gpio::{Panel, led, motion::Motion},
     home_assistant::{self, Equipment},
     link::{Delivery, Link, Message},
@@ -41,6 +39,7 @@ use crate::{
     source::{Demand, Health, Loss, Losses, Pictures},
     stamper::Rejected,
     telemetry::{self, OnOff, Telemetry},
+    updater,
 };
 
 /// How often telemetry is said.
@@ -49,11 +48,6 @@ const TELEMETRY_PERIOD: Duration = Duration::from_secs(10);
 const PREVIEW_SPACING: Duration = Duration::from_millis(950);
 /// Sensor events that wait for the broker; the oldest make room.
 const EVENTS_MAX: usize = 64;
-/// The files in the run directory by which the card's updater says that it is there, and is asked for an update
-/// (docs/formats.md, "Updates").
-const UPDATES_FILE: &str = "takes-updates";
-const UPDATE_FILE: &str = "update";
-const UPDATE_STATE_FILE: &str = "update-state";
 /// How often everything else is.
 const PULSE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -130,7 +124,7 @@ impl Attendant {
             pictures: !matches!(config.source, Source::Footage(_)),
             light: panel.infrared.is_some(),
             led: panel.led.is_some(),
-            updates: false,
+            updates: Updates::Never,
         };
         let condition = Condition {
             has_network: machine.has_network(),
@@ -268,11 +262,10 @@ impl Attendant {
         tally: &Tally,
         link: &mut Link,
     ) -> bool {
-        let updater = self.run_directory.as_ref().map(|run| run.join(UPDATES_FILE));
-        self.desk.takes_updates(updater.is_some_and(|file| file.exists()));
+        self.desk.takes_updates(updater::takes_updates(self.run_directory.as_deref()).await);
         let Some((mut reply, mut wishes)) = self.desk.hear(payload, retained) else { return false };
         if let (Some(url), Some(run_directory)) = (&wishes.update, &self.run_directory)
-            && let Err(error) = request_update(run_directory, url).await
+            && let Err(error) = updater::request(run_directory, url).await
         {
             reply = self.desk.withdraw(reply, format!("update: it cannot be noted: {error}; ask again"));
             wishes = Wishes::default();
@@ -470,21 +463,6 @@ impl Attendant {
     fn message(&self, topic: impl FnOnce(CameraId) -> Topic, payload: Bytes, delivery: Delivery) -> Message {
         Message { topic: topic(self.config.camera.clone()).to_string(), payload, delivery }
     }
-}
-
-/// The address of the bundle in a file. Before, the last word of an earlier update gives way: whoever asked waits for
-/// this one's.
-async fn request_update(run_directory: &Path, url: &BundleUrl) -> io::Result<()> {
-    write_whole(run_directory, UPDATE_STATE_FILE, "asked for").await?;
-    write_whole(run_directory, UPDATE_FILE, url.as_str()).await
-}
-
-/// A file of one line, which is there as a whole or not at all.
-async fn write_whole(directory: &Path, name: &str, line: &str) -> io::Result<()> {
-    // The card's scripts have a `.part` of their own.
-    let part = directory.join(format!("{name}.new"));
-    fs::write(&part, format!("{line}\n")).await?;
-    fs::rename(&part, directory.join(name)).await
 }
 
 async fn read(machine: Machine) -> Reading {

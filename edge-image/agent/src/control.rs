@@ -67,7 +67,7 @@ pub(crate) enum Switch {
 }
 
 /// What this camera can do of what may be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Abilities {
     /// Its pictures can have another quality and size.
     pub(crate) pictures: bool,
@@ -75,8 +75,18 @@ pub(crate) struct Abilities {
     pub(crate) light: bool,
     /// It has a status LED.
     pub(crate) led: bool,
-    /// It is a card with two slots.
-    pub(crate) updates: bool,
+    /// Whether it takes an update.
+    pub(crate) updates: Updates,
+}
+
+/// Whether an update can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Updates {
+    /// This is no card with two slots.
+    Never,
+    /// One is under way or on trial: how far it is.
+    NotNow(String),
+    Ready,
 }
 
 /// What became of a request.
@@ -129,8 +139,8 @@ impl Desk {
         Self { abilities, answered: VecDeque::new() }
     }
 
-    /// Whether updates can be taken shows only once the rest of the card is up.
-    pub(crate) fn takes_updates(&mut self, updates: bool) {
+    /// Whether updates can be taken changes while the card runs.
+    pub(crate) fn takes_updates(&mut self, updates: Updates) {
         self.abilities.updates = updates;
     }
 
@@ -158,7 +168,7 @@ impl Desk {
         if let Some((_, reply)) = self.answered.iter().find(|(answered, _)| Some(answered) == id.as_ref()) {
             return Some((reply.clone(), Wishes::default()));
         }
-        let (reply, wishes) = match wishes(request, self.abilities) {
+        let (reply, wishes) = match wishes(request, &self.abilities) {
             Ok(wishes) => (Reply::yes(id.clone(), &wishes), wishes),
             Err(reason) => (Reply::no(id.clone(), reason), Wishes::default()),
         };
@@ -181,7 +191,7 @@ const NO_LED: &str = "led: this camera has no status LED: name its pin in gpio.l
 const NO_UPDATES: &str = "update: this camera does not run from a card with two slots";
 
 /// All that is asked, or all that is wrong with it.
-fn wishes(request: Map<String, Value>, abilities: Abilities) -> Result<Wishes, String> {
+fn wishes(request: Map<String, Value>, abilities: &Abilities) -> Result<Wishes, String> {
     if request.is_empty() {
         return Err("nothing is asked".to_owned());
     }
@@ -204,9 +214,12 @@ fn wishes(request: Map<String, Value>, abilities: Abilities) -> Result<Wishes, S
             "led" => given(switch(value), &mut wishes.led).ok_or_else(|| expected(SWITCH)),
             "snapshot" => flag(value, &mut wishes.snapshot).ok_or_else(|| expected("true")),
             "restart" => flag(value, &mut wishes.restart).ok_or_else(|| expected("true")),
-            "update" if !abilities.updates => Err(NO_UPDATES.to_owned()),
-            "update" => given(value.as_str().and_then(BundleUrl::new), &mut wishes.update)
-                .ok_or_else(|| expected(BundleUrl::EXPECTED)),
+            "update" => match &abilities.updates {
+                Updates::Never => Err(NO_UPDATES.to_owned()),
+                Updates::NotNow(state) => Err(format!("update: not now, one is under way: {state}")),
+                Updates::Ready => given(value.as_str().and_then(BundleUrl::new), &mut wishes.update)
+                    .ok_or_else(|| expected(BundleUrl::EXPECTED)),
+            },
             _ => Err(format!("{:?}: {KNOWN}", key.chars().take(ID_CHARS_MAX).collect::<String>())),
         };
         mistakes.extend(outcome.err());
@@ -252,7 +265,7 @@ fn switch(value: &Value) -> Option<Switch> {
 mod tests {
     use super::*;
 
-    const ALL: Abilities = Abilities { pictures: true, light: true, led: true, updates: true };
+    const ALL: Abilities = Abilities { pictures: true, light: true, led: true, updates: Updates::Ready };
 
     /// The reply to `request`, and what is done.
     fn ask(desk: &mut Desk, request: &str) -> (String, Wishes) {
@@ -346,12 +359,13 @@ mod tests {
 
     #[test]
     fn what_a_camera_does_not_have_is_refused() {
-        let bare = Abilities { pictures: false, light: false, led: false, updates: false };
-        assert!(refusal(bare, r#"{"light":"on"}"#).contains("gpio.infrared"));
-        assert!(refusal(bare, r#"{"led":"on"}"#).contains("gpio.led"));
-        assert_eq!(refusal(bare, r#"{"update":"http://desk/a"}"#), NO_UPDATES);
-        assert!(refusal(bare, r#"{"quality":50}"#).contains("footage"));
-        assert!(refusal(bare, r#"{"resolution":"640x480"}"#).contains("footage"));
+        let bare = Abilities { pictures: false, light: false, led: false, updates: Updates::Never };
+        let refusal = |request| refusal(bare.clone(), request);
+        assert!(refusal(r#"{"light":"on"}"#).contains("gpio.infrared"));
+        assert!(refusal(r#"{"led":"on"}"#).contains("gpio.led"));
+        assert_eq!(refusal(r#"{"update":"http://desk/a"}"#), NO_UPDATES);
+        assert!(refusal(r#"{"quality":50}"#).contains("footage"));
+        assert!(refusal(r#"{"resolution":"640x480"}"#).contains("footage"));
         assert!(Desk::new(bare).hear(br#"{"rate":1,"snapshot":true}"#, false).unwrap().1.snapshot);
     }
 

@@ -222,9 +222,10 @@ mod tests {
 
     #[test]
     fn its_buttons_and_its_light_ask_what_the_camera_understands() {
-        use crate::control::{Abilities, Desk};
+        use crate::control::{Abilities, Desk, Updates};
         let announced = announced(&config(), &full());
-        let mut desk = Desk::new(Abilities { pictures: true, light: true, led: true, updates: true });
+        let mut desk =
+            Desk::new(Abilities { pictures: true, light: true, led: true, updates: Updates::Ready });
         for (component, key) in [
             ("snapshot", "payload_press"),
             ("restart", "payload_press"),

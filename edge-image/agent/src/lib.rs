@@ -23,6 +23,7 @@ mod spool;
 mod stamper;
 pub mod system;
 mod telemetry;
+mod updater;
 mod uplink;
 
 pub use agent::{Ended, Host, run, run_on};

@@ -271,6 +271,34 @@ async fn an_update_that_cannot_be_noted_is_refused_and_may_be_asked_for_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_update_is_refused_for_a_reason_that_holds() {
+    let broker = Mosquitto::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let run = |name: &str| place.path().join(name);
+    let host = Host { run_directory: Some(place.path().to_owned()), ..Host::default() };
+    let mut visitor = Visitor::enter(broker.port).await;
+    let shutdown = CancellationToken::new();
+    let agent = tokio::spawn(teiten_agent::run_on(host, config(broker.port), shutdown.clone()));
+    visitor.telemetry().await;
+    let request = r#"{"update":"http://desk/teiten.raucb"}"#;
+
+    visitor.ask(request).await;
+    assert!(visitor.reply().await.contains("does not run from a card with two slots"));
+    std::fs::write(run("update-state"), "slot B on trial\n").unwrap();
+    visitor.ask(request).await;
+    assert!(visitor.reply().await.contains("update: not now, one is under way: slot B on trial"));
+    std::fs::write(run("takes-updates"), "").unwrap();
+    visitor.ask(request).await;
+    assert!(visitor.reply().await.starts_with(r#"{"ok":true,"#));
+    // The updater has not seen it yet.
+    visitor.ask(r#"{"update":"http://desk/another.raucb"}"#).await;
+    assert!(visitor.reply().await.contains("update: not now, one is under way: asked for"));
+    assert_eq!(std::fs::read_to_string(run("update")).unwrap(), "http://desk/teiten.raucb\n");
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_ends_the_agent_once_what_it_has_is_stored() {
     let broker = Mosquitto::start().await;
     let mut visitor = Visitor::enter(broker.port).await;
