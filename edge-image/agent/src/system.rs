@@ -34,7 +34,7 @@ pub fn write(settings: &Usable, directory: &Path) -> io::Result<()> {
     put("hostname", Some(format!("{hostname}\n")))?;
     put("wpa_supplicant.conf", settings.wifi.as_ref().map(wpa_supplicant))?;
     put("chrony.conf", Some(chrony(time_servers)))?;
-    put("syslog", syslog.as_ref().map(|Address { host, port }| format!("{host}:{}\n", port.unwrap_or(514))))?;
+    put("syslog", syslog.as_ref().map(syslog_server))?;
     put("authorized_keys", ssh_key.as_ref().map(|key| format!("{key}\n")))
 }
 
@@ -78,7 +78,14 @@ fn wpa_supplicant(Wifi { network, password, country }: &Wifi) -> String {
     )
 }
 
-/// chrony.conf(5): the clock is set as soon as there is an answer, and stepped later only if it is far off.
+/// As syslogd's -R wants it: an IPv6 address in brackets.
+fn syslog_server(Address { host, port }: &Address) -> String {
+    let port = port.unwrap_or(514);
+    if host.contains(':') { format!("[{host}]:{port}\n") } else { format!("{host}:{port}\n") }
+}
+
+/// chrony.conf(5): the clock is set as soon as there is an answer, and stepped later only if it is far off. With rtcsync
+/// the kernel is told that it is synchronized, which the agent waits for.
 fn chrony(servers: &[Address]) -> String {
     let mut text = String::new();
     for Address { host, port } in servers {
@@ -87,7 +94,7 @@ fn chrony(servers: &[Address]) -> String {
         let port = port.map_or(String::new(), |port| format!(" port {port}"));
         text += &format!("{kind} {host} iburst minpoll {minpoll} maxpoll 10{port}\n");
     }
-    text + "makestep 1 -1\ncmdport 0\nbindcmdaddress /run/chrony/chronyd.sock\npidfile /run/chrony/chronyd.pid\n"
+    text + "makestep 1 -1\nrtcsync\ncmdport 0\nbindcmdaddress /run/chrony/chronyd.sock\npidfile /run/chrony/chronyd.pid\n"
 }
 
 #[cfg(test)]
@@ -119,8 +126,27 @@ mod tests {
         assert!(chrony.starts_with(
             "server 10.0.2.2 iburst minpoll 3 maxpoll 10 port 1230\nserver ntp.lan iburst minpoll 3 maxpoll 10\n"
         ));
+        assert!(chrony.lines().any(|line| line == "rtcsync"), "{chrony}");
         assert_eq!(file("syslog").unwrap(), "log.lan:514\n");
         assert_eq!(file("authorized_keys").unwrap(), "ssh-ed25519 AAAA me\n");
+    }
+
+    #[test]
+    fn a_log_server_may_have_an_address_of_ipv6() {
+        let syslog = |server: &str| {
+            let settings = format!("camera = \"gate\"\n[system]\nsyslog = {server:?}");
+            let (_directory, file) = written(&settings);
+            file("syslog").unwrap()
+        };
+        assert_eq!(syslog("fd00::1"), "[fd00::1]:514\n");
+        assert_eq!(syslog("[fd00::1]:5140"), "[fd00::1]:5140\n");
+    }
+
+    #[test]
+    fn an_open_network_needs_no_key() {
+        let (_directory, file) = written("camera = \"gate\"\n[wifi]\nnetwork = \"Hof\"\ncountry = \"DE\"");
+        let text = file("wpa_supplicant.conf").unwrap();
+        assert!(text.contains("\tkey_mgmt=NONE\n") && !text.contains("psk"), "{text}");
     }
 
     #[test]
