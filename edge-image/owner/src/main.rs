@@ -84,7 +84,7 @@ struct Update {
     /// The camera.
     name: CameraId,
     /// The update that `./just update-bundle` makes: a file, which is served to the camera from here for as long as this
-    /// runs, or an address (http://… or https://…) that the camera can reach.
+    /// runs, or an address (http://…; it is signed, so https is not needed, and not taken) that the camera can reach.
     #[arg(long, default_value = "target/image-debian/teiten-debian.raucb")]
     bundle: String,
     /// This machine's name or address, as the camera can reach it. [default: that which talks to the broker]
@@ -212,11 +212,12 @@ fn bundle(cameras: &Cameras, Bundle { image, bundle }: &Bundle) -> anyhow::Resul
 #[tokio::main(flavor = "current_thread")]
 async fn update_camera(cameras: &Cameras, arguments: &Update) -> anyhow::Result<()> {
     let Update { name, bundle, address, broker, minutes } = arguments;
+    ensure!(!bundle.starts_with("https://"), "cameras fetch by http:// alone: the bundle is signed");
     ensure!(cameras.card(name).is_dir(), "there is no camera {name}: ./just camera add {name}");
     let identity = cameras.owner(teiten_telemetry::now())?;
     let home = cameras.home()?.context("no broker is known: ./just camera add NAME")?;
     let broker = Broker::of(&home, broker.as_ref(), &identity)?;
-    let served = if bundle.starts_with("http://") || bundle.starts_with("https://") {
+    let served = if bundle.starts_with("http://") {
         None
     } else {
         Some(Served::file(Path::new(bundle)).await.context("./just update-bundle makes an update")?)
