@@ -1,8 +1,8 @@
 //! The owner's desk as a program.
 
 use std::{
-    fs,
-    io::{self, IsTerminal as _, Write as _},
+    env, fs,
+    io::{self, BufRead, IsTerminal as _, Write as _},
     net::UdpSocket,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
@@ -112,7 +112,7 @@ struct Add {
     /// The wireless network's name; empty for a camera on a cable.
     #[arg(long)]
     wifi: Option<String>,
-    /// The wireless network's password.
+    /// The wireless network's password; empty for an open network.
     #[arg(long, requires = "wifi", env = "TEITEN_WIFI_PASSWORD", hide_env_values = true)]
     wifi_password: Option<String>,
     /// The country that the camera is in, as two letters (DE, US, …): its rules for Wi-Fi hold.
@@ -258,7 +258,9 @@ fn home(arguments: &Add, last: Option<Home>) -> anyhow::Result<Home> {
         Some(home) => home,
         None => Home {
             broker: match arguments.broker.is_empty() {
-                true => vec![ask("Your MQTT broker's name or address", "--broker")?],
+                true => {
+                    vec![ask("Your MQTT broker's name or address", "--broker")?.trim().to_owned()]
+                }
                 false => Vec::new(),
             },
             port: TLS_PORT,
@@ -287,10 +289,16 @@ fn wifi(network: String, arguments: &Add) -> anyhow::Result<Option<Wifi>> {
     }
     let given =
         |value: &Option<String>, question, flag| value.clone().map_or_else(|| ask(question, flag), Ok);
+    let password = given(
+        &arguments.wifi_password,
+        "Its password (shown as you type; empty: it has none)",
+        "--wifi-password",
+    )?;
+    let country = given(&arguments.country, "Country, as two letters", "--country")?;
     Ok(Some(Wifi {
         network,
-        password: given(&arguments.wifi_password, "Its password (shown as you type)", "--wifi-password")?,
-        country: given(&arguments.country, "Country, as two letters", "--country")?.to_ascii_uppercase(),
+        password: Some(password).filter(|password| !password.is_empty()),
+        country: country.trim().to_ascii_uppercase(),
     }))
 }
 
@@ -299,7 +307,27 @@ fn ask(question: &str, flag: &str) -> anyhow::Result<String> {
     ensure!(io::stdin().is_terminal(), "missing: {flag}");
     eprint!("{question}: ");
     io::stderr().flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("the answer cannot be read")?;
-    Ok(answer.trim().to_owned())
+    answer(io::stdin().lock())
+}
+
+/// A line without its end: names and passwords may begin or end with spaces. One that is broken off is no answer.
+fn answer(mut input: impl BufRead) -> anyhow::Result<String> {
+    let mut line = String::new();
+    input.read_line(&mut line).context("the answer cannot be read")?;
+    let answer = line.strip_suffix('\n').context("there was no answer, so nothing was done")?;
+    Ok(answer.strip_suffix('\r').unwrap_or(answer).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_whole_line_as_it_was_typed() {
+        let answer = |typed: &str| answer(typed.as_bytes()).ok();
+        assert_eq!(answer(" my net \n").as_deref(), Some(" my net "));
+        assert_eq!(answer("windows\r\n").as_deref(), Some("windows"));
+        assert_eq!(answer("\nlater\n").as_deref(), Some(""));
+        assert_eq!((answer(""), answer("half an ans")), (None, None));
+    }
 }

@@ -16,8 +16,9 @@ const EXAMPLE: &str = include_str!("../../agent/teiten.toml.example");
 pub struct Wifi {
     /// Its name (SSID).
     pub network: String,
-    /// Its passphrase.
-    pub password: String,
+    /// Its passphrase; none for an open network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
     /// Where it is, as two letters: what may be sent differs by country.
     pub country: String,
 }
@@ -34,9 +35,11 @@ pub(crate) fn ready(camera: &CameraId, host: &BrokerHost, port: u16, wifi: Optio
     }
     text.choose("source", "kind = \"v4l2\"");
     if let Some(Wifi { network, password, country }) = wifi {
-        for (key, value) in [("network", network), ("password", password), ("country", country)] {
-            text.set(Some("wifi"), key, quoted(value));
+        text.set(Some("wifi"), "network", quoted(network));
+        if let Some(password) = password {
+            text.set(Some("wifi"), "password", quoted(password));
         }
+        text.set(Some("wifi"), "country", quoted(country));
     }
     text.lines.join("\n") + "\n"
 }
@@ -136,11 +139,14 @@ mod tests {
     fn any_network_name_and_password_can_be_given() {
         let wifi = Wifi {
             network: "Müller's \"guest\" net".into(),
-            password: r#"a\b"c# d = e"#.into(),
+            password: Some(r#"a\b"c# d = e "#.into()),
             country: "CH".into(),
         };
-        let table = table(Some(&wifi));
-        assert_eq!(table["wifi"]["network"].as_str(), Some(wifi.network.as_str()));
-        assert_eq!(table["wifi"]["password"].as_str(), Some(wifi.password.as_str()));
+        let set = table(Some(&wifi));
+        assert_eq!(set["wifi"]["network"].as_str(), Some(wifi.network.as_str()));
+        assert_eq!(set["wifi"]["password"].as_str(), wifi.password.as_deref());
+        let set = table(Some(&Wifi { password: None, ..wifi }));
+        assert_eq!(set["wifi"]["country"].as_str(), Some("CH"));
+        assert_eq!(set["wifi"].get("password"), None, "an open network");
     }
 }

@@ -54,7 +54,7 @@ fn an_agent_accepts_the_wireless_network_and_a_wrong_one_makes_no_camera() {
     let place = tempfile::tempdir().unwrap();
     let cameras = Cameras::at(place.path());
     let with = |password: &str| {
-        let (network, password, country) = ("Müller's".into(), password.into(), "DE".into());
+        let (network, password, country) = ("Müller's".into(), Some(password.into()), "DE".into());
         Home { wifi: Some(Wifi { network, password, country }), ..home(&["mqtt.home"]) }
     };
     assert!(cameras.add(&camera("yard"), &with("short"), false, NOW).is_err());
