@@ -151,6 +151,8 @@ impl Follower<'_> {
                 }
                 Ok(_) => {}
                 Err(error) if was_connected => {
+                    // Requests would pile up; after the next telemetry it is asked again.
+                    self.asking = None;
                     say(&format!("the broker is away: {}", Explained(&error)));
                     tokio::time::sleep(backoff.wait()).await;
                 }

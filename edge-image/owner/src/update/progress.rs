@@ -63,7 +63,9 @@ impl Progress {
     pub(super) fn heard(&mut self, telemetry: &Telemetry) -> (Option<String>, Option<Outcome>) {
         let uptime_seconds = telemetry.uptime_seconds.unwrap_or_default();
         let restarts = uptime_seconds < self.uptime_seconds;
-        self.restarted |= restarts;
+        // Of a new run that is first heard once it is older than the one before was, what it says tells.
+        let is_on_trial = telemetry.update.as_ref().is_some_and(|state| state.contains(" on trial"));
+        self.restarted |= restarts || is_on_trial || self.runs_another_image(telemetry);
         self.uptime_seconds = uptime_seconds;
         let image = || telemetry.versions.image.clone().unwrap_or_default();
         match &telemetry.update {
@@ -82,8 +84,7 @@ impl Progress {
             }
             None if self.restarted && telemetry.agent_uptime_seconds >= SETTLED_SECONDS => {
                 // A confirmed one that was switched off and on since has no word of it any more.
-                let kept = self.image.is_some() && telemetry.versions.image != self.image;
-                let outcome = if kept {
+                let outcome = if self.runs_another_image(telemetry) {
                     Outcome::Kept { image: image() }
                 } else {
                     Outcome::WentBack { image: image(), last: self.last.clone() }
@@ -92,6 +93,11 @@ impl Progress {
             }
             None => (restarts.then(|| "restarted".to_owned()), None),
         }
+    }
+
+    /// Whether it is another one than when the update was asked for.
+    fn runs_another_image(&self, telemetry: &Telemetry) -> bool {
+        self.image.is_some() && telemetry.versions.image != self.image
     }
 }
 
@@ -135,6 +141,26 @@ mod tests {
         ]);
         assert_eq!(said, ["asked for", "downloading", "slot B on trial", "slot B confirmed"]);
         assert_eq!(outcome, Some(Outcome::Kept { image: "2".into() }));
+    }
+
+    #[test]
+    fn a_restart_shows_though_the_new_run_is_first_heard_when_it_is_older_than_the_one_before() {
+        let (_, outcome) = follow(&[
+            telemetry(510, Some("installing"), "1"),
+            telemetry(530, Some("slot B on trial"), "1"),
+            telemetry(590, Some("slot B confirmed"), "1"),
+        ]);
+        assert_eq!(outcome, Some(Outcome::Kept { image: "1".into() }), "the same image once more");
+        let (_, outcome) =
+            follow(&[telemetry(510, Some("installing"), "1"), telemetry(590, Some("slot B confirmed"), "2")]);
+        assert_eq!(outcome, Some(Outcome::Kept { image: "2".into() }));
+        let (_, outcome) = follow(&[
+            telemetry(510, Some("installing"), "1"),
+            telemetry(530, Some("slot B on trial"), "2"),
+            telemetry(560, None, "1"),
+        ]);
+        let last = "slot B on trial".into();
+        assert_eq!(outcome, Some(Outcome::WentBack { image: "1".into(), last }));
     }
 
     #[test]
