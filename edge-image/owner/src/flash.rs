@@ -8,7 +8,7 @@ mod verdict;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Seek as _, SeekFrom, Write},
+    io::{self, Read, Seek as _, SeekFrom, Write},
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -62,20 +62,29 @@ fn fat_offset(image: &Path) -> anyhow::Result<u64> {
     }
 }
 
-/// Writes all of `image` to `device`, waits until it is there, and reads it back. `progress` is told the bytes
-/// written and read, of twice the image's. A disk that the kernel itself knows to be in use is refused, unless
-/// `force`.
-pub fn write(image: &Path, device: &Path, force: bool, mut progress: impl FnMut(u64)) -> anyhow::Result<()> {
-    let bytes = fs::metadata(image)?.len();
-    let mut source = File::open(image)?;
-    let is_disk = fs::metadata(device).is_ok_and(|meta| meta.file_type().is_block_device());
+/// Opens a card to write it. A disk that the kernel itself knows to be in use is refused, unless `force`.
+pub fn open(device: &Path, force: bool) -> io::Result<File> {
+    let is_disk = fs::metadata(device)?.file_type().is_block_device();
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     if is_disk && !force {
         // The kernel refuses a disk that is in use (open(2), O_EXCL without O_CREAT): a last safeguard.
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_EXCL);
     }
-    let mut card = options.open(device).with_context(|| format!("{} cannot be opened", device.display()))?;
+    options.open(device)
+}
+
+/// Writes all of `image` to `card`, which is called `device`, waits until it is there, and reads it back. `progress` is
+/// told the bytes written and read, of twice the image's.
+pub fn write(
+    image: &Path,
+    mut card: File,
+    device: &Path,
+    mut progress: impl FnMut(u64),
+) -> anyhow::Result<()> {
+    let bytes = fs::metadata(image)?.len();
+    let mut source = File::open(image)?;
+    let is_disk = card.metadata()?.file_type().is_block_device();
     let mut done = 0;
     let mut chunk = vec![0; CHUNK_BYTES];
     each_chunk(&mut source, &mut chunk, |data| {
@@ -165,7 +174,7 @@ mod tests {
         let card = place.path().join("card");
         fs::write(&card, vec![0xFF; 5 << 20]).unwrap();
         let mut steps = Vec::new();
-        write(&copy, &card, false, |done| steps.push(done)).unwrap();
+        write(&copy, open(&card, false).unwrap(), &card, |done| steps.push(done)).unwrap();
         assert_eq!(steps.last(), Some(&(4 << 20)));
         let output = Command::new("mtype")
             .args(["-i", &format!("{}@@1M", card.display()), "::teiten.toml"])
@@ -192,6 +201,7 @@ mod tests {
     fn a_card_that_is_too_small_or_full_fails() {
         let place = tempfile::tempdir().unwrap();
         let image = image(place.path());
-        assert!(write(&image, Path::new("/dev/full"), false, |_| {}).is_err());
+        let full = Path::new("/dev/full");
+        assert!(write(&image, open(full, false).unwrap(), full, |_| {}).is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, Error, anyhow, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use teiten_footage::CameraId;
 use teiten_owner::{
@@ -17,7 +17,7 @@ use teiten_owner::{
     authority::BrokerHost,
     bundle::{self, Slot},
     cameras::{CARD_FILES, Cameras, Home, TLS_PORT},
-    flash::{Objection, System, prepare, verdict, write},
+    flash::{Facts, Objection, System, open, prepare, verdict, write},
     serve::Served,
     update::{Broker, Outcome, update},
 };
@@ -162,20 +162,24 @@ fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
             )
         })?
         .len();
-    if kind.is_block_device() {
-        let disk = device.file_name().context("a device without a name")?.to_string_lossy();
-        let facts = System::default().disk(&disk)?;
-        if let Err(objections) = verdict(&facts, bytes, *force) {
-            for objection in &objections {
-                eprintln!("{}: {objection}", device.display());
-            }
-            let forced = objections.iter().all(Objection::can_be_forced);
-            bail!("nothing was written{}", if forced { " (--force writes all the same)" } else { "" });
+    let facts = match kind.is_block_device() {
+        true => Some(allowed(&device, bytes, *force)?),
+        false => None,
+    };
+    // Before anything is asked or copied.
+    let disk = open(&device, *force).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let command = as_root(arguments, card.parent().unwrap_or(&card));
+            anyhow!("you may not write to {}. This may:\n    {command}", device.display())
         }
-        let gigabytes = facts.bytes.unwrap_or_default() as f64 / 1e9;
-        println!("{}: {}, {gigabytes:.1} GB. Everything on it will be lost.", device.display(), facts.model);
+        _ => Error::from(error).context(format!("{} cannot be opened", device.display())),
+    })?;
+    if let Some(Facts { model, bytes, .. }) = facts {
+        let gigabytes = bytes.unwrap_or_default() as f64 / 1e9;
+        println!("{}: {model}, {gigabytes:.1} GB. Everything on it will be lost.", device.display());
         let sure = *yes
             || ask(&format!("Write {} with the settings of {name}? [y/N]", image.display()), "--yes")?
+                .trim()
                 .eq_ignore_ascii_case("y");
         ensure!(sure, "nothing was written");
     }
@@ -183,7 +187,7 @@ fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
     // The settings have a key in them: the folder is for this user alone, and gone afterwards.
     let folder = tempfile::tempdir()?;
     let prepared = prepare(image, &files, folder.path())?;
-    write(&prepared, &device, *force, |done| {
+    write(&prepared, disk, &device, |done| {
         eprint!(
             "\r{} {:3} %",
             if done <= bytes { "writing" } else { "reading back" },
@@ -193,6 +197,36 @@ fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
     eprintln!();
     println!("{} is the card of {name}: put it into the Raspberry Pi.", device.display());
     Ok(())
+}
+
+/// What is known of a disk that may be written.
+fn allowed(device: &Path, bytes: u64, force: bool) -> anyhow::Result<Facts> {
+    let disk = device.file_name().context("a device without a name")?.to_string_lossy();
+    let facts = System::default().disk(&disk)?;
+    if let Err(objections) = verdict(&facts, bytes, force) {
+        for objection in &objections {
+            eprintln!("{}: {objection}", device.display());
+        }
+        let forced = objections.iter().all(Objection::can_be_forced);
+        bail!("nothing was written{}", if forced { " (--force writes all the same)" } else { "" });
+    }
+    Ok(facts)
+}
+
+/// The command that flashes as root: of this program, for `sudo ./just` would build everything as root.
+fn as_root(Flash { device, name, image, force, yes }: &Flash, folder: &Path) -> String {
+    let program = env::current_exe().unwrap_or_else(|_| "teiten-owner".into());
+    let [program, folder, device, image] = [program.as_path(), folder, device, image].map(in_shell);
+    let flags = [(*force, " --force"), (*yes, " --yes")];
+    let flags: String = flags.iter().filter_map(|(given, flag)| given.then_some(*flag)).collect();
+    format!("sudo {program} --folder {folder} flash {device} {name} --image {image}{flags}")
+}
+
+/// A path as a shell's word.
+fn in_shell(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+    if is_plain { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn bundle(cameras: &Cameras, Bundle { image, bundle }: &Bundle) -> anyhow::Result<()> {

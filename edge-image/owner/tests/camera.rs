@@ -102,6 +102,34 @@ fn the_command_that_adding_a_camera_prints_writes_the_image_that_is_built() {
 }
 
 #[test]
+fn who_may_not_write_to_a_disk_is_told_the_command_that_may_before_anything_is_copied() {
+    let place = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_teiten-owner");
+    let owner = |mut command: Command, arguments: &[&str]| {
+        command.args(arguments).current_dir(place.path()).stdin(Stdio::null());
+        command.env_remove("TEITEN_CAMERAS").output().unwrap()
+    };
+    let added =
+        owner(Command::new(program), &["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""]);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    // It is no image: whoever copied it would say so.
+    let (card, image) = (place.path().join("a card"), place.path().join("image"));
+    fs::write(&image, "").unwrap();
+    fs::write(&card, "").unwrap();
+    fs::set_permissions(&card, fs::Permissions::from_mode(0o444)).unwrap();
+    let mut without_rights = Command::new("setpriv");
+    without_rights.args(["--bounding-set=-all", "--inh-caps=-all", program]);
+    // Root may write all the same, and only root can give that up.
+    let is_root = fs::File::options().write(true).open(&card).is_ok();
+    let command = if is_root { without_rights } else { Command::new(program) };
+    let refused = owner(command, &["flash", "a card", "yard", "--image", "image"]);
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success());
+    let command = "/teiten-owner --folder cameras flash 'a card' yard --image image\n";
+    assert!(complaint.contains("This may:\n    sudo /") && complaint.contains(command), "{complaint}");
+}
+
+#[test]
 fn only_the_owner_can_read_what_is_made() {
     let place = tempfile::tempdir().unwrap();
     let cameras = Cameras::at(place.path().join("cameras"));
