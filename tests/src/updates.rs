@@ -155,6 +155,11 @@ impl Updates {
         bundle::make(&slot, signer, &self.bundle_file(name))
     }
 
+    /// What is no bundle, and would fill the camera's memory.
+    pub fn huge_bundle(&self, name: &str) -> anyhow::Result<()> {
+        Ok(fs::File::create(self.bundle_file(name))?.set_len(130 << 20)?)
+    }
+
     fn bundle_file(&self, name: &str) -> PathBuf {
         self.folder.join("bundles").join(name)
     }

@@ -40,8 +40,10 @@ async fn an_update_is_kept_once_frames_flow() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut camera = Updates::new(Board::Virt, folder.path()).await?;
     camera.bundle("owners", "")?;
+    camera.huge_bundle("huge")?;
     let mut machine = camera.start(Start::Ordinary).await?;
     machine.says("frames flow", WAIT_MAX).await?;
+    ends(camera.update("huge")?, "is larger than 128 MiB").await?;
     let update = camera.update("owners")?;
     let (start, mut machine) = camera.restarted(&mut machine).await?;
     ensure!(start == Start::Try, "the other slot is not tried");

@@ -17,6 +17,8 @@ async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_ru
     camera.bundle("owners", "")?;
     // The virtual camera's driver is not loaded, so that no frame can flow.
     camera.bundle("blind", "module_blacklist=vivid")?;
+    // Neither can the settings be read, nor which slot is the one to go back to.
+    camera.bundle("lost", "module_blacklist=vfat")?;
     let mut machine = camera.start(Start::Ordinary).await?;
     machine.says("frames flow", WAIT_MAX).await?;
 
@@ -33,6 +35,16 @@ async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_ru
     let (start, mut machine) = camera.restarted(&mut machine).await?;
     ensure!(start == Start::Try, "the firmware was not told to try the other slot");
     machine.says("back to slot A", WAIT_MAX).await?;
+    let (start, mut machine) = camera.restarted(&mut machine).await?;
+    ensure!((start, camera.partition()?) == (Start::Ordinary, SLOT_A), "{start:?}");
+    machine.says("frames flow", WAIT_MAX).await?;
+    ends(update, "gate went back to what it ran before").await?;
+
+    println!("an update that cannot read the first partition");
+    let update = camera.update("lost")?;
+    let (start, mut machine) = camera.restarted(&mut machine).await?;
+    ensure!(start == Start::Try, "the firmware was not told to try the other slot");
+    machine.says("cannot be read: write the card again", WAIT_MAX).await?;
     let (start, mut machine) = camera.restarted(&mut machine).await?;
     ensure!((start, camera.partition()?) == (Start::Ordinary, SLOT_A), "{start:?}");
     machine.says("frames flow", WAIT_MAX).await?;
