@@ -7,7 +7,7 @@ import { type Address, formatAddress, IN_STEP_MAX, parseAddress } from './core/a
 import { type Action, actionFor } from './core/keys.ts';
 import { nextSpeed } from './core/playback.ts';
 import { dayOf, turnDay } from './core/scale.ts';
-import { firstSelection, withEdge } from './core/selection.ts';
+import { firstSelection, withEdge, within } from './core/selection.ts';
 import type { Services } from './core/services.ts';
 import type { Span } from './core/spans.ts';
 import { tenthsText } from './core/text.ts';
@@ -201,7 +201,7 @@ export class Page {
         this.#timeline.zoom(action === 'zoom-in' ? 1 : -1);
         break;
       case 'whole-day':
-        this.#timeline.view = dayOf(this.#positionMs);
+        this.#timeline.showByHand(dayOf(this.#positionMs));
         break;
       case 'live':
         this.#toLive();
@@ -432,8 +432,9 @@ export class Page {
   }
 
   #select(range: Span): void {
-    const reach = this.#reach();
-    this.#selection = { startMs: Math.max(reach.startMs, range.startMs), endMs: Math.min(reach.endMs, range.endMs) };
+    const { startMs, endMs } = this.#reach();
+    const known = this.#cameras.every((camera) => this.#archive(camera).known);
+    this.#selection = within(range, { startMs: known ? startMs : Number.NEGATIVE_INFINITY, endMs });
     this.#timeline.draw();
     this.render();
   }

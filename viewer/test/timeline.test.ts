@@ -5,7 +5,7 @@ import { test } from 'node:test';
 process.env['TZ'] = 'Europe/Berlin';
 
 const { dayOf, firstView, following, isWholeDay, kept, lengthOf, ticks, toMs, toX, turnDay, VIEW_MS_MIN, zoomed } = await import('../src/core/scale.ts');
-const { between, firstSelection, withEdge } = await import('../src/core/selection.ts');
+const { between, firstSelection, withEdge, within } = await import('../src/core/selection.ts');
 const { clockText, dayText, lengthText, spokenText, tenthsText, zoneText } = await import('../src/core/text.ts');
 
 const HOUR = 3_600_000;
@@ -86,6 +86,20 @@ test('a selection begins around the playhead, and ends push each other', () => {
   assert.deepEqual(withEdge(first, 'end', NOON - 400_000), { startMs: NOON - 401_000, endMs: NOON - 400_000 });
   assert.deepEqual(between(NOON + 5_049, NOON), { startMs: NOON, endMs: NOON + 5_000 });
   assert.deepEqual(between(NOON, NOON), { startMs: NOON, endMs: NOON + 1_000 });
+});
+
+test('a selection stays within what there is, and is never turned inside out', () => {
+  const reach = { startMs: NOON - HOUR, endMs: NOON };
+  const range = { startMs: NOON - 60_000, endMs: NOON - 30_000 };
+  assert.deepEqual(within(range, reach), range);
+  assert.deepEqual(within(withEdge(range, 'start', NOON + 5_000), reach), { startMs: NOON - 1_000, endMs: NOON });
+  assert.deepEqual(within(withEdge(range, 'end', NOON - 2 * HOUR), reach), { startMs: NOON - HOUR, endMs: NOON - HOUR + 1_000 });
+  assert.deepEqual(within(withEdge(range, 'end', NOON + 5_000), reach), { startMs: NOON - 60_000, endMs: NOON });
+  assert.deepEqual(within(between(NOON - 3 * HOUR, NOON - 2 * HOUR), reach), { startMs: NOON - HOUR, endMs: NOON - HOUR + 1_000 });
+  assert.deepEqual(within(between(NOON + 1, NOON + HOUR), reach), { startMs: NOON - 1_000, endMs: NOON });
+  // Before it is known what there is, and where there is nothing.
+  assert.deepEqual(within(between(NOON - 3 * HOUR, NOON + HOUR), { startMs: Number.NEGATIVE_INFINITY, endMs: NOON }), { startMs: NOON - 3 * HOUR, endMs: NOON });
+  assert.deepEqual(within(range, { startMs: NOON, endMs: NOON }), { startMs: NOON - 1_000, endMs: NOON });
 });
 
 test('times are said in the viewer’s zone', () => {

@@ -30,6 +30,13 @@ export function between(oneMs: number, otherMs: number): Span {
   return whole({ startMs, endMs: Math.max(oneMs, otherMs, startMs + SELECTION_MS_MIN) });
 }
 
+/** What of a range is within `reach`, all that there is; at its edge no less than the minimal length. */
+export function within({ startMs, endMs }: Span, reach: Span): Span {
+  const clamped = (atMs: number): number => Math.max(reach.startMs, Math.min(reach.endMs, atMs));
+  const untilMs = Math.min(Math.max(clamped(endMs), clamped(startMs) + SELECTION_MS_MIN), reach.endMs);
+  return { startMs: Math.min(clamped(startMs), untilMs - SELECTION_MS_MIN), endMs: untilMs };
+}
+
 /** Tenths of a second are fine enough, and read well in a file's name. */
 function whole({ startMs, endMs }: Span): Span {
   return { startMs: Math.round(startMs / 100) * 100, endMs: Math.round(endMs / 100) * 100 };
