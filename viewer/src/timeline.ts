@@ -23,8 +23,6 @@ const GRIP_TOUCH = 26;
 const TOUCH_SLOP = 6;
 /** While the playhead is dragged, the picture follows this often. */
 const SCRUB_EVERY_MS = 180;
-/** After the view was moved by hand, playback does not pull it along for this long. */
-const HANDS_OFF_MS = 6_000;
 const WHEEL_ZOOM = 0.0022;
 const KEY_ZOOM = 2;
 
@@ -66,7 +64,8 @@ export class Timeline {
   #drag: Drag | null = null;
   #hoverX: number | null = null;
   #scrubbedAt = 0;
-  #movedByHandAt = 0;
+  /** The playhead takes the view along; not where it was left out of sight by hand. */
+  #follows = true;
   #drawing = false;
   #width = 1;
   #height = 1;
@@ -97,26 +96,23 @@ export class Timeline {
     return this.#drag?.kind === 'scrub';
   }
 
-  set view(view: Span) {
+  /** The view was chosen: where the playhead is not in it, playback leaves it alone. */
+  showByHand(view: Span): void {
     this.#fresh = false;
     this.#show(view);
-  }
-
-  /** The view was chosen: playback leaves it alone for a while. */
-  showByHand(view: Span): void {
-    this.#movedByHandAt = Date.now();
-    this.view = view;
+    this.#follows = this.#seesPlayhead();
   }
 
   zoom(direction: 1 | -1): void {
-    const { positionMs } = this.#model();
-    const anchorMs = covers([this.#view], positionMs) ? positionMs : (this.#view.startMs + this.#view.endMs) / 2;
-    this.view = zoomed(this.#view, KEY_ZOOM ** direction, anchorMs);
+    const anchorMs = this.#seesPlayhead() ? this.#model().positionMs : (this.#view.startMs + this.#view.endMs) / 2;
+    this.showByHand(zoomed(this.#view, KEY_ZOOM ** direction, anchorMs));
   }
 
-  /** Brings the playhead into view, unless somebody looks elsewhere just now. */
+  /** Brings the playhead into view, unless somebody looks elsewhere; with `force` in any case. */
   follow(force = false): void {
-    if (!force && (this.#drag !== null || Date.now() - this.#movedByHandAt < HANDS_OFF_MS)) return;
+    if (!force && this.#drag !== null) return;
+    this.#follows ||= force || this.#seesPlayhead();
+    if (!this.#follows) return;
     const view = following(this.#view, this.#model().positionMs);
     if (view !== this.#view) this.#show(view);
   }
@@ -129,6 +125,10 @@ export class Timeline {
       this.#drawing = false;
       this.#paint();
     });
+  }
+
+  #seesPlayhead(): boolean {
+    return covers([this.#view], this.#model().positionMs);
   }
 
   #show(view: Span): void {
@@ -426,7 +426,7 @@ export class Timeline {
     this.#hover(x);
     if (!done && now - this.#scrubbedAt < SCRUB_EVERY_MS) return;
     this.#scrubbedAt = done ? 0 : now;
-    this.#movedByHandAt = Date.now();
+    this.#follows = true;
     this.#events.seek(Math.min(this.#msAt(x), this.#model().nowMs), done);
     this.draw();
   }
