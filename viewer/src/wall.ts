@@ -149,7 +149,7 @@ export function fit(list: HTMLElement, main: HTMLElement, count: number, ratio: 
     height: main.clientHeight - Number.parseFloat(style.paddingTop) - Number.parseFloat(style.paddingBottom),
   };
   const gap = Number.parseFloat(getComputedStyle(list).columnGap) || 0;
-  const { columns, tileWidth } = grid(count, area, ratio ?? RATIO_DEFAULT, gap);
+  const { columns, tileWidth } = grid(count, area, ratio ?? RATIO_DEFAULT, gap, window.innerWidth);
   list.style.setProperty('--columns', String(columns));
   list.style.setProperty('--tile-width', `${tileWidth}px`);
   list.style.setProperty('--ratio', String(ratio ?? RATIO_DEFAULT));

@@ -27,6 +27,11 @@ test('a crowd scrolls before its tiles get too small', () => {
   assert.ok(tileWidth >= 160 && columns * tileWidth + (columns - 1) * 10 <= 1000);
 });
 
+test('one tile is never in several columns, and beside a phone’s controls it is as large as its place', () => {
+  assert.equal(grid(1, { width: 640, height: 60 }, 4 / 3, 10).columns, 1);
+  assert.deepEqual(grid(1, { width: 466, height: 288 }, 4 / 3, 8, 844), { columns: 1, tileWidth: 384 });
+});
+
 test('a screen without room yet is no error', () => {
   for (const count of [0, 1, 9]) assert.ok(grid(count, { width: 0, height: 0 }, 16 / 9, 10).columns >= 1);
 });

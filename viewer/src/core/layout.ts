@@ -10,15 +10,15 @@ export interface Grid {
   readonly tileWidth: number;
 }
 
-/** Below this width a screen is held in a hand: few tiles stand below each other, many in two columns. */
+/** A screen of less than this width is held in a hand: few tiles stand below each other, many in two columns. */
 const NARROW = 600;
 const NARROW_ONE_COLUMN_MAX = 4;
 /** Tiles do not get narrower than this to avoid scrolling. */
 const TILE_WIDTH_MIN = 160;
 
-/** The grid with the largest tiles that shows all `count` at once, or one that scrolls when they would get too small. */
-export function grid(count: number, area: Area, ratio: number, gap: number): Grid {
-  if (area.width < NARROW) {
+/** The grid with the largest tiles that shows all `count` at once in an area, or one that scrolls when they would get too small. */
+export function grid(count: number, area: Area, ratio: number, gap: number, screenWidth = area.width): Grid {
+  if (screenWidth < NARROW) {
     const columns = count === 1 || (count <= NARROW_ONE_COLUMN_MAX && area.width < area.height) ? 1 : 2;
     return { columns, tileWidth: widthOf(columns, area.width, gap) };
   }
@@ -30,7 +30,7 @@ export function grid(count: number, area: Area, ratio: number, gap: number): Gri
     if (tileWidth > best.tileWidth) best = { columns, tileWidth };
   }
   if (best.tileWidth >= TILE_WIDTH_MIN) return best;
-  const columns = Math.max(1, Math.floor((area.width + gap) / (TILE_WIDTH_MIN + gap)));
+  const columns = Math.max(1, Math.min(count, Math.floor((area.width + gap) / (TILE_WIDTH_MIN + gap))));
   return { columns, tileWidth: widthOf(columns, area.width, gap) };
 }
 
