@@ -6,7 +6,7 @@
 import type { CameraArchive } from './camera-archive.ts';
 import { coalesced, type Entry } from './core/footage.ts';
 import { frameTimes, prolong, steppedFrame } from './core/frames.ts';
-import { aheadMs, BEHIND_MS, keyframeSuffices, requestMs, requestsMax } from './core/playback.ts';
+import { aheadMs, BEHIND_MS, keyframeSuffices, reaches, requestMs, requestsMax, timelineStart } from './core/playback.ts';
 import { Fetcher } from './fetcher.ts';
 import { type Init, MediaBuffer, mediaSourceClass } from './media-buffer.ts';
 
@@ -48,7 +48,7 @@ export class PastPlayer {
   readonly #video: HTMLVideoElement;
   readonly #archive: CameraArchive;
   /** Where the media timeline begins, so that its numbers stay small. */
-  readonly #baseMs: number;
+  #baseMs: number;
   #media: MediaBuffer;
   readonly #requests = new Map<string, { readonly entry: Entry; readonly abort: AbortController }>();
   readonly #arrived: Arrived[] = [];
@@ -75,8 +75,7 @@ export class PastPlayer {
   constructor(video: HTMLVideoElement, archive: CameraArchive, atMs: number) {
     this.#video = video;
     this.#archive = archive;
-    // Footage may still appear before what is known; a day is enough, since an hour is listed when its first window is.
-    this.#baseMs = Math.min(archive.reach?.startMs ?? atMs, atMs) - 86_400_000;
+    this.#baseMs = timelineStart(atMs, archive.reach);
     this.#targetMs = atMs;
     video.disableRemotePlayback = true;
     this.#media = this.#open();
@@ -118,7 +117,8 @@ export class PastPlayer {
   }
 
   seek(atMs: number): void {
-    this.#targetMs = Math.max(this.#baseMs, atMs);
+    this.#targetMs = atMs;
+    if (!reaches(this.#baseMs, atMs)) this.#renew();
     this.#movedAtMs = Date.now();
     this.#unmet = !this.#media.has(this.#targetMs, 0);
     this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
@@ -198,6 +198,14 @@ export class PastPlayer {
     return new MediaBuffer(this.#video, this.#baseMs, () => this.tick());
   }
 
+  /** Another media source in place of the one there is, on a timeline that the target is on. */
+  #renew(): void {
+    this.#media.close();
+    this.#baseMs = timelineStart(this.#targetMs, this.#archive.reach);
+    this.#emptying = false;
+    this.#media = this.#open();
+  }
+
   /** Begins anew behind what could not be played. */
   #reopen(): void {
     this.#failures += 1;
@@ -205,10 +213,8 @@ export class PastPlayer {
     const atMs = this.#targetMs;
     const segment = this.#archive.entryFrom(atMs);
     if (segment !== null && segment !== undefined) this.#bad.add(keyOf(this.#wanted(segment)?.entry ?? segment));
-    this.#media.close();
     this.#arrived.length = 0;
-    this.#emptying = false;
-    this.#media = this.#open();
+    this.#renew();
     this.seek(atMs);
     this.set(this.#playing, this.#rate);
   }

@@ -5,7 +5,7 @@ import { type Address, formatAddress, parseAddress } from '../src/core/address.t
 import { bytesText, clipUrl, fileName, progressText } from '../src/core/download.ts';
 import { codecOf, frameTimes, prolong, steppedFrame } from '../src/core/frames.ts';
 import { actionFor, HELP } from '../src/core/keys.ts';
-import { aheadMs, follow, keyframeSuffices, nextSpeed, requestsMax, speedText, SPEEDS, winds } from '../src/core/playback.ts';
+import { aheadMs, follow, keyframeSuffices, nextSpeed, reaches, requestsMax, speedText, SPEEDS, timelineStart, winds } from '../src/core/playback.ts';
 
 const AT = Date.UTC(2026, 10, 23, 4, 5, 1, 250);
 
@@ -52,6 +52,15 @@ test('keys do what the table says, and leave the browser its own', () => {
   assert.equal(key('?', { shiftKey: true }), 'help');
   assert.equal(key('c', { ctrlKey: true }), null);
   assert.equal(key('Tab'), null);
+});
+
+test('a timeline begins well before the moment on show and all that is known, and does not reach further back', () => {
+  const day = 86_400_000;
+  const known = { startMs: AT - 30 * day, endMs: AT };
+  for (const startMs of [timelineStart(AT, null), timelineStart(AT, known)]) assert.ok(reaches(startMs, AT) && reaches(startMs, AT - 0.9 * day));
+  assert.ok(reaches(timelineStart(AT, known), AT - 30 * day));
+  assert.ok(!reaches(timelineStart(AT, null), AT - 2 * day));
+  assert.ok(reaches(timelineStart(AT - 2 * day, null), AT - 2 * day));
 });
 
 test('speeds go up and down in steps, and more speed needs more ahead', () => {

@@ -37,6 +37,21 @@ export function aheadMs(rate: number): number {
 /** Footage to keep behind, for a step back. */
 export const BEHIND_MS = 12_000;
 
+const DAY_MS = 86_400_000;
+
+/**
+ * Where a media timeline begins on which `atMs` is played, and all footage known. Some may still appear before that; a day is enough, since
+ * an hour is listed when its first window is.
+ */
+export function timelineStart(atMs: number, known: Span | null): number {
+  return Math.min(known?.startMs ?? atMs, atMs) - DAY_MS;
+}
+
+/** Whether a moment, and what a step back from it needs, is on a timeline that begins at `startMs`. */
+export function reaches(startMs: number, atMs: number): boolean {
+  return atMs - BEHIND_MS >= startMs;
+}
+
 /** Requests under way at a time: at high speeds one after the other would not do. */
 export function requestsMax(rate: number): number {
   return rate > 4 ? 6 : rate > 1 ? 4 : 3;
