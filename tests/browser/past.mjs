@@ -23,10 +23,12 @@ Times are as 2026-11-23T04:05:00Z. Chromium is /usr/bin/chromium, or what CHROMI
 
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
+/** Tablets, phones on their sides, windows that share a screen. */
+const IN_BETWEEN = [[768, 1024], [667, 375], [844, 340], [960, 800]].map(([width, height]) => ({ width, height }));
 /** What is awaited comes much sooner, unless the machine is busy with other things. */
 const PATIENCE_MS = 90_000;
 /** A thumb hits what is this large. */
-const THUMB = 40;
+const THUMB = 44;
 /** 16× is watched from this long ago, for so long that it does not reach what is live. */
 const FAST_FROM_MS = 110_000;
 const FAST_MS = 4_000;
@@ -139,6 +141,27 @@ async function watch() {
     const pixelMs = (view.endMs - view.startMs) / strip.width;
     await until(page, 'the playhead is where the pointer was', async () => Math.abs((await watching(page)).positionMs - toMs) <= 2 * pixelMs + 1);
     await untilShown(page, 0, (ms) => Math.abs(ms - toMs) <= frameMs + 2 * pixelMs);
+  });
+
+  await check('a view that was chosen stays while the playhead is out of it, and goes with the playhead again once that is sought', async () => {
+    const inView = async () => {
+      const { view, positionMs } = await watching(page);
+      return view.startMs <= positionMs && positionMs <= view.endMs;
+    };
+    await go(page, gapToMs + 1_000);
+    for (let i = 0; i < 14; i += 1) await page.keyboard.press('+');
+    if (!(await watching(page)).playing) await page.keyboard.press(' ');
+    const strip = await page.locator('.strip').boundingBox();
+    await page.mouse.move(strip.x + strip.width / 2, strip.y + strip.height / 2);
+    await page.mouse.wheel(-1.5 * strip.width, 0);
+    const { view, positionMs } = await watching(page);
+    expect(!(await inView()), 'the wheel should have left the playhead behind');
+    await until(page, 'playback is well on', async () => (await watching(page)).positionMs > positionMs + 7_000);
+    expect(JSON.stringify((await watching(page)).view) === JSON.stringify(view), 'the view should be where it was left');
+    await page.keyboard.press('ArrowLeft');
+    expect(await inView(), 'the view should be where the playhead was sent');
+    await page.mouse.move(strip.x, strip.y - 200);
+    await pause(page);
   });
 
   await check('a gap is told as one, and where footage goes on', async () => {
@@ -343,6 +366,60 @@ async function watch() {
     await go(page, gapFromMs - 6_000);
   });
 
+  await check('more than a day back from where the past was opened is the past too, of one camera and of several', async () => {
+    for (const cameras of [[options.camera], [options.camera, options.other]]) {
+      // In step, so that what is yet to come does not lead to live.
+      await page.goto('about:blank');
+      await page.goto(addressOf(options.url, [options.camera, options.other], gapFromMs + 30 * 3_600_000));
+      await until(page, 'nothing is there yet', async () => (await watching(page))?.states.join() === 'end,end');
+      await page.evaluate((hash) => (location.hash = hash), addressOf('', cameras, gapFromMs - 6_000));
+      await until(page, 'the footage is there', async () => (await watching(page)).states.every((state) => state === 'ready'));
+      for (const index of cameras.keys()) await untilShown(page, index, (ms) => ms >= gapFromMs - 6_000 - frameMs && ms < gapFromMs);
+    }
+  });
+
+  for (const [what, spoil] of [['cannot be read', (bytes) => bytes.fill(0xff)], ['cannot be decoded', spoilFrames]]) {
+    await check(`a segment that ${what} is passed over, and nothing else is`, async () => {
+      const [brokenMs, startMs] = [gapFromMs - 10_000, gapFromMs - 14_000];
+      await page.route('**/*.m4s', async (route) => {
+        const spanMs = segmentSpan(route.request().url());
+        if (spanMs === null || spanMs.startMs > brokenMs || spanMs.endMs <= brokenMs) return route.continue();
+        const response = await route.fetch();
+        return route.fulfill({ response, body: spoil(await response.body()) });
+      });
+      await page.goto('about:blank');
+      await page.goto(addressOf(options.url, [options.camera], startMs));
+      await untilShown(page, 0, (ms) => ms < brokenMs);
+      let furthestMs = 0;
+      await until(page, 'playback is well beyond it', async () => {
+        const { positionMs } = await watching(page);
+        expect(positionMs > furthestMs - 2_000, `playback fell back from ${furthestMs} to ${positionMs}`);
+        furthestMs = Math.max(furthestMs, positionMs);
+        return positionMs > brokenMs + 5_000;
+      });
+      await untilShown(page, 0, (ms) => ms > brokenMs + 3_000);
+      for (const besideMs of [brokenMs - 2_500, brokenMs + 2_500]) {
+        await go(page, besideMs);
+        await untilShown(page, 0, (ms) => Math.abs(ms - besideMs) < 2_000);
+      }
+      await page.unroute('**/*.m4s');
+    });
+  }
+
+  await check('where nothing can be played that is said, and another moment is played', async () => {
+    await page.route('**/*.m4s', async (route) => {
+      const response = await route.fetch();
+      return route.fulfill({ response, body: (await response.body()).fill(0xff) });
+    });
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 14_000));
+    await until(page, 'it is said', async () => (await page.locator('#past .veil-title').textContent()) === 'This footage cannot be played');
+    await page.unroute('**/*.m4s');
+    await go(page, gapToMs + 2_000);
+    await page.keyboard.press(' ');
+    await untilShown(page, 0, (ms) => ms >= gapToMs + 2_500);
+  });
+
   await check('while the storage cannot be reached nothing is skipped', withoutNetwork);
 
   await check('live is a key away, and the way back leads to the wall', async () => {
@@ -507,12 +584,8 @@ async function onPhone() {
     await untilShown(page, 0, (ms) => ms < gapFromMs);
     await page.locator('#play').tap();
     await until(page, 'it is paused', async () => !(await watching(page)).playing);
-    const { wide, small } = await page.evaluate((thumb) => ({
-      wide: document.documentElement.scrollWidth - innerWidth,
-      small: [...document.querySelectorAll('.transport button, .tools button, nav button')]
-        .filter((one) => one.offsetParent !== null && Math.min(one.offsetWidth, one.offsetHeight) < thumb)
-        .map((one) => one.getAttribute('aria-label')),
-    }), THUMB);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    const small = await page.evaluate(tooSmall, THUMB);
     expect(wide <= 0, `the page is ${wide} pixels too wide`);
     expect(small.length === 0, `too small for a thumb: ${small}`);
     await picture(page, 'past-phone');
@@ -532,7 +605,42 @@ async function onPhone() {
     await until(page, 'the wall is live', async () => (await page.evaluate(() => window.teiten?.cameras() ?? [])).some(({ state }) => state === 'live'));
     await accessible(page, 'the wall on a phone');
   });
+  await check('on tablets and on phones that lie on their sides, the picture has half of the height, and nothing lies over it or the controls', async () => {
+    for (const size of IN_BETWEEN) {
+      const name = `${size.width}x${size.height}`;
+      await page.setViewportSize(size);
+      await page.goto('about:blank');
+      await page.goto(addressOf(options.url, [options.camera], gapFromMs - 8_000));
+      await untilShown(page, 0, (ms) => ms < gapFromMs);
+      await picture(page, `past-${name}`);
+      const over = await page.evaluate(overlapping);
+      const small = await page.evaluate(tooSmall, THUMB);
+      const { width, height } = await page.locator('#past .screen').boundingBox();
+      expect(over.length === 0, `at ${name} there lie over each other: ${over.join('; ')}`);
+      expect(small.length === 0, `at ${name} these are too small for a thumb: ${small}`);
+      expect(height >= size.height / 2, `at ${name} the picture is ${width} by ${height}`);
+    }
+  });
   await context.close();
+}
+
+/** What of the controls lies over something else, whether it can be seen without scrolling or not; runs in the page. */
+function overlapping() {
+  const boxOf = (one) => one.getBoundingClientRect();
+  const parts = [...document.querySelectorAll('header button, main .screen, #panel :is(button, select, .when > *, .day, .strip)')].filter((one) => one.checkVisibility({ visibilityProperty: true }) && boxOf(one).width > 0);
+  const over = (one, other) => {
+    const [a, b] = [boxOf(one), boxOf(other)];
+    return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+  };
+  const nameOf = (one) => one.getAttribute('aria-label') ?? (one.id || one.className);
+  return parts.flatMap((one, index) => parts.slice(index + 1).filter((other) => over(one, other)).map((other) => `${nameOf(one)} and ${nameOf(other)}`));
+}
+
+/** The controls that are smaller than a thumb hits; runs in the page. */
+function tooSmall(thumb) {
+  return [...document.querySelectorAll('#panel :is(button, select, .day), nav button')]
+    .filter((one) => one.offsetParent !== null && Math.min(one.offsetWidth, one.offsetHeight) < thumb)
+    .map((one) => one.getAttribute('aria-label') ?? one.textContent.trim());
 }
 
 /** Fails on what axe finds wrong for those who listen, who use the keyboard, or who see little. */
@@ -702,13 +810,30 @@ async function watchWinding(timeIn, readClock, fromMs, untilMs) {
   return { pictures, leftMs: startMs() + video.currentTime * 1000 };
 }
 
+/** The time that a segment's name tells; null where it is the name of something else. */
+function segmentSpan(url) {
+  const name = /\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3}Z)-(\d+)-[^/]*\.m4s$/.exec(url);
+  if (name === null) return null;
+  const startMs = Date.parse(`${name.slice(1, 4).join('-')}T${name.slice(4, 7).join(':')}`);
+  return { startMs, endMs: startMs + Number(name[7]) };
+}
+
+/** Makes nonsense of a segment's frames, and leaves what is around them. */
+function spoilFrames(bytes) {
+  for (let at = 0; at + 8 <= bytes.length; at += bytes.readUInt32BE(at)) {
+    if (bytes.toString('latin1', at + 4, at + 8) !== 'mdat') continue;
+    const end = at + bytes.readUInt32BE(at);
+    for (let unit = at + 8; unit + 5 < end; unit += 4 + bytes.readUInt32BE(unit)) bytes.fill(0xaa, unit + 5, unit + 4 + bytes.readUInt32BE(unit));
+  }
+  return bytes;
+}
+
 /** Notes what is fetched of segments that are wound through, from now on; answers a function that tells it. */
 function noteRequests(page) {
   const noted = [];
   const note = async (request) => {
     const { range } = request.headers();
-    const name = /\/(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d\.\d{3}Z)-[^/]*\.m4s$/.exec(request.url());
-    const ms = name === null ? 0 : Date.parse(`${name.slice(1, 4).join('-')}T${name.slice(4).join(':')}`);
+    const ms = segmentSpan(request.url())?.startMs ?? 0;
     if (ms >= options.woundFromMs + 20_000 && ms < options.woundToMs - 15_000) noted.push({ url: request.url(), ranged: range !== undefined, bytes: (await request.sizes()).responseBodySize });
   };
   page.on('requestfinished', note);

@@ -83,6 +83,11 @@ export class Deck {
   }
 
   seek(atMs: number): void {
+    for (const { player } of this.#tiles) player.tryAgain();
+    this.#seek(atMs);
+  }
+
+  #seek(atMs: number): void {
     this.#atMs = atMs;
     this.#waitingSinceMs = null;
     this.#waitedInVain = false;
@@ -184,7 +189,7 @@ export class Deck {
     const found = nexts.filter((nextMs): nextMs is number => typeof nextMs === 'number');
     if (nexts.includes(undefined)) return false;
     if (found.length > 0) {
-      this.seek(Math.min(...found));
+      this.#seek(Math.min(...found));
       return true;
     }
     if (this.#clock.now() - this.#atMs < LIVE_IS_NEAR_MS) this.#events.reachedLive();

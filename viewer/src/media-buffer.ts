@@ -30,6 +30,7 @@ export class MediaBuffer {
   #mime = '';
   /** What the browser is taking in. */
   #appending: Span | null = null;
+  #refused = false;
   /**
    * What the browser was given and not told to drop. What it says to have buffered goes over holes that are shorter than twice the
    * longest frame it has seen, and keyframes alone are long.
@@ -52,6 +53,11 @@ export class MediaBuffer {
   /** Whether nothing can be given or dropped just now. */
   get busy(): boolean {
     return this.#source.readyState !== 'open' || this.#buffer?.updating === true;
+  }
+
+  /** Whether the browser could not read what it was given last; it takes no more then. */
+  get refused(): boolean {
+    return this.#refused;
   }
 
   /** From the first to the last that is buffered; null when nothing is. */
@@ -128,6 +134,9 @@ export class MediaBuffer {
       this.#source.duration = this.#mediaS(Date.now() + DURATION_BEYOND_NOW_MS);
       buffer = this.#source.addSourceBuffer(mime);
       buffer.timestampOffset = -this.#baseMs / 1000;
+      buffer.addEventListener('error', () => {
+        this.#refused = true;
+      });
       buffer.addEventListener('updateend', () => {
         this.#appending = null;
         this.#free();

@@ -7,10 +7,11 @@ import type { CameraArchive } from './camera-archive.ts';
 import { coalesced, type Entry } from './core/footage.ts';
 import { frameTimes, prolong, steppedFrame } from './core/frames.ts';
 import { aheadMs, BEHIND_MS, keyframeSuffices, reaches, requestMs, requestsMax, timelineStart } from './core/playback.ts';
+import type { Span } from './core/spans.ts';
+import { failed, isHopeless, NO_TROUBLE, shown, type Trouble } from './core/trouble.ts';
 import { Fetcher } from './fetcher.ts';
 import { type Init, MediaBuffer, mediaSourceClass } from './media-buffer.ts';
 
-const FAILURES_MAX = 3;
 /** This close to an entry's end counts as beyond it, where the next one does not follow. */
 const END_TOLERANCE_MS = 40;
 /** A position this far into an entry is in it, whatever is rounded. */
@@ -38,8 +39,7 @@ interface Wanted {
   readonly alone: boolean;
 }
 
-interface Arrived {
-  readonly entry: Entry;
+interface Arrived extends Wanted {
   readonly init: Init;
   readonly bytes: ArrayBuffer;
 }
@@ -52,6 +52,8 @@ export class PastPlayer {
   #media: MediaBuffer;
   readonly #requests = new Map<string, { readonly entry: Entry; readonly abort: AbortController }>();
   readonly #arrived: Arrived[] = [];
+  /** What the browser was given last. */
+  #given: Wanted | null = null;
   readonly #fetcher = new Fetcher();
   /** Entries that cannot be had or played. */
   readonly #bad = new Set<string>();
@@ -66,7 +68,9 @@ export class PastPlayer {
   #sparse = false;
   /** What is in the buffer is to be dropped. */
   #emptying = false;
-  #failures = 0;
+  #trouble: Trouble = NO_TROUBLE;
+  /** The position that playback is to go on from when it fails. */
+  #seenMs: number;
   /** The position when it was last looked at, and when it last changed. */
   #lookedAt = -1;
   #movedAtMs = 0;
@@ -77,6 +81,7 @@ export class PastPlayer {
     this.#archive = archive;
     this.#baseMs = timelineStart(atMs, archive.reach);
     this.#targetMs = atMs;
+    this.#seenMs = atMs;
     video.disableRemotePlayback = true;
     this.#media = this.#open();
     this.seek(atMs);
@@ -92,7 +97,7 @@ export class PastPlayer {
   }
 
   get state(): PastState {
-    if (this.#failures > FAILURES_MAX) return 'failed';
+    if (isHopeless(this.#trouble)) return 'failed';
     const atMs = this.positionMs;
     const entry = this.#entryFrom(atMs);
     if (entry === undefined) return 'loading';
@@ -112,19 +117,26 @@ export class PastPlayer {
 
   /** Where the next footage is when there is none here; null when there is none, undefined when that is not known yet. */
   nextFootageMs(): number | null | undefined {
+    if (isHopeless(this.#trouble)) return null;
     const entry = this.#entryFrom(this.positionMs);
     return entry === undefined || entry === null ? entry : entry.startMs + INTO_ENTRY_MS;
   }
 
   seek(atMs: number): void {
     this.#targetMs = atMs;
-    if (!reaches(this.#baseMs, atMs)) this.#renew();
+    this.#seenMs = atMs;
+    if (this.#video.error !== null || !reaches(this.#baseMs, atMs)) this.#renew();
     this.#movedAtMs = Date.now();
     this.#unmet = !this.#media.has(this.#targetMs, 0);
     this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     const { startMs, endMs } = { startMs: atMs - BEHIND_MS, endMs: atMs + aheadMs(this.#rate) };
     for (const { entry, abort } of this.#requests.values()) if (entry.startMs < startMs || entry.startMs > endMs) abort.abort();
     this.tick();
+  }
+
+  /** Somebody asks for footage: what failed before may be played now, or elsewhere. */
+  tryAgain(): void {
+    this.#trouble = NO_TROUBLE;
   }
 
   /** Plays or pauses, at a rate. What stands in a gap waits there: where to go is for others to say. */
@@ -165,8 +177,12 @@ export class PastPlayer {
   tick(): void {
     if (this.#destroyed) return;
     if (this.#video.error !== null) {
-      this.#reopen();
+      this.#recover();
       return;
+    }
+    if (this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && !this.#video.seeking) {
+      this.#seenMs = this.positionMs;
+      this.#trouble = shown(this.#trouble, this.#seenMs);
     }
     // A source that was not open yet has forgotten where to go.
     if (this.#video.readyState > 0 && Math.abs(this.#baseMs + this.#video.currentTime * 1000 - this.#targetMs) > 100 && this.#video.currentTime === 0) {
@@ -198,7 +214,7 @@ export class PastPlayer {
     return new MediaBuffer(this.#video, this.#baseMs, () => this.tick());
   }
 
-  /** Another media source in place of the one there is, on a timeline that the target is on. */
+  /** Another media source in place of the one there is, on a timeline that the target is on, and without its errors. */
   #renew(): void {
     this.#media.close();
     this.#baseMs = timelineStart(this.#targetMs, this.#archive.reach);
@@ -206,34 +222,61 @@ export class PastPlayer {
     this.#media = this.#open();
   }
 
-  /** Begins anew behind what could not be played. */
-  #reopen(): void {
-    this.#failures += 1;
-    if (this.#failures > FAILURES_MAX) return;
-    const atMs = this.#targetMs;
-    const segment = this.#archive.entryFrom(atMs);
-    if (segment !== null && segment !== undefined) this.#bad.add(keyOf(this.#wanted(segment)?.entry ?? segment));
+  /** Goes on from where playback failed, without what is bad. */
+  #recover(): void {
+    if (isHopeless(this.#trouble)) return;
+    const atMs = this.#seenMs;
+    const { trouble, bad } = failed(this.#trouble, atMs, this.#suspects(atMs));
+    this.#trouble = trouble;
+    for (const key of bad) this.#bad.add(key);
+    if (isHopeless(trouble)) return;
+    for (const { abort } of this.#requests.values()) abort.abort();
     this.#arrived.length = 0;
-    this.#renew();
     this.seek(atMs);
     this.set(this.#playing, this.#rate);
   }
 
+  /** What a failure may be of: what the browser could not read; else what its decoder was at, which is some frames ahead of the picture. */
+  #suspects(atMs: number): Map<string, Span> {
+    if (this.#media.refused && this.#given !== null) return this.#partsOf(this.#given);
+    const here = this.#playableFrom(atMs);
+    if (here === null || here === undefined) return new Map();
+    const next = this.#playableFrom(here.endMs);
+    const left = [...this.#frames.values()].flat().filter((time) => time > atMs && time < here.endMs).length;
+    const decoded = left < DECODER_FRAMES_MAX && next !== null && next !== undefined && next.startMs <= here.endMs + END_TOLERANCE_MS ? next : here;
+    const keyframe = this.#winding ? this.#archive.keyframeOf(decoded) : null;
+    return new Map([decoded, ...(keyframe ? [keyframe] : [])].map((entry) => [keyOf(entry), entry]));
+  }
+
+  /** The segments in what was fetched, or the keyframe that it was, by their keys. */
+  #partsOf({ entry, alone }: Wanted): Map<string, Span> {
+    const { startMs, endMs } = entry;
+    const segments = alone ? [] : this.#archive.entriesAround(startMs).filter((segment) => segment.startMs < endMs && segment.endMs > startMs);
+    return new Map((segments.length > 0 ? segments : [entry]).map((part) => [keyOf(part), part]));
+  }
+
+  #condemn(wanted: Wanted): void {
+    for (const key of this.#partsOf(wanted).keys()) this.#bad.add(key);
+  }
+
+  /** The segment on show at a moment, or else the next one; null when there is none, undefined when that is not known yet. */
   #entryFrom(atMs: number): Entry | null | undefined {
-    let fromMs = atMs;
-    for (;;) {
+    const entry = this.#playableFrom(atMs);
+    if (entry === null || entry === undefined) return entry;
+    const last = this.#winding ? this.#lastDecoded(entry) : entry;
+    if (entry.startMs <= atMs && this.#isWatched(last, atMs)) {
+      const next = this.#playableFrom(last.endMs);
+      if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS) return next;
+    }
+    return entry;
+  }
+
+  /** As the archive's, without what is bad. */
+  #playableFrom(atMs: number): Entry | null | undefined {
+    for (let fromMs = atMs; ; ) {
       const entry = this.#archive.entryFrom(fromMs);
-      if (entry === null || entry === undefined) return entry;
-      if (this.#bad.has(keyOf(entry))) {
-        fromMs = entry.endMs;
-        continue;
-      }
-      const last = this.#winding ? this.#lastDecoded(entry) : entry;
-      if (entry.startMs <= atMs && this.#isWatched(last, atMs)) {
-        const next = this.#archive.entryFrom(last.endMs);
-        if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS) return next;
-      }
-      return entry;
+      if (entry === null || entry === undefined || !this.#bad.has(keyOf(entry))) return entry;
+      fromMs = entry.endMs;
     }
   }
 
@@ -241,7 +284,7 @@ export class PastPlayer {
   #lastDecoded(entry: Entry): Entry {
     let last = entry;
     for (let frames = 1; frames < DECODER_FRAMES_MAX; frames += 1) {
-      const next = this.#archive.entryFrom(last.endMs);
+      const next = this.#playableFrom(last.endMs);
       if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS || !this.#media.holds(next)) break;
       last = next;
     }
@@ -263,7 +306,7 @@ export class PastPlayer {
   /** Whether all footage between two moments is in the buffer. */
   #holdsAll(fromMs: number, toMs: number): boolean {
     for (let atMs = fromMs; ; ) {
-      const segment = this.#archive.entryFrom(atMs);
+      const segment = this.#playableFrom(atMs);
       if (segment === undefined || (segment !== null && segment.startMs <= toMs && !this.#media.holds(segment))) return false;
       if (segment === null || segment.endMs > toMs) return true;
       atMs = segment.endMs;
@@ -283,7 +326,7 @@ export class PastPlayer {
   #requestFrom(fromMs: number, untilMs: number): void {
     for (let atMs = fromMs; atMs < untilMs; ) {
       if (this.#requests.size >= requestsMax(this.#rate)) return;
-      const next = this.#archive.entryFrom(atMs);
+      const next = this.#playableFrom(atMs);
       // Footage behind a gap is fetched early too: playback will be there at once.
       if (next === null || next === undefined || next.startMs > untilMs + 86_400_000) return;
       const wanted = this.#wanted(next);
@@ -295,7 +338,7 @@ export class PastPlayer {
         atMs = next.endMs;
         continue;
       }
-      if (this.#bad.has(key) || this.#requests.has(key) || this.#arrived.some((one) => keyOf(one.entry) === key)) continue;
+      if (this.#requests.has(key) || this.#arrived.some((one) => keyOf(one.entry) === key)) continue;
       void this.#fetch(wanted, key);
       if (next.startMs > untilMs) return;
     }
@@ -308,7 +351,11 @@ export class PastPlayer {
       if (keyframe === undefined) return undefined;
       if (keyframe !== null && !this.#bad.has(keyOf(keyframe))) return { entry: keyframe, alone: true };
     }
-    return { entry: coalesced(this.#archive.entriesAround(segment.startMs), segment, requestMs(this.#rate)), alone: false };
+    // Each by itself, where one of them is bad.
+    const lengthMs = this.#trouble.failures > 0 ? 0 : requestMs(this.#rate);
+    const around = this.#archive.entriesAround(segment.startMs);
+    const good = this.#bad.size === 0 ? around : around.filter((entry) => !this.#bad.has(keyOf(entry)));
+    return { entry: coalesced(good, segment, lengthMs), alone: false };
   }
 
   async #fetch({ entry, alone }: Wanted, key: string): Promise<void> {
@@ -326,11 +373,10 @@ export class PastPlayer {
           this.#frames.delete(oldest);
         }
       }
-      this.#arrived.push({ entry, init: { url: entry.init.url, bytes: initBytes }, bytes });
-      this.#failures = 0;
+      this.#arrived.push({ entry, alone, init: { url: entry.init.url, bytes: initBytes }, bytes });
     } catch {
       if (!abort.signal.aborted) {
-        this.#bad.add(key);
+        this.#condemn({ entry, alone });
         this.#archive.doubt(entry.startMs);
       }
     } finally {
@@ -355,6 +401,7 @@ export class PastPlayer {
     // In order: over a hole that is not much longer than frames are, browsers play on before it is filled.
     const isEarlier = ({ entry }: { entry: Entry }): boolean => entry.endMs > atMs && next !== undefined && entry.startMs < next.entry.startMs;
     if (next === undefined || [...this.#requests.values()].some(isEarlier)) return;
+    this.#given = next;
     try {
       if (this.#media.append(next.init, next.entry, next.bytes)) this.#arrived.shift();
     } catch (error) {
@@ -363,7 +410,7 @@ export class PastPlayer {
         this.#dropFar(atMs);
         return;
       }
-      this.#bad.add(keyOf(next.entry));
+      this.#condemn(next);
       this.#arrived.shift();
     }
   }
