@@ -531,6 +531,25 @@ async function watch() {
     await page.keyboard.press('Escape');
   });
 
+  await check('a browser that cannot play the past says so, and shows live', async () => {
+    const old = await context.newPage();
+    await old.addInitScript(() => {
+      delete window.MediaSource;
+      delete window.ManagedMediaSource;
+    });
+    for (const cameras of [[options.camera], [options.camera, options.other]]) {
+      await old.goto('about:blank');
+      await old.goto(addressOf(options.url, cameras, gapFromMs - 6_000));
+      await until(old, 'it is said', async () => (await old.locator('#said').textContent()).startsWith('This browser plays live footage only'));
+      const { view, hash } = await old.evaluate(() => ({ view: document.body.dataset.view, hash: location.hash }));
+      expect(view === 'one' && hash === `#${options.camera}`, `it shows ${view} at ${hash}`);
+    }
+    await old.locator('#back').click();
+    await until(old, 'the wall is shown', async () => (await old.evaluate(() => document.body.dataset.view)) === 'wall');
+    expect(!(await old.locator('#look-back').isVisible()), 'there should be no way back in time');
+    await old.close();
+  });
+
   if (options.prefixed !== null) {
     await check('it works below another address', async () => {
       await page.goto(addressOf(options.prefixed, [options.camera], gapFromMs - 6_000));

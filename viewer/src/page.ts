@@ -28,6 +28,7 @@ const JUST_BEFORE_MS = 10_000;
 const LIVE_IS_NEAR_MS = 150_000;
 /** The address follows the moment on show once it rests. */
 const ADDRESS_AFTER_MS = 700;
+const LIVE_ONLY = 'This browser plays live footage only: it has no media sources.';
 
 export class Page {
   readonly #wall: Wall;
@@ -88,6 +89,7 @@ export class Page {
     byId('back').addEventListener('click', () => this.#toWall());
     byId('previous').addEventListener('click', () => this.run('camera-back'));
     byId('next').addEventListener('click', () => this.run('camera-forward'));
+    byId('look-back').hidden = !canPlayPast();
     byId('look-back').addEventListener('click', () => {
       this.#cameFromWall = true;
       location.hash = formatAddress({ cameras: this.#names.slice(0, IN_STEP_MAX), atMs: this.#clock.now() - JUST_BEFORE_MS, range: null });
@@ -271,7 +273,9 @@ export class Page {
 
   #followAddress(): void {
     const address = parseAddress(location.hash);
-    const cameras = address.cameras.filter((camera) => this.#names.includes(camera));
+    const there = address.cameras.filter((camera) => this.#names.includes(camera));
+    // Live there is one.
+    const cameras = canPlayPast() ? there : there.slice(0, 1);
     const before = this.#cameras;
     this.#cameras = cameras;
     const [first = null] = cameras;
@@ -286,6 +290,10 @@ export class Page {
       this.#timeline.follow(true);
     } else {
       this.#deck.close();
+      if (first !== null && (address.atMs !== null || there.length > 1)) {
+        this.#panel.say(LIVE_ONLY);
+        history.replaceState(null, '', formatAddress({ cameras, atMs: null, range: null }));
+      }
     }
     this.#mark();
     this.#wall.focus(cameras.length === 1 ? first : null);
@@ -336,7 +344,7 @@ export class Page {
   #toPast(atMs: number, playing: boolean): void {
     if (this.#cameras.length === 0) return;
     if (!canPlayPast()) {
-      this.#panel.say('This browser plays live footage only: it has no media sources.');
+      this.#panel.say(LIVE_ONLY);
       return;
     }
     this.#deck.setPlaying(playing);
