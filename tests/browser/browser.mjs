@@ -1,4 +1,4 @@
-// How Chromium is started, what of a page's errors counts, and where pictures of it go.
+// How Chromium is started, how its tabs are hidden, what of a page's errors counts, and where pictures of it go.
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,6 +26,14 @@ export async function savePicture(page, folder, name) {
   if (folder === null) return;
   await mkdir(folder, { recursive: true });
   await page.screenshot({ path: join(folder, `${name}.png`) });
+}
+
+/** Tells the page that its tab was hidden, or is shown again: a browser without a screen never hides one. */
+export async function hide(page, hidden) {
+  await page.evaluate((hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
 }
 
 /** What is not there yet, or not in every deployment, is an answer, which browsers log as an error. */

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
-import { ARGS, noteErrors, savePicture } from './browser.mjs';
+import { ARGS, hide, noteErrors, savePicture } from './browser.mjs';
 import { startCdn } from './cdn.mjs';
 
 const USAGE = `usage: node many.mjs --url URL --sources A,B [--count N] [--screenshots DIR]
@@ -132,14 +132,6 @@ function residentMiB(id) {
   } catch {
     return 0;
   }
-}
-
-/** Tells the page that its tab was hidden, or is shown again: a browser without a screen never hides one. */
-async function hide(page, hidden) {
-  await page.evaluate((hidden) => {
-    Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });
-    document.dispatchEvent(new Event('visibilitychange'));
-  }, hidden);
 }
 
 /** Awaits that nothing of a kind has been asked for in a while. */

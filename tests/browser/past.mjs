@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
-import { ARGS, noteErrors, savePicture } from './browser.mjs';
+import { ARGS, hide, noteErrors, savePicture } from './browser.mjs';
 import { CLOCK_SOURCE } from './picture-clock.mjs';
 
 const USAGE = `usage: node past.mjs --url URL --camera NAME --other NAME --frame-ms N --from TIME --gap-from TIME --gap-to TIME --to TIME
@@ -32,6 +32,8 @@ const THUMB = 44;
 /** 16× is watched from this long ago, for so long that it does not reach what is live. */
 const FAST_FROM_MS = 110_000;
 const FAST_MS = 4_000;
+/** Who plays asks for something more often than this. */
+const QUIET_MS = 3_500;
 /** So many times: what else the machine does may spoil one, what the page does spoils all. */
 const FAST_TIMES_MAX = 3;
 /** What is wound through has windows and frames of these lengths. */
@@ -62,7 +64,7 @@ async function watch() {
   const context = await browser.newContext({ viewport: DESKTOP, timezoneId: 'Asia/Kolkata', permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
   noteErrors(page, faults);
-  const { gapFromMs, gapToMs, frameMs } = options;
+  const { gapFromMs, gapToMs, frameMs, woundFromMs } = options;
 
   await check('a link opens at its moment, and time is told in the viewer’s zone', async () => {
     await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
@@ -418,6 +420,24 @@ async function watch() {
     await go(page, gapToMs + 2_000);
     await page.keyboard.press(' ');
     await untilShown(page, 0, (ms) => ms >= gapToMs + 2_500);
+  });
+
+  await check('a hidden tab plays and fetches nothing, and goes on where it was', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], woundFromMs));
+    await untilShown(page, 0, (ms) => ms >= woundFromMs);
+    await hide(page, true);
+    const { positionMs } = await watching(page);
+    const requests = [];
+    const note = (request) => requests.push(request.url());
+    page.on('request', note);
+    await page.waitForTimeout(QUIET_MS);
+    page.off('request', note);
+    const still = await watching(page);
+    expect(still.positionMs - positionMs < 1_000, `it played on from ${positionMs} to ${still.positionMs}`);
+    expect(requests.length === 0, `it asked for ${requests.join(', ')}`);
+    await hide(page, false);
+    await untilShown(page, 0, (ms) => ms > still.positionMs + 1_000 && ms < still.positionMs + 10_000);
   });
 
   await check('while the storage cannot be reached nothing is skipped', withoutNetwork);

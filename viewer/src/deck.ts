@@ -33,6 +33,7 @@ export class Deck {
   #atMs = 0;
   #playing = false;
   #rate = 1;
+  #resting = false;
   #waitingSinceMs: number | null = null;
   #waitedInVain = false;
   /** A step that waits until it is known where it leads. */
@@ -96,6 +97,13 @@ export class Deck {
     this.tick();
   }
 
+  /** While nobody looks nothing goes on; what was playing does so afterwards. */
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    for (const { player } of this.#tiles) player.rest(resting);
+    this.tick();
+  }
+
   setPlaying(playing: boolean): void {
     this.#playing = playing;
     this.#stepDue = null;
@@ -117,7 +125,7 @@ export class Deck {
   /** Keeps all in step. To be called several times a second. */
   tick(): void {
     const tiles = this.#tiles;
-    if (tiles.length === 0) return;
+    if (tiles.length === 0 || this.#resting) return;
     for (const { player } of tiles) {
       player.wind(this.#playing && winds(this.#rate));
       player.tick();
@@ -199,6 +207,7 @@ export class Deck {
 
   #create(camera: string, atMs: number): PastTile {
     const tile = new PastTile(this.#archiveOf(camera), atMs);
+    tile.player.rest(this.#resting);
     tile.button.addEventListener('click', () => this.#events.touched(camera));
     tile.video.addEventListener('resize', () => this.#events.resized());
     tile.video.addEventListener('seeked', () => this.tick());

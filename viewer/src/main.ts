@@ -76,10 +76,11 @@ void findServices();
 let ticks = 0;
 setInterval(() => {
   for (const tile of wall.tiles) tile.tick();
-  page.tick();
-  if (!document.hidden) page.render();
   ticks += 1;
-  if (ticks % TICKS_PER_RENDER === 0 && !document.hidden) render();
+  if (document.hidden) return;
+  page.tick();
+  page.render();
+  if (ticks % TICKS_PER_RENDER === 0) render();
 }, CONTROL_EVERY_MS);
 
 async function followCameras(): Promise<never> {

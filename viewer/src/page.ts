@@ -80,6 +80,8 @@ export class Page {
       cancelSave: () => this.#saving?.abort(),
     });
     new ResizeObserver(() => this.layout()).observe(this.#main);
+    document.addEventListener('visibilitychange', () => this.#deck.rest(document.hidden));
+    this.#deck.rest(document.hidden);
     window.addEventListener('hashchange', () => this.#followAddress());
     document.addEventListener('keydown', (event) => this.#onKey(event));
     // Some browsers press a button when Space is let go, whatever became of the key before.

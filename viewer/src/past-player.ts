@@ -74,6 +74,7 @@ export class PastPlayer {
   /** The position when it was last looked at, and when it last changed. */
   #lookedAt = -1;
   #movedAtMs = 0;
+  #resting = false;
   #destroyed = false;
 
   constructor(video: HTMLVideoElement, archive: CameraArchive, atMs: number) {
@@ -148,6 +149,14 @@ export class PastPlayer {
     if (!playing && !this.#video.paused) this.#video.pause();
   }
 
+  /** While it rests nothing is played or fetched. */
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    if (!resting) return;
+    this.#video.pause();
+    for (const { abort } of this.#requests.values()) abort.abort();
+  }
+
   /** Whether this is played to find something rather than to watch it: then keyframes suffice. The moment on show stays. */
   wind(winding: boolean): void {
     if (winding === this.#winding) return;
@@ -175,7 +184,7 @@ export class PastPlayer {
 
   /** Fetches, appends and drops what is due. To be called several times a second. */
   tick(): void {
-    if (this.#destroyed) return;
+    if (this.#destroyed || this.#resting) return;
     if (this.#video.error !== null) {
       this.#recover();
       return;
