@@ -96,6 +96,18 @@ async function watch() {
     for (let i = 0; i < 4; i += 1) await page.keyboard.press('ArrowDown');
   });
 
+  await check('the speed is chosen by keys where it is said, too', async () => {
+    await page.locator('#speed').focus();
+    for (const key of ['ArrowDown', 'ArrowDown', 'ArrowUp', 'ArrowUp']) await page.keyboard.press(key);
+    const { rate, there } = await page.evaluate(() => ({ rate: window.teiten.watching().rate, there: document.activeElement.id }));
+    expect(there === 'speed' && rate === 1, `the keys led to ${rate}×, and to ${there}`);
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowDown');
+    expect((await watching(page)).rate === 4, 'two steps should lead to 4×');
+    await page.locator('#speed').selectOption('1');
+    await page.evaluate(() => document.activeElement.blur());
+  });
+
   await check('frames are stepped one by one', async () => {
     await go(page, gapFromMs - 5_000);
     await untilShown(page, 0, (shownMs) => shownMs < gapFromMs);

@@ -46,6 +46,7 @@ export class Panel {
   readonly #help = byId('help') as HTMLDialogElement;
   readonly #said = byId('said');
   #saidTimer: ReturnType<typeof setTimeout> | undefined;
+  #speedByKeys = false;
   #choosing = false;
   #chips = '';
 
@@ -56,9 +57,18 @@ export class Panel {
       button.addEventListener('click', () => events.run(button.dataset['action'] as Action));
     }
     this.#speed.replaceChildren(...SPEEDS.map((rate) => element('option', { value: String(rate) }, speedText(rate))));
+    this.#speed.addEventListener('keydown', () => {
+      this.#speedByKeys = true;
+    });
+    for (const end of ['pointerdown', 'blur']) {
+      this.#speed.addEventListener(end, () => {
+        this.#speedByKeys = false;
+      });
+    }
     this.#speed.addEventListener('change', () => {
       events.setRate(Number(this.#speed.value));
-      this.#speed.blur();
+      // After a touch the keys are the page's again; whoever came by keys stays, for the next one.
+      if (!this.#speedByKeys) this.#speed.blur();
     });
     this.#lapse.replaceChildren(...LAPSES.map((lapse) => element('option', { value: String(lapse), ...(lapse === 60 ? { selected: true } : {}) }, `${lapse}×`)));
     byId('select').addEventListener('click', () => events.toggleSelection());
