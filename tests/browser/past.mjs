@@ -582,6 +582,26 @@ async function watch() {
     await old.close();
   });
 
+  await check('where the browser plays nothing before a touch, that is said, and one touch plays', async () => {
+    const wary = await context.newPage();
+    await wary.addInitScript(() => {
+      const { play } = HTMLMediaElement.prototype;
+      HTMLMediaElement.prototype.play = function () {
+        return navigator.userActivation.isActive ? play.call(this) : Promise.reject(new DOMException('not without a touch', 'NotAllowedError'));
+      };
+    });
+    for (const touched of ['#play', '#past .screen']) {
+      await wary.goto('about:blank');
+      await wary.goto(addressOf(options.url, [options.camera], gapFromMs - 8_000));
+      await until(wary, 'it is said', async () => (await wary.locator('#past .veil-title').textContent()) === 'Tap to play');
+      await until(wary, 'the button says Play', async () => (await wary.locator('#play').getAttribute('aria-label')) === 'Play');
+      await wary.locator(touched).click();
+      await untilShown(wary, 0, (ms) => ms >= gapFromMs - 7_000);
+      await until(wary, 'there is nothing more to say', async () => (await wary.locator('#past .veil-title').textContent()) === '');
+    }
+    await wary.close();
+  });
+
   if (options.prefixed !== null) {
     await check('it works below another address', async () => {
       await page.goto(addressOf(options.prefixed, [options.camera], gapFromMs - 6_000));

@@ -63,6 +63,16 @@ export class Deck {
     return this.#playing;
   }
 
+  /** Whether the browser waits for a touch before it plays. */
+  get blocked(): boolean {
+    return this.#playing && this.#tiles.some(({ player }) => player.blocked);
+  }
+
+  /** To be called when the page was touched, by whoever wants it to play. */
+  touched(): void {
+    for (const { player } of this.#tiles) player.touched();
+  }
+
   get rate(): number {
     return this.#rate;
   }
@@ -106,6 +116,7 @@ export class Deck {
 
   setPlaying(playing: boolean): void {
     this.#playing = playing;
+    if (playing) this.touched();
     this.#stepDue = null;
     this.tick();
   }

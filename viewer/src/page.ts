@@ -55,7 +55,7 @@ export class Page {
     this.#services = services;
     this.#deck = new Deck(this.#past, (camera) => this.#archive(camera), clock, {
       reachedLive: () => this.#reachedLive(),
-      touched: (camera) => (this.#cameras.length > 1 ? this.#go({ cameras: [camera], atMs: this.#deck.positionMs, range: null }) : this.run('play')),
+      touched: (camera) => (this.#cameras.length > 1 && !this.#deck.blocked ? this.#go({ cameras: [camera], atMs: this.#deck.positionMs, range: null }) : this.run('play')),
       resized: () => this.layout(),
     });
     this.#timeline = new Timeline(
@@ -135,7 +135,7 @@ export class Page {
       positionMs: this.#positionMs,
       nowMs: this.#clock.now(),
       live: !this.#deck.isOpen,
-      playing: !this.#deck.isOpen || this.#deck.playing,
+      playing: !this.#deck.isOpen || (this.#deck.playing && !this.#deck.blocked),
       rate: this.#deck.isOpen ? this.#deck.rate : 1,
       delayMs: this.#liveDelayMs(),
       viewDay: this.#timeline.view,
@@ -173,6 +173,7 @@ export class Page {
     switch (action) {
       case 'play':
         if (!this.#deck.isOpen) this.#toPast(this.#positionMs, false);
+        else if (this.#deck.blocked) this.#deck.touched();
         else {
           this.#deck.setPlaying(!this.#deck.playing);
           this.#noteAddress();

@@ -75,6 +75,7 @@ export class PastPlayer {
   #lookedAt = -1;
   #movedAtMs = 0;
   #resting = false;
+  #blocked = false;
   #destroyed = false;
 
   constructor(video: HTMLVideoElement, archive: CameraArchive, atMs: number) {
@@ -91,6 +92,11 @@ export class PastPlayer {
   /** The moment on show, or the one sought. */
   get positionMs(): number {
     return this.#video.readyState === 0 ? this.#targetMs : this.#baseMs + this.#video.currentTime * 1000;
+  }
+
+  /** Whether the browser waits for a touch before it plays. */
+  get blocked(): boolean {
+    return this.#blocked;
   }
 
   get rate(): number {
@@ -145,8 +151,13 @@ export class PastPlayer {
     this.#rate = rate;
     this.#playing = playing;
     if (this.#video.playbackRate !== rate) this.#video.playbackRate = rate;
-    if (playing && this.#video.paused) void this.#video.play().catch(() => {});
+    if (playing && this.#video.paused && !this.#blocked) this.#play();
     if (!playing && !this.#video.paused) this.#video.pause();
+  }
+
+  /** To be called when the page was touched: then browsers play what they did not before. */
+  touched(): void {
+    if (this.#blocked) this.#play();
   }
 
   /** While it rests nothing is played or fetched. */
@@ -197,7 +208,7 @@ export class PastPlayer {
     if (this.#video.readyState > 0 && Math.abs(this.#baseMs + this.#video.currentTime * 1000 - this.#targetMs) > 100 && this.#video.currentTime === 0) {
       this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     }
-    if (this.#playing && this.#video.paused) void this.#video.play().catch(() => {});
+    if (this.#playing && this.#video.paused && !this.#blocked) this.#play();
     // Browsers take a place just before what is buffered for good enough, and show the frame after it: once the right one is there,
     // they are told again.
     if (this.#unmet && this.#media.has(this.#targetMs, 0)) {
@@ -217,6 +228,18 @@ export class PastPlayer {
     this.#video.removeAttribute('src');
     this.#video.load();
     this.#media.close();
+  }
+
+  /** What the browser refuses is not asked for again before a touch: a click would find it playing then, and pause it. */
+  #play(): void {
+    this.#video.play().then(
+      () => {
+        this.#blocked = false;
+      },
+      (error: unknown) => {
+        if (error instanceof DOMException && error.name === 'NotAllowedError') this.#blocked = true;
+      },
+    );
   }
 
   #open(): MediaBuffer {
@@ -306,7 +329,7 @@ export class PastPlayer {
    */
   #isWatched(entry: Entry, atMs: number): boolean {
     const leftMs = entry.endMs - atMs;
-    if (!this.#playing) return false;
+    if (!this.#playing || this.#blocked) return false;
     if (leftMs < END_TOLERANCE_MS) return true;
     const stillForMs = Date.now() - this.#movedAtMs;
     return !this.#video.seeking && this.#media.holds(entry) && stillForMs > Math.max(STILL_MS, leftMs / this.#rate);

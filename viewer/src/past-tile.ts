@@ -41,7 +41,7 @@ export class PastTile {
   }
 
   render(nowMs: number): void {
-    const { state } = this.player;
+    const state = this.player.state === 'ready' && this.player.blocked ? 'blocked' : this.player.state;
     this.#busySinceMs = state === 'loading' ? (this.#busySinceMs ?? nowMs) : null;
     const busy = this.#busySinceMs !== null && nowMs - this.#busySinceMs > BUSY_AFTER_MS;
     const shown = state === 'loading' && !busy ? 'ready' : state;
@@ -66,6 +66,8 @@ export class PastTile {
       }
       case 'end':
         return ['No footage yet', 'Nothing later is stored'];
+      case 'blocked':
+        return ['Tap to play', ''];
       case 'failed':
         return ['This footage cannot be played', ''];
       default:
