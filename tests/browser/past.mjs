@@ -365,6 +365,19 @@ async function watch() {
       const { states, positionMs } = await watching(page);
       return positionMs >= gapToMs && states[0] === 'ready' && states[1] !== 'ready';
     });
+    // Where one has footage and the other does not, what is told depends on the lane.
+    const strip = await page.locator('.strip').boundingBox();
+    const { view } = await watching(page);
+    const x = strip.x + ((gapToMs + 5_000 - view.startMs) / (view.endMs - view.startMs)) * strip.width;
+    for (const [share, camera, gap] of [[0.4, options.camera, false], [0.85, options.other, true]]) {
+      await page.mouse.move(x, strip.y + share * strip.height);
+      await until(page, `what is over the lane of ${camera} is told of it`, async () => {
+        const [name, isGap] = await page.evaluate(() => [document.querySelector('.peek-name').textContent, document.querySelector('.peek').dataset.kind === 'gap']);
+        return name === camera && isGap === gap;
+      });
+    }
+    await picture(page, 'step-thumbnail');
+    await page.mouse.move(strip.x, strip.y - 200);
     await page.locator('#past .screen').first().click();
     await until(page, 'a touch leads to one camera', async () => (await watching(page)).cameras.join() === options.camera);
   });

@@ -15,6 +15,7 @@ const AROUND_MS = 30_000;
 export class Peek {
   readonly root: HTMLElement;
   readonly #canvas = element('canvas', { 'aria-hidden': 'true' });
+  readonly #name = element('span', { class: 'peek-name' });
   readonly #time = element('strong', {});
   readonly #note = element('span', {});
   readonly #sheets = new Map<string, Sheet>();
@@ -24,24 +25,24 @@ export class Peek {
   /** `changed` is called when a picture has come that may be the one to show. */
   constructor(changed: () => void) {
     this.#changed = changed;
-    this.root = element('div', { class: 'peek', 'aria-hidden': 'true', hidden: true }, this.#canvas, element('span', { class: 'peek-words' }, this.#time, this.#note));
+    this.root = element('div', { class: 'peek', 'aria-hidden': 'true', hidden: true }, this.#canvas, element('span', { class: 'peek-words' }, this.#name, this.#time, this.#note));
   }
 
   hide(): void {
     this.root.hidden = true;
   }
 
-  show(x: number, width: number, atMs: number, nowMs: number, archives: readonly CameraArchive[]): void {
-    const first = archives[0];
-    if (first === undefined) return;
+  /** Shows what a camera saw at `atMs`, over `x` of a timeline that is `width` wide; and the camera's `name`, unless it is empty. */
+  show(x: number, width: number, atMs: number, nowMs: number, archive: CameraArchive, name: string): void {
     this.root.hidden = false;
+    setText(this.#name, name);
     setText(this.#time, clockText(atMs));
-    const { exact, rough } = first.coverage({ startMs: atMs - AROUND_MS, endMs: atMs + AROUND_MS });
+    const { exact, rough } = archive.coverage({ startMs: atMs - AROUND_MS, endMs: atMs + AROUND_MS });
     const footage = covers(exact, atMs) || covers(rough, atMs) || nowMs - atMs < AROUND_MS;
-    const moving = archives.some((archive) => covers(archive.motion(), atMs));
+    const moving = covers(archive.motion(), atMs);
     setText(this.#note, !footage ? 'no footage' : moving ? 'motion' : dayText(atMs));
     this.root.dataset['kind'] = !footage ? 'gap' : moving ? 'motion' : '';
-    const drawn = footage && this.#draw(first.thumbnail(atMs));
+    const drawn = footage && this.#draw(archive.thumbnail(atMs));
     this.#canvas.hidden = !drawn;
     const half = this.root.offsetWidth / 2;
     this.root.style.left = `${Math.max(half, Math.min(width - half, x))}px`;

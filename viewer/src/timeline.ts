@@ -1,6 +1,7 @@
 // The timeline: footage, gaps and motion of one camera or several, drawn on a canvas; pointers, wheel and pinch move through it.
 
 import type { CameraArchive } from './camera-archive.ts';
+import { laneAt, laneHeight, laneTop } from './core/lanes.ts';
 import { peaks } from './core/motion-track.ts';
 import { firstView, following, kept, lengthOf, panned, ticks, toMs, toX, zoomed } from './core/scale.ts';
 import { between, type Edge, withEdge } from './core/selection.ts';
@@ -13,7 +14,6 @@ const RULER_HEIGHT = 26;
 const LABEL_WIDTH = 74;
 const LABEL_WIDTH_NARROW = 58;
 const NARROW = 600;
-const LANE_GAP = 3;
 /** The stripe at a lane's top where a sensor saw motion. */
 const SENSOR_HEIGHT = 3;
 /** How near a pointer must be to an edge of the selection to take hold of it, in pixels. */
@@ -63,6 +63,7 @@ export class Timeline {
   #fresh = true;
   #drag: Drag | null = null;
   #hoverX: number | null = null;
+  #pointerY = 0;
   #scrubbedAt = 0;
   /** The playhead takes the view along; not where it was left out of sight by hand. */
   #follows = true;
@@ -174,10 +175,10 @@ export class Timeline {
   #paintLanes(context: CanvasRenderingContext2D, { archives, nowMs }: Model): void {
     const { lane, gap, footage, rough, motion, quietMotion, moving, sensor } = palette(this.root);
     const room = this.#height - RULER_HEIGHT;
-    const height = (room - LANE_GAP * (archives.length - 1)) / Math.max(1, archives.length);
+    const height = laneHeight(archives.length, room);
     const view = this.#view;
     archives.forEach((archive, index) => {
-      const top = RULER_HEIGHT + index * (height + LANE_GAP);
+      const top = RULER_HEIGHT + laneTop(index, archives.length, room);
       const past = Math.min(this.#width, Math.max(0, toX(view, this.#width, nowMs)));
       context.fillStyle = lane;
       context.fillRect(0, top, past, height);
@@ -323,6 +324,10 @@ export class Timeline {
     return event.clientX - this.#slider.getBoundingClientRect().left;
   }
 
+  #y(event: MouseEvent): number {
+    return event.clientY - this.#slider.getBoundingClientRect().top;
+  }
+
   #msAt(x: number): number {
     return toMs(this.#view, this.#width, Math.max(0, Math.min(this.#width, x)));
   }
@@ -330,7 +335,8 @@ export class Timeline {
   #onDown(event: PointerEvent): void {
     if (event.button !== 0) return;
     const x = this.#x(event);
-    const y = event.clientY - this.#slider.getBoundingClientRect().top;
+    const y = this.#y(event);
+    this.#pointerY = y;
     // A pointer that is gone already (or made by a script) cannot be captured.
     try {
       this.#slider.setPointerCapture(event.pointerId);
@@ -360,6 +366,7 @@ export class Timeline {
 
   #onMove(event: PointerEvent): void {
     const x = this.#x(event);
+    this.#pointerY = this.#y(event);
     if (this.#pointers.has(event.pointerId)) this.#pointers.set(event.pointerId, x);
     const drag = this.#drag;
     if (drag === null) {
@@ -464,7 +471,9 @@ export class Timeline {
       return;
     }
     const { archives, nowMs } = this.#model();
-    this.#peek.show(x, this.#width, Math.min(this.#msAt(x), nowMs), nowMs, archives);
+    const archive = archives[laneAt(this.#pointerY - RULER_HEIGHT, archives.length, this.#height - RULER_HEIGHT)];
+    if (archive === undefined) return;
+    this.#peek.show(x, this.#width, Math.min(this.#msAt(x), nowMs), nowMs, archive, archives.length > 1 ? archive.camera : '');
   }
 }
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 // Local times are those of a place whose clocks are set twice a year.
 process.env['TZ'] = 'Europe/Berlin';
 
+const { laneAt, laneHeight, laneTop } = await import('../src/core/lanes.ts');
 const { dayOf, firstView, following, isWholeDay, kept, lengthOf, ticks, toMs, toX, turnDay, VIEW_MS_MIN, zoomed } = await import('../src/core/scale.ts');
 const { between, firstSelection, withEdge, within } = await import('../src/core/selection.ts');
 const { clockText, dayText, lengthText, spokenText, tenthsText, zoneText } = await import('../src/core/text.ts');
@@ -76,6 +77,15 @@ test('ticks stand at round local times and leave room for their labels', () => {
     xs.slice(1).forEach((x, index) => assert.ok(x - (xs[index] as number) >= 73.9, `${zoom}`));
     assert.ok(xs.length >= 2, `${zoom}`);
   }
+});
+
+test('lanes fill their room, and the one under a pointer is the one that is drawn there', () => {
+  for (const count of [1, 2, 3, 9]) {
+    assert.ok(Math.abs(laneTop(count - 1, count, 92) + laneHeight(count, 92) - 92) < 1e-9);
+    for (let index = 0; index < count; index += 1) assert.equal(laneAt(laneTop(index, count, 92) + laneHeight(count, 92) / 2, count, 92), index);
+  }
+  assert.equal(laneAt(-20, 3, 92), 0);
+  assert.equal(laneAt(500, 3, 92), 2);
 });
 
 test('a selection begins around the playhead, and ends push each other', () => {
