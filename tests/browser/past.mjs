@@ -479,6 +479,27 @@ async function watch() {
     await until(page, 'the wall is shown', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall');
   });
 
+  await check('a picture that has the keyboard hands it on between wall, live and past, and keeps its name', async () => {
+    const focused = () => page.evaluate(() => [document.activeElement.closest('#past, #wall')?.id, document.activeElement.getAttribute('aria-label')].join(': '));
+    await page.locator(`[data-camera=${options.camera}] .screen`).focus();
+    await page.keyboard.press('Enter');
+    await until(page, 'it is live', async () => (await focused()) === `wall: ${options.camera}, live`);
+    await page.keyboard.press('ArrowLeft');
+    await until(page, 'it is in the past', async () => (await focused()) === `past: ${options.camera}, past`);
+    await page.evaluate(() => {
+      window.names = [];
+      new MutationObserver(() => window.names.push(document.activeElement.getAttribute('aria-label'))).observe(document.activeElement, { attributeFilter: ['aria-label'] });
+    });
+    const { positionMs } = await watching(page);
+    await until(page, 'it plays on', async () => (await watching(page)).positionMs > positionMs + 2_000);
+    const names = await page.evaluate(() => window.names);
+    expect(names.length === 0, `it was renamed to ${names}`);
+    await page.keyboard.press('g');
+    await until(page, 'it is live again', async () => (await focused()) === `wall: ${options.camera}, live`);
+    await page.keyboard.press('Escape');
+    await until(page, 'it is on the wall', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall' && (await focused()) === `wall: ${options.camera}, live`);
+  });
+
   await check('at 16× footage runs at that speed, and smoothly', async () => {
     const wrong = [];
     while (wrong.length < FAST_TIMES_MAX) {

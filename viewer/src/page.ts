@@ -275,7 +275,10 @@ export class Page {
   }
 
   #followAddress(): void {
-    const address = parseAddress(location.hash);
+    this.#withFocus(() => this.#follow(parseAddress(location.hash)));
+  }
+
+  #follow(address: Address): void {
     const there = address.cameras.filter((camera) => this.#names.includes(camera));
     // Live there is one.
     const cameras = canPlayPast() ? there : there.slice(0, 1);
@@ -318,6 +321,17 @@ export class Page {
     this.#wall.cover(this.#deck.isOpen);
   }
 
+  /** Shows something else; a picture that had the keyboard hands it to the one that takes its place. */
+  #withFocus(show: () => void): void {
+    const picture = document.activeElement?.closest<HTMLElement>('.tile');
+    show();
+    if (picture === null || picture === undefined) return;
+    const camera = picture.dataset['past'] ?? picture.dataset['camera'] ?? '';
+    const tiles = this.#deck.tiles;
+    const next = tiles.find((tile) => tile.camera === camera) ?? tiles[0] ?? this.#wall.tile(this.#cameras[0] ?? camera);
+    next?.button.focus({ preventScroll: true });
+  }
+
   /** To another place, without a step in the browser's history: all of it is one visit. */
   #go(address: Address): void {
     history.replaceState(null, '', formatAddress(address) || location.pathname + location.search);
@@ -353,8 +367,10 @@ export class Page {
     this.#deck.setPlaying(playing);
     if (this.#deck.isOpen) this.#deck.seek(atMs);
     else {
-      this.#deck.open(this.#cameras, atMs);
-      this.#mark();
+      this.#withFocus(() => {
+        this.#deck.open(this.#cameras, atMs);
+        this.#mark();
+      });
       this.layout();
     }
     this.#noteAddress();
@@ -366,8 +382,10 @@ export class Page {
       this.#deck.seek(this.#clock.now() - JUST_BEFORE_MS);
       this.#deck.setPlaying(true);
     } else if (this.#deck.isOpen) {
-      this.#deck.close();
-      this.#mark();
+      this.#withFocus(() => {
+        this.#deck.close();
+        this.#mark();
+      });
       this.layout();
     }
     this.#noteAddress();

@@ -99,7 +99,9 @@ export class Panel {
     setText(byId('time'), live ? clockText(positionMs) : tenthsText(positionMs).slice(0, -2));
     setText(byId('tenths'), live ? '' : tenthsText(positionMs).slice(-2));
     setText(byId('date'), `${dayText(positionMs)} · ${zoneText(positionMs)}`);
-    setText(byId('live-words'), live ? liveWords(state) : state.cameras.length > 1 ? 'Latest' : 'Go live');
+    const where = live ? 'Live' : state.cameras.length > 1 ? 'Latest' : 'Go live';
+    setText(byId('live-words'), live && state.delayMs !== null ? `${where} · ${delayText(state.delayMs)}` : where);
+    setLabel(byId('live'), where);
     byId('live').setAttribute('aria-pressed', String(live));
     setText(byId('ago'), live ? '' : agoText(nowMs - positionMs));
     const play = byId('play');
@@ -188,10 +190,6 @@ export class Panel {
     );
     if (focused !== undefined) bar.querySelector<HTMLElement>(`[data-chip="${focused}"]`)?.focus();
   }
-}
-
-function liveWords({ delayMs }: PanelState): string {
-  return delayMs === null ? 'Live' : `Live · ${delayText(delayMs)}`;
 }
 
 function roundView(ms: number): number {

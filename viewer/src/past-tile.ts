@@ -49,7 +49,8 @@ export class PastTile {
     const [title, text] = this.#words(state, nowMs);
     setText(this.#title, title);
     setText(this.#text, text);
-    const label = `${this.camera}, ${title === '' ? clockText(this.player.positionMs) : title}`;
+    // Without the time: what has the keyboard is read aloud whenever its name changes.
+    const label = `${this.camera}, ${title === '' ? 'past' : title}`;
     if (this.button.getAttribute('aria-label') !== label) this.button.setAttribute('aria-label', label);
   }
 

@@ -161,10 +161,8 @@ export class Tile {
     setText(this.#delay, delay);
     setText(this.#veilTitle, words.title);
     setText(this.#veilText, words.text);
-    // In the order in which it is written, for those who speak to the page.
-    const behind = delay === '' ? [] : [`${delay} behind capture`];
-    const told = [words.title || words.word];
-    const label = [this.name, ...(state.kind === 'live' ? [...behind, ...told] : [...told, ...behind])].join(', ');
+    // Without the delay: what has the keyboard is read aloud whenever its name changes.
+    const label = `${this.name}, ${words.title || words.word}`;
     if (this.button.getAttribute('aria-label') !== label) this.button.setAttribute('aria-label', label);
   }
 
