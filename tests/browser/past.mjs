@@ -232,15 +232,20 @@ async function watch() {
     let saved = false;
     const noteSaved = () => (saved = true);
     page.on('download', noteSaved);
-    await slowly(30_000);
-    await page.locator('#save').click();
-    await until(page, 'some of it is there, and how much of what', async () => {
-      const { value, words } = await page.evaluate(() => ({ value: document.querySelector('#progress').value, words: document.querySelector('#progress-words').textContent }));
-      return value > 0 && value < 1 && / of \d/.test(words);
-    });
-    await picture(page, 'past-saving');
-    await page.locator('#stop-saving').click();
-    await until(page, 'that it was stopped is said', async () => (await page.locator('#said').textContent()) === 'Stopped.');
+    const { selection } = await watching(page);
+    for (const stop of [() => page.locator('#stop-saving').click(), () => page.keyboard.press('Escape')]) {
+      await slowly(30_000);
+      await page.evaluate(() => (document.querySelector('#said').textContent = ''));
+      await page.locator('#save').click();
+      await until(page, 'some of it is there, and how much of what', async () => {
+        const { value, words } = await page.evaluate(() => ({ value: document.querySelector('#progress').value, words: document.querySelector('#progress-words').textContent }));
+        return value > 0 && value < 1 && / of \d/.test(words);
+      });
+      await picture(page, 'past-saving');
+      await stop();
+      await until(page, 'that it was stopped is said', async () => (await page.locator('#said').textContent()) === 'Stopped.');
+      expect(JSON.stringify((await watching(page)).selection) === JSON.stringify(selection), 'what is selected should stay so');
+    }
     await slowly(-1);
     await until(page, 'the buttons are back', async () => page.locator('#save').isVisible());
     page.off('download', noteSaved);

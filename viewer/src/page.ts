@@ -46,7 +46,7 @@ export class Page {
   /** The way back from a camera leads to our own wall. */
   #cameFromWall = false;
   #addressTimer: ReturnType<typeof setTimeout> | undefined;
-  #saving: AbortController | null = null;
+  #saving: { readonly range: Span; readonly abort: AbortController } | null = null;
   #seeksMotion = 0;
 
   constructor(wall: Wall, clock: Clock, services: () => Services) {
@@ -77,7 +77,7 @@ export class Page {
       setCameras: (cameras) => this.#setCameras(cameras),
       toggleSelection: () => this.#toggleSelection(),
       save: (lapse) => void this.#save(lapse),
-      cancelSave: () => this.#saving?.abort(),
+      cancelSave: () => this.#saving?.abort.abort(),
     });
     new ResizeObserver(() => this.layout()).observe(this.#main);
     document.addEventListener('visibilitychange', () => this.#deck.rest(document.hidden));
@@ -140,7 +140,8 @@ export class Page {
       delayMs: this.#liveDelayMs(),
       viewDay: this.#timeline.view,
       reach: this.#reach(),
-      selection: this.#selection,
+      // What is being saved stays in sight until it is there, or stopped.
+      selection: this.#saving?.range ?? this.#selection,
       cameras: this.#cameras,
       names: this.#names,
       canSave: this.#services().clip !== null && this.#cameras.length === 1,
@@ -237,7 +238,7 @@ export class Page {
         break;
       case 'leave':
         if (this.#panel.closeWhatIsOpen()) break;
-        if (this.#selection === null) this.#toWall();
+        if (this.#selection === null && this.#saving === null) this.#toWall();
         else this.#dropSelection();
     }
     this.render();
@@ -469,11 +470,16 @@ export class Page {
   }
 
   #toggleSelection(): void {
-    if (this.#selection !== null) this.#dropSelection();
+    if (this.#selection !== null || this.#saving !== null) this.#dropSelection();
     else this.#select(firstSelection(this.#positionMs, this.#timeline.view, this.#reach()));
   }
 
+  /** What is being saved is stopped first. */
   #dropSelection(): void {
+    if (this.#saving !== null) {
+      this.#saving.abort.abort();
+      return;
+    }
     this.#selection = null;
     this.#noteAddress();
     this.#timeline.draw();
@@ -483,10 +489,12 @@ export class Page {
   async #save(lapse: number | null): Promise<void> {
     const base = this.#services().clip;
     const [camera] = this.#cameras;
-    if (base === null || camera === undefined || this.#selection === null || this.#saving !== null) return;
-    this.#saving = new AbortController();
+    const range = this.#selection;
+    if (base === null || camera === undefined || range === null || this.#saving !== null) return;
+    const abort = new AbortController();
+    this.#saving = { range, abort };
     try {
-      const done = await saveClip(base, camera, this.#selection, lapse, this.#saving.signal, (bytes, total) => this.#panel.progress(bytes, total));
+      const done = await saveClip(base, camera, range, lapse, abort.signal, (bytes, total) => this.#panel.progress(bytes, total));
       this.#panel.say(done === 'browser' ? 'The browser downloads it.' : 'Saved.');
     } catch (error) {
       const stopped = error instanceof DOMException && error.name === 'AbortError';
