@@ -292,6 +292,22 @@ async function watch() {
     }
   });
 
+  await check('while motion is looked for, that is shown, and said when it takes a while', async () => {
+    const sign = () => page.evaluate(() => [document.querySelector('#panel').dataset.seeking, document.querySelector('#transport').getAttribute('aria-busy'), document.querySelector('#said.shown')?.textContent].join());
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    await page.route('**/*.motion.json', (route) => held.then(() => route.continue()));
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 15_000));
+    await untilShown(page, 0, (ms) => ms < gapFromMs);
+    await page.keyboard.press('m');
+    await until(page, 'it is shown and said', async () => (await sign()) === 'motion-forward,true,Looking for motion.');
+    release();
+    await until(page, 'it is found', async () => (await sign()) === ',false,');
+    await page.unroute('**/*.motion.json');
+    await pause(page);
+  });
+
   await check('the timeline shows when something moved', async () => {
     const spans = await motionFrom([gapFromMs]);
     await go(page, gapFromMs - 6_000);

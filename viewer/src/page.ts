@@ -446,10 +446,10 @@ export class Page {
   async #toMotion(direction: 1 | -1): Promise<void> {
     const run = ++this.#seeksMotion;
     const cameras = this.#cameras;
-    this.#panel.setSeeking(true);
+    this.#panel.setSeeking(direction < 0 ? 'motion-back' : 'motion-forward');
     const foundMs = await nearestMotion(cameras.map((camera) => this.#archive(camera)), this.#positionMs, direction).catch(() => undefined);
     if (run !== this.#seeksMotion) return;
-    this.#panel.setSeeking(false);
+    this.#panel.setSeeking(null);
     if (cameras.join() !== this.#cameras.join()) return;
     if (foundMs === undefined || foundMs === null) {
       const none = direction > 0 ? 'No later motion is known' : 'No earlier motion is known';

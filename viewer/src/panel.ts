@@ -10,6 +10,8 @@ import { agoText, clockText, dayText, delayText, lengthText, tenthsText, zoneTex
 import { byId, element, setText } from './dom.ts';
 
 const SAID_MS = 4_000;
+const SEEKING_SAID_AFTER_MS = 500;
+const SEEKING = 'Looking for motion.';
 
 export interface PanelEvents {
   readonly run: (action: Action) => void;
@@ -46,6 +48,7 @@ export class Panel {
   readonly #help = byId('help') as HTMLDialogElement;
   readonly #said = byId('said');
   #saidTimer: ReturnType<typeof setTimeout> | undefined;
+  #seekingTimer: ReturnType<typeof setTimeout> | undefined;
   #speedByKeys = false;
   #choosing = false;
   #chips = '';
@@ -139,8 +142,13 @@ export class Panel {
     this.#saidTimer = setTimeout(() => this.#said.classList.remove('shown'), SAID_MS);
   }
 
-  setSeeking(seeking: boolean): void {
-    byId('panel').dataset['seeking'] = String(seeking);
+  /** Shows that something is being looked for, and says it when it takes a while; `by` is what looks for it, null when nothing does any more. */
+  setSeeking(by: Action | null): void {
+    clearTimeout(this.#seekingTimer);
+    byId('panel').dataset['seeking'] = by ?? '';
+    byId('transport').setAttribute('aria-busy', String(by !== null));
+    if (by !== null) this.#seekingTimer = setTimeout(() => this.say(SEEKING), SEEKING_SAID_AFTER_MS);
+    else if (this.#said.textContent === SEEKING) this.#said.classList.remove('shown');
   }
 
   toggleHelp(): void {
