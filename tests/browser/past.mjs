@@ -123,6 +123,21 @@ async function watch() {
     expect(steps.join() === '1,1,-1,-1,-1', `steps were ${steps}`);
   });
 
+  await check('a step leads over a gap too, on and back', async () => {
+    await go(page, gapFromMs - frameMs / 2);
+    await pause(page);
+    await untilShown(page, 0, (ms) => ms === gapFromMs - frameMs);
+    await page.keyboard.press('.');
+    await untilShown(page, 0, (ms) => ms === gapToMs);
+    await page.keyboard.press(',');
+    await untilShown(page, 0, (ms) => ms === gapFromMs - frameMs);
+    await page.keyboard.press(',');
+    await untilShown(page, 0, (ms) => ms === gapFromMs - 2 * frameMs);
+    await go(page, gapFromMs + 2_000);
+    await page.keyboard.press(',');
+    await untilShown(page, 0, (ms) => ms === gapFromMs - frameMs);
+  });
+
   await check('the timeline zooms by wheel and keys from a day to a minute', async () => {
     const length = async () => Math.round((({ startMs, endMs }) => (endMs - startMs) / 1000)((await watching(page)).view));
     await page.keyboard.press('0');

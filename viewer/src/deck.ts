@@ -2,7 +2,7 @@
 
 import type { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
-import { follow, winds } from './core/playback.ts';
+import { BEHIND_MS, follow, winds } from './core/playback.ts';
 import { element } from './dom.ts';
 import { PastTile } from './past-tile.ts';
 
@@ -141,6 +141,7 @@ export class Deck {
       player.wind(this.#playing && winds(this.#rate));
       player.tick();
     }
+    if (this.#stepDue !== null && this.#step()) return;
     const leader = this.#leader();
     if (leader === null) {
       const goes = this.#playing && this.#overGap();
@@ -148,7 +149,6 @@ export class Deck {
       return;
     }
     this.#atMs = leader.player.positionMs;
-    if (this.#stepDue !== null) this.#step();
     const go = this.#playing && !this.#waitsForOthers(leader);
     leader.player.set(go, this.#rate);
     for (const tile of tiles) if (tile !== leader) this.#follow(tile, go);
@@ -159,9 +159,20 @@ export class Deck {
     for (const tile of this.#tiles) tile.render(nowMs);
   }
 
-  #step(): void {
-    const atMs = this.#stepDue === null ? null : (this.#leader()?.player.frameFrom(this.#stepDue) ?? null);
-    if (atMs !== null) this.seek(atMs);
+  /** Does the step that is due, once it is known where it leads; whether that was so. */
+  #step(): boolean {
+    const direction = this.#stepDue;
+    if (direction === null) return false;
+    // Frame by frame it is the leader's; beyond a gap of its own, another camera may have footage sooner.
+    const own = this.#leader()?.player.frameFrom(direction);
+    const near = typeof own === 'number' && Math.abs(own - this.#atMs) < BEHIND_MS;
+    const all = near ? [own] : this.#tiles.map(({ player }) => player.frameFrom(direction));
+    if (all.includes(undefined)) return false;
+    const found = all.filter((atMs) => typeof atMs === 'number');
+    this.#stepDue = null;
+    if (found.length === 0) return false;
+    this.seek(direction > 0 ? Math.min(...found) : Math.max(...found));
+    return true;
   }
 
   /** The first that has footage here; else one that may have. */

@@ -5,9 +5,10 @@
 
 import type { CameraArchive } from './camera-archive.ts';
 import { coalesced, type Entry } from './core/footage.ts';
-import { frameTimes, prolong, steppedFrame } from './core/frames.ts';
+import { frameTimes, INTO_FRAME_MS, prolong } from './core/frames.ts';
 import { aheadMs, BEHIND_MS, keyframeSuffices, reaches, requestMs, requestsMax, timelineStart } from './core/playback.ts';
 import type { Span } from './core/spans.ts';
+import { KnownFrames, stepFrom } from './core/steps.ts';
 import { failed, isHopeless, NO_TROUBLE, shown, type Trouble } from './core/trouble.ts';
 import { Fetcher } from './fetcher.ts';
 import { type Init, MediaBuffer, mediaSourceClass } from './media-buffer.ts';
@@ -20,8 +21,6 @@ const INTO_ENTRY_MS = 1;
 const STILL_MS = 250;
 /** So many frames a decoder may want before it gives the first of them. Alone, keyframes last as long as segments. */
 const DECODER_FRAMES_MAX = 4;
-/** How many segments' frame times are remembered. */
-const FRAME_TIMES_MAX = 240;
 /** The last frame is on show when playback stands this close to its end. */
 const BUFFERED_TOLERANCE_S = 0.06;
 
@@ -57,7 +56,7 @@ export class PastPlayer {
   readonly #fetcher = new Fetcher();
   /** Entries that cannot be had or played. */
   readonly #bad = new Set<string>();
-  readonly #frames = new Map<number, number[]>();
+  readonly #frames = new KnownFrames();
   #targetMs: number;
   /** What was sought was not buffered then. */
   #unmet = false;
@@ -181,16 +180,15 @@ export class PastPlayer {
     this.#emptying = true;
   }
 
-  /** The time of the next or previous frame; null while it is not known. */
-  frameFrom(direction: 1 | -1): number | null {
+  /** Where the next or previous frame is, over a gap too; null when there is none, undefined while that is not known. */
+  frameFrom(direction: 1 | -1): number | null | undefined {
     const atMs = this.positionMs;
-    const times = [...this.#frames.keys()]
-      .filter((startMs) => Math.abs(startMs - atMs) < 3 * BEHIND_MS)
-      .sort((a, b) => a - b)
-      .flatMap((startMs) => this.#frames.get(startMs) ?? []);
-    const time = steppedFrame(times, atMs, direction);
-    // Beyond a hole in what was fetched, the next frame known is not the next one there is.
-    return time === null || Math.abs(time - atMs) > BEHIND_MS || !this.#holdsAll(Math.min(atMs, time), Math.max(atMs, time)) ? null : time;
+    // What rounding left just short of a frame is in it.
+    const next = this.#playableFrom(atMs + INTO_FRAME_MS / 2);
+    const here = next && next.startMs > atMs + INTO_ENTRY_MS ? null : next;
+    const after = here ? this.#playableFrom(here.endMs) : next;
+    const before = this.#playableBefore(here?.startMs ?? atMs);
+    return stepFrom(atMs, { here, before, after }, this.#frames, direction);
   }
 
   /** Fetches, appends and drops what is due. To be called several times a second. */
@@ -274,7 +272,7 @@ export class PastPlayer {
     const here = this.#playableFrom(atMs);
     if (here === null || here === undefined) return new Map();
     const next = this.#playableFrom(here.endMs);
-    const left = [...this.#frames.values()].flat().filter((time) => time > atMs && time < here.endMs).length;
+    const left = this.#frames.of(here).filter((time) => time > atMs).length;
     const decoded = left < DECODER_FRAMES_MAX && next !== null && next !== undefined && next.startMs <= here.endMs + END_TOLERANCE_MS ? next : here;
     const keyframe = this.#winding ? this.#archive.keyframeOf(decoded) : null;
     return new Map([decoded, ...(keyframe ? [keyframe] : [])].map((entry) => [keyOf(entry), entry]));
@@ -312,6 +310,14 @@ export class PastPlayer {
     }
   }
 
+  #playableBefore(atMs: number): Entry | null | undefined {
+    for (let untilMs = atMs; ; ) {
+      const entry = this.#archive.entryBefore(untilMs);
+      if (entry === null || entry === undefined || !this.#bad.has(keyOf(entry))) return entry;
+      untilMs = entry.startMs;
+    }
+  }
+
   /** The last of the entries behind this one that a decoder may hold back until more comes. */
   #lastDecoded(entry: Entry): Entry {
     let last = entry;
@@ -335,22 +341,12 @@ export class PastPlayer {
     return !this.#video.seeking && this.#media.holds(entry) && stillForMs > Math.max(STILL_MS, leftMs / this.#rate);
   }
 
-  /** Whether all footage between two moments is in the buffer. */
-  #holdsAll(fromMs: number, toMs: number): boolean {
-    for (let atMs = fromMs; ; ) {
-      const segment = this.#playableFrom(atMs);
-      if (segment === undefined || (segment !== null && segment.startMs <= toMs && !this.#media.holds(segment))) return false;
-      if (segment === null || segment.endMs > toMs) return true;
-      atMs = segment.endMs;
-    }
-  }
-
   /** Asks for what is missing: ahead, and where a step back would lead. */
   #request(): void {
     const atMs = this.positionMs;
     this.#requestFrom(atMs, atMs + aheadMs(this.#playing ? this.#rate : 1));
     if (this.#playing) return;
-    const before = this.#archive.entryBefore(this.#archive.entryFrom(atMs)?.startMs ?? atMs);
+    const before = this.#playableBefore(this.#playableFrom(atMs)?.startMs ?? atMs);
     if (before !== null && before !== undefined && before.endMs > atMs - BEHIND_MS) this.#requestFrom(before.startMs, before.endMs);
   }
 
@@ -398,13 +394,7 @@ export class PastPlayer {
       const [initBytes, bytes] = await Promise.all([this.#fetcher.init(entry.init), this.#fetcher.bytes(entry, abort.signal)]);
       if (abort.signal.aborted) return;
       if (alone) prolong(new Uint8Array(bytes), entry.endMs - entry.startMs);
-      else if (!this.#frames.has(entry.startMs)) {
-        this.#frames.set(entry.startMs, frameTimes(new Uint8Array(bytes)));
-        for (const [oldest] of this.#frames) {
-          if (this.#frames.size <= FRAME_TIMES_MAX) break;
-          this.#frames.delete(oldest);
-        }
-      }
+      else this.#frames.note(entry.startMs, frameTimes(new Uint8Array(bytes)));
       this.#arrived.push({ entry, alone, init: { url: entry.init.url, bytes: initBytes }, bytes });
     } catch {
       if (!abort.signal.aborted) {

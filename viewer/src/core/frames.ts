@@ -102,7 +102,7 @@ export function codecOf(init: Uint8Array): string | null {
 }
 
 /** A frame is on show while the position is in it; this far into it no rounding leads to its neighbour. */
-const INTO_FRAME_MS = 0.5;
+export const INTO_FRAME_MS = 0.5;
 
 /** Where to go for the next (or previous) frame, seen from `atMs`; null when `times`, ascending, do not tell. */
 export function steppedFrame(times: readonly number[], atMs: number, direction: 1 | -1): number | null {

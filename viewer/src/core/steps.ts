@@ -1,0 +1,57 @@
+// Where one frame on or back leads, over borders of segments and over gaps.
+
+import { INTO_FRAME_MS, steppedFrame } from './frames.ts';
+import type { Span } from './spans.ts';
+
+/** How many segments' frames are remembered. */
+const SEGMENTS_MAX = 240;
+/** Times are rounded: a frame this little before its segment is in it. */
+const ROUNDED_MS = 0.5;
+/** Footage further apart than this has a gap between. */
+const GAP_MS = 40;
+/** This close to its end, the last frame of a segment is on show. */
+const BEFORE_END_MS = 1;
+
+/** The times of frames in what was fetched. */
+export class KnownFrames {
+  readonly #times = new Map<number, readonly number[]>();
+
+  /** The frames of what was fetched from `startMs` on, ascending. */
+  note(startMs: number, times: readonly number[]): void {
+    // At times several segments are fetched at once, and later the first of them alone.
+    if (times.length <= (this.#times.get(startMs)?.length ?? -1)) return;
+    this.#times.set(startMs, times);
+    const [oldest] = this.#times.keys();
+    if (this.#times.size > SEGMENTS_MAX && oldest !== undefined) this.#times.delete(oldest);
+  }
+
+  /** Those of a segment, ascending; none when it was not fetched. */
+  of({ startMs, endMs }: Span): number[] {
+    const inside = (time: number): boolean => time >= startMs - ROUNDED_MS && time < endMs - ROUNDED_MS;
+    return [...new Set([...this.#times.values()].flatMap((times) => times.filter(inside)))].sort((a, b) => a - b);
+  }
+}
+
+/** What lies around a moment: the segment that shows it, and the ones before and after; null where there is none, undefined where that is not known. */
+export interface Around {
+  readonly here: Span | null | undefined;
+  readonly before: Span | null | undefined;
+  readonly after: Span | null | undefined;
+}
+
+/** Where to go from `atMs` for the next (or previous) frame; null when there is none, undefined while that is not known. */
+export function stepFrom(atMs: number, { here, before, after }: Around, frames: KnownFrames, direction: 1 | -1): number | null | undefined {
+  if (here === undefined) return undefined;
+  if (here !== null) {
+    const times = frames.of(here);
+    if (times.length === 0) return undefined;
+    const inside = steppedFrame(times, atMs, direction);
+    if (inside !== null) return inside;
+  }
+  if (direction > 0) return after === null || after === undefined ? after : after.startMs + INTO_FRAME_MS;
+  if (before === null || before === undefined) return before;
+  const last = frames.of(before).at(-1);
+  if (last !== undefined) return last + INTO_FRAME_MS;
+  // What is before a gap is fetched once somebody is there.
+  return (here?.startMs ?? atMs) - before.endMs > GAP_MS ? before.endMs - BEFORE_END_MS : undefined;
+}
