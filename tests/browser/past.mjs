@@ -672,6 +672,35 @@ async function watch() {
     await wary.close();
   });
 
+  await check('a link to a camera that is not there leads to the wall, and says so', async () => {
+    await page.goto('about:blank');
+    await page.goto(`${options.url}#nobody/2026-11-23T04:05:01.250Z`);
+    await until(page, 'it is said', async () => (await page.locator('#said.shown').count()) === 1 && (await page.locator('#said').textContent()) === 'There is no camera nobody.');
+    expect((await page.evaluate(() => document.body.dataset.view)) === 'wall', 'the wall should be shown');
+  });
+
+  await check('the cameras to choose from are shown and hidden, also when several are chosen', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera, options.other], gapFromMs - 6_000));
+    await until(page, 'they are shown', () => page.locator('#cameras').isVisible());
+    for (const shown of [false, true]) {
+      await page.locator('#choose').click();
+      expect((await page.locator('#cameras').isVisible()) === shown && (await page.locator('#choose').getAttribute('aria-expanded')) === String(shown), `a touch should have ${shown ? 'shown' : 'hidden'} them`);
+    }
+  });
+
+  await check('a key that is held saves one picture', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await untilShown(page, 0, (ms) => ms < gapFromMs);
+    let saved = 0;
+    page.on('download', () => (saved += 1));
+    for (let i = 0; i < 5; i += 1) await page.keyboard.down('s');
+    await page.keyboard.up('s');
+    await until(page, 'it is said', async () => (await page.locator('#said').textContent()).endsWith('saved.'));
+    expect(saved === 1, `${saved} pictures were saved`);
+  });
+
   if (options.prefixed !== null) {
     await check('it works below another address', async () => {
       await page.goto(addressOf(options.prefixed, [options.camera], gapFromMs - 6_000));

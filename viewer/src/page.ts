@@ -4,7 +4,7 @@
 import { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
 import { type Address, formatAddress, IN_STEP_MAX, parseAddress } from './core/address.ts';
-import { type Action, actionFor } from './core/keys.ts';
+import { type Action, actionFor, repeats } from './core/keys.ts';
 import { nextSpeed } from './core/playback.ts';
 import { dayOf, turnDay } from './core/scale.ts';
 import { firstSelection, withEdge, within } from './core/selection.ts';
@@ -48,6 +48,7 @@ export class Page {
   #addressTimer: ReturnType<typeof setTimeout> | undefined;
   #saving: { readonly range: Span; readonly abort: AbortController } | null = null;
   #seeksMotion = 0;
+  #missing = '';
 
   constructor(wall: Wall, clock: Clock, services: () => Services) {
     this.#wall = wall;
@@ -78,6 +79,7 @@ export class Page {
       toggleSelection: () => this.#toggleSelection(),
       save: (lapse) => void this.#save(lapse),
       cancelSave: () => this.#saving?.abort.abort(),
+      changed: () => this.render(),
     });
     new ResizeObserver(() => this.layout()).observe(this.#main);
     document.addEventListener('visibilitychange', () => this.#deck.rest(document.hidden));
@@ -108,6 +110,8 @@ export class Page {
       this.#mark();
       this.layout();
     }
+    // One that comes back has another feed.
+    for (const camera of this.#archives.keys()) if (!names.includes(camera)) this.#archives.delete(camera);
   }
 
   /** A tile of the wall was touched. */
@@ -287,6 +291,8 @@ export class Page {
     this.#cameras = cameras;
     const [first = null] = cameras;
     if (first === null) this.#cameFromWall = false;
+    if (before.length === 0) this.#panel.begin();
+    this.#sayWhoIsMissing(address.cameras.filter((camera) => !this.#names.includes(camera)));
     if (cameras.join() !== before.join()) this.#selection = null;
     if (address.range !== null) this.#selection = address.range;
     const inPast = (address.atMs !== null || cameras.length > 1) && canPlayPast();
@@ -320,6 +326,14 @@ export class Page {
     document.title = title === '' ? 'Teiten' : `${title} · Teiten`;
     byId('previous').hidden = byId('next').hidden = this.#names.length < 2 || count !== 1;
     this.#wall.cover(this.#deck.isOpen);
+  }
+
+  /** A link may name cameras that are not there: that is said once. */
+  #sayWhoIsMissing(missing: readonly string[]): void {
+    if (this.#names.length === 0) return;
+    const names = missing.join(', ');
+    if (names !== '' && names !== this.#missing) this.#panel.say(missing.length === 1 ? `There is no camera ${names}.` : `There are no cameras ${names}.`);
+    this.#missing = names;
   }
 
   /** Shows something else; a picture that had the keyboard hands it to the one that takes its place. */
@@ -544,6 +558,6 @@ export class Page {
     const action = actionFor(event);
     if (action === null) return;
     event.preventDefault();
-    this.run(action);
+    if (!event.repeat || repeats(action)) this.run(action);
   }
 }

@@ -22,6 +22,8 @@ export interface PanelEvents {
   readonly toggleSelection: () => void;
   readonly save: (lapse: number | null) => void;
   readonly cancelSave: () => void;
+  /** What the panel shows is to be rendered anew. */
+  readonly changed: () => void;
 }
 
 export interface PanelState {
@@ -50,7 +52,8 @@ export class Panel {
   #saidTimer: ReturnType<typeof setTimeout> | undefined;
   #seekingTimer: ReturnType<typeof setTimeout> | undefined;
   #speedByKeys = false;
-  #choosing = false;
+  /** Whether the cameras to choose from are shown; null where nobody said, then they are once there are several. */
+  #choosing: boolean | null = null;
   #chips = '';
 
   constructor(timeline: HTMLElement, events: PanelEvents) {
@@ -82,8 +85,8 @@ export class Panel {
     byId('day-back').addEventListener('click', () => events.turnDay(-1));
     byId('day-forward').addEventListener('click', () => events.turnDay(1));
     byId('choose').addEventListener('click', () => {
-      this.#choosing = !this.#choosing;
-      byId('choose').setAttribute('aria-expanded', String(this.#choosing));
+      this.#choosing = byId('cameras').hidden;
+      events.changed();
     });
     this.#day.addEventListener('change', () => {
       const [year = Number.NaN, month = 1, day = 1] = this.#day.value.split('-').map(Number);
@@ -156,9 +159,14 @@ export class Panel {
     else this.#help.showModal();
   }
 
-  /** Closes what covers the page; whether anything did. */
+  /** A camera is shown, after all of them. */
+  begin(): void {
+    this.#choosing = null;
+  }
+
+  /** Closes what was opened over the picture; whether anything was. */
   closeWhatIsOpen(): boolean {
-    const open = this.#help.open || this.#choosing;
+    const open = this.#help.open || this.#choosing === true;
     this.#help.close();
     this.#choosing = false;
     return open;
@@ -180,7 +188,7 @@ export class Panel {
 
   #renderChips({ names, cameras }: PanelState): void {
     const bar = byId('cameras');
-    const shown = this.#choosing || cameras.length > 1;
+    const shown = this.#choosing ?? cameras.length > 1;
     bar.hidden = !shown;
     byId('choose').setAttribute('aria-expanded', String(shown));
     const chips = shown ? `${names.join()} ${cameras.join()}` : '';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { type Address, formatAddress, parseAddress } from '../src/core/address.ts';
 import { bytesText, clipUrl, fileName, progressText } from '../src/core/download.ts';
 import { codecOf, frameTimes, prolong, steppedFrame } from '../src/core/frames.ts';
-import { actionFor, HELP } from '../src/core/keys.ts';
+import { actionFor, HELP, repeats } from '../src/core/keys.ts';
 import { aheadMs, follow, keyframeSuffices, nextSpeed, reaches, requestsMax, speedText, SPEEDS, timelineStart, winds } from '../src/core/playback.ts';
 
 const AT = Date.UTC(2026, 10, 23, 4, 5, 1, 250);
@@ -52,6 +52,11 @@ test('keys do what the table says, and leave the browser its own', () => {
   assert.equal(key('?', { shiftKey: true }), 'help');
   assert.equal(key('c', { ctrlKey: true }), null);
   assert.equal(key('Tab'), null);
+});
+
+test('a held key moves on, but saves, selects and switches once', () => {
+  for (const action of ['back', 'forward-minute', 'frame-back', 'faster', 'zoom-in'] as const) assert.ok(repeats(action), action);
+  for (const action of ['play', 'snapshot', 'link', 'fullscreen', 'live', 'leave', 'mark-start', 'help', 'motion-forward', 'camera-back'] as const) assert.ok(!repeats(action), action);
 });
 
 test('a timeline begins well before the moment on show and all that is known, and does not reach further back', () => {

@@ -31,22 +31,24 @@ interface Binding {
   /** As `KeyboardEvent.key` names them. Letters are taken in either case unless `shift` says. */
   readonly keys: readonly string[];
   readonly shift?: boolean;
+  /** Does it again while a key is held. */
+  readonly repeats?: true;
 }
 
 const BINDINGS: readonly Binding[] = [
   { action: 'play', keys: [' ', 'k'] },
-  { action: 'back-minute', keys: ['ArrowLeft'], shift: true },
-  { action: 'forward-minute', keys: ['ArrowRight'], shift: true },
-  { action: 'back', keys: ['ArrowLeft'] },
-  { action: 'forward', keys: ['ArrowRight'] },
-  { action: 'frame-back', keys: [','] },
-  { action: 'frame-forward', keys: ['.'] },
+  { action: 'back-minute', keys: ['ArrowLeft'], shift: true, repeats: true },
+  { action: 'forward-minute', keys: ['ArrowRight'], shift: true, repeats: true },
+  { action: 'back', keys: ['ArrowLeft'], repeats: true },
+  { action: 'forward', keys: ['ArrowRight'], repeats: true },
+  { action: 'frame-back', keys: [','], repeats: true },
+  { action: 'frame-forward', keys: ['.'], repeats: true },
   { action: 'motion-back', keys: ['m'], shift: true },
   { action: 'motion-forward', keys: ['m'] },
-  { action: 'slower', keys: ['<', 'ArrowDown'] },
-  { action: 'faster', keys: ['>', 'ArrowUp'] },
-  { action: 'zoom-in', keys: ['+', '='] },
-  { action: 'zoom-out', keys: ['-', '_'] },
+  { action: 'slower', keys: ['<', 'ArrowDown'], repeats: true },
+  { action: 'faster', keys: ['>', 'ArrowUp'], repeats: true },
+  { action: 'zoom-in', keys: ['+', '='], repeats: true },
+  { action: 'zoom-out', keys: ['-', '_'], repeats: true },
   { action: 'whole-day', keys: ['0'] },
   { action: 'live', keys: ['g', 'End'] },
   { action: 'mark-start', keys: ['i'] },
@@ -73,6 +75,11 @@ export function actionFor({ key, shiftKey, altKey, ctrlKey, metaKey }: Key): Act
   if (altKey || ctrlKey || metaKey) return null;
   const name = key.length === 1 ? key.toLowerCase() : key;
   return BINDINGS.find(({ keys, shift }) => keys.includes(name) && (shift === undefined || shift === shiftKey))?.action ?? null;
+}
+
+/** Whether an action is done again while its key is held. */
+export function repeats(action: Action): boolean {
+  return BINDINGS.find((binding) => binding.action === action)?.repeats === true;
 }
 
 /** The keys in words, for the page's help and for reading aloud. */
