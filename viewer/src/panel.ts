@@ -106,8 +106,11 @@ export class Panel {
     setText(byId('tenths'), live ? '' : tenthsText(positionMs).slice(-2));
     setText(byId('date'), `${dayText(positionMs)} · ${zoneText(positionMs)}`);
     const where = live ? 'Live' : state.cameras.length > 1 ? 'Latest' : 'Go live';
-    setText(byId('live-words'), live && state.delayMs !== null ? `${where} · ${delayText(state.delayMs)}` : where);
+    const words = byId('live-words');
+    setText(words, where);
     setLabel(byId('live'), where);
+    // Beside the words, so that the button keeps its name while the keyboard is there.
+    words.dataset['delay'] = live && state.delayMs !== null ? ` · ${delayText(state.delayMs)}` : '';
     byId('live').setAttribute('aria-pressed', String(live));
     setText(byId('ago'), live ? '' : agoText(nowMs - positionMs));
     const play = byId('play');

@@ -4,7 +4,7 @@
 // sustain 16×. Winding through it, at high speeds, keyframes alone are fetched where they are listed, each shown until the next.
 
 import type { CameraArchive } from './camera-archive.ts';
-import { coalesced, type Entry } from './core/footage.ts';
+import type { Entry } from './core/footage.ts';
 import { frameTimes, INTO_FRAME_MS, prolong } from './core/frames.ts';
 import { aheadMs, BEHIND_MS, keyframeSuffices, reaches, requestMs, requestsMax, timelineStart } from './core/playback.ts';
 import type { Span } from './core/spans.ts';
@@ -12,6 +12,7 @@ import { KnownFrames, stepFrom } from './core/steps.ts';
 import { failed, isHopeless, NO_TROUBLE, shown, type Trouble } from './core/trouble.ts';
 import { Fetcher } from './fetcher.ts';
 import { type Init, MediaBuffer, mediaSourceClass } from './media-buffer.ts';
+import { keyOf, PlayableFootage, type Wanted } from './playable.ts';
 
 /** This close to an entry's end counts as beyond it, where the next one does not follow. */
 const END_TOLERANCE_MS = 40;
@@ -32,12 +33,6 @@ export function canPlayPast(): boolean {
 /** What a player is doing: `gap` has no footage at its position, `end` none behind it either. */
 export type PastState = 'loading' | 'ready' | 'gap' | 'end' | 'failed';
 
-/** What to fetch: segments, or the keyframe `alone` of one. */
-interface Wanted {
-  readonly entry: Entry;
-  readonly alone: boolean;
-}
-
 interface Arrived extends Wanted {
   readonly init: Init;
   readonly bytes: ArrayBuffer;
@@ -46,6 +41,7 @@ interface Arrived extends Wanted {
 export class PastPlayer {
   readonly #video: HTMLVideoElement;
   readonly #archive: CameraArchive;
+  readonly #footage: PlayableFootage;
   /** Where the media timeline begins, so that its numbers stay small. */
   #baseMs: number;
   #media: MediaBuffer;
@@ -54,8 +50,6 @@ export class PastPlayer {
   /** What the browser was given last. */
   #given: Wanted | null = null;
   readonly #fetcher = new Fetcher();
-  /** Entries that cannot be had or played. */
-  readonly #bad = new Set<string>();
   readonly #frames = new KnownFrames();
   #targetMs: number;
   /** What was sought was not buffered then. */
@@ -80,6 +74,7 @@ export class PastPlayer {
   constructor(video: HTMLVideoElement, archive: CameraArchive, atMs: number) {
     this.#video = video;
     this.#archive = archive;
+    this.#footage = new PlayableFootage(archive);
     this.#baseMs = timelineStart(atMs, archive.reach);
     this.#targetMs = atMs;
     this.#seenMs = atMs;
@@ -131,7 +126,8 @@ export class PastPlayer {
   seek(atMs: number): void {
     this.#targetMs = atMs;
     this.#seenMs = atMs;
-    if (this.#video.error !== null || !reaches(this.#baseMs, atMs)) this.#renew();
+    const broken = this.#video.error !== null && !isHopeless(this.#trouble);
+    if (broken || !reaches(this.#baseMs, atMs)) this.#renew();
     this.#movedAtMs = Date.now();
     this.#unmet = !this.#media.has(this.#targetMs, 0);
     this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
@@ -184,10 +180,10 @@ export class PastPlayer {
   frameFrom(direction: 1 | -1): number | null | undefined {
     const atMs = this.positionMs;
     // What rounding left just short of a frame is in it.
-    const next = this.#playableFrom(atMs + INTO_FRAME_MS / 2);
+    const next = this.#footage.from(atMs + INTO_FRAME_MS / 2);
     const here = next && next.startMs > atMs + INTO_ENTRY_MS ? null : next;
-    const after = here ? this.#playableFrom(here.endMs) : next;
-    const before = this.#playableBefore(here?.startMs ?? atMs);
+    const after = here ? this.#footage.from(here.endMs) : next;
+    const before = this.#footage.before(here?.startMs ?? atMs);
     return stepFrom(atMs, { here, before, after }, this.#frames, direction);
   }
 
@@ -258,7 +254,7 @@ export class PastPlayer {
     const atMs = this.#seenMs;
     const { trouble, bad } = failed(this.#trouble, atMs, this.#suspects(atMs));
     this.#trouble = trouble;
-    for (const key of bad) this.#bad.add(key);
+    this.#footage.condemn(bad);
     if (isHopeless(trouble)) return;
     for (const { abort } of this.#requests.values()) abort.abort();
     this.#arrived.length = 0;
@@ -268,61 +264,33 @@ export class PastPlayer {
 
   /** What a failure may be of: what the browser could not read; else what its decoder was at, which is some frames ahead of the picture. */
   #suspects(atMs: number): Map<string, Span> {
-    if (this.#media.refused && this.#given !== null) return this.#partsOf(this.#given);
-    const here = this.#playableFrom(atMs);
+    if (this.#media.refused && this.#given !== null) return this.#footage.partsOf(this.#given);
+    const here = this.#footage.from(atMs);
     if (here === null || here === undefined) return new Map();
-    const next = this.#playableFrom(here.endMs);
+    const next = this.#footage.from(here.endMs);
     const left = this.#frames.of(here).filter((time) => time > atMs).length;
     const decoded = left < DECODER_FRAMES_MAX && next !== null && next !== undefined && next.startMs <= here.endMs + END_TOLERANCE_MS ? next : here;
-    const keyframe = this.#winding ? this.#archive.keyframeOf(decoded) : null;
+    const keyframe = this.#winding ? this.#footage.keyframeOf(decoded) : null;
     return new Map([decoded, ...(keyframe ? [keyframe] : [])].map((entry) => [keyOf(entry), entry]));
-  }
-
-  /** The segments in what was fetched, or the keyframe that it was, by their keys. */
-  #partsOf({ entry, alone }: Wanted): Map<string, Span> {
-    const { startMs, endMs } = entry;
-    const segments = alone ? [] : this.#archive.entriesAround(startMs).filter((segment) => segment.startMs < endMs && segment.endMs > startMs);
-    return new Map((segments.length > 0 ? segments : [entry]).map((part) => [keyOf(part), part]));
-  }
-
-  #condemn(wanted: Wanted): void {
-    for (const key of this.#partsOf(wanted).keys()) this.#bad.add(key);
   }
 
   /** The segment on show at a moment, or else the next one; null when there is none, undefined when that is not known yet. */
   #entryFrom(atMs: number): Entry | null | undefined {
-    const entry = this.#playableFrom(atMs);
+    const entry = this.#footage.from(atMs);
     if (entry === null || entry === undefined) return entry;
     const last = this.#winding ? this.#lastDecoded(entry) : entry;
     if (entry.startMs <= atMs && this.#isWatched(last, atMs)) {
-      const next = this.#playableFrom(last.endMs);
+      const next = this.#footage.from(last.endMs);
       if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS) return next;
     }
     return entry;
-  }
-
-  /** As the archive's, without what is bad. */
-  #playableFrom(atMs: number): Entry | null | undefined {
-    for (let fromMs = atMs; ; ) {
-      const entry = this.#archive.entryFrom(fromMs);
-      if (entry === null || entry === undefined || !this.#bad.has(keyOf(entry))) return entry;
-      fromMs = entry.endMs;
-    }
-  }
-
-  #playableBefore(atMs: number): Entry | null | undefined {
-    for (let untilMs = atMs; ; ) {
-      const entry = this.#archive.entryBefore(untilMs);
-      if (entry === null || entry === undefined || !this.#bad.has(keyOf(entry))) return entry;
-      untilMs = entry.startMs;
-    }
   }
 
   /** The last of the entries behind this one that a decoder may hold back until more comes. */
   #lastDecoded(entry: Entry): Entry {
     let last = entry;
     for (let frames = 1; frames < DECODER_FRAMES_MAX; frames += 1) {
-      const next = this.#playableFrom(last.endMs);
+      const next = this.#footage.from(last.endMs);
       if (next === undefined || next === null || next.startMs > last.endMs + END_TOLERANCE_MS || !this.#media.holds(next)) break;
       last = next;
     }
@@ -346,7 +314,7 @@ export class PastPlayer {
     const atMs = this.positionMs;
     this.#requestFrom(atMs, atMs + aheadMs(this.#playing ? this.#rate : 1));
     if (this.#playing) return;
-    const before = this.#playableBefore(this.#playableFrom(atMs)?.startMs ?? atMs);
+    const before = this.#footage.before(this.#footage.from(atMs)?.startMs ?? atMs);
     if (before !== null && before !== undefined && before.endMs > atMs - BEHIND_MS) this.#requestFrom(before.startMs, before.endMs);
   }
 
@@ -354,7 +322,7 @@ export class PastPlayer {
   #requestFrom(fromMs: number, untilMs: number): void {
     for (let atMs = fromMs; atMs < untilMs; ) {
       if (this.#requests.size >= requestsMax(this.#rate)) return;
-      const next = this.#playableFrom(atMs);
+      const next = this.#footage.from(atMs);
       // Footage behind a gap is fetched early too: playback will be there at once.
       if (next === null || next === undefined || next.startMs > untilMs + 86_400_000) return;
       const wanted = this.#wanted(next);
@@ -375,15 +343,13 @@ export class PastPlayer {
   /** What to fetch to show a segment; undefined while that is not known. */
   #wanted(segment: Entry): Wanted | undefined {
     if (this.#winding && keyframeSuffices(segment, this.#rate)) {
-      const keyframe = this.#archive.keyframeOf(segment);
+      const keyframe = this.#footage.keyframeOf(segment);
       if (keyframe === undefined) return undefined;
-      if (keyframe !== null && !this.#bad.has(keyOf(keyframe))) return { entry: keyframe, alone: true };
+      if (keyframe !== null) return { entry: keyframe, alone: true };
     }
     // Each by itself, where one of them is bad.
     const lengthMs = this.#trouble.failures > 0 ? 0 : requestMs(this.#rate);
-    const around = this.#archive.entriesAround(segment.startMs);
-    const good = this.#bad.size === 0 ? around : around.filter((entry) => !this.#bad.has(keyOf(entry)));
-    return { entry: coalesced(good, segment, lengthMs), alone: false };
+    return { entry: this.#footage.coalesced(segment, lengthMs), alone: false };
   }
 
   async #fetch({ entry, alone }: Wanted, key: string): Promise<void> {
@@ -398,7 +364,7 @@ export class PastPlayer {
       this.#arrived.push({ entry, alone, init: { url: entry.init.url, bytes: initBytes }, bytes });
     } catch {
       if (!abort.signal.aborted) {
-        this.#condemn({ entry, alone });
+        this.#footage.condemn(this.#footage.partsOf({ entry, alone }).keys());
         this.#archive.doubt(entry.startMs);
       }
     } finally {
@@ -432,7 +398,7 @@ export class PastPlayer {
         this.#dropFar(atMs);
         return;
       }
-      this.#condemn(next);
+      this.#footage.condemn(this.#footage.partsOf(next).keys());
       this.#arrived.shift();
     }
   }
@@ -455,8 +421,4 @@ export class PastPlayer {
     if (reach.startMs < fromMs - 1_000) this.#media.drop({ startMs: this.#baseMs, endMs: fromMs });
     else if (reach.endMs > toMs + 1_000) this.#media.drop({ startMs: toMs, endMs: Number.POSITIVE_INFINITY });
   }
-}
-
-function keyOf({ startMs, url, range }: Entry): string {
-  return `${startMs} ${url} ${range === null ? '' : `${range.offset}+${range.length}`}`;
 }

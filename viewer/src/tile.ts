@@ -55,7 +55,7 @@ export class Tile {
   readonly #poster: HTMLImageElement;
   readonly #still = element('canvas', { class: 'still', 'aria-hidden': 'true' });
   readonly #word = element('span', { class: 'word' });
-  readonly #delay = element('span', { class: 'delay' });
+  readonly #delay = element('span', { class: 'delay', 'data-delay': '' });
   readonly #veilTitle = element('span', { class: 'veil-title' });
   readonly #veilText = element('span', { class: 'veil-text' });
   #player: Player | null = null;
@@ -158,10 +158,10 @@ export class Tile {
     const words = wordsFor(state, nowMs);
     this.item.dataset['state'] = state.kind;
     setText(this.#word, words.word);
-    setText(this.#delay, delay);
+    if (this.#delay.dataset['delay'] !== delay) this.#delay.dataset['delay'] = delay;
     setText(this.#veilTitle, words.title);
     setText(this.#veilText, words.text);
-    // Without the delay: what has the keyboard is read aloud whenever its name changes.
+    // Without the delay, which the style sheet writes: what has the keyboard is read aloud whenever its name changes.
     const label = `${this.name}, ${words.title || words.word}`;
     if (this.button.getAttribute('aria-label') !== label) this.button.setAttribute('aria-label', label);
   }

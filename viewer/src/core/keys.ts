@@ -97,5 +97,5 @@ export const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['F', 'Full screen'],
   ['Page ↑ ↓', 'Previous or next camera'],
   ['?', 'These keys'],
-  ['Esc', 'Drop the selection; back to all cameras'],
+  ['Esc', 'Stop saving; drop the selection; back to all cameras'],
 ];
