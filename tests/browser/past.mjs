@@ -250,7 +250,7 @@ async function watch() {
     const { selection } = await watching(page);
     for (const stop of [() => page.locator('#stop-saving').click(), () => page.keyboard.press('Escape')]) {
       await slowly(30_000);
-      await page.evaluate(() => (document.querySelector('#said').textContent = ''));
+      await page.evaluate(() => document.querySelector('#said').classList.remove('shown'));
       await page.locator('#save').click();
       await until(page, 'some of it is there, and how much of what', async () => {
         const { value, words } = await page.evaluate(() => ({ value: document.querySelector('#progress').value, words: document.querySelector('#progress-words').textContent }));
@@ -258,7 +258,7 @@ async function watch() {
       });
       await picture(page, 'past-saving');
       await stop();
-      await until(page, 'that it was stopped is said', async () => (await page.locator('#said').textContent()) === 'Stopped.');
+      await until(page, 'that it was stopped is said', async () => (await page.locator('#said').getAttribute('class')) === 'shown' && (await page.locator('#said').textContent()) === 'Stopped.');
       expect(JSON.stringify((await watching(page)).selection) === JSON.stringify(selection), 'what is selected should stay so');
     }
     await slowly(-1);
@@ -760,6 +760,7 @@ async function onPhone() {
     await until(page, 'it is live', async () => (await watching(page)).live);
     await page.locator('#select').tap();
     expect((await watching(page)).selection !== null, 'a touch should select a range');
+    expect((await page.locator('#selection').boundingBox()).y < PHONE.height - THUMB, 'what is selected should be in sight');
     await accessible(page, 'a selection on a phone');
     await picture(page, 'selected-phone');
     await page.goto('about:blank');
