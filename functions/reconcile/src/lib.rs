@@ -12,8 +12,8 @@
 //! It counts the dead letters of the last day besides: what was given up is in the bucket, whatever the function that it was for
 //! could tell of it.
 //!
-//! [`plan`] decides, in functions of listings and the time; [`Reconcile`] lists, asks it, and sends. Nothing is
-//! remembered between two runs, and several at a time do no harm.
+//! [`plan`] decides, in functions of listings and the time; [`Reconcile`] lists, asks it, and sends. Nothing has to be
+//! remembered between two runs (from where on batches are left is, which saves time), and several at a time do no harm.
 
 mod archive;
 mod cameras;

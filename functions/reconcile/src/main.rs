@@ -37,15 +37,24 @@ struct Args {
     )]
     delay_seconds: u64,
 
+    /// Days for which batches are kept: as far back it looks, unless it is told otherwise.
+    #[arg(
+        long,
+        env = "TEITEN_FRAMES_RETENTION_DAYS",
+        value_name = "DAYS",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=36_500)
+    )]
+    frames_retention_days: u64,
+
     /// How old a window may be that is still looked at; no more than batches are kept.
     #[arg(
         long,
         env = "TEITEN_RECONCILE_HORIZON_HOURS",
         value_name = "HOURS",
-        default_value_t = Settings::default().horizon.as_secs() / 3600,
         value_parser = clap::value_parser!(u64).range(1..=720)
     )]
-    horizon_hours: u64,
+    horizon_hours: Option<u64>,
 
     /// How many batches a run sends again at most: encoding them competes with what is live.
     #[arg(
@@ -60,6 +69,13 @@ struct Args {
     s3: S3Args,
 }
 
+impl Args {
+    fn horizon(&self) -> Duration {
+        let hours = self.horizon_hours.unwrap_or(self.frames_retention_days * 24);
+        Duration::from_secs(hours * 3600)
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
@@ -69,7 +85,7 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings {
         period: Duration::from_secs(args.period_seconds),
         delay: Duration::from_secs(args.delay_seconds),
-        horizon: Duration::from_secs(args.horizon_hours * 3600),
+        horizon: args.horizon(),
         batches_max: args.batches_max,
     };
     let sink = Sink::new(&args.sink).context("the client for K_SINK")?;

@@ -1,6 +1,11 @@
 //! The shell around [`crate::plan`]: list, decide, send.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -44,7 +49,7 @@ impl Default for Settings {
         Self {
             period: Duration::from_secs(60),
             delay: Duration::from_secs(30),
-            horizon: Duration::from_secs(6 * 3600),
+            horizon: Duration::from_secs(24 * 3600),
             batches_max: 1000,
         }
     }
@@ -84,6 +89,9 @@ pub struct Reconcile {
     sink: Sink,
     clock: Box<Clock>,
     settings: Settings,
+    /// The start of the oldest window that the last run found without a segment, and did not send: the next one looks as far
+    /// back. What forgets it (a process that ends) only costs time, until a run looks as far again by itself.
+    left: Mutex<Option<Timestamp>>,
 }
 
 /// What was found of one camera.
@@ -114,7 +122,7 @@ impl Reconcile {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { frames, media, sink, clock: Box::new(clock), settings }
+        Self { frames, media, sink, clock: Box::new(clock), settings, left: Mutex::default() }
     }
 
     async fn look(&self, camera: CameraId, from: Timestamp, now: Timestamp) -> Result<Found, BucketError> {
@@ -179,18 +187,16 @@ impl Reconcile {
         sent.inspect_err(|error| step.fail(error)).map_err(|error| Failure::Transient(error.into()))
     }
 
-    /// Sends the events of batches again, the oldest first, as far as one run may; counts them in `report`.
-    async fn send_batches(&self, found: &[Found], report: &mut Report) -> Result<(), Failure> {
-        let mut batches: Vec<&BatchKey> = found.iter().flat_map(|found| &found.without_segment).collect();
-        batches.sort_by_key(|key| key.window.start());
-        report.batches_left = batches.len().saturating_sub(self.settings.batches_max);
-        batches.truncate(self.settings.batches_max);
-        for key in batches {
-            let bucket = self.frames.name().to_owned();
-            self.send(&Event::BatchStored { bucket, key: key.clone(), frames: None }).await?;
-            report.batches_sent += 1;
-        }
-        Ok(())
+    fn look_back(&self, now: Timestamp) -> Duration {
+        plan::look_back(now, self.settings.period, self.settings.horizon, *self.left())
+    }
+
+    fn leave(&self, oldest: Option<&&BatchKey>) {
+        *self.left() = oldest.map(|key| key.window.start());
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,7 +208,7 @@ impl Chore for Reconcile {
 
     async fn run(&self) -> Result<Report, Failure> {
         let now = (self.clock)();
-        let look_back = plan::look_back(now, self.settings.period, self.settings.horizon);
+        let look_back = self.look_back(now);
         let list = cameras::read(&*self.media).await.map_err(unavailable)?;
         let (filmed, published) =
             tokio::try_join!(listing::folders(&*self.frames), listing::folders(&*self.media))
@@ -214,10 +220,17 @@ impl Chore for Reconcile {
             .await
             .map_err(unavailable)?;
 
+        let mut batches: Vec<&BatchKey> = found.iter().flat_map(|found| &found.without_segment).collect();
+        batches.sort_by_key(|key| key.window.start());
+        // Where the sink is away, all are left.
+        self.leave(batches.first());
+        let left = batches.split_off(batches.len().min(self.settings.batches_max));
+
         let mut report = Report {
             looked_back_seconds: look_back.as_secs(),
             cameras: found.iter().filter(|found| found.has_playlist || found.batches > 0).count(),
             batches: found.iter().map(|found| found.batches).sum(),
+            batches_left: left.len(),
             hours_mended: found.iter().map(|found| found.hours_mended).sum(),
             motion_mended: found.iter().map(|found| found.motion_mended).sum(),
             archives_rebuilt: found.iter().filter(|found| found.archive_rebuilt).count(),
@@ -238,7 +251,12 @@ impl Chore for Reconcile {
                 report.playlists_stale += 1;
             }
         }
-        self.send_batches(&found, &mut report).await?;
+        for key in batches {
+            let bucket = self.frames.name().to_owned();
+            self.send(&Event::BatchStored { bucket, key: key.clone(), frames: None }).await?;
+            report.batches_sent += 1;
+        }
+        self.leave(left.first());
         let playing = found.into_iter().filter(|found| found.has_playlist).map(|found| found.camera);
         report.cameras_rebuilt =
             cameras::rebuild(&*self.media, list, playing.collect()).await.map_err(unavailable)?;

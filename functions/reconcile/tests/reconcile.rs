@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -201,6 +202,42 @@ async fn what_is_over_the_limit_is_left_for_the_next_run() {
     let (report, events) = world.run(DELAY).await;
     assert_eq!(events, [batch_stored(&keys[0]), batch_stored(&keys[1])], "the oldest first");
     assert_eq!((report.batches_sent, report.batches_left), (2, 1));
+}
+
+/// Runs are a minute apart, and each batch that one sends has its segment before the next. The first run is one that looks far.
+#[tokio::test]
+async fn what_one_run_leaves_is_sent_by_the_next_ones_however_short_they_look_back() {
+    let mut world = World::start().await;
+    world.settings.batches_max = 30;
+    let now = Arc::new(Mutex::new(teiten_telemetry::now() + turn(2 * DELAY, 32)));
+    let mut left = BTreeSet::new();
+    for minutes in 10..90 {
+        for seconds in (0..60).step_by(4) {
+            let start = *now.lock().unwrap() - Duration::from_secs(60 * minutes + seconds);
+            let window = Window::containing(start, WindowLength::DEFAULT);
+            left.insert(world.batch("gate", window).await.window.start());
+        }
+    }
+    let (frames, media) = (Arc::new(world.frames.clone()), Arc::new(world.media.clone()));
+    let shown = Arc::clone(&now);
+    let clock = move || *shown.lock().unwrap();
+    let reconcile = Reconcile::with_clock(frames, media, world.sink.clone(), world.settings, clock);
+    while !left.is_empty() {
+        let report = reconcile.run().await.unwrap();
+        assert_eq!(report.batches_sent, 30, "{} are left", left.len());
+        for event in std::mem::take(&mut *world.events.lock().unwrap()) {
+            let Event::BatchStored { key, .. } = event else { continue };
+            world.segment("gate", key.window, "all").await;
+            assert!(left.remove(&key.window.start()), "{} is sent twice", key.window);
+        }
+        assert_eq!(report.batches_left, left.len());
+        let next = *now.lock().unwrap() + Duration::from_secs(60);
+        *now.lock().unwrap() = next;
+    }
+    assert!(
+        reconcile.run().await.unwrap().looked_back_seconds < HOUR.as_secs(),
+        "there is no more to look for"
+    );
 }
 
 #[tokio::test]
