@@ -20,8 +20,9 @@ pub(crate) fn placed(listings: &[Listing], spans: &[MotionSpan]) -> Marks {
 
 /// `marks` of a playlist that lists `listed` and, after all that, what is to be added: so that `listings` can take its place.
 pub(crate) fn appended(mut marks: Marks, listed: usize, listings: &[Listing], spans: &[MotionSpan]) -> Marks {
-    let given = ranges(&marks);
     for span in about(listings, spans) {
+        // A span that ends here is no longer open to those after it.
+        let given = ranges(&marks);
         let touched = given.iter().filter(|given| touch(given, span)).collect::<Vec<_>>();
         let is_to_end = |given: &&&MotionSpan| given.end.is_none() && span.end.is_some();
         let ends = touched.iter().filter(is_to_end);
@@ -75,4 +76,39 @@ pub(crate) fn read_range(attributes: &str) -> Option<MotionSpan> {
     let peak = get("X-TEITEN-PEAK").and_then(|peak| peak.parse().ok());
     let span = MotionSpan { source, start: time(get("START-DATE")?)?, end, peak };
     (get("ID")? == span.id()).then_some(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use teiten_footage::{ContentHash, Pictures, Window, WindowLength};
+
+    use super::*;
+    use crate::listing::Place;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_unix_millis(1_795_435_200_000) + Duration::from_secs(second)
+    }
+
+    fn listings(seconds: std::ops::Range<u64>) -> Vec<Listing> {
+        let hash = ContentHash::of(b"");
+        let place = Place::Segment(Pictures { frames: hash, keyframe_bytes: 1 });
+        let window = |second| Window::containing(at(second), WindowLength::DEFAULT);
+        seconds.map(|second| Listing { window: window(second), init: hash, place }).collect()
+    }
+
+    fn span(start: u64, end: Option<u64>) -> MotionSpan {
+        let peak = end.map(|_| 9);
+        MotionSpan { source: MotionSource::Picture, start: at(start), end: end.map(at), peak }
+    }
+
+    #[test]
+    fn an_open_span_ends_once_and_what_begins_after_it_is_a_span_of_its_own() {
+        let before = placed(&listings(60..120), &[span(118, None)]);
+        let spans = [span(118, Some(124)), span(140, Some(145)), span(170, None)];
+        let marks = appended(before.clone(), 60, &listings(60..180), &spans);
+        assert_eq!(marks[1..], spans.map(|span| (60, span)));
+        assert_eq!(appended(marks.clone(), 120, &listings(60..180), &spans), marks);
+    }
 }

@@ -384,3 +384,21 @@ async fn the_playlist_of_an_hour_has_a_mark_for_all_that_moved() {
     assert_eq!(update_hour(&*world.bucket, &camera, hour, at(4000)).await.unwrap(), None);
     assert_eq!(world.bucket.versions("front-door/2026-11-23/12.m3u8").len(), count);
 }
+
+/// A burst every 23 seconds, so that now and then a version comes in the midst of one and the next after another.
+#[tokio::test]
+async fn a_span_that_was_open_ends_where_it_did_though_another_has_begun_since() {
+    let world = World::at(at(1));
+    let playlist = world.playlist();
+    for second in 0..900 {
+        store(&world, second).await;
+        let motion = if second % 23 < 3 { map(true) } else { MotionMap::default() };
+        tell(&world, &playlist, second, Some(motion)).await;
+    }
+    let versions = world.bucket.versions("front-door/2026-11-23/12.m3u8");
+    let ranges = &versions.last().unwrap().ranges;
+    let told: BTreeSet<_> = ranges.iter().map(|range| range.get("ID").unwrap().to_owned()).collect();
+    let id = |burst: u64| self::told(23 * burst, 0)[0].id();
+    assert_eq!(told, (0..told.len() as u64).map(id).collect());
+    assert!(told.len() > 35);
+}
