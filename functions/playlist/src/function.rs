@@ -12,13 +12,15 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, ETag, Listed, Put, SignError, Signer};
 use teiten_footage::{
-    CameraId, Event, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, Timestamp, Window, key,
+    CameraId, Event, Hour, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, SensorState, Timestamp,
+    Window, key, sensor::SensorKind,
 };
 use teiten_host::{Failure, Function};
 use teiten_telemetry::metrics::function_metrics;
@@ -38,6 +40,10 @@ use crate::{
 
 /// The most segments that are looked at in one listing: those of [`LIVE_AGE_MAX`], ten times over.
 const LISTED_MAX: usize = 1000;
+
+/// How late a sensor may tell of what it saw before the turn of an hour. Until then segments of the new hour are listed from its
+/// start, which are no more than fit in one listing.
+const SENSOR_LATE_MAX: Duration = Duration::from_secs(60);
 
 /// The most changes of what moves that wait to be told.
 const UNTOLD_MAX: usize = 16;
@@ -218,8 +224,8 @@ impl Playlist {
         Ok(Some((playlist, object.etag)))
     }
 
-    /// The camera's segments from the window that holds `from` on, and what its sensors saw in the hours of these: it is
-    /// listed behind them.
+    /// The camera's segments from the window that holds `from` on, and what its sensors saw in the hours of these (it is
+    /// listed behind them) or just before.
     async fn footage(
         &self,
         camera: &CameraId,
@@ -227,12 +233,16 @@ impl Playlist {
         cause: Cause<'_>,
         now: Timestamp,
     ) -> Result<(Vec<Footage>, BTreeSet<SensorEvent>), ShellError> {
-        let after = key::segments_from(camera, Window::containing(from, cause.window().length()));
+        let first = Window::containing(from, cause.window().length());
+        let after = listed_after(camera, first);
         let listing = self.media.list_after(&key::segments_prefix(camera), &after, LISTED_MAX).await?;
         // What is neither is someone else's and of no concern.
         let (mut footage, mut sensor) = (Vec::new(), BTreeSet::new());
         for object in listing {
-            if let Ok(key) = object.key.parse() {
+            if let Ok(key) = object.key.parse::<SegmentKey>() {
+                if key.window.start() < first.start() {
+                    continue;
+                }
                 let Listed { modified_unix_millis, size_bytes, .. } = object;
                 footage.push(Footage { key, modified_unix_millis, size_bytes });
             } else if let Ok(SensorKey { event, .. }) = object.key.parse() {
@@ -248,6 +258,17 @@ impl Playlist {
         }
         Ok((footage, sensor))
     }
+}
+
+/// What comes, in a listing, just before all that has to be known for `first` and the windows after it. Soon after the turn of an
+/// hour that is what sensors saw at the end of the one before, which may have been told of since.
+fn listed_after(camera: &CameraId, first: Window) -> String {
+    let at = first.start() - SENSOR_LATE_MAX;
+    if Hour::containing(at) == Hour::of(first) {
+        return key::segments_from(camera, first);
+    }
+    let event = SensorEvent { kind: SensorKind::Motion, state: SensorState::Ended, at };
+    SensorKey { camera: camera.clone(), event }.to_string()
 }
 
 /// What an event says.

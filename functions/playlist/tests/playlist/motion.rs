@@ -327,6 +327,24 @@ async fn what_a_sensor_saw_is_stored_told_and_marked() {
 }
 
 #[tokio::test]
+async fn an_end_that_is_told_after_the_turn_of_the_hour_is_marked_at_once() {
+    let world = World::at(at(3580));
+    let playlist = world.playlist();
+    for second in 3580..3605 {
+        store(&world, second).await;
+        match second {
+            3592 => drop(tell_sensor(&playlist, seen(3590, SensorState::Started)).await),
+            3601 => drop(tell_sensor(&playlist, seen(3598, SensorState::Ended)).await),
+            _ => {}
+        }
+        tell(&world, &playlist, second, Some(motion(second))).await;
+    }
+    let live = world.bucket.versions("front-door/live.m3u8");
+    let ends = live.last().unwrap().ranges.iter().filter_map(|range| range.get("END-DATE"));
+    assert_eq!(ends.collect::<Vec<_>>(), ["2026-11-23T12:59:58.250Z"]);
+}
+
+#[tokio::test]
 async fn an_end_finds_its_start_in_the_hour_before_and_nonsense_is_refused() {
     let world = World::at(at(3620));
     let playlist = world.playlist();
