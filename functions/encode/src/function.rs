@@ -3,10 +3,9 @@
 //! keys, so it does not matter how often an event comes.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow};
@@ -28,12 +27,9 @@ use tracing::{info, warn};
 
 use crate::{
     encode::{Encoded, encode},
+    inits::{BELIEVED_FOR, Inits},
     settings::Settings,
 };
-
-/// The names of init sections that are remembered as stored, so that they are not offered again: a few for each
-/// camera that one instance may serve.
-const INITS_MAX: usize = 4096;
 
 /// What players read is named by what it holds, so it never changes.
 const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable" };
@@ -46,14 +42,22 @@ pub struct Encode {
     settings: Settings,
     /// One batch a core, from reading it on: more would only take memory and make all of them late.
     slots: Semaphore,
-    inits: Mutex<HashSet<InitKey>>,
+    inits: Inits,
+    inits_believed_for: Duration,
 }
 
 impl Encode {
     /// A function that reads batches from `frames` and writes to `media`.
     pub fn new(frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, settings: Settings) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { frames, media, settings, slots: Semaphore::new(cores), inits: Mutex::default() }
+        let (slots, inits) = (Semaphore::new(cores), Inits::default());
+        Self { frames, media, settings, slots, inits, inits_believed_for: BELIEVED_FOR }
+    }
+
+    /// The same with another time for which an init section that was stored is believed to be there.
+    pub fn believing_inits_for(mut self, time: Duration) -> Self {
+        self.inits_believed_for = time;
+        self
     }
 
     /// Encodes the batch as it is now, and says which version of it that is.
@@ -133,24 +137,16 @@ impl Encode {
         Ok(segment)
     }
 
-    /// Stores the init section, unless that is known to be done.
+    /// Stores the init section, unless that was done a short while ago.
     async fn store_init(&self, key: InitKey, encoded: &Encoded) -> Result<(), Failure> {
-        if self.inits().contains(&key) {
+        let now = Instant::now();
+        if self.inits.offered(&key, now, self.inits_believed_for) {
             return Ok(());
         }
         let init = encoded.init.clone();
         self.media.put(&key.to_string(), init, HEADERS, Condition::IfAbsent).await.map_err(failure)?;
-        let mut inits = self.inits();
-        if inits.len() == INITS_MAX {
-            inits.clear();
-        }
-        inits.insert(key);
+        self.inits.note(key, now);
         Ok(())
-    }
-
-    fn inits(&self) -> std::sync::MutexGuard<'_, HashSet<InitKey>> {
-        // No statement that holds the lock can leave the set half changed.
-        self.inits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod file;
 pub mod fmp4;
 pub mod function;
 pub mod h264;
+mod inits;
 pub mod jpeg;
 pub mod motion;
 pub mod picture;

@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -115,6 +118,21 @@ async fn late_frames_make_another_segment_with_the_same_init_section() {
     assert_eq!(second.init, first.init);
     assert_ne!(second.pictures.frames, first.pictures.frames);
     assert_eq!(buckets.media_keys().await.len(), 3);
+}
+
+#[tokio::test]
+async fn an_init_section_that_is_deleted_is_stored_again_with_a_later_segment() {
+    let buckets = Buckets::new();
+    let function = buckets.function();
+    let event = buckets.store(stamped(3).to_bytes()).await;
+    let key = segment(&function, event.clone()).await;
+    let init = key.init_key().to_string();
+    buckets.media.delete(&init).await.unwrap();
+    segment(&function, event.clone()).await;
+    assert_eq!(buckets.media_keys().await, [key.to_string()], "it is believed to be there for a while");
+    let function = function.believing_inits_for(Duration::ZERO);
+    segment(&function, event).await;
+    assert_eq!(buckets.media_keys().await, [key.to_string(), init]);
 }
 
 /// The bucket `media`, on the way to which another instance, with more frames of the batch, is faster than the first segment.
