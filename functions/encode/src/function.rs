@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use async_trait::async_trait;
-use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Object};
+use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Object, Put};
 use teiten_footage::{
     Batch, BatchKey, Event, InitKey, SegmentKey,
     batch::{self, Parsed},
@@ -46,6 +46,15 @@ pub struct Encode {
     inits_believed_for: Duration,
 }
 
+/// What a batch came to.
+struct Outcome {
+    encoded: Encoded,
+    /// Which version of the batch it was.
+    version: ETag,
+    /// Whether something of the batch is not in the segment, which thus may be the one that there was without it.
+    left_out: bool,
+}
+
 impl Encode {
     /// A function that reads batches from `frames` and writes to `media`.
     pub fn new(frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, settings: Settings) -> Self {
@@ -60,9 +69,9 @@ impl Encode {
         self
     }
 
-    /// Encodes the batch as it is now, and says which version of it that is.
-    async fn encode(&self, key: &BatchKey) -> Result<(Encoded, ETag), Failure> {
-        let (batch, version) = self.read(key).await?;
+    /// Encodes the batch as it is now.
+    async fn encode(&self, key: &BatchKey) -> Result<Outcome, Failure> {
+        let (batch, version, is_whole) = self.read(key).await?;
         let settings = self.settings;
         let timed = move || {
             let begun = Instant::now();
@@ -74,7 +83,10 @@ impl Encode {
         let done = tokio::task::spawn_blocking(timed).await;
         drop(step);
         match done {
-            Ok(Ok(encoded)) => Ok((encoded, version)),
+            Ok(Ok(encoded)) => {
+                let left_out = !is_whole || !encoded.dropped.is_empty();
+                Ok(Outcome { encoded, version, left_out })
+            }
             // Nothing but the batch decides whether it can be encoded.
             Ok(Err(error)) => Err(Failure::Permanent(error.into())),
             Err(error) if error.is_panic() => {
@@ -84,7 +96,8 @@ impl Encode {
         }
     }
 
-    async fn read(&self, key: &BatchKey) -> Result<(Batch, ETag), Failure> {
+    /// The batch, which version of it that is, and whether nothing had to be left out.
+    async fn read(&self, key: &BatchKey) -> Result<(Batch, ETag, bool), Failure> {
         let name = key.to_string();
         let object = self.frames.get(&name).await.map_err(failure)?;
         let Object { bytes, etag } = object.ok_or_else(|| permanent("there is no such batch (any more)"))?;
@@ -95,13 +108,14 @@ impl Encode {
             )));
         }
         let Parsed { batch, rejected } = batch::parse(key.window, &bytes);
-        for part in rejected {
+        for part in &rejected {
             warn!(
                 camera = %key.camera, key = name, offset = part.offset, length_bytes = part.length, why = %part.why,
                 "part of a batch left out"
             );
         }
-        Ok((batch.ok_or_else(|| permanent("there is no frame in the batch"))?, etag))
+        let batch = batch.ok_or_else(|| permanent("there is no frame in the batch"))?;
+        Ok((batch, etag, rejected.is_empty()))
     }
 
     /// Whether late frames were merged into the batch since `version` of it was read.
@@ -114,7 +128,7 @@ impl Encode {
     async fn store(
         &self,
         key: &BatchKey,
-        encoded: &Encoded,
+        Outcome { encoded, left_out, .. }: &Outcome,
         condition: Condition,
     ) -> Result<SegmentKey, Failure> {
         function_metrics().frames_dropped.inc_by(encoded.dropped.len() as u64);
@@ -128,7 +142,13 @@ impl Encode {
         let segment = encoded.segment_key(key.camera.clone());
         self.store_init(segment.init_key(), encoded).await?;
         let name = segment.to_string();
-        self.media.put(&name, encoded.segment.clone(), HEADERS, condition).await.map_err(failure)?;
+        let put = async |condition| {
+            self.media.put(&name, encoded.segment.clone(), HEADERS, condition).await.map_err(failure)
+        };
+        // A segment is to be younger than what was merged into its batch, or the batch would be taken for one without a segment.
+        if put(condition).await? == Put::Refused && *left_out {
+            put(Condition::Always).await?;
+        }
         function_metrics().frames_encoded.inc_by(encoded.frames_count as u64);
         info!(
             camera = %key.camera, window = %key.window, key = name, frames_total = encoded.frames_count,
@@ -172,10 +192,10 @@ impl Function for Encode {
         // What is refused is there already: the same frames of the same window, encoded earlier or elsewhere.
         let mut condition = Condition::IfAbsent;
         let (segment, encoded) = loop {
-            let (encoded, version) = self.encode(&key).await.map_err(|error| in_batch(error, &key))?;
-            let segment = self.store(&key, &encoded, condition).await?;
-            if !self.is_superseded(&key, &version).await? {
-                break (segment, encoded);
+            let outcome = self.encode(&key).await.map_err(|error| in_batch(error, &key))?;
+            let segment = self.store(&key, &outcome, condition).await?;
+            if !self.is_superseded(&key, &outcome.version).await? {
+                break (segment, outcome.encoded);
             }
             // Of a window's segments the one written last counts. That of the merged batch may have been written before this
             // one, by another instance: so it is written once more.

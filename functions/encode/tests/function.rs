@@ -217,6 +217,29 @@ async fn a_torn_frame_costs_only_itself() {
     assert_eq!(key.pictures.frames, Batch::new(window(), whole).unwrap().frames_hash());
 }
 
+/// Otherwise the batch would seem to be written after its segment, and be sent again and again.
+#[tokio::test]
+async fn a_segment_is_not_older_than_its_batch_though_what_was_merged_into_that_is_torn() {
+    let frames = stamped(3).frames().to_vec();
+    let whole = Batch::new(window(), frames[..2].to_vec()).unwrap();
+    let cut = frames[2].jpeg.len() / 2;
+    let torn = [&frames[2].jpeg[..cut], &[0xff; 50], &frames[2].jpeg[cut + 50..]].concat();
+    for merged in [torn, [&frames[2].jpeg[..cut], &frames[2].jpeg[frames[2].jpeg.len() - 40..]].concat()] {
+        let buckets = Buckets::new();
+        let function = buckets.function();
+        let event = buckets.store(whole.to_bytes()).await;
+        let first = segment(&function, event).await;
+        tokio::time::sleep(Duration::from_millis(2)).await; // the next millisecond
+        let event = buckets.store([&whole.to_bytes()[..], &merged].concat().into()).await;
+        assert_eq!(segment(&function, event).await, first);
+        let modified = async |bucket: &MemoryBucket, key: String| {
+            bucket.list_after(&key, "", 1).await.unwrap()[0].modified_unix_millis
+        };
+        let batch = modified(&buckets.frames, key().to_string()).await;
+        assert!(modified(&buckets.media, first.to_string()).await >= batch);
+    }
+}
+
 #[tokio::test]
 async fn what_can_never_be_encoded_is_refused_for_good_and_says_why() {
     let buckets = Buckets::new();
