@@ -22,8 +22,8 @@ pub const KEPT_AFTER: Duration = Duration::from_secs(2 * 3600);
 /// run, and one of the hourly runs may fail.
 pub const LAST_BEFORE_HORIZON: Duration = Duration::from_secs(KEPT_AFTER.as_secs() + 2 * 3600);
 
-/// The runs of segments that are to be put together: each contiguous in time, with one init section. One segment is a run
-/// too: an hour is of packs alone then.
+/// The runs of segments that are to be put together: each contiguous in time, with one init section and one length of windows,
+/// as a pack's key tells them. One segment is a run too: an hour is of packs alone then.
 pub fn runs(playlist: &HourPlaylist, stored: &StoredHourObjects) -> Vec<Vec<Listing>> {
     let sizes: HashMap<_, _> =
         stored.segments.iter().map(|segment| (Listing::of(&segment.key), segment.size_bytes)).collect();
@@ -37,7 +37,9 @@ pub fn runs(playlist: &HourPlaylist, stored: &StoredHourObjects) -> Vec<Vec<List
             continue;
         };
         let last = runs.last_mut().filter(|run| {
-            let joins = run.last().is_some_and(|last| !listing.is_discontinuous_after(last));
+            let joins = run.last().is_some_and(|last| {
+                !listing.is_discontinuous_after(last) && listing.window.length() == last.window.length()
+            });
             goes_on && joins && bytes + size <= PACK_BYTES_MAX
         });
         match last {

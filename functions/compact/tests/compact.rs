@@ -151,8 +151,12 @@ impl World {
     }
 
     async fn film(&mut self, windows: Range<u64>, init: &str, frames: &str) {
+        self.film_in(WindowLength::DEFAULT, windows, init, frames).await;
+    }
+
+    async fn film_in(&mut self, length: WindowLength, windows: Range<u64>, init: &str, frames: &str) {
         for index in windows {
-            let window = Window::containing(self.hour.start(), WindowLength::DEFAULT).plus(index);
+            let window = Window::containing(self.hour.start(), length).plus(index);
             // A box that nobody looks into.
             let init = [&(8 + init.len() as u32).to_be_bytes()[..], b"moov", init.as_bytes()].concat();
             let hash = ContentHash::of(&init);
@@ -198,7 +202,7 @@ impl World {
         }
         assert_eq!(played, self.segments);
         if packed > 0 {
-            let segments: Vec<Bytes> = self.segments.values().cloned().collect();
+            let segments = self.in_order();
             let ranges =
                 self.ranges(&key::hour_playlist_key(&camera(), self.hour), "#EXT-X-BYTERANGE:").await;
             assert_eq!(ranges, segments, "beside packs, segments are ranges too");
@@ -208,9 +212,16 @@ impl World {
         }
         let keyframes =
             self.ranges(&key::hour_keyframes_key(&camera(), self.hour), "#EXT-X-BYTERANGE:").await;
-        let segments: Vec<Bytes> = self.segments.values().map(|bytes| bytes.slice(..KEYFRAME)).collect();
+        let segments: Vec<Bytes> = self.in_order().into_iter().map(|bytes| bytes.slice(..KEYFRAME)).collect();
         assert_eq!(keyframes, segments);
         packed
+    }
+
+    /// The segments in the order of time, which that of windows is for those of one length.
+    fn in_order(&self) -> Vec<Bytes> {
+        let mut segments: Vec<_> = self.segments.iter().collect();
+        segments.sort_by_key(|(window, _)| window.start());
+        segments.into_iter().map(|(_, bytes)| bytes.clone()).collect()
     }
 
     /// What the tags of this kind in a playlist say is to be played, of the URI in them or on the next line.
@@ -263,6 +274,18 @@ async fn an_hour_is_put_together_and_its_segments_go_when_nobody_can_need_them()
     let starts: Vec<u64> =
         found.iter().map(|item| item.listing.window.start().since(world.hour.start()).as_secs()).collect();
     assert_eq!(starts, [10, 11, 12, 13, 14, 20, 21, 22, 23]);
+}
+
+#[tokio::test]
+async fn windows_of_another_length_are_in_packs_of_their_own() {
+    let mut world = World::start().await;
+    world.film(100..110, "one", "a").await;
+    world.film_in(WindowLength::from_millis(2000).unwrap(), 55..60, "one", "a").await;
+    update_hour(&world.media, &camera(), world.hour, teiten_telemetry::now()).await.unwrap();
+    assert_eq!(world.is_playable().await, 0);
+    let report = world.compact(Arc::new(world.media.clone()), MINUTE * 60).await.unwrap();
+    assert_eq!((report.packs, report.segments), (5, 55));
+    assert_eq!(world.is_playable().await, 55);
 }
 
 #[tokio::test]
