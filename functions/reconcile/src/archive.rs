@@ -63,7 +63,7 @@ pub(crate) async fn mend_archive(
         (Some(archive), Some(first)) if !survey => {
             named_hours(media, camera, archive, first.hour, segments).await?
         }
-        _ => stored_hours(media, camera).await?,
+        _ => stored_hours(media, camera, now).await?,
     };
     if hours.is_empty() && archive.is_none() {
         return Ok(false);
@@ -98,15 +98,29 @@ async fn named_hours(
     Ok(hours)
 }
 
-/// The hours that have a playlist and footage: a request for each hour of the archive.
-async fn stored_hours(media: &dyn Bucket, camera: &CameraId) -> Result<BTreeSet<Hour>, BucketError> {
+/// The hours that have a playlist and footage: a request for each hour of the archive. What is over and has no playlist is given
+/// one.
+async fn stored_hours(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    now: Timestamp,
+) -> Result<BTreeSet<Hour>, BucketError> {
     let mut hours = BTreeSet::new();
     let mut after = None;
-    while let Some(stored) = stored_hour(media, camera, after).await? {
-        if stored.has_playlist && stored.first.is_some() {
-            hours.insert(stored.hour);
+    while let Some(StoredHour { hour, has_playlist, first }) = stored_hour(media, camera, after).await? {
+        let is_listed = match first {
+            None => false,
+            Some(_) if has_playlist => true,
+            Some(_) if plan::is_settled(hour, now) => {
+                warn!(%camera, %hour, "an hour with footage has no playlist: it is listed anew");
+                unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten().is_some()
+            }
+            Some(_) => false,
+        };
+        if is_listed {
+            hours.insert(hour);
         }
-        after = Some(stored.hour);
+        after = Some(hour);
     }
     Ok(hours)
 }

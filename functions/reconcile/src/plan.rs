@@ -76,7 +76,12 @@ pub fn is_under_way(hour: Hour, segments: &[Footage], now: Timestamp) -> bool {
     let of_hour =
         segments.iter().map(|segment| segment.key.window).filter(|window| Hour::of(*window) == hour);
     let newest = of_hour.map(Window::end).max();
-    now < hour.end() + FILMING_WITHIN && newest.is_some_and(|newest| now < newest + FILMING_WITHIN)
+    !is_settled(hour, now) && newest.is_some_and(|newest| now < newest + FILMING_WITHIN)
+}
+
+/// Whether an hour is out of that function's hands, whatever its camera does.
+pub fn is_settled(hour: Hour, now: Timestamp) -> bool {
+    hour.end() + FILMING_WITHIN <= now
 }
 
 /// From when on what is published has to be listed to know all that there is of windows from `from` on: a pack sorts by its first

@@ -17,7 +17,7 @@ use teiten_footage::{
     key::{self, BatchFormat},
 };
 use teiten_host::{Chore as _, Failure, Function as _};
-use teiten_playlist::Playlist;
+use teiten_playlist::{Packed, Playlist};
 use teiten_reconcile::{Reconcile, Report, Settings};
 use teiten_sink::Sink;
 
@@ -326,6 +326,16 @@ async fn batches_whose_segments_were_put_together_are_not_sent_again() {
     assert_eq!(report.batches_sent, 1, "that of the next hour alone: {report:?}");
 }
 
+/// Stores a pack of one window.
+async fn put_pack(media: &MemoryBucket, first: Window) {
+    let boxed = |kind: &str| [&100_u32.to_be_bytes()[..], kind.as_bytes(), &[0; 92]].concat();
+    let (init, segment) = (boxed("moov"), boxed("mdat"));
+    let bytes = teiten_playlist::pack(&init, first, &[Packed { bytes: &segment, keyframe_bytes: 100 }]);
+    let (init, hash, as_of) = (ContentHash::of(&init), ContentHash::of(&bytes), first.start() + HOUR);
+    let key = PackKey { camera: id("gate"), first, count: 1, init, as_of, hash };
+    media.put(&key.to_string(), bytes, Headers::default(), Condition::Always).await.unwrap();
+}
+
 /// A run that looks at archives (and, as it is the first of 1024, at all of them) soon after `later` than now.
 fn turn(later: Duration, runs: u64) -> Duration {
     let period = Settings::default().period * runs as u32;
@@ -419,4 +429,33 @@ async fn hours_whose_footage_has_expired_are_no_longer_named() {
     world.media.delete(&segments[5].to_string()).await.unwrap();
     assert_eq!(world.run(turn(Duration::ZERO, 1024)).await.0.archives_rebuilt, 1);
     assert_eq!(days(&text(&world.media, &archive).await), 1);
+}
+
+#[tokio::test]
+async fn a_survey_lists_an_old_hour_anew_whose_playlist_is_lost() {
+    for is_packed in [false, true] {
+        let world = World::start().await;
+        let start = Hour::containing(world.window(24 * 3600).start()).start();
+        let first = Window::containing(start, WindowLength::DEFAULT);
+        let hour = Hour::of(first);
+        if is_packed {
+            put_pack(&world.media, first).await;
+        } else {
+            world.segment("gate", first, "a").await;
+        }
+        let now = teiten_telemetry::now();
+        teiten_playlist::update_hour(&world.media, &id("gate"), hour, now).await.unwrap();
+        let (playlist, archive) = (key::hour_playlist_key(&id("gate"), hour), key::archive_key(&id("gate")));
+        let right = text(&world.media, &playlist).await;
+        let named = text(&world.media, &archive).await;
+        for archive_is_lost in [false, true] {
+            world.media.delete(&playlist).await.unwrap();
+            if archive_is_lost {
+                world.media.delete(&archive).await.unwrap();
+            }
+            world.run(turn(Duration::ZERO, 1024)).await;
+            assert_eq!(text(&world.media, &playlist).await, right, "packed: {is_packed}");
+            assert_eq!(text(&world.media, &archive).await, named);
+        }
+    }
 }
