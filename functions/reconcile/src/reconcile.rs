@@ -167,13 +167,15 @@ impl Reconcile {
         let survey = plan::is_surveys_turn(now, period);
         let archive_rebuilt = plan::is_archives_turn(now, period)
             && archive::mend_archive(&*self.media, &camera, &segments, now, survey).await?;
+        // A camera may have a past alone.
+        let has_playlist = playlist.is_some() || self.media.get(&key::archive_key(&camera)).await?.is_some();
         Ok(Found {
             camera,
             batches: batches.len(),
             without_segment,
             unlisted,
             cut_off,
-            has_playlist: playlist.is_some(),
+            has_playlist,
             hours_mended,
             motion_mended,
             archive_rebuilt,

@@ -459,3 +459,13 @@ async fn a_survey_lists_an_old_hour_anew_whose_playlist_is_lost() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_camera_that_has_nothing_but_a_past_is_listed() {
+    let world = World::start().await;
+    let segment = world.segment("gate", world.window(2 * 3600), "a").await;
+    world.list_hour(&segment).await;
+    assert!(world.run(Duration::ZERO).await.0.cameras_rebuilt);
+    assert_eq!(text(&world.media, key::CAMERAS_KEY).await, r#"{"cameras":["gate"]}"#);
+    assert!(!world.run(Duration::ZERO).await.0.cameras_rebuilt);
+}
