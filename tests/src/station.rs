@@ -10,7 +10,7 @@ use teiten_footage::{
     Batch, BatchKey, BootId, CameraId, ContentHash, Event, Frame, FrameId, SegmentKey, Window,
     key::{self, BatchFormat},
 };
-use teiten_host::{Function as _, Origin, Responder};
+use teiten_host::{Function as _, Origins, Responder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -91,7 +91,7 @@ pub async fn serve(function: impl Responder, stop: &CancellationToken) -> anyhow
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = format!("http://{}", listener.local_addr()?);
     let (function, stop) = (Arc::new(function), stop.clone());
-    tokio::spawn(teiten_host::serve_requests(function, Origin::default(), listener, stop));
+    tokio::spawn(teiten_host::serve_requests(function, Origins::default(), listener, stop));
     Ok(address)
 }
 

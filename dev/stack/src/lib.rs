@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use teiten_bucket::{Bucket, S3Bucket, S3Config};
 use teiten_footage::{Event, key};
-use teiten_host::{Admission, Chore, Function, Origin, Responder};
+use teiten_host::{Admission, Chore, Function, Origins, Responder};
 use teiten_router::{RetryPolicy, Router, Trigger};
 use teiten_sink::Sink;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -187,11 +187,10 @@ async fn serve_requests<R: Responder>(stage: &mut Stage, responder: R) -> anyhow
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}/", listener.local_addr()?);
     let stop = stage.stop();
-    let (responder, origin) = (Arc::new(responder), Origin::default());
-    stage.spawn(
-        R::NAME,
-        async move { Ok(teiten_host::serve_requests(responder, origin, listener, stop).await?) },
-    );
+    let (responder, origins) = (Arc::new(responder), Origins::default());
+    stage.spawn(R::NAME, async move {
+        Ok(teiten_host::serve_requests(responder, origins, listener, stop).await?)
+    });
     Ok(url)
 }
 

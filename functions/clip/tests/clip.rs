@@ -11,7 +11,7 @@ use teiten_clip::Clip;
 use teiten_compact::{Compact, Settings};
 use teiten_encode::encode;
 use teiten_footage::{Batch, BootId, CameraId, Frame, FrameId, Hour, Window};
-use teiten_host::{Admission, Chore as _, Origin};
+use teiten_host::{Admission, Chore as _, Origins};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use turbojpeg::{Compressor, Subsamp, YuvImage, yuv_pixels_len};
@@ -43,7 +43,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let clip = Clip::new(Arc::new(media.clone()), Admission::Anybody);
-        let router = teiten_host::request_router(Arc::new(clip), Origin::default());
+        let router = teiten_host::request_router(Arc::new(clip), Origins::default());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { media, address, folder: tempfile::tempdir().unwrap() }
     }

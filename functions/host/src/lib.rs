@@ -26,7 +26,7 @@ pub use handle::{BODY_BYTES_MAX, router};
 pub use incoming::PING;
 pub use portion::Portion;
 pub use request::{
-    Asked, LAMBDA_BYTES_MAX, Origin, Refusal, Responder, request_router, run_requests, serve_requests,
+    Asked, LAMBDA_BYTES_MAX, Origins, Refusal, Responder, request_router, run_requests, serve_requests,
 };
 pub use serve::{DRAIN_MAX, run, run_chore, run_router, serve, serve_chore};
 

@@ -126,27 +126,45 @@ impl Refusal {
     }
 }
 
-/// Whose pages may read the answers: one origin, or `*`.
+/// Whose pages may read the answers: some origins', or everybody's (`*`).
 #[derive(Debug, Clone)]
-pub struct Origin(HeaderValue);
+pub struct Origins(Vec<HeaderValue>);
 
-impl Origin {
-    /// An origin such as `https://cameras.example`, or `*`.
-    pub fn new(origin: &str) -> anyhow::Result<Self> {
-        HeaderValue::from_str(origin).map(Self).with_context(|| format!("{origin:?} is no origin"))
+const EVERYBODY: HeaderValue = HeaderValue::from_static("*");
+
+impl Origins {
+    /// Origins such as `https://cameras.example`, with spaces or commas between them, or `*`.
+    pub fn new(origins: &str) -> anyhow::Result<Self> {
+        let origins = origins.split([' ', ',']).filter(|origin| !origin.is_empty());
+        let origin =
+            |origin| HeaderValue::from_str(origin).with_context(|| format!("{origin:?} is no origin"));
+        origins.map(origin).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// Lets a page of the origin that `asked` read an answer, if it may: a browser takes one origin there, its own, or all.
+    fn let_read(&self, asked: Option<HeaderValue>, answer: &mut HeaderMap) {
+        let allowed = if self.0.contains(&EVERYBODY) {
+            Some(EVERYBODY)
+        } else {
+            answer.append(header::VARY, HeaderValue::from_static("Origin"));
+            asked.filter(|asked| self.0.contains(asked))
+        };
+        if let Some(allowed) = allowed {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        }
     }
 }
 
-impl Default for Origin {
+impl Default for Origins {
     fn default() -> Self {
-        Self(HeaderValue::from_static("*"))
+        Self(vec![EVERYBODY])
     }
 }
 
 /// A function, who may read its answers, and where it runs.
 struct Host<R> {
     responder: Arc<R>,
-    origin: Origin,
+    origins: Origins,
     bytes_max: u64,
 }
 
@@ -159,8 +177,8 @@ struct Host<R> {
 /// | `GET /healthz` | 200 |
 /// | another method | 405 |
 /// | what makes the function panic | 500 |
-pub fn request_router<R: Responder>(responder: Arc<R>, origin: Origin) -> Router {
-    router(Host { responder, origin, bytes_max: u64::MAX })
+pub fn request_router<R: Responder>(responder: Arc<R>, origins: Origins) -> Router {
+    router(Host { responder, origins, bytes_max: u64::MAX })
 }
 
 fn router<R: Responder>(host: Host<R>) -> Router {
@@ -172,30 +190,31 @@ fn router<R: Responder>(host: Host<R>) -> Router {
 /// Serves a function on `listener`, as [`serve`](crate::serve()) does one of events.
 pub async fn serve_requests<R: Responder>(
     responder: Arc<R>,
-    origin: Origin,
+    origins: Origins,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    serve::serve_router(request_router(responder, origin), listener, shutdown).await
+    serve::serve_router(request_router(responder, origins), listener, shutdown).await
 }
 
 /// Runs a function as the environment asks, as [`run`](crate::run) does one of events. `$TEITEN_CORS_ORIGIN` says
 /// whose pages may read the answers; everybody's (`*`) if it is empty or not set.
 pub async fn run_requests<R: Responder>(responder: R) -> anyhow::Result<()> {
-    let origin = env::var("TEITEN_CORS_ORIGIN").unwrap_or_default();
-    let origin = if origin.is_empty() {
-        Origin::default()
+    let origins = env::var("TEITEN_CORS_ORIGIN").unwrap_or_default();
+    let origins = if origins.trim().is_empty() {
+        Origins::default()
     } else {
-        Origin::new(&origin).context("TEITEN_CORS_ORIGIN")?
+        Origins::new(&origins).context("TEITEN_CORS_ORIGIN")?
     };
     let bytes_max = if serve::is_lambda() { LAMBDA_BYTES_MAX } else { u64::MAX };
-    serve::run_requests(R::NAME, router(Host { responder: Arc::new(responder), origin, bytes_max })).await
+    serve::run_requests(R::NAME, router(Host { responder: Arc::new(responder), origins, bytes_max })).await
 }
 
 async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request<Body>) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match method {
         Method::GET | Method::HEAD => match Asked::read(&request) {
             Ok(mut asked) => {
@@ -215,7 +234,7 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
         }
     };
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, host.origin.0.clone());
+    host.origins.let_read(origin, headers);
     let exposed = HeaderValue::from_static(
         "accept-ranges, content-disposition, content-length, content-range, date, etag",
     );

@@ -96,7 +96,7 @@ impl From<LinkError> for Refusal {
 mod tests {
     use http::{HeaderMap, Request};
     use serde_json::Value;
-    use teiten_host::{Admission, Bearer, Origin, request_router};
+    use teiten_host::{Admission, Bearer, Origins, request_router};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -108,7 +108,7 @@ mod tests {
     async fn get(links: Option<Links>, path: &str, token: Option<&str>) -> (StatusCode, String, HeaderMap) {
         let functions = Functions::new(Bearer::new(TOKEN).unwrap(), None);
         let desk = LinkDesk::new(links, functions.at("https://playback.example.org", "").unwrap());
-        let router = request_router(desk.into(), Origin::default());
+        let router = request_router(desk.into(), Origins::default());
         let mut request = Request::get(path);
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));

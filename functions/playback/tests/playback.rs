@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, Credentials, Headers, MemoryBucket, S3Config, Signer};
 use teiten_footage::{CameraId, ContentHash, PackKey, Pictures, SegmentKey, Window};
-use teiten_host::{Admission, Bearer, Origin};
+use teiten_host::{Admission, Bearer, Origins};
 use teiten_playback::{Links, Playback};
 use teiten_playlist::{Packed, pack};
 use tokio::net::TcpListener;
@@ -39,7 +39,7 @@ impl World {
         let playback = Playback::new(Arc::new(media.clone()), links, admission);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = teiten_host::request_router(Arc::new(playback), Origin::default());
+        let router = teiten_host::request_router(Arc::new(playback), Origins::default());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { media, address }
     }

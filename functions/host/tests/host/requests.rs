@@ -5,14 +5,15 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Request, StatusCode, header},
     response::Response,
 };
 use futures::stream;
 use reqwest::{Client, Method};
-use teiten_host::{Asked, Origin, Refusal, Responder};
+use teiten_host::{Asked, Origins, Refusal, Responder, request_router};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 /// Answers by the name that is asked for.
 pub(crate) struct Library {
@@ -60,9 +61,9 @@ impl Responder for Library {
 async fn serve(chunks: mpsc::Receiver<Bytes>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let origin = Origin::new("https://cameras.example").unwrap();
+    let origins = Origins::new("https://cameras.example").unwrap();
     let library = Arc::new(Library::new(chunks));
-    tokio::spawn(teiten_host::serve_requests(library, origin, listener, CancellationToken::new()));
+    tokio::spawn(teiten_host::serve_requests(library, origins, listener, CancellationToken::new()));
     address
 }
 
@@ -83,7 +84,8 @@ async fn requests_are_answered_with_what_is_asked_for_or_why_not() {
         (Method::OPTIONS, "/book", 204, ""),
         (Method::HEAD, "/book", 200, ""),
     ] {
-        let answer = client.request(method.clone(), format!("http://{address}{path}")).send().await.unwrap();
+        let request = client.request(method.clone(), format!("http://{address}{path}"));
+        let answer = request.header("origin", "https://cameras.example").send().await.unwrap();
         assert_eq!(answer.status(), status, "{method} {path}");
         if path != "/healthz" {
             assert_eq!(answer.headers()["access-control-allow-origin"], "https://cameras.example", "{path}");
@@ -97,6 +99,30 @@ async fn requests_are_answered_with_what_is_asked_for_or_why_not() {
             _ => {}
         }
         assert_eq!(answer.text().await.unwrap(), text, "{method} {path}");
+    }
+}
+
+/// A browser takes one origin or `*`, never a list.
+#[tokio::test]
+async fn each_of_several_origins_is_answered_by_its_own_name() {
+    let (one, two, other) = ("https://one.example", "https://two.example:8443", "https://other.example");
+    for (origins, asked, answered) in [
+        ("https://one.example https://two.example:8443", one, Some(one)),
+        ("https://one.example,https://two.example:8443", two, Some(two)),
+        ("https://one.example, https://two.example:8443", two, Some(two)),
+        ("https://one.example https://two.example:8443", other, None),
+        ("*", other, Some("*")),
+    ] {
+        let router =
+            request_router(Arc::new(Library::new(mpsc::channel(1).1)), Origins::new(origins).unwrap());
+        for method in ["GET", "OPTIONS"] {
+            let request = Request::builder().method(method).uri("/book").header("origin", asked);
+            let request = request.body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(header("access-control-allow-origin"), answered, "{asked} of {origins}");
+            assert_eq!(header("vary"), (origins != "*").then_some("Origin"));
+        }
     }
 }
 
