@@ -13,8 +13,11 @@ use aws_smithy_http_client::{Builder, tls, tls::rustls_provider::CryptoMode};
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long one attempt of an operation may take, from the first byte sent to the answer's headers; and then
-/// how long the answer's body may take.
-pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// how long the answer's body may take. Either has more time for what is sent there.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The slowest link over which a large object can still be stored and read.
+const BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 
 /// How often an operation that may be repeated is tried. Callers have their own, slower retries: these are
 /// for a store that restarts or a connection that broke.
@@ -26,6 +29,31 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 const _: () = assert!(CONNECT_TIMEOUT.as_millis() < ATTEMPT_TIMEOUT.as_millis());
 const _: () = assert!(RETRY_PAUSE.as_millis() <= RETRY_PAUSE_MAX.as_millis());
+
+/// How long a transfer may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// With nothing to speak of in it.
+    pub(crate) least: Duration,
+    /// At which more takes longer.
+    pub(crate) bytes_per_second_min: u64,
+}
+
+impl Patience {
+    const USUAL: Self = Self { least: ATTEMPT_TIMEOUT, bytes_per_second_min: BYTES_PER_SECOND_MIN };
+
+    /// With this many bytes.
+    pub(crate) fn with(self, bytes: u64) -> Duration {
+        self.least + Duration::from_millis(bytes.saturating_mul(1000) / self.bytes_per_second_min)
+    }
+
+    /// For an operation that sends this many bytes.
+    pub(crate) fn timeouts(self, bytes: u64) -> TimeoutConfig {
+        // Whichever of them differed for connecting would have connections of its own.
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+        timeouts.operation_attempt_timeout(self.with(bytes)).build()
+    }
+}
 
 /// The flags of a binary that uses the object store; flatten into its own.
 #[derive(Debug, Clone, clap::Args)]
@@ -141,6 +169,7 @@ pub enum S3ConfigError {
 pub struct S3Config {
     endpoint: Option<String>,
     client: aws_sdk_s3::Client,
+    pub(crate) patience: Patience,
 }
 
 impl fmt::Debug for S3Config {
@@ -178,12 +207,7 @@ impl S3Config {
                 "teiten",
             ))
             .force_path_style(true)
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            )
+            .timeout_config(Patience::USUAL.timeouts(0))
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(ATTEMPTS_MAX)
@@ -198,7 +222,7 @@ impl S3Config {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         config.set_endpoint_url(endpoint.map(str::to_owned));
         let client = aws_sdk_s3::Client::from_conf(config.build());
-        Ok(Self { endpoint: endpoint.map(str::to_owned), client })
+        Ok(Self { endpoint: endpoint.map(str::to_owned), client, patience: Patience::USUAL })
     }
 
     /// The store's URL; `None` for AWS's own.
@@ -250,6 +274,12 @@ mod tests {
         assert_eq!(error("", ""), S3ConfigError::NoCredentials);
         assert_eq!(error("a", ""), S3ConfigError::HalfCredentials { missing: "AWS_SECRET_ACCESS_KEY" });
         assert_eq!(error("", "b"), S3ConfigError::HalfCredentials { missing: "AWS_ACCESS_KEY_ID" });
+    }
+
+    #[test]
+    fn a_large_pack_has_its_time_on_a_slow_link_and_a_segment_no_more_than_a_little() {
+        assert_eq!(Patience::USUAL.with(32 << 20), Duration::from_secs(138));
+        assert!(Patience::USUAL.with(100_000) < Duration::from_secs(11));
     }
 
     #[test]

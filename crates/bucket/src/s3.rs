@@ -23,7 +23,7 @@ use teiten_telemetry::traces::{Kind, Step};
 
 use crate::{
     Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
-    config::{ATTEMPT_TIMEOUT, S3Config},
+    config::{Patience, S3Config},
     part_of,
 };
 
@@ -35,12 +35,13 @@ const PAGE_OBJECTS_MAX: usize = 1000;
 pub struct S3Bucket {
     client: Client,
     name: String,
+    patience: Patience,
 }
 
 impl S3Bucket {
     /// The bucket `name` of the store that `config` describes.
     pub fn new(config: &S3Config, name: &str) -> Self {
-        Self { client: config.client().clone(), name: name.to_owned() }
+        Self { client: config.client().clone(), name: name.to_owned(), patience: config.patience }
     }
 
     /// (A part of) an object; `None` if there is none.
@@ -62,7 +63,9 @@ impl S3Bucket {
             Err(error) => return Err(self.error("get", key, &error)),
         };
         let etag = self.tag("get", key, output.e_tag())?;
-        let body = tokio::time::timeout(ATTEMPT_TIMEOUT, output.body.collect()).await;
+        let length = output.content_length().and_then(|length| u64::try_from(length).ok());
+        let patience = self.patience.with(length.unwrap_or_default());
+        let body = tokio::time::timeout(patience, output.body.collect()).await;
         match body {
             Ok(Ok(body)) => Ok(Some(Object { bytes: body.into_bytes(), etag })),
             Ok(Err(error)) => Err(self.unavailable("get", key, DisplayErrorContext(error).to_string())),
@@ -94,19 +97,17 @@ impl S3Bucket {
         headers: Headers,
         condition: Condition,
     ) -> Result<Put, BucketError> {
+        let mut config = ConfigBuilder::new().timeout_config(self.patience.timeouts(bytes.len() as u64));
         let request = self.put_request(key, bytes, headers);
         let request = match &condition {
             Condition::Always => request,
             Condition::IfAbsent => request.if_none_match("*"),
             Condition::IfMatch(etag) => request.if_match(etag.as_str()),
         };
-        let result = if let Condition::Always = condition {
-            request.send().await
-        } else {
-            let once = ConfigBuilder::new().retry_config(RetryConfig::disabled());
-            request.customize().config_override(once).send().await
-        };
-        match result {
+        if !matches!(condition, Condition::Always) {
+            config = config.retry_config(RetryConfig::disabled());
+        }
+        match request.customize().config_override(config).send().await {
             Ok(output) => self.tag("put", key, output.e_tag()).map(Put::Stored),
             Err(error) => {
                 let conditional = !matches!(condition, Condition::Always);

@@ -1,12 +1,14 @@
 //! What a store's own failures are taken for. That real stores' answers are understood is the conformance suite's affair.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     http::{Method, StatusCode},
     response::IntoResponse as _,
 };
+use futures::{StreamExt as _, stream};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -17,8 +19,6 @@ const UNKNOWN: (u16, &str) = (500, "UnknownError");
 
 /// A store that answers every put like this, and has an object with this entity tag, or none.
 async fn failing_store((status, code): (u16, &'static str), etag: Option<&'static str>) -> S3Bucket {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().fallback(move |method: Method| async move {
         match (method, etag) {
             (Method::HEAD, Some(etag)) => [("etag", format!("\"{etag}\""))].into_response(),
@@ -29,10 +29,17 @@ async fn failing_store((status, code): (u16, &'static str), etag: Option<&'stati
             }
         }
     });
+    S3Bucket::new(&serve(router).await, "frames")
+}
+
+/// A client of a store that answers like this.
+async fn serve(router: Router) -> S3Config {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let credentials =
         Credentials { access_key: "key".to_owned(), secret_key: "secret".to_owned(), session_token: None };
-    S3Bucket::new(&S3Config::new(Some(&endpoint), "us-east-1", credentials).unwrap(), "frames")
+    S3Config::new(Some(&endpoint), "us-east-1", credentials).unwrap()
 }
 
 /// What becomes of a conditional put to a store that answers like this and has `etag`.
@@ -67,4 +74,41 @@ async fn what_has_to_be_absent_is_there_only_if_the_store_has_it() {
     }
     let answer = (412, "PreconditionFailed");
     assert_eq!(put(answer, Condition::IfAbsent, None).await.unwrap(), Put::Refused);
+}
+
+/// How long the slow store takes for a request, whatever is in it: a link's pace, where a quarter of a second is what ten are.
+const SLOW: Duration = Duration::from_millis(750);
+const PATIENCE: Patience = Patience { least: Duration::from_millis(250), bytes_per_second_min: 1 << 20 };
+
+/// A store that takes and gives bodies slowly.
+async fn slow_store() -> S3Bucket {
+    let router = Router::new().fallback(async |method: Method, body: Body| {
+        if method == Method::PUT {
+            tokio::time::sleep(SLOW).await;
+            axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            return [("etag", "\"new\"")].into_response();
+        }
+        let second_half = async {
+            tokio::time::sleep(SLOW).await;
+            Ok::<_, std::io::Error>(Bytes::from_static(&[0; LARGE / 2]))
+        };
+        let first_half = async { Ok(Bytes::from_static(&[0; LARGE / 2])) };
+        let body = Body::from_stream(stream::once(first_half).chain(stream::once(second_half)));
+        ([("etag", "\"new\"".to_owned()), ("content-length", LARGE.to_string())], body).into_response()
+    });
+    S3Bucket { patience: PATIENCE, ..S3Bucket::new(&serve(router).await, "media") }
+}
+
+const LARGE: usize = 2 << 20;
+
+#[tokio::test]
+async fn what_is_large_has_more_time() {
+    let store = slow_store().await;
+    for condition in [Condition::Always, Condition::IfAbsent] {
+        let large = store.put("pack", vec![0; LARGE].into(), Headers::default(), condition);
+        assert_eq!(large.await.unwrap(), Put::Stored(ETag::new("new")));
+    }
+    let small = store.put("playlist", Bytes::new(), Headers::default(), Condition::IfAbsent).await;
+    assert!(small.unwrap_err().is_retryable());
+    assert_eq!(store.get("pack").await.unwrap().unwrap().bytes.len(), LARGE);
 }
