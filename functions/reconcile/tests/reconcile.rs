@@ -225,7 +225,8 @@ async fn what_one_run_leaves_is_sent_by_the_next_ones_however_short_they_look_ba
     while !left.is_empty() {
         let report = reconcile.run().await.unwrap();
         assert_eq!(report.batches_sent, 30, "{} are left", left.len());
-        for event in std::mem::take(&mut *world.events.lock().unwrap()) {
+        let sent = std::mem::take(&mut *world.events.lock().unwrap());
+        for event in sent {
             let Event::BatchStored { key, .. } = event else { continue };
             world.segment("gate", key.window, "all").await;
             assert!(left.remove(&key.window.start()), "{} is sent twice", key.window);
