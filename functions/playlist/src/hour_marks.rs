@@ -107,7 +107,7 @@ mod tests {
     fn an_open_span_ends_once_and_what_begins_after_it_is_a_span_of_its_own() {
         let before = placed(&listings(60..120), &[span(118, None)]);
         let spans = [span(118, Some(124)), span(140, Some(145)), span(170, None)];
-        let marks = appended(before.clone(), 60, &listings(60..180), &spans);
+        let marks = appended(before, 60, &listings(60..180), &spans);
         assert_eq!(marks[1..], spans.map(|span| (60, span)));
         assert_eq!(appended(marks.clone(), 120, &listings(60..180), &spans), marks);
     }
