@@ -125,16 +125,10 @@ impl Motions {
         end: SensorEvent,
     ) -> Result<Option<Timestamp>, BucketError> {
         let hour = Hour::containing(end.at);
-        for hour in [hour, Hour::containing(hour.start() - Duration::from_millis(1))] {
-            let prefix = key::sensor_prefix(camera, hour);
-            let listed = self.media.list_after(&prefix, "", SENSOR_OBJECTS_MAX).await?;
-            let mut motion = MotionHour::new(hour);
-            let keys = listed.into_iter().filter_map(|object| object.key.parse::<SensorKey>().ok());
-            let earlier: Vec<SensorEvent> = keys.map(|key| key.event).filter(|event| *event < end).collect();
-            earlier.iter().for_each(|event| motion.note_sensor(*event));
-            if !earlier.is_empty() {
-                let last = motion.spans(false).pop();
-                return Ok(last.filter(|span| span.end.is_none()).map(|span| span.start));
+        for hour in [hour, before(hour)] {
+            let earlier = seen_in(&*self.media, camera, hour, end).await?;
+            if let Some(earlier) = earlier {
+                return Ok(earlier.sensor_since());
             }
         }
         Ok(None)
@@ -210,6 +204,26 @@ impl Memory {
     }
 }
 
+fn before(hour: Hour) -> Hour {
+    Hour::containing(hour.start() - Duration::from_millis(1))
+}
+
+/// What sensors saw in an hour before `end`; `None` if it is nothing.
+async fn seen_in(
+    media: &dyn Bucket,
+    camera: &CameraId,
+    hour: Hour,
+    end: SensorEvent,
+) -> Result<Option<MotionHour>, BucketError> {
+    let listed = media.list_after(&key::sensor_prefix(camera, hour), "", SENSOR_OBJECTS_MAX).await?;
+    let keys = listed.into_iter().filter_map(|object| object.key.parse::<SensorKey>().ok());
+    let mut seen = None;
+    for event in keys.map(|key| key.event).filter(|event| *event < end) {
+        seen.get_or_insert_with(|| MotionHour::new(hour)).note_sensor(event);
+    }
+    Ok(seen)
+}
+
 /// Works what is `told` of an hour into its object; answers what that says now, and whether it was written.
 pub(crate) async fn write_down(
     media: &dyn Bucket,
@@ -233,6 +247,12 @@ pub(crate) async fn write_down(
             motion.note(*window, *level);
         }
         told.sensor.iter().for_each(|event| motion.note_sensor(*event));
+        if let Some(end) = told.sensor.first().filter(|_| motion.lacks_a_start())
+            && let Some(seen) = seen_in(media, camera, before(hour), *end).await?
+            && seen.sensor_since().is_some()
+        {
+            motion.note_sensor_before();
+        }
         let json = motion.to_json(is_over(hour, now));
         let condition = match current {
             Some((_, bytes, _)) if bytes == json => return Ok((motion, false)),

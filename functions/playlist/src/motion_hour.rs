@@ -22,6 +22,8 @@ pub struct MotionHour {
     /// Without those at the end of which nothing is known.
     levels: Vec<Option<u8>>,
     sensor: BTreeSet<SensorEvent>,
+    /// Whether what a sensor saw in the hour before went on at its turn.
+    sensor_before: bool,
 }
 
 /// The text's form. What moved follows from the levels, and from what sensors saw.
@@ -32,6 +34,8 @@ struct Form {
     levels: Vec<Option<u8>>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     sensor: BTreeSet<SensorEvent>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    sensor_before: bool,
     #[serde(default, skip_deserializing)]
     motion: Vec<Span>,
 }
@@ -55,7 +59,22 @@ impl From<MotionSpan> for Span {
 impl MotionHour {
     /// One of which nothing is known.
     pub fn new(hour: Hour) -> Self {
-        Self { hour, levels: Vec::new(), sensor: BTreeSet::new() }
+        Self { hour, levels: Vec::new(), sensor: BTreeSet::new(), sensor_before: false }
+    }
+
+    /// Notes that what a sensor saw in the hour before went on at its turn.
+    pub(crate) fn note_sensor_before(&mut self) {
+        self.sensor_before = true;
+    }
+
+    /// Whether the first that is known of a sensor is an end, and not yet of what.
+    pub(crate) fn lacks_a_start(&self) -> bool {
+        !self.sensor_before && self.sensor.first().is_some_and(|event| event.state == SensorState::Ended)
+    }
+
+    /// Since when a sensor sees what it saw last.
+    pub(crate) fn sensor_since(&self) -> Option<Timestamp> {
+        self.sensors(false).pop().filter(|span| span.end.is_none()).map(|span| span.start)
     }
 
     /// Notes the level of a window. Of several of one window (late frames were merged into it) the highest stays, so
@@ -106,7 +125,8 @@ impl MotionHour {
         spans
     }
 
-    /// From a sensor's start to the next end. What was seen before the hour, or goes on after it, is cut at its turn.
+    /// From a sensor's start to the next end. What was seen before the hour, or goes on after it, is cut at its turn. An end whose
+    /// start is not known is that of a moment.
     fn sensors(&self, is_over: bool) -> Vec<MotionSpan> {
         let source = MotionSource::Sensor;
         let (mut spans, mut since) = (Vec::new(), None);
@@ -117,8 +137,8 @@ impl MotionHour {
                     since.get_or_insert(at);
                 }
                 SensorState::Ended => {
-                    let before = spans.is_empty().then(|| self.hour.start());
-                    let start = since.take().or(before);
+                    let before = if self.sensor_before { self.hour.start() } else { at };
+                    let start = since.take().or_else(|| spans.is_empty().then_some(before));
                     spans.extend(start.map(|start| MotionSpan { source, start, end: Some(at), peak: None }));
                 }
             }
@@ -152,6 +172,7 @@ impl MotionHour {
     /// The object's bytes.
     pub fn to_json(&self, is_over: bool) -> Vec<u8> {
         let form = Form {
+            sensor_before: self.sensor_before,
             start: self.hour.start().rfc3339_millis(),
             step_millis: STEP_MILLIS,
             levels: self.levels.clone(),
@@ -173,9 +194,9 @@ impl MotionHour {
         {
             return Err("it is of another hour, or has other steps".to_owned());
         }
-        let Form { levels, mut sensor, .. } = form;
+        let Form { levels, mut sensor, sensor_before, .. } = form;
         sensor.retain(|event| Hour::containing(event.at) == hour);
-        Ok(Self { hour, levels, sensor })
+        Ok(Self { hour, levels, sensor, sensor_before })
     }
 }
 
@@ -245,13 +266,21 @@ mod tests {
         events.iter().for_each(|event| motion.note_sensor(*event));
         events.iter().rev().chain(&events).for_each(|event| reversed.note_sensor(*event));
         assert_eq!(motion, reversed);
-        let times = |is_over| {
+        let times = |motion: &MotionHour, is_over| {
             let millis = |time: Timestamp| time.since(hour().start()).as_millis();
             let spans = motion.spans(is_over).into_iter();
             spans.map(|span| (millis(span.start), span.end.map(millis))).collect::<Vec<_>>()
         };
-        assert_eq!(times(false), [(0, Some(3234)), (10_234, Some(14_234)), (20_234, None)]);
-        assert_eq!(times(true)[2], (20_234, Some(3_600_000)));
+        assert_eq!(
+            times(&motion, false),
+            [(3234, Some(3234)), (10_234, Some(14_234)), (20_234, None)],
+            "a moment"
+        );
+        assert!(motion.lacks_a_start());
+        motion.note_sensor_before();
+        assert!(!motion.lacks_a_start());
+        assert_eq!(times(&motion, false)[0], (0, Some(3234)));
+        assert_eq!(times(&motion, true)[2], (20_234, Some(3_600_000)));
         let json = text(&motion, false);
         let event = r#"{"kind":"motion","state":"ended","at":"2026-11-23T04:00:03.234567Z"}"#;
         let span =

@@ -345,6 +345,43 @@ async fn an_end_that_is_told_after_the_turn_of_the_hour_is_marked_at_once() {
 }
 
 #[tokio::test]
+async fn an_end_is_that_of_a_moment_unless_something_went_on_at_the_turn_of_the_hour() {
+    let world = World::at(at(3580));
+    let playlist = world.playlist();
+    for second in 3580..3780 {
+        store(&world, second).await;
+        let event = match second {
+            3582 => Some(seen(3020, SensorState::Ended)),
+            3592 => Some(seen(3590, SensorState::Started)),
+            3652 => Some(seen(3650, SensorState::Ended)),
+            _ => None,
+        };
+        if let Some(event) = event {
+            tell_sensor(&playlist, event).await;
+        }
+        tell(&world, &playlist, second, Some(MotionMap::default())).await;
+    }
+    let object = |hour: u8| format!("front-door/2026-11-23/{hour}.motion.json");
+    let of = async |hour: u8| {
+        let bytes = world.bucket.inner.get(&object(hour)).await.unwrap().unwrap().bytes;
+        let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        json["motion"].as_array_mut().unwrap().retain(|span| span["source"] == "sensor");
+        spans(&json)
+    };
+    let span = |start: &str, end: &str| (format!("2026-11-23T1{start}Z"), format!("2026-11-23T1{end}Z"));
+    let moment = span("2:50:20.250", "2:50:20.250");
+    let cut = [span("2:59:50.250", "3:00:00.000"), span("3:00:00.000", "3:00:50.250")];
+    for _ in ["in the wake of events", "from the listing alone"] {
+        assert_eq!(of(12).await, [moment.clone(), cut[0].clone()]);
+        assert_eq!(of(13).await, cut[1..]);
+        for hour in [12, 13] {
+            world.bucket.inner.delete(&object(hour)).await.unwrap();
+        }
+        mend(&world, 3779, LATER).await;
+    }
+}
+
+#[tokio::test]
 async fn an_end_finds_its_start_in_the_hour_before_and_nonsense_is_refused() {
     let world = World::at(at(3620));
     let playlist = world.playlist();
