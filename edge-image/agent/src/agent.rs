@@ -1,7 +1,7 @@
 //! One agent: takes pictures from its source, keeps them as frames in its spool, and sends what the outbox says
 //! over its link, until it is told to stop.
 
-use std::{collections::BTreeMap, future::pending, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, mem, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use teiten_footage::FrameId;
@@ -19,7 +19,7 @@ use crate::{
     link::{Link, Signal},
     outbox::{Entry, Outbox},
     source::{Demand, Pictures},
-    spool::Spool,
+    spool::{Spool, Unreadable},
     stamper::{Picture, Rejected, Stamper},
     uplink::Uplink,
 };
@@ -27,6 +27,9 @@ use crate::{
 /// How long an agent that is told to stop waits until what it has sent is stored: a window of 6 s, the bridge's
 /// grace, and some time to store.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long no backlog is read after the spool did not give some of it: its medium may come back.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(3);
 
 /// How often the log says how things are.
 const SUMMARY_PERIOD: Duration = Duration::from_secs(60);
@@ -101,6 +104,8 @@ struct Agent {
     restart_asked: bool,
     /// Whether the outbox's backlog is sent.
     sends_backlog: bool,
+    /// Until when none of it is read, if the spool gave none.
+    backlog_held_until: Option<Instant>,
     counts: Counts,
 }
 
@@ -119,6 +124,7 @@ struct Counts {
     damaged: u64,
     last_rejected: Option<Rejected>,
     spool_is_full: bool,
+    spool_is_unreadable: bool,
 }
 
 impl Agent {
@@ -143,6 +149,7 @@ impl Agent {
             attendant,
             restart_asked: false,
             sends_backlog: true,
+            backlog_held_until: None,
             counts: Counts::default(),
         };
         Ok((agent, pictures))
@@ -156,7 +163,7 @@ impl Agent {
         summary.reset();
         let mut playing = true;
         while playing || self.outbox.unstored() > 0 {
-            let due = self.uplink.backlog_due(&self.outbox, Instant::now().into_std());
+            let due = self.backlog_due();
             tokio::select! {
                 () = shutdown.cancelled() => return Ended::Stopped,
                 picture = pictures.next(), if playing => match picture {
@@ -185,8 +192,7 @@ impl Agent {
         self.sends_backlog = !self.spool.outlives_the_process();
         let drained = async {
             while if self.sends_backlog { self.outbox.unstored() } else { self.outbox.sent() } > 0 {
-                let due = self.uplink.backlog_due(&self.outbox, Instant::now().into_std());
-                let due = due.filter(|_| self.sends_backlog);
+                let due = self.backlog_due().filter(|_| self.sends_backlog);
                 tokio::select! {
                     signal = self.link.next() => self.hear(signal).await,
                     () = until(due) => {}
@@ -301,15 +307,37 @@ impl Agent {
         }
     }
 
+    /// When some of the backlog may be sent that may not now, without anything else happening.
+    fn backlog_due(&self) -> Option<Instant> {
+        let uplink =
+            || self.uplink.backlog_due(&self.outbox, Instant::now().into_std()).map(Instant::from_std);
+        self.backlog_held_until.or_else(uplink)
+    }
+
     /// Sends as much of the backlog as may be sent now.
     async fn send_backlog(&mut self) {
+        self.backlog_held_until.take_if(|until| *until <= Instant::now());
         while self.sends_backlog
+            && self.backlog_held_until.is_none()
             && self.uplink.has_room_for_backlog(self.outbox.flights(), Instant::now().into_std())
             && let Some(id) = self.outbox.next(Instant::now().into_std())
         {
             match self.spool.read(id).await {
-                Some(jpeg) => self.send(id, jpeg, Way::Backlog),
-                None => {
+                Ok(jpeg) => {
+                    if mem::take(&mut self.counts.spool_is_unreadable) {
+                        info!("the spool can be read again");
+                    }
+                    self.send(id, jpeg, Way::Backlog);
+                }
+                Err(Unreadable::Unavailable(error)) => {
+                    if !mem::replace(&mut self.counts.spool_is_unreadable, true) {
+                        warn!(frame = %id, %error, "the spool cannot be read, it is tried again: check its medium");
+                    }
+                    let now = Instant::now();
+                    self.outbox.unavailable(id, now.into_std());
+                    self.backlog_held_until = Some(now + UNREADABLE_PAUSE);
+                }
+                Err(Unreadable::Damaged) => {
                     warn!(frame = %id, "a spooled frame is damaged, dropped");
                     self.counts.damaged += 1;
                     self.outbox.unreadable(id);
@@ -340,9 +368,9 @@ impl Agent {
     }
 }
 
-async fn until(time: Option<std::time::Instant>) {
+async fn until(time: Option<Instant>) {
     match time {
-        Some(time) => sleep_until(time.into()).await,
+        Some(time) => sleep_until(time).await,
         None => pending().await,
     }
 }

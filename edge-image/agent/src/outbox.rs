@@ -20,6 +20,9 @@
 //!
 //! The waits count from the PUBACK: without one, the frame is still on its way and sending it again would only
 //! make that longer.
+//!
+//! A frame that the spool does not give just now waits as long before it is asked for again, so that it holds up
+//! no other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,6 +67,8 @@ pub(crate) struct Outbox {
     waiting: BTreeSet<(Timestamp, FrameId)>,
     /// What is in [`State::Acked`], by the time it is due.
     due: BTreeSet<(Instant, FrameId)>,
+    /// What is in [`State::PutOff`], by the time it is due.
+    put_off: BTreeSet<(Instant, FrameId)>,
     /// What this connection was given.
     flights: Flights,
     /// Backlog items that are under way or acked.
@@ -75,7 +80,7 @@ struct Item {
     captured: Timestamp,
     bytes: usize,
     state: State,
-    /// How long after its next PUBACK it is due.
+    /// How long after its next PUBACK, or after it could not be had, it is due.
     wait: Duration,
 }
 
@@ -87,6 +92,8 @@ enum State {
     UnderWay { way: Way, hello: Option<Instant> },
     /// The broker has it; to be sent again when it is due.
     Acked { way: Way, due: Instant },
+    /// It could not be had; to be sent when it is due.
+    PutOff { due: Instant },
 }
 
 /// Whether one more frame of `bytes` may be with it.
@@ -144,7 +151,7 @@ impl Outbox {
 
     /// When [`Outbox::next`] may give a frame that it does not give now, without anything else happening.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        self.due.first().filter(|_| self.connected).map(|&(due, _)| due)
+        self.first_due().filter(|_| self.connected).map(|(due, _)| due)
     }
 
     /// What is under way.
@@ -211,6 +218,17 @@ impl Outbox {
         self.flights.land(id);
     }
 
+    /// The frame that [`Outbox::next`] gave cannot be had now: it comes later, behind others.
+    pub(crate) fn unavailable(&mut self, id: FrameId, now: Instant) {
+        self.leave_state(id);
+        self.flights.land(id);
+        if let Some(item) = self.items.get_mut(&id) {
+            let due = now + item.wait;
+            item.state = State::PutOff { due };
+            self.put_off.insert((due, id));
+        }
+    }
+
     /// The frame is no more, stored or not.
     pub(crate) fn forget(&mut self, id: FrameId) {
         self.leave_state(id);
@@ -224,7 +242,7 @@ impl Outbox {
 
     /// How many frames were sent and are not stored.
     pub(crate) fn sent(&self) -> usize {
-        self.items.len() - self.waiting.len()
+        self.items.len() - self.waiting.len() - self.put_off.len()
     }
 
     fn add_waiting(&mut self, entry: Entry) {
@@ -235,9 +253,13 @@ impl Outbox {
         self.waiting.insert((captured, id));
     }
 
+    fn first_due(&self) -> Option<(Instant, FrameId)> {
+        self.due.first().into_iter().chain(self.put_off.first()).min().copied()
+    }
+
     /// Moves what is due to the waiting frames.
     fn collect_due(&mut self, now: Instant) {
-        while let Some(&(due, id)) = self.due.first()
+        while let Some((due, id)) = self.first_due()
             && due <= now
         {
             self.wait_again(id);
@@ -284,6 +306,9 @@ impl Outbox {
                 if way == Way::Backlog {
                     self.backlog_unstored.remove(item.bytes);
                 }
+            }
+            State::PutOff { due } => {
+                self.put_off.remove(&(due, id));
             }
         }
     }

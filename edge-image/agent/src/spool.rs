@@ -28,6 +28,15 @@ use crate::{
 };
 use shelf::Shelf;
 
+/// Why a frame cannot be read.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// It is not there, or what is there is not the frame: it never will be.
+    Damaged,
+    /// The medium does not give it now.
+    Unavailable(io::Error),
+}
+
 /// Frames that are not stored yet.
 #[derive(Debug)]
 pub(crate) struct Spool {
@@ -98,14 +107,15 @@ impl Spool {
         dropped.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// The bytes of a frame; `None` if it is not there, or is damaged.
-    pub(crate) async fn read(&self, id: FrameId) -> Option<Bytes> {
+    /// The bytes of a frame.
+    pub(crate) async fn read(&self, id: FrameId) -> Result<Bytes, Unreadable> {
         if let Some(jpeg) = self.memory.get(id) {
-            return Some(jpeg.clone());
+            return Ok(jpeg.clone());
         }
-        let jpeg = Bytes::from(fs::read(self.directory.as_ref()?.files.get(id)?).await.ok()?);
-        let frame = Frame::parse(jpeg).ok()??;
-        (frame.id == id).then_some(frame.jpeg)
+        match &self.directory {
+            Some(directory) => directory.read(id).await,
+            None => Err(Unreadable::Damaged),
+        }
     }
 
     /// Deletes frames.
@@ -162,6 +172,23 @@ impl Directory {
         fs::write(&probe, []).await?;
         fs::remove_file(&probe).await?;
         Ok((directory, found.into_values().collect()))
+    }
+
+    async fn read(&self, id: FrameId) -> Result<Bytes, Unreadable> {
+        let path = self.files.get(id).ok_or(Unreadable::Damaged)?;
+        let jpeg = match fs::read(path).await {
+            Ok(jpeg) => Bytes::from(jpeg),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // With its directory, a whole medium may have gone for a while.
+                fs::metadata(&self.path).await.map_err(Unreadable::Unavailable)?;
+                return Err(Unreadable::Damaged);
+            }
+            Err(error) => return Err(Unreadable::Unavailable(error)),
+        };
+        match Frame::parse(jpeg) {
+            Ok(Some(frame)) if frame.id == id => Ok(frame.jpeg),
+            _ => Err(Unreadable::Damaged),
+        }
     }
 
     async fn write(&mut self, frame: &Frame) -> io::Result<Vec<FrameId>> {
@@ -227,6 +254,10 @@ mod tests {
         config::Spool::directory(path)
     }
 
+    async fn is_damaged(spool: &Spool, sequence: u64) -> bool {
+        matches!(spool.read(frame(sequence).id).await, Err(Unreadable::Damaged))
+    }
+
     fn names(path: &Path) -> Vec<String> {
         let files = std::fs::read_dir(path.join("front-door")).unwrap();
         let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
@@ -245,9 +276,9 @@ mod tests {
                 assert_eq!(spool.keep(frame).await, []);
             }
             assert_eq!(spool.bytes(), frames.iter().map(|frame| frame.jpeg.len() as u64).sum::<u64>());
-            assert_eq!(spool.read(frames[0].id).await, Some(frames[0].jpeg.clone()));
+            assert_eq!(spool.read(frames[0].id).await.unwrap(), frames[0].jpeg);
             spool.remove(&[frames[0].id, frames[1].id]).await;
-            assert_eq!((spool.read(frames[0].id).await, spool.bytes()), (None, 0));
+            assert!(is_damaged(&spool, 0).await && spool.bytes() == 0);
         }
         assert_eq!(names(place.path()), [] as [&str; 0]);
     }
@@ -273,15 +304,15 @@ mod tests {
             })
             .collect();
         assert_eq!(found, expected);
-        assert_eq!(spool.read(found[2].id).await, Some(frame(2).jpeg));
+        assert_eq!(spool.read(found[2].id).await.unwrap(), frame(2).jpeg);
         assert_eq!(names(place.path()).len(), 4, "the torn file is gone, the foreign one is not");
     }
 
     #[tokio::test]
-    async fn a_damaged_file_reads_as_nothing() {
+    async fn a_damaged_or_missing_file_reads_as_nothing() {
         let place = tempfile::tempdir().unwrap();
         let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
-        for sequence in 0..3 {
+        for sequence in 0..4 {
             spool.keep(&frame(sequence)).await;
         }
         let files = names(place.path());
@@ -289,11 +320,29 @@ mod tests {
         std::fs::write(file(0), &frame(0).jpeg[..1000]).unwrap();
         std::fs::write(file(1), &frame(2).jpeg).unwrap();
         std::fs::write(file(2), b"").unwrap();
-        for sequence in 0..3 {
-            assert_eq!(spool.read(frame(sequence).id).await, None);
+        std::fs::remove_file(file(3)).unwrap();
+        for sequence in 0..4 {
+            assert!(is_damaged(&spool, sequence).await);
         }
         let (_, found) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
         assert_eq!(found.len(), 2, "an empty file is no frame");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_just_now_is_not_damaged() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        spool.keep(&frame(0)).await;
+        let (there, away) = (place.path().join("front-door"), place.path().join("away"));
+        std::fs::rename(&there, &away).unwrap();
+        assert!(matches!(spool.read(frame(0).id).await, Err(Unreadable::Unavailable(_))));
+        std::fs::rename(&away, &there).unwrap();
+        assert_eq!(spool.read(frame(0).id).await.unwrap(), frame(0).jpeg);
+        // As a failing medium does, though by another error.
+        let file = there.join(&names(place.path())[0]);
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert!(matches!(spool.read(frame(0).id).await, Err(Unreadable::Unavailable(_))));
     }
 
     #[tokio::test]
@@ -318,7 +367,7 @@ mod tests {
             assert!(!dropped.is_empty() && spool.bytes() <= max.bytes());
             assert!(dropped.iter().map(|id| id.sequence).eq(0..dropped.len() as u64));
             for id in &dropped {
-                assert_eq!(spool.read(*id).await, None);
+                assert!(is_damaged(&spool, id.sequence).await);
             }
             if settings != (config::Spool::Memory { max }) {
                 assert_eq!(names(place.path()).len(), 20 - dropped.len());
@@ -333,7 +382,7 @@ mod tests {
         // Even root cannot write into a directory that is not there.
         std::fs::remove_dir_all(place.path().join("front-door")).unwrap();
         spool.keep(&frame(0)).await;
-        assert_eq!(spool.read(frame(0).id).await, Some(frame(0).jpeg));
+        assert_eq!(spool.read(frame(0).id).await.unwrap(), frame(0).jpeg);
         std::fs::create_dir(place.path().join("front-door")).unwrap();
         spool.keep(&frame(1)).await;
         assert_eq!(names(place.path()).len(), 1);

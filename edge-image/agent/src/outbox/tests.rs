@@ -262,17 +262,44 @@ fn a_frame_that_cannot_be_read_makes_way_for_the_next() {
     assert_eq!((outbox.unstored(), outbox.sent()), (0, 0));
 }
 
+#[test]
+fn a_frame_that_cannot_be_had_just_now_comes_later_and_holds_up_no_other() {
+    let (mut outbox, now) = (connected(), Instant::now());
+    (0..2).for_each(|sequence| outbox.found(frame(sequence)));
+    let mut due = now;
+    for wait in [15, 30] {
+        assert_eq!(outbox.next(due), Some(id(0)));
+        outbox.unavailable(id(0), due);
+        due += seconds(wait);
+        assert_eq!((outbox.unstored(), outbox.wake_at()), (2, Some(due)));
+    }
+    assert_eq!(flush(&mut outbox, now), [1]);
+    outbox.stored(&stored([1]));
+    assert_eq!((outbox.sent(), outbox.next(due - seconds(1))), (0, None));
+    outbox.disconnected();
+    assert_eq!(outbox.wake_at(), None);
+    outbox.connected();
+    assert_eq!(outbox.next(due), Some(id(0)));
+}
+
 /// One thing that can happen; numbers choose among the frames that it can happen to.
 #[derive(Debug, Clone)]
 enum Step {
-    Capture { kib: usize },
+    Capture {
+        kib: usize,
+    },
     Connect,
     Disconnect,
     Ack(usize),
     Hello,
-    Store { first: u64, frames: u64 },
+    Store {
+        first: u64,
+        frames: u64,
+    },
     Forget(u64),
     Send,
+    /// The frame that is to be sent cannot be had.
+    Miss,
     Pass(u64),
 }
 
@@ -286,6 +313,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u64..300, 1u64..40).prop_map(|(first, frames)| Step::Store { first, frames }),
         1 => (0u64..300).prop_map(Step::Forget),
         8 => Just(Step::Send),
+        1 => Just(Step::Miss),
         2 => (0u64..40_000).prop_map(Step::Pass),
     ]
 }
@@ -294,12 +322,14 @@ fn step() -> impl Strategy<Value = Step> {
 fn check(outbox: &Outbox) {
     let mut waiting = BTreeSet::new();
     let mut due = BTreeSet::new();
+    let mut put_off = BTreeSet::new();
     let mut backlog_unstored = Load::default();
     for (id, item) in &outbox.items {
         match item.state {
             State::Waiting => drop(waiting.insert((item.captured, *id))),
             State::UnderWay { .. } => assert!(outbox.flights.ids().any(|other| other == id)),
             State::Acked { due: at, .. } => drop(due.insert((at, *id))),
+            State::PutOff { due: at } => drop(put_off.insert((at, *id))),
         }
         if matches!(
             item.state,
@@ -308,7 +338,7 @@ fn check(outbox: &Outbox) {
             backlog_unstored.add(item.bytes);
         }
     }
-    assert_eq!((&waiting, &due), (&outbox.waiting, &outbox.due));
+    assert_eq!((&waiting, &due, &put_off), (&outbox.waiting, &outbox.due, &outbox.put_off));
     assert_eq!(backlog_unstored, outbox.backlog_unstored);
     assert!(outbox.flights.total().frames <= UNACKED_MAX);
     for load in [outbox.flights.live(), backlog_unstored] {
@@ -358,6 +388,11 @@ proptest! {
                     let oldest = outbox.waiting.first().map(|(_, id)| *id);
                     if let Some(sent) = outbox.next(now) {
                         prop_assert_eq!(Some(sent), oldest);
+                    }
+                }
+                Step::Miss => {
+                    if let Some(missed) = outbox.next(now) {
+                        outbox.unavailable(missed, now);
                     }
                 }
                 Step::Pass(millis) => now += Duration::from_millis(millis),

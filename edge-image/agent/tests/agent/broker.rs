@@ -160,6 +160,31 @@ async fn stopping_leaves_in_the_directory_what_is_not_stored_and_the_next_run_se
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_spool_that_cannot_be_read_for_a_while_loses_nothing() {
+    let mut broker = Mosquitto::start().await;
+    broker.kill();
+    let spool = tempfile::tempdir().unwrap();
+    let (there, away) = (spool.path().join("front-door"), spool.path().join("away"));
+    let mut backlog = backlog(&there, 100);
+    let agent = Agent::start(Config { spool: Spool::directory(spool.path()), ..config(broker.port) });
+    // With a frame of its own in the directory it knows of all that was there.
+    while std::fs::read_dir(&there).unwrap().count() <= 100 {
+        tokio::task::yield_now().await;
+    }
+    std::fs::rename(&there, &away).unwrap();
+    broker.restart().await;
+    let mut bridge = Bridge::start(broker.port, true);
+    // A live frame is heard once the backlog was asked for in vain.
+    let live = bridge.frame().await;
+    assert!(!backlog.contains(&live.id));
+    std::fs::rename(&away, &there).unwrap();
+    while !backlog.is_empty() {
+        backlog.remove(&bridge.frame().await.id);
+    }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_thousand_spooled_frames_are_caught_up_with_while_live_ones_go_first() {
     let mut broker = Mosquitto::start().await;
     broker.kill();
