@@ -35,8 +35,8 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{Demand, Health, Outlet};
-use crate::config::{PictureSize, V4l2};
-use capture::{Conditions, End, STALLED, Said, asked_now, capture};
+use crate::config::V4l2;
+use capture::{Conditions, End, Refused, STALLED, Said, capture, wanted_now};
 use device::{Open, Opener};
 use mode::Asked;
 use trouble::Trouble;
@@ -75,10 +75,12 @@ async fn supervise(
 ) {
     let conditions = Arc::new(conditions);
     let mut known: Option<Trouble> = None;
-    let mut refused = None;
+    let mut refused: Option<Refused> = None;
     loop {
-        let demanded = outlet.demand.borrow().size;
-        let asked = asked_now(&outlet.demand.borrow(), conditions.rate, refused);
+        let wanted = wanted_now(&outlet.demand.borrow(), conditions.rate);
+        // What was refused is tried once more, if it is wanted after something else was.
+        refused.take_if(|refused| refused.wanted != wanted);
+        let asked = refused.map_or(wanted, |refused| refused.instead);
         let mut said = start(Arc::clone(&opener), Arc::clone(&conditions), (asked, refused));
         let mut flowing_since: Option<Instant> = None;
         let end = loop {
@@ -107,9 +109,9 @@ async fn supervise(
             End::Trouble(trouble) => trouble,
         };
         outlet.losses.add(trouble.loss());
-        if asked.size.is_some() && matches!(trouble, Trouble::NotOffered { .. } | Trouble::Refused { .. }) {
-            warn!(%trouble, "the camera stays at the size of its settings");
-            refused = asked.size;
+        if let Some(instead) = asked.without_what_is_refused(&trouble) {
+            warn!(%trouble, "the camera cannot do what is asked of it, and stays nearer to its settings");
+            refused = Some(Refused { wanted, instead });
             continue;
         }
         outlet.health.send_replace(Health::Failing { why: trouble.to_string() });
@@ -119,14 +121,14 @@ async fn supervise(
         }
         select! {
             () = sleep(backoff.wait()) => {}
-            () = other_size(&mut outlet.demand, demanded) => {}
+            () = other_wish(&mut outlet.demand, |demand| wanted_now(demand, conditions.rate) != wanted) => {}
         }
     }
 }
 
-/// Waits until another size than this one is asked for: then there is a reason to try at once.
-async fn other_size(demand: &mut watch::Receiver<Demand>, size: Option<PictureSize>) {
-    if demand.wait_for(|demand| demand.size != size).await.is_err() {
+/// Waits until something else is asked for: then there is a reason to try at once.
+async fn other_wish(demand: &mut watch::Receiver<Demand>, is_other: impl FnMut(&Demand) -> bool) {
+    if demand.wait_for(is_other).await.is_err() {
         // Nobody is left to ask.
         pending().await
     }
@@ -136,7 +138,7 @@ async fn other_size(demand: &mut watch::Receiver<Demand>, size: Option<PictureSi
 fn start(
     opener: Arc<dyn Open>,
     conditions: Arc<Conditions>,
-    (asked, refused): (Asked, Option<PictureSize>),
+    (asked, refused): (Asked, Option<Refused>),
 ) -> mpsc::Receiver<Said> {
     let (sender, receiver) = mpsc::channel(1);
     let span = tracing::Span::current();

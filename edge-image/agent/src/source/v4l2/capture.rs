@@ -20,7 +20,7 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    config::{PictureSize, Quality, Rate, WholeRate},
+    config::{Quality, Rate, WholeRate},
     source::{Demand, Loss, Losses, pace::Pace},
     stamper::Picture,
 };
@@ -57,11 +57,11 @@ pub(super) struct Conditions {
 }
 
 /// Captures from `device`, which is opened for what was `asked`, until it fails or that is no longer what is wanted.
-/// `refused` is a size that is asked for in vain.
+/// What was `refused` is not asked for again.
 pub(super) fn capture(
     device: &mut dyn Device,
     conditions: &Conditions,
-    (asked, refused): (Asked, Option<PictureSize>),
+    (asked, refused): (Asked, Option<Refused>),
     said: &mpsc::Sender<Said>,
 ) -> End {
     let mode = device.mode();
@@ -76,7 +76,10 @@ pub(super) fn capture(
     let (mut pace, mut quality, mut last_whole) = (Pace::default(), None, Instant::now());
     loop {
         let demand = *conditions.demand.borrow();
-        if !suits(&mode, asked, asked_now(&demand, conditions.rate, refused)) {
+        let wanted = wanted_now(&demand, conditions.rate);
+        let now =
+            refused.filter(|refused| refused.wanted == wanted).map_or(wanted, |refused| refused.instead);
+        if !suits(&mode, asked, now) {
             return End::OtherMode;
         }
         let wanted = demand.quality.or(conditions.quality);
@@ -118,10 +121,17 @@ pub(super) fn capture(
     }
 }
 
+/// What is wanted of a device and refused by it, and what it is asked for instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) wanted: Asked,
+    pub(super) instead: Asked,
+}
+
 /// What is wanted of a device instead of what the settings say, whose rate is `set`.
-pub(super) fn asked_now(demand: &Demand, set: Rate, refused: Option<PictureSize>) -> Asked {
+pub(super) fn wanted_now(demand: &Demand, set: Rate) -> Asked {
     Asked {
-        size: demand.size.filter(|size| Some(*size) != refused),
+        size: demand.size,
         rate: demand.rate.filter(|rate| rate.period() < set.period()).map(WholeRate::not_below),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::trouble::Trouble;
 use crate::config::{PictureSize, PixelFormat, V4l2, WholeRate};
 
 /// Up to here more picture is better, unless the settings say otherwise.
@@ -189,6 +190,22 @@ pub(super) struct Asked {
     pub(super) size: Option<PictureSize>,
     /// Only where it is faster than the settings': slower is what comes of leaving pictures out.
     pub(super) rate: Option<WholeRate>,
+}
+
+impl Asked {
+    /// What to ask for instead where a device refuses this; `None` if it is not what was asked that is refused, or nothing is
+    /// left of it. A size that is not offered is so at any rate; else it may be the rate that is too much for the size.
+    pub(super) fn without_what_is_refused(self, trouble: &Trouble) -> Option<Self> {
+        let (without_rate, without_size) = (Self { rate: None, ..self }, Self { size: None, ..self });
+        match (trouble, self) {
+            (Trouble::NotOffered { .. }, Self { size: Some(_), .. }) => Some(without_size),
+            (Trouble::NotOffered { .. } | Trouble::Refused { .. }, Self { rate: Some(_), .. }) => {
+                Some(without_rate)
+            }
+            (Trouble::Refused { .. }, Self { size: Some(_), .. }) => Some(without_size),
+            _ => None,
+        }
+    }
 }
 
 /// What is asked of a camera; `None` where any will do.

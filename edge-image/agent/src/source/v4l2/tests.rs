@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    config::{PixelFormat, Quality, Rate, WholeRate},
+    config::{PictureSize, PixelFormat, Quality, Rate, WholeRate},
     pattern::Painter,
     source::{Loss, Losses},
     stamper::Picture,
@@ -183,6 +183,10 @@ fn refused() -> Trouble {
     Trouble::NotOffered { device: String::new(), asked: String::new(), offered: String::new() }
 }
 
+fn not_at_that_rate() -> Trouble {
+    Trouble::Refused { device: String::new(), asked: String::new(), why: String::new() }
+}
+
 const SOON: Duration = Duration::from_millis(10);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,6 +293,60 @@ async fn more_pictures_than_the_device_gives_open_it_anew_once_and_fewer_do_not(
     camera.demand.send_modify(|demand| demand.rate = Rate::new(60.0).ok());
     camera.numbers(30).await;
     assert!(camera.opened.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_that_is_refused_changes_nothing() {
+    let hour = Duration::from_secs(3600);
+    for refused in [refused(), not_at_that_rate()] {
+        let mut camera = supervised(PixelFormat::Mjpeg, hour, vec![Ok(vec![]), Err(refused), Ok(vec![])]);
+        camera.numbers(2).await;
+        camera.demand.send_modify(|demand| demand.rate = Rate::new(30.0).ok());
+        let rates: Vec<_> = camera.opened(3).into_iter().map(|asked| asked.rate).collect();
+        assert_eq!(rates, [None, WholeRate::new(30).ok(), None]);
+        camera.numbers(20).await;
+        assert_eq!(camera.losses.of(Loss::Refused), 1);
+        assert_eq!(*camera.health.borrow(), Health::Flowing);
+        assert!(camera.opened.try_recv().is_err(), "it is not tried again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_works_at_a_lower_rate_is_kept() {
+    let hour = Duration::from_secs(3600);
+    let scripts = vec![Ok(vec![]), Err(not_at_that_rate()), Ok(vec![]), Err(refused()), Ok(vec![])];
+    let mut camera = supervised(PixelFormat::Mjpeg, hour, scripts);
+    let (large, huge) = (PictureSize::new(1920, 1080).ok(), PictureSize::new(2560, 1440).ok());
+    let fast = Rate::new(30.0).ok();
+    assert_eq!(camera.opened(1), [Asked::default()]);
+    camera.demand.send_modify(|demand| (demand.size, demand.rate) = (large, fast));
+    let rate = WholeRate::new(30).ok();
+    assert_eq!(camera.opened(2), [Asked { size: large, rate }, Asked { size: large, rate: None }]);
+    camera.demand.send_modify(|demand| demand.size = huge);
+    assert_eq!(camera.opened(2), [Asked { size: huge, rate }, Asked { size: None, rate }]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_was_refused_is_tried_again_once_another_was_wanted() {
+    let hour = Duration::from_secs(3600);
+    let (one, other) = (PictureSize::new(1920, 1080).ok(), PictureSize::new(640, 360).ok());
+    let mut camera = supervised(PixelFormat::Mjpeg, hour, vec![Ok(vec![]), Err(refused())]);
+    let mut opened = Vec::new();
+    for (size, count) in [(None, 1), (one, 2), (other, 1), (one, 1)] {
+        camera.demand.send_modify(|demand| demand.size = size);
+        opened.extend(camera.opened(count).into_iter().map(|asked| asked.size));
+    }
+    assert_eq!(opened, [None, one, None, other, one]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_rate_is_tried_at_once_when_the_device_fails() {
+    let hour = Duration::from_secs(3600);
+    let mut camera = supervised(PixelFormat::Mjpeg, hour, vec![Err(missing()), Ok(vec![give(1)])]);
+    let why = missing().to_string();
+    camera.health.wait_for(|health| *health == Health::Failing { why: why.clone() }).await.unwrap();
+    camera.demand.send_modify(|demand| demand.rate = Rate::new(30.0).ok());
+    assert_eq!(camera.next().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
