@@ -76,8 +76,7 @@ pub(super) fn text(path: &Path) -> Result<String, ConfigErrors> {
 
 /// The settings that `text` gives.
 pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
-    let table =
-        text.parse::<Table>().map_err(|error| ConfigErrors::of_the_whole(format!("not TOML: {error}")))?;
+    let table = text.parse::<Table>().map_err(|error| ConfigErrors::of_the_whole(not_toml(text, &error)))?;
     let mut mistakes = Vec::new();
     let mut top = Section::new(String::new(), table, &mut mistakes);
     let camera = top.required("camera", "a name of 1 to 63 lower-case letters, digits and hyphens", camera);
@@ -125,6 +124,13 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(ConfigErrors(mistakes)),
     }
+}
+
+/// What is wrong and where. (The error itself shows the whole line, in which a password may be.)
+fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("not TOML: line {line}: {}", error.message())
 }
 
 /// The section `name`, if something is set in it.
@@ -398,13 +404,7 @@ impl<'a> Section<'a> {
     ) -> Option<T> {
         let parsed = parse(value);
         if parsed.is_none() {
-            // What is said of mistakes goes to places where no secret belongs.
-            let mut given = if key == "password" { "this password".to_owned() } else { value.to_string() };
-            if let Some((end, _)) = given.char_indices().nth(80) {
-                given.truncate(end);
-                given.push('…');
-            }
-            self.mistake(key, format!("{given} will not do, expected {expected}"));
+            self.mistake(key, format!("{} will not do, expected {expected}", told(key, value)));
         }
         parsed
     }
@@ -438,6 +438,22 @@ impl<'a> Section<'a> {
         let key = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
         self.mistakes.push(Mistake { key, why });
     }
+}
+
+/// A value as it is told: what is said of mistakes goes to places where no secret belongs.
+fn told(key: &str, value: &Value) -> String {
+    if key == "password" {
+        return "this password".to_owned();
+    }
+    if key == "wifi" || value.is_table() || value.is_array() {
+        return format!("this {}", value.type_str());
+    }
+    let mut given = value.to_string();
+    if let Some((end, _)) = given.char_indices().nth(80) {
+        given.truncate(end);
+        given.push('…');
+    }
+    given
 }
 
 #[cfg(test)]
@@ -632,6 +648,35 @@ mod tests {
     #[test]
     fn what_is_no_toml_is_one_mistake() {
         assert_eq!(mistakes("camera = "), [""]);
+        let why = config("camera = \"a\"\n\n[source\nrate = 1").unwrap_err().to_string();
+        assert!(why.contains("not TOML: line 3: "), "{why}");
+    }
+
+    #[test]
+    fn whatever_is_wrong_no_password_is_told() {
+        for text in [
+            "[wifi]\npassword = \"hunter2\"",
+            "[[wifi]]\nnetwork = \"home\"\npassword = \"hunter2-long-enough\"",
+            "wifi = [{ password = \"hunter2\" }]",
+            "wifi = \"hunter2\"",
+            "broker = [{ password = \"hunter2\" }]",
+            "[broker]\nhost = { password = \"hunter2\" }",
+            "[source]\nrate = { wifi = { password = \"hunter2\" } }",
+            "[system]\ntime_servers = [{ password = \"hunter2\" }]",
+            "[wifi]\nnetwork = { password = \"hunter2\" }",
+            "[wifi]\npassword = \"hunter2",
+            "[wifi]\npassword = 'hunter2",
+            "[wifi]\npassword = hunter2",
+            "[wifi]\npassword = \"hunter2\" \"hunter2\"",
+            "[wifi]\npassword = \"\\hunter2\"",
+            "[wifi]\npassword = \"hunter2\"\npassword = \"hunter2\"",
+            "[wifi]\npassword = 2hunter2",
+            "[wifi]\npassword = \"hunter2\" # \u{0}",
+        ] {
+            let errors = config(&format!("camera = \"a\"\n{text}")).unwrap_err();
+            let told = format!("{errors} {}", serde_json::to_string(&errors.0).unwrap());
+            assert!(!told.contains("hunter2"), "{text}: {told}");
+        }
     }
 
     #[test]
