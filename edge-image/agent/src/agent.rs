@@ -69,7 +69,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// Runs one agent until `shutdown`, or until the last frame of footage that is not repeated is stored, or until
 /// a control message asks for a restart. Then it takes no more pictures and waits up to 10 s until its frames are
-/// stored: all of them if the spool would be lost with the process, else those that were sent.
+/// stored: those that would be lost with the process, and those that were sent.
 ///
 /// Several agents can run in one process, each with a camera name of its own.
 ///
@@ -102,9 +102,7 @@ struct Agent {
     link: Link,
     attendant: Attendant,
     restart_asked: bool,
-    /// Whether the outbox's backlog is sent.
-    sends_backlog: bool,
-    /// Until when none of it is read, if the spool gave none.
+    /// Until when no backlog is read, if the spool gave none.
     backlog_held_until: Option<Instant>,
     counts: Counts,
 }
@@ -148,7 +146,6 @@ impl Agent {
             link,
             attendant,
             restart_asked: false,
-            sends_backlog: true,
             backlog_held_until: None,
             counts: Counts::default(),
         };
@@ -189,10 +186,10 @@ impl Agent {
     /// Waits, for a while, until what is worth waiting for is stored; then says goodbye.
     async fn stop(mut self) {
         // Frames in a directory are safe there, so no more of them are sent.
-        self.sends_backlog = !self.spool.outlives_the_process();
+        let safe = self.outbox.leave_waiting(|id| self.spool.outlives_the_process(id));
         let drained = async {
-            while if self.sends_backlog { self.outbox.unstored() } else { self.outbox.sent() } > 0 {
-                let due = self.backlog_due().filter(|_| self.sends_backlog);
+            while self.outbox.sent() > 0 || self.spool.in_memory() > 0 {
+                let due = self.backlog_due();
                 tokio::select! {
                     signal = self.link.next() => self.hear(signal).await,
                     () = until(due) => {}
@@ -200,16 +197,17 @@ impl Agent {
                 self.send_backlog().await;
             }
         };
-        // Whether all is drained shows in the number below.
+        // Whether all is drained shows in the numbers below.
         let _in_time = timeout(DRAIN_MAX, drained).await;
         self.summarize();
-        let unstored = self.outbox.unstored();
-        if unstored > 0 && self.spool.outlives_the_process() {
-            info!(unstored, "stopping, the frames that are not stored are kept for the next run");
-        } else if unstored > 0 {
-            warn!(unstored, "stopping, the frames that are not stored are lost");
-        } else {
-            info!("stopping, all frames are stored");
+        let lost = self.spool.in_memory();
+        let kept = safe + self.outbox.unstored() - lost;
+        match (lost, kept) {
+            (0, 0) => info!("stopping, all frames are stored"),
+            (0, kept) => info!(kept, "stopping, the frames that are not stored are kept for the next run"),
+            (lost, kept) => {
+                warn!(lost, kept, "stopping, frames that are neither stored nor in a directory are lost")
+            }
         }
         self.link.close().await;
     }
@@ -317,8 +315,7 @@ impl Agent {
     /// Sends as much of the backlog as may be sent now.
     async fn send_backlog(&mut self) {
         self.backlog_held_until.take_if(|until| *until <= Instant::now());
-        while self.sends_backlog
-            && self.backlog_held_until.is_none()
+        while self.backlog_held_until.is_none()
             && self.uplink.has_room_for_backlog(self.outbox.flights(), Instant::now().into_std())
             && let Some(id) = self.outbox.next(Instant::now().into_std())
         {

@@ -235,6 +235,14 @@ impl Outbox {
         self.items.remove(&id);
     }
 
+    /// Of the frames that are still to be sent, those that `may_be_left` are not to be sent any more: how many.
+    pub(crate) fn leave_waiting(&mut self, may_be_left: impl Fn(FrameId) -> bool) -> usize {
+        let to_send = self.waiting.iter().map(|(_, id)| id).chain(self.put_off.iter().map(|(_, id)| id));
+        let left: Vec<FrameId> = to_send.copied().filter(|id| may_be_left(*id)).collect();
+        left.iter().for_each(|id| self.forget(*id));
+        left.len()
+    }
+
     /// How many frames are not stored.
     pub(crate) fn unstored(&self) -> usize {
         self.items.len()

@@ -8,10 +8,14 @@
 //!
 //! A directory that cannot be written any more (full, worn out, read-only) costs the frames their durability,
 //! not the live picture: they are kept in memory instead.
+//!
+//! The oldest frame is the one that came first, whatever the clock said: one that was set back would have the new
+//! frames make room for the old ones.
 
 mod shelf;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
@@ -72,9 +76,14 @@ impl Spool {
         }
     }
 
-    /// Whether frames outlive the process.
-    pub(crate) fn outlives_the_process(&self) -> bool {
-        self.directory.is_some()
+    /// Whether this frame does.
+    pub(crate) fn outlives_the_process(&self, id: FrameId) -> bool {
+        self.directory.as_ref().is_some_and(|directory| directory.files.get(id).is_some())
+    }
+
+    /// How many frames do not.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.memory.len()
     }
 
     /// How many bytes it holds.
@@ -103,7 +112,7 @@ impl Spool {
                 }
             }
         }
-        let dropped = self.memory.put(frame.id, frame.captured, frame.jpeg.len(), frame.jpeg.clone());
+        let dropped = self.memory.put(frame.id, frame.jpeg.len(), frame.jpeg.clone());
         dropped.into_iter().map(|(id, _)| id).collect()
     }
 
@@ -136,7 +145,7 @@ impl Directory {
     async fn open(path: PathBuf, bytes_max: u64) -> io::Result<(Self, Vec<Entry>)> {
         fs::create_dir_all(&path).await?;
         let mut directory = Self { path, files: Shelf::new(bytes_max), writable: true };
-        let mut found = std::collections::BTreeMap::new();
+        let mut found = BTreeMap::new();
         let mut foreign = 0u64;
         let mut listing = fs::read_dir(&directory.path).await?;
         while let Some(file) = listing.next_entry().await? {
@@ -156,12 +165,10 @@ impl Directory {
                 fs::remove_file(file.path()).await?;
                 continue;
             }
-            found.insert(id, Entry { id, captured, bytes });
-            let dropped = directory.files.put(id, captured, bytes, file.path());
-            for (id, _) in &dropped {
-                found.remove(id);
+            // Twice with the same identity is once.
+            if let Some((_, double)) = found.insert(id, (Entry { id, captured, bytes }, file.path())) {
+                delete(vec![double]).await;
             }
-            delete(dropped.into_iter().map(|(_, path)| path).collect()).await;
         }
         if foreign > 0 {
             let path = directory.path.display();
@@ -171,7 +178,17 @@ impl Directory {
         let probe = directory.path.join(format!("probe{PART}"));
         fs::write(&probe, []).await?;
         fs::remove_file(&probe).await?;
-        Ok((directory, found.into_values().collect()))
+        // When they came is not known any more, so their capture times count among them.
+        let mut found: Vec<_> = found.into_values().collect();
+        found.sort_by_key(|(entry, _)| (entry.captured, entry.id));
+        let mut dropped = BTreeMap::new();
+        for (Entry { id, bytes, .. }, path) in &found {
+            dropped.extend(directory.files.put(*id, *bytes, path.clone()));
+        }
+        let entries = found.into_iter().map(|(entry, _)| entry);
+        let kept = entries.filter(|entry| !dropped.contains_key(&entry.id)).collect();
+        delete(dropped.into_values().collect()).await;
+        Ok((directory, kept))
     }
 
     async fn read(&self, id: FrameId) -> Result<Bytes, Unreadable> {
@@ -196,7 +213,7 @@ impl Directory {
         let part = self.path.join(format!("frame{PART}"));
         fs::write(&part, &frame.jpeg).await?;
         fs::rename(&part, &path).await?;
-        let dropped = self.files.put(frame.id, frame.captured, frame.jpeg.len(), path);
+        let dropped = self.files.put(frame.id, frame.jpeg.len(), path);
         let (ids, paths) = dropped.into_iter().unzip();
         delete(paths).await;
         Ok(ids)
@@ -373,6 +390,27 @@ mod tests {
                 assert_eq!(names(place.path()).len(), 20 - dropped.len());
             }
         }
+    }
+
+    #[tokio::test]
+    async fn after_a_clock_was_set_back_the_older_frames_still_make_room() {
+        let place = tempfile::tempdir().unwrap();
+        let max = Mebibytes::new(16).unwrap();
+        let settings = config::Spool::Directory { path: place.path().to_owned(), max };
+        let bytes_max = max.bytes() as usize;
+        let (mut spool, _) = Spool::open(&settings, &camera()).await.unwrap();
+        spool.keep(&frame(1000)).await;
+        drop(spool);
+        let (mut spool, found) = Spool::open(&settings, &camera()).await.unwrap();
+        assert_eq!(found.len(), 1);
+        let Frame { id, captured, jpeg } = frame(0);
+        let mut dropped = Vec::new();
+        for sequence in 0..(bytes_max / jpeg.len()) as u64 + 1 {
+            let captured = captured - std::time::Duration::from_secs(sequence);
+            let id = FrameId { sequence, ..id };
+            dropped.extend(spool.keep(&Frame { id, captured, jpeg: jpeg.clone() }).await);
+        }
+        assert_eq!(dropped.iter().map(|id| id.sequence).take(2).collect::<Vec<_>>(), [1000, 0]);
     }
 
     #[tokio::test]

@@ -282,6 +282,18 @@ fn a_frame_that_cannot_be_had_just_now_comes_later_and_holds_up_no_other() {
     assert_eq!(outbox.next(due), Some(id(0)));
 }
 
+#[test]
+fn frames_that_may_be_left_are_not_sent_unless_they_were_before() {
+    let (mut outbox, now) = (connected(), Instant::now());
+    assert!(outbox.captured(frame(0), now));
+    (1..5).for_each(|sequence| outbox.found(frame(sequence)));
+    assert_eq!(outbox.next(now), Some(id(1)));
+    outbox.unavailable(id(1), now);
+    assert_eq!(outbox.leave_waiting(|id| id.sequence < 4), 3);
+    assert_eq!((outbox.unstored(), outbox.sent()), (2, 1));
+    assert_eq!(flush(&mut outbox, now + seconds(60)), [4]);
+}
+
 /// One thing that can happen; numbers choose among the frames that it can happen to.
 #[derive(Debug, Clone)]
 enum Step {

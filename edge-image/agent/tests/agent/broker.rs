@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::*;
 use teiten_agent::{Config, config::Spool};
 use teiten_footage::{
-    Timestamp,
+    Frame, Timestamp,
     topic::{OFFLINE, ONLINE},
 };
 
@@ -182,6 +182,39 @@ async fn a_spool_that_cannot_be_read_for_a_while_loses_nothing() {
         backlog.remove(&bridge.frame().await.id);
     }
     agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_waits_for_the_frames_that_are_only_in_memory() {
+    let broker = Mosquitto::start().await;
+    let (place, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let directory = spool.path().join("front-door");
+    let mut first = Bridge::start(broker.port, false);
+    first.ready().await;
+    let agent = Agent::start(Config {
+        source: footage(place.path(), 20, 10.0, false),
+        spool: Spool::directory(spool.path()),
+        ..config(broker.port)
+    });
+    // In the way of what is written, once the directory is in use.
+    let mut frames = first.frames(1).await;
+    while std::fs::create_dir(directory.join("frame.part")).is_err() {
+        tokio::task::yield_now().await;
+    }
+    frames.extend(first.frames(19).await);
+    let all = ids(&frames);
+    drop(first);
+    let mut second = Bridge::start(broker.port, true);
+    agent.stop().await;
+    let mut safe = ids(&second.rest());
+    for file in std::fs::read_dir(&directory).unwrap() {
+        safe.extend(
+            std::fs::read(file.unwrap().path())
+                .ok()
+                .and_then(|jpeg| Some(Frame::parse(jpeg.into()).ok()??.id)),
+        );
+    }
+    assert_eq!(safe, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]
