@@ -13,7 +13,7 @@
 //! *The rate of live frames.* If they have their PUBACKs later and later, and the link carries hardly more of them than
 //! are captured, then it is slower than the camera, and fewer pictures are asked for; after some quiet time, more
 //! again. A link that carries nothing at all is no slow one: an outage lowers no rate, and neither does the backlog
-//! that it leaves.
+//! that it leaves. So what lags counts only while PUBACKs of live frames still come.
 
 use std::{
     collections::VecDeque,
@@ -77,6 +77,8 @@ pub(crate) struct Uplink {
     round_trip: RoundTrip,
     /// Moments of the last PUBACKs of this connection.
     acks: VecDeque<Instant>,
+    /// That of the last one of a live frame.
+    live_ack: Option<Instant>,
     portion: Portion,
     /// Moments of the last captured frames.
     captures: VecDeque<Instant>,
@@ -131,6 +133,7 @@ impl Uplink {
             share,
             round_trip: RoundTrip::default(),
             acks: VecDeque::new(),
+            live_ack: None,
             portion,
             captures: VecDeque::new(),
             limit: Limit { quiet: QUIET_MIN, ..Limit::default() },
@@ -155,8 +158,9 @@ impl Uplink {
     pub(crate) fn landed(&mut self, flight: Flight, now: Instant) {
         self.round_trip.took(now.saturating_duration_since(flight.since), now);
         remember(&mut self.acks, now);
-        if flight.way == Way::Backlog {
-            self.portion.landed(self.share, self.round_trip.get(), now);
+        match flight.way {
+            Way::Live => self.live_ack = Some(now),
+            Way::Backlog => self.portion.landed(self.share, self.round_trip.get(), now),
         }
     }
 
@@ -164,6 +168,7 @@ impl Uplink {
     pub(crate) fn disconnected(&mut self) {
         self.round_trip = RoundTrip::default();
         self.acks.clear();
+        self.live_ack = None;
         self.portion = Portion { bytes: 0, frames: 0, since: None, resume_at: None, ..self.portion };
         self.limit.quiet_since = None;
     }
@@ -196,6 +201,7 @@ impl Uplink {
             self.limit.quiet_since = None;
         }
         if lag > LAG_HIGH
+            && self.live_ack.is_some_and(|ack| now.saturating_duration_since(ack) < flights.live_age(now))
             && let (Some(carried), Some(captured)) =
                 (per_second(&self.acks, now), per_second(&self.captures, now))
             && carried < captured * CARRIED_BEYOND

@@ -197,6 +197,16 @@ fn an_outage_of_the_link_lowers_no_rate() {
 }
 
 #[test]
+fn an_outage_lowers_not_even_a_low_rate() {
+    for rate in [0.5, 1.0, 2.0, 3.0] {
+        let mut run = Run::new(0.5, 0);
+        let frame = FRAME_BYTES as f64;
+        run.go(40, rate, |seconds| if seconds > 20.2 { 0.0 } else { 60.0 * frame });
+        assert_eq!(run.limits, [(Duration::ZERO, None)], "at {rate}/s");
+    }
+}
+
+#[test]
 fn a_backlog_has_its_share_and_delays_live_frames_little() {
     for share in [0.2, 0.5] {
         let mut run = Run::new(share, 100_000);
