@@ -102,9 +102,7 @@ impl Camera {
     /// The rates that it offers in one format at one size.
     pub(super) fn intervals(&self, format: PixelFormat, size: (u32, u32)) -> Intervals {
         match self.camera.intervals(&format.fourcc(), size) {
-            Ok(IntervalInfo::Discretes(intervals)) => {
-                Intervals::Listed(intervals.into_iter().filter_map(Interval::new).collect())
-            }
+            Ok(IntervalInfo::Discretes(intervals)) => Intervals::listed(intervals),
             Ok(IntervalInfo::Stepwise { min, max, .. }) => match (Interval::new(min), Interval::new(max)) {
                 (Some(shortest), Some(longest)) => Intervals::Range { shortest, longest },
                 _ => Intervals::Unknown,

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::{
     camera::Camera,
     control::{self, Control, ControlError, JPEG_QUALITY},
-    mode::{Asked, Mode, Wanted, best},
+    mode::{Asked, Mode, Offer, Wanted, best},
     trouble::Trouble,
 };
 use crate::config::{Quality, V4l2, WholeRate};
@@ -33,6 +33,9 @@ pub(super) trait Open: Send + Sync {
     /// Opens the device, for what is asked instead of what the settings say.
     fn open(&self, asked: Asked) -> Result<Box<dyn Device>, Trouble>;
 }
+
+/// How many modes are refused before a size is given up for one rate of it: each attempt takes a while.
+const RATES_TRIED_MAX: usize = 8;
 
 /// Opens the camera of the settings.
 pub(super) struct Opener {
@@ -92,7 +95,8 @@ impl Open for Opener {
         let controls = camera.controls();
         let mut offers = camera.offers(wanted.size)?;
         let mut refused = None;
-        // A driver may offer what it then refuses: the next best is tried.
+        // A driver may offer what it then refuses: the next best is tried, at another rate to begin with.
+        let mut attempts = 0;
         while let Some(mode) = best(&offers, &wanted) {
             match camera.start(&mode, |camera| self.set_controls(camera, &controls)) {
                 Ok(camera) => {
@@ -103,7 +107,8 @@ impl Open for Opener {
                 }
                 Err(trouble @ Trouble::Refused { .. }) => {
                     debug!(%trouble, "a mode of the camera does not work");
-                    offers.retain(|offer| (offer.format, offer.size) != (mode.format, mode.size));
+                    attempts += 1;
+                    offers = without(offers, &mode, &wanted, attempts <= RATES_TRIED_MAX);
                     refused.get_or_insert(trouble);
                     camera = Camera::open(&settings.device)?;
                 }
@@ -115,6 +120,16 @@ impl Open for Opener {
             None => not_offered(&camera, &wanted)?,
         })
     }
+}
+
+/// Offers but for a mode that is refused: at this interval, or at any.
+fn without(offers: Vec<Offer>, mode: &Mode, wanted: &Wanted, only_the_interval: bool) -> Vec<Offer> {
+    let remaining = |offer: Offer| match (offer.format, offer.size) == (mode.format, mode.size) {
+        false => Some(offer),
+        true if only_the_interval => offer.without(mode.interval, wanted),
+        true => None,
+    };
+    offers.into_iter().filter_map(remaining).collect()
 }
 
 fn not_offered(camera: &Camera, wanted: &Wanted) -> Result<Trouble, Trouble> {

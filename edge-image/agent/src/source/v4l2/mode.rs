@@ -118,6 +118,12 @@ pub(super) enum Intervals {
 }
 
 impl Intervals {
+    /// Those that a driver lists, as far as they are times; where none is, it might as well not have said anything.
+    pub(super) fn listed(intervals: impl IntoIterator<Item = (u32, u32)>) -> Self {
+        let intervals: Vec<_> = intervals.into_iter().filter_map(Interval::new).collect();
+        if intervals.is_empty() { Self::Unknown } else { Self::Listed(intervals) }
+    }
+
     /// The intervals worth trying, that of `wanted` among them.
     fn candidates(&self, wanted: u32) -> Vec<Interval> {
         let usual = || {
@@ -129,12 +135,11 @@ impl Intervals {
             Self::Listed(intervals) => intervals.clone(),
             Self::Range { shortest, longest } => {
                 let within = longest.milli_rate()..=shortest.milli_rate();
-                let mut intervals: Vec<_> =
-                    usual().filter(|interval| within.contains(&interval.milli_rate())).collect();
-                if intervals.is_empty() {
-                    intervals.push(*shortest);
-                }
-                intervals
+                usual()
+                    .filter(|interval| within.contains(&interval.milli_rate()))
+                    // Nothing usual may be as near to what is wanted as an end of the range.
+                    .chain([*shortest, *longest])
+                    .collect()
             }
             Self::Unknown => usual().collect(),
         }
@@ -160,6 +165,15 @@ pub(super) struct Offer {
     pub(super) format: PixelFormat,
     pub(super) size: (u32, u32),
     pub(super) intervals: Intervals,
+}
+
+impl Offer {
+    /// The same without one interval; `None` if nothing is left.
+    pub(super) fn without(self, interval: Interval, wanted: &Wanted) -> Option<Self> {
+        let mut intervals = self.intervals.candidates(wanted.rate().per_second());
+        intervals.retain(|other| *other != interval);
+        (!intervals.is_empty()).then_some(Self { intervals: Intervals::Listed(intervals), ..self })
+    }
 }
 
 /// One way to run a camera.
@@ -222,6 +236,11 @@ impl Wanted {
         let size = asked.size.or(settings.size).map(|size| (size.width(), size.height()));
         Self { format: settings.format, size, rate: asked.rate.or(settings.rate) }
     }
+
+    /// The rate that modes are compared by.
+    fn rate(&self) -> WholeRate {
+        self.rate.unwrap_or(WholeRate::CAPTURE_DEFAULT)
+    }
 }
 
 impl fmt::Display for Wanted {
@@ -251,7 +270,7 @@ pub(super) fn best(offers: &[Offer], wanted: &Wanted) -> Option<Mode> {
         Some(size) => size == (width, height),
         None => PictureSize::new(width, height).is_ok(),
     };
-    let rate = wanted.rate.unwrap_or(WholeRate::CAPTURE_DEFAULT).per_second();
+    let rate = wanted.rate().per_second();
     offers
         .iter()
         .filter(|offer| wanted.format.is_none_or(|format| format == offer.format) && size_fits(offer.size))
@@ -368,6 +387,35 @@ mod tests {
         assert!(Sizes::Unknown.candidates(Some((500, 400))).contains(&(500, 400)));
         let unknown = [Offer { format: Mjpeg, size: (640, 480), intervals: Intervals::Unknown }];
         assert_eq!(picked(&unknown, ANY), "mjpeg 640x480 at 15/s");
+    }
+
+    #[test]
+    fn a_range_of_rates_gives_what_is_wanted_or_what_is_nearest() {
+        let interval = |numerator, denominator| Interval { numerator, denominator };
+        let pick = |shortest, longest, rate| {
+            let intervals = Intervals::Range { shortest, longest };
+            let offer = Offer { format: Mjpeg, size: (1280, 720), intervals };
+            best(&[offer], &Wanted { rate: WholeRate::new(rate).ok(), ..ANY }).unwrap().interval.to_string()
+        };
+        let wide = |rate| pick(interval(1, 90), interval(1, 1), rate);
+        assert_eq!([12, 15, 75, 90, 120].map(wide), ["12/s", "15/s", "75/s", "90/s", "90/s"]);
+        assert_eq!(pick(interval(1001, 30000), interval(1, 5), 30), "29.97/s");
+        assert_eq!(pick(interval(1, 60), interval(1, 50), 15), "50/s");
+    }
+
+    #[test]
+    fn an_interval_that_is_none_or_that_is_refused_costs_itself_only() {
+        let listed = Intervals::listed([(0, 0), (1, 30), (1, 0)]);
+        assert_eq!(listed, Intervals::Listed(vec![Interval { numerator: 1, denominator: 30 }]));
+        assert_eq!(Intervals::listed([(0, 0)]), Intervals::Unknown);
+        let wanted = Wanted { rate: WholeRate::new(30).ok(), ..ANY };
+        let mut offer = Some(offer(Mjpeg, (1280, 720), &[30, 15]));
+        for rate in [30, 15] {
+            let mode = best(&[offer.clone().unwrap()], &wanted).unwrap();
+            assert_eq!(mode.interval.to_string(), format!("{rate}/s"));
+            offer = offer.unwrap().without(mode.interval, &wanted);
+        }
+        assert_eq!(offer, None);
     }
 
     #[test]
