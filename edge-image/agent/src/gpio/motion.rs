@@ -15,18 +15,27 @@ pub(crate) struct Motion {
     active: bool,
     /// When `active` last changed.
     changed: Instant,
+    /// Since when the level was inactive before it became active.
+    quiet: Instant,
 }
 
 impl Motion {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { moving: false, active: false, changed: now }
+        Self { moving: false, active: false, changed: now, quiet: now }
     }
 
     /// The sensor's level, and since when it has it.
     pub(crate) fn level(&mut self, active: bool, since: Instant) {
-        if active != self.active {
-            (self.active, self.changed) = (active, since);
+        if active == self.active {
+            return;
         }
+        let is_spike = !active && since.saturating_duration_since(self.changed) < STARTED_AFTER;
+        if active {
+            self.quiet = self.changed;
+        }
+        self.active = active;
+        // A spike does not end the quiet that motion ends with.
+        self.changed = if is_spike { self.quiet } else { since };
     }
 
     /// When [`Motion::poll`] has something to say, unless the level changes before.
@@ -75,6 +84,22 @@ mod tests {
             motion.level(false, start + (100 * spike + 20) * MS);
             assert_eq!(motion.due(), None);
         }
+    }
+
+    #[test]
+    fn a_spike_does_not_put_off_the_end() {
+        let start = Instant::now();
+        let mut motion = Motion::new(start);
+        motion.level(true, start);
+        assert!(motion.poll(start + 50 * MS).is_some());
+        let end = start + 3000 * MS;
+        motion.level(false, end);
+        for spike in 1..4 {
+            motion.level(true, end + 500 * spike * MS);
+            motion.level(false, end + (500 * spike + 20) * MS);
+            assert_eq!(motion.poll(end + (500 * spike + 20) * MS), None);
+        }
+        assert_eq!(motion.poll(end + 2000 * MS), Some((false, end)));
     }
 
     #[test]
