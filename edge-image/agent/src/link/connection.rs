@@ -13,11 +13,11 @@ use std::{
 use bytes::Bytes;
 use rumqttc::{
     AsyncClient, ClientError, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet,
-    Publish, QoS, SubscribeFilter, SubscribeReasonCode, Transport,
+    Publish, QoS, StateError, SubscribeFilter, SubscribeReasonCode, Transport,
 };
 use teiten_footage::{
     CameraId, FrameId, Topic,
-    limits::MQTT_PACKET_BYTES_MAX,
+    limits::{FRAME_BYTES_MAX, MQTT_PACKET_BYTES_MAX},
     topic::{OFFLINE, ONLINE},
 };
 use teiten_mqtt::Explained;
@@ -33,12 +33,22 @@ use crate::{config::Broker, outbox::UNACKED_MAX};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// A connection that nothing was heard on for this long is dead. (The broker answers a ping each
-/// [`KEEP_ALIVE`].)
+/// A connection that nothing was heard on for this long, and the time that its largest frame needs on a link that is just
+/// fast enough, is dead. (The broker answers a ping each [`KEEP_ALIVE`], but nothing is heard while a frame is handed to
+/// the network.)
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 
-/// How long connecting, or handing one frame to the network, may take. 150 kB take 6 s at 200 kbit/s.
+/// A link that is slower than this carries no large frames: what the socket holds delays the answer to a ping by more than
+/// the client waits for it.
+const BYTES_PER_SECOND_MIN: usize = 20_000;
+
+/// How long connecting may take.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long handing one frame to the network may take.
+const SENDING_TIMEOUT: Duration = Duration::from_secs(60);
+
+const _: () = assert!(SENDING_TIMEOUT.as_secs() as usize * BYTES_PER_SECOND_MIN > FRAME_BYTES_MAX);
 
 /// The socket's send buffer, in bytes: some frames, but not seconds of a slow link.
 const SEND_BUFFER_BYTES: u32 = 256 << 10;
@@ -59,10 +69,15 @@ const OTHERS_MAX: usize = 16;
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
+    #[error(
+        "no answer while frames were sent: the link is dead, or too slow for them: choose a smaller width and height, or \
+         a lower quality"
+    )]
+    TooSlow,
     #[error("{}", Explained(.0))]
     Connection(Box<ConnectionError>),
-    #[error("nothing heard for {} s", SILENCE_MAX.as_secs())]
-    Silent,
+    #[error("nothing heard for {} s", .0.as_secs())]
+    Silent(Duration),
     #[error(
         "the broker refuses a subscription: let the camera subscribe to its stored topic and to teiten-bridge/hello"
     )]
@@ -81,10 +96,10 @@ pub(super) struct Connection {
     up_since: Option<Instant>,
     subscribed_at: Instant,
     last_heard: Instant,
-    /// What was handed to the client and is not yet on its way, in order.
-    queued: VecDeque<Sent>,
+    /// What was handed to the client and is not yet on its way, in order, with its bytes.
+    queued: VecDeque<(Sent, usize)>,
     /// What is on its way and will have a PUBACK, by packet identifier.
-    under_way: HashMap<u16, Sent>,
+    under_way: HashMap<u16, (Sent, usize)>,
     _poll: AbortOnDropHandle<()>,
 }
 
@@ -176,11 +191,17 @@ impl Connection {
     }
 
     async fn event(&mut self) -> Result<Event, Trouble> {
-        match timeout_at(self.last_heard + SILENCE_MAX, self.events.recv()).await {
+        let largest = self.queued.iter().chain(self.under_way.values()).map(|(_, bytes)| *bytes).max();
+        let silence_max =
+            SILENCE_MAX + Duration::from_secs((largest.unwrap_or(0) / BYTES_PER_SECOND_MIN) as u64);
+        match timeout_at(self.last_heard + silence_max, self.events.recv()).await {
             Ok(Some(Ok(event))) => Ok(event),
+            Ok(Some(Err(
+                ConnectionError::FlushTimeout | ConnectionError::MqttState(StateError::AwaitPingResp),
+            ))) if largest.is_some() => Err(Trouble::TooSlow),
             Ok(Some(Err(error))) => Err(Trouble::Connection(Box::new(error))),
             Ok(None) => Err(Trouble::Ended),
-            Err(_) => Err(Trouble::Silent),
+            Err(_) => Err(Trouble::Silent(silence_max)),
         }
     }
 
@@ -215,9 +236,9 @@ impl Connection {
             }
             Packet::PubAck(ack) => {
                 return Ok(match self.under_way.remove(&ack.pkid) {
-                    Some(Sent::Frame(id)) => Some(Signal::Acked(id)),
-                    Some(Sent::Numbered(number)) => Some(Signal::Heard(number)),
-                    Some(Sent::Other) | None => None,
+                    Some((Sent::Frame(id), _)) => Some(Signal::Acked(id)),
+                    Some((Sent::Numbered(number), _)) => Some(Signal::Heard(number)),
+                    Some((Sent::Other, _)) | None => None,
                 });
             }
             Packet::Publish(message) if message.topic == self.topics.hello => return Ok(Some(Signal::Hello)),
@@ -256,10 +277,11 @@ impl Connection {
         if !has_room {
             return false;
         }
+        let bytes = payload.len();
         let publish = pin!(self.client.publish_bytes(topic, qos, retain, payload));
         let taken = matches!(publish.poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())));
         if taken {
-            self.queued.push_back(sent);
+            self.queued.push_back((sent, bytes));
         }
         taken
     }
@@ -271,7 +293,7 @@ impl Connection {
     }
 
     pub(super) fn say(&mut self, Message { topic, payload, delivery }: Message) -> bool {
-        let others = self.queued.iter().filter(|sent| !matches!(sent, Sent::Frame(_))).count();
+        let others = self.queued.iter().filter(|(sent, _)| !matches!(sent, Sent::Frame(_))).count();
         if others >= OTHERS_MAX {
             return false;
         }
@@ -307,6 +329,9 @@ impl Connection {
 async fn poll(mut event_loop: EventLoop, events: mpsc::Sender<Result<Event, ConnectionError>>) {
     loop {
         let event = event_loop.poll().await;
+        if matches!(event, Ok(Event::Incoming(Packet::ConnAck(_)))) {
+            event_loop.network_options.set_connection_timeout(SENDING_TIMEOUT.as_secs());
+        }
         let ended = event.is_err();
         if events.send(event).await.is_err() || ended {
             return;

@@ -141,14 +141,16 @@ impl Bridge {
     }
 
     pub(crate) async fn frame(&mut self) -> Frame {
-        soon(async {
-            loop {
-                if let Heard::Frame(frame) = self.heard.recv().await.unwrap() {
-                    return frame;
-                }
+        soon(self.frame_sometime()).await
+    }
+
+    /// The next frame, however long it takes.
+    pub(crate) async fn frame_sometime(&mut self) -> Frame {
+        loop {
+            if let Heard::Frame(frame) = self.heard.recv().await.unwrap() {
+                return frame;
             }
-        })
-        .await
+        }
     }
 
     pub(crate) async fn frames(&mut self, count: usize) -> Vec<Frame> {

@@ -11,7 +11,7 @@ use teiten_agent::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpSocket, TcpStream, tcp::OwnedWriteHalf},
-    time::sleep_until,
+    time::{sleep_until, timeout},
 };
 
 use crate::common::*;
@@ -59,6 +59,26 @@ async fn trickle(
         sleep_until(due.into()).await;
         to.write_all(&chunk[..bytes]).await?;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_frame_gets_through_a_link_that_takes_most_of_a_minute_for_it() {
+    let broker = Mosquitto::start().await;
+    let mut bridge = Bridge::start(broker.port, true);
+    bridge.ready().await;
+    let place = tempfile::tempdir().unwrap();
+    let source = footage(place.path(), 1, 10.0, false);
+    let file = place.path().join("000001.jpg");
+    let mut large = std::fs::read(&file).unwrap();
+    // Comments behind SOI, 1 MB of them.
+    let comment = [[0xFF, 0xFE, 0xEA, 0x60].as_slice(), &[b' '; 0xEA60 - 2]].concat();
+    large.splice(2..2, comment.repeat(17));
+    std::fs::write(&file, large).unwrap();
+    let port = slow_link(broker.port, 20_000).await;
+    let agent = Agent::start(Config { source, preview: false, ..config(port) });
+    let frame = timeout(Duration::from_secs(75), bridge.frame_sometime()).await;
+    assert!(frame.unwrap().jpeg.len() > 1_020_000);
+    agent.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
