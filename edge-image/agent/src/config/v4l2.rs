@@ -17,8 +17,8 @@ pub struct V4l2 {
     pub rate: Option<WholeRate>,
     /// `format`: how pictures leave the camera. `None` (`"auto"`, the default) chooses among what it offers.
     pub format: Option<PixelFormat>,
-    /// `quality`: of JPEGs. `None` (`"auto"`, the default) leaves a camera's own JPEGs as they are, and encodes
-    /// others at [`Quality::default`].
+    /// `quality`: of JPEGs. `None` (`"auto"`, the default) gives a camera's own JPEGs the quality that is its own, and
+    /// encodes others at [`Quality::default`].
     pub quality: Option<Quality>,
     /// `[source.controls]`: the driver's own controls, by the names that `v4l2-ctl --list-ctrls` prints.
     pub controls: BTreeMap<String, ControlValue>,

@@ -110,6 +110,13 @@ fn number(range: &Range, setting: &ControlValue) -> Option<i64> {
     }
 }
 
+/// The control and the value that take a camera's JPEGs back to the quality of its own, if they have another one.
+pub(super) fn own_quality(controls: &[Control]) -> Option<(u32, i64)> {
+    let control = controls.iter().find(|control| control.id == JPEG_QUALITY)?;
+    let Range::Number { default, value, .. } = control.range else { return None };
+    (value != default).then_some((control.id, default))
+}
+
 /// JPEG quality 1 to 100 on a driver's own scale.
 pub(super) fn scaled_quality(range: &Range, percent: u8) -> Option<i64> {
     let Range::Number { min, max, step, .. } = range else { return None };
@@ -193,6 +200,18 @@ mod tests {
                 "source.controls.horizontal_flip: \"on\" will not do, expected true or false, default false, now false",
             ]
         );
+    }
+
+    #[test]
+    fn a_quality_that_somebody_set_gives_way_to_the_cameras_own() {
+        let quality = |value| Control {
+            id: JPEG_QUALITY,
+            name: "compression_quality".to_owned(),
+            range: Range::Number { min: 1, max: 100, step: 1, default: 80, value },
+        };
+        assert_eq!(own_quality(&[quality(20)]), Some((JPEG_QUALITY, 80)));
+        assert_eq!(own_quality(&[quality(80)]), None);
+        assert_eq!(own_quality(&controls()), None);
     }
 
     #[test]

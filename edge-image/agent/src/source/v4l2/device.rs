@@ -58,6 +58,12 @@ impl Opener {
 
     /// Sets the controls; what cannot be set is logged once, and left as it is.
     fn set_controls(&self, camera: &Camera, controls: &[Control]) {
+        // What an earlier control message asked for is still in the device.
+        if let Some((id, value)) = control::own_quality(controls).filter(|_| self.settings.quality.is_none())
+            && let Err(error) = camera.set(id, value)
+        {
+            debug!(%error, value, "the camera keeps the quality that it was once given");
+        }
         let (values, mut errors) = control::resolve(controls, &self.settings.controls);
         for (control, value) in values {
             if let Err(error) = camera.set(control.id, value) {
