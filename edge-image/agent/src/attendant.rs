@@ -373,6 +373,7 @@ impl Attendant {
         if !home_assistant.enabled && self.announced {
             return;
         }
+        let mut withdrawal = None;
         let payload = if home_assistant.enabled {
             let equipment = Equipment {
                 model: reading.model.clone(),
@@ -381,12 +382,19 @@ impl Attendant {
                 motion_sensor: self.panel.sensor.is_some(),
                 light: self.panel.infrared.is_some(),
             };
+            // Once a run: an earlier one may have had more.
+            withdrawal = home_assistant::withdrawal(&self.config, &equipment);
             Bytes::from(home_assistant::announcement(&self.config, &equipment))
         } else {
             Bytes::new()
         };
         let topic = home_assistant::topic(&home_assistant.prefix, camera);
-        self.announced = link.say(Message { topic, payload, delivery: Delivery::Retained });
+        let mut announce = |payload| {
+            let topic = topic.clone();
+            link.say(Message { topic, payload, delivery: Delivery::Retained })
+        };
+        let withdrawn = withdrawal.filter(|_| !self.announced).is_none_or(|payload| announce(payload.into()));
+        self.announced = withdrawn && announce(payload);
     }
 
     async fn report(&mut self, tally: &Tally, link: &mut Link) {

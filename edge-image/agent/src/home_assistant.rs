@@ -1,6 +1,7 @@
 //! How Home Assistant finds a camera: MQTT discovery with one message for the whole device
 //! (`<prefix>/device/<id>/config`, retained; Home Assistant's documentation, "MQTT", "Device discovery payload").
-//! An empty message in its place removes the device.
+//! An empty message in its place removes the device; a component that says nothing but its platform is removed from
+//! it, and is then left out.
 
 use serde_json::{Map, Value, json};
 use teiten_footage::{CameraId, Topic};
@@ -28,6 +29,24 @@ pub(crate) fn topic(prefix: &str, camera: &CameraId) -> String {
 
 /// The announcement.
 pub(crate) fn announcement(config: &Config, equipment: &Equipment) -> String {
+    device(config, equipment, components(config, equipment))
+}
+
+/// What goes before it, if there is anything that a camera may have and this one has not: it may have had it, and Home
+/// Assistant keeps what is merely left out.
+pub(crate) fn withdrawal(config: &Config, equipment: &Equipment) -> Option<String> {
+    let everything =
+        Equipment { model: None, thermometer: true, wifi: true, motion_sensor: true, light: true };
+    let all = components(&Config { preview: true, control: true, ..config.clone() }, &everything);
+    let mut withdrawn = components(config, equipment);
+    let present = withdrawn.len();
+    for (name, component) in all {
+        withdrawn.entry(name).or_insert_with(|| json!({ "platform": component["platform"] }));
+    }
+    (withdrawn.len() > present).then(|| device(config, equipment, withdrawn))
+}
+
+fn device(config: &Config, equipment: &Equipment, components: Map<String, Value>) -> String {
     let camera = &config.camera;
     let mut device = json!({
         "identifiers": [format!("teiten-{camera}")],
@@ -42,7 +61,7 @@ pub(crate) fn announcement(config: &Config, equipment: &Equipment) -> String {
         "device": device,
         "origin": { "name": "teiten-agent", "sw_version": AGENT_VERSION },
         "availability": [{ "topic": Topic::Status(camera.clone()).to_string() }],
-        "components": components(config, equipment),
+        "components": components,
     })
     .to_string()
 }
@@ -218,6 +237,18 @@ mod tests {
         assert_eq!(names(&bare), ["camera-problem", "dropped", "frame-rate", "spool"]);
         let all = names(&config());
         assert!(all.contains(&"restart".to_owned()) && !all.contains(&"light".to_owned()), "{all:?}");
+    }
+
+    #[test]
+    fn what_a_camera_has_no_more_is_withdrawn() {
+        assert_eq!(withdrawal(&config(), &full()), None);
+        let without = Config { preview: false, ..config() };
+        let equipment = Equipment { light: false, ..full() };
+        let withdrawn: Value = serde_json::from_str(&withdrawal(&without, &equipment).unwrap()).unwrap();
+        let mut announced: Value = serde_json::from_str(&announcement(&without, &equipment)).unwrap();
+        announced["components"]["picture"] = json!({ "platform": "camera" });
+        announced["components"]["light"] = json!({ "platform": "light" });
+        assert_eq!(withdrawn, announced);
     }
 
     #[test]

@@ -391,7 +391,7 @@ async fn home_assistant_finds_the_camera_until_it_is_switched_off() {
     soon(agent).await.unwrap().unwrap();
 
     let (shutdown, agent) = start(settings(false), &Bench::default());
-    assert!(visitor.hear(topic).await.payload.is_empty());
+    while !visitor.hear(topic).await.payload.is_empty() {}
     let mut later = Visitor::enter(broker.port).await;
     later.telemetry().await;
     assert!(later.heard.try_recv().is_err(), "nothing is announced any more");
@@ -438,6 +438,20 @@ async fn the_watchdog_can_read_that_pictures_are_too_large_and_telemetry_says_wh
     health_is("absent", run_place.path()).await;
     shutdown.cancel();
     soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn home_assistant_is_told_once_what_the_camera_does_not_have() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let home_assistant = HomeAssistant { enabled: true, ..HomeAssistant::default() };
+    let agent = Agent::start(Config { home_assistant, preview: false, ..config(broker.port) });
+    for expected in [serde_json::json!({ "platform": "camera" }), Value::Null] {
+        let announced = visitor.hear("homeassistant/device/teiten-front-door/config").await;
+        let announced: Value = serde_json::from_slice(&announced.payload).unwrap();
+        assert_eq!(announced["components"]["picture"], expected);
+    }
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
