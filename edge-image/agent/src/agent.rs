@@ -69,7 +69,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// Runs one agent until `shutdown`, or until the last frame of footage that is not repeated is stored, or until
 /// a control message asks for a restart. Then it takes no more pictures and waits up to 10 s until its frames are
-/// stored: those that would be lost with the process, and those that were sent.
+/// stored, those that would be lost with the process and those that were sent, and the broker knows what sensors saw.
 ///
 /// Several agents can run in one process, each with a camera name of its own.
 ///
@@ -185,10 +185,11 @@ impl Agent {
 
     /// Waits, for a while, until what is worth waiting for is stored; then says goodbye.
     async fn stop(mut self) {
+        self.attendant.stop(&mut self.link);
         // Frames in a directory are safe there, so no more of them are sent.
         let safe = self.outbox.leave_waiting(|id| self.spool.outlives_the_process(id));
         let drained = async {
-            while self.outbox.sent() > 0 || self.spool.in_memory() > 0 {
+            while self.outbox.sent() > 0 || self.spool.in_memory() > 0 || self.attendant.has_events() {
                 let due = self.backlog_due();
                 tokio::select! {
                     signal = self.link.next() => self.hear(signal).await,

@@ -38,7 +38,7 @@ use crate::{
     mistakes,
     source::{Demand, Health, Loss, Losses, Pictures},
     stamper::Rejected,
-    telemetry::{self, OnOff, Telemetry},
+    telemetry::{self, FrameRate, Telemetry},
     updater,
 };
 
@@ -106,7 +106,7 @@ pub(crate) struct Attendant {
     mistakes_taken_back: bool,
     started: Instant,
     last_preview: Option<Instant>,
-    last_telemetry: (Instant, u64),
+    frame_rate: FrameRate,
     last_written: Option<Instant>,
     blink: Interval,
     pulse: Interval,
@@ -158,7 +158,7 @@ impl Attendant {
             mistakes_taken_back: false,
             started: now,
             last_preview: None,
-            last_telemetry: (now, 0),
+            frame_rate: FrameRate::new(now),
             last_written: None,
             blink: every(led::PERIOD),
             pulse: every(PULSE_PERIOD),
@@ -168,8 +168,9 @@ impl Attendant {
 
     /// Waits for something to attend to. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Due {
-        let Self { panel, motion, blink, pulse, report, .. } = self;
-        let due = motion.due();
+        let Self { panel, motion, condition, blink, pulse, report, .. } = self;
+        // Motion has to wait for a clock to be told by.
+        let due = motion.due().filter(|_| condition.clock_is_set);
         tokio::select! {
             // What the pin did comes before what follows if it did nothing.
             biased;
@@ -191,8 +192,27 @@ impl Attendant {
             Due::Led => self.blink(now),
             Due::Pulse => self.look_after(now).await,
             Due::Telemetry => self.report(tally, link).await,
-            Due::Motion => self.sense(now, link),
+            Due::Motion => {
+                if self.sense(now, link) && self.condition.connected {
+                    self.report(tally, link).await;
+                }
+            }
         }
+    }
+
+    /// Looks at the sensor no more: what it saw goes on no longer.
+    pub(crate) fn stop(&mut self, link: &mut Link) {
+        let now = Instant::now();
+        if let Some(ended) = self.motion.stop(now)
+            && let Some(wall) = self.wall()
+        {
+            self.keep_event(SensorState::Ended, wall - (now - ended), link);
+        }
+    }
+
+    /// Whether there are events that the broker does not have.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// The link is up: says what everyone should know from the start.
@@ -349,14 +369,20 @@ impl Attendant {
         }
     }
 
-    fn sense(&mut self, now: Instant, link: &mut Link) {
-        let Some((moving, since)) = self.motion.poll(now) else { return };
-        let state = if moving { SensorState::Started } else { SensorState::Ended };
+    /// Tells of motion that started or ended; whether it did.
+    fn sense(&mut self, now: Instant, link: &mut Link) -> bool {
         let Some(wall) = self.wall() else {
-            warn!(?state, "motion is not told: the clock is not set");
-            return;
+            self.condition.clock_is_set = false;
+            return false;
         };
-        let event = SensorEvent { kind: SensorKind::Motion, state, at: wall - (now - since) };
+        let Some((moving, since)) = self.motion.poll(now) else { return false };
+        let state = if moving { SensorState::Started } else { SensorState::Ended };
+        self.keep_event(state, wall - (now - since), link);
+        true
+    }
+
+    fn keep_event(&mut self, state: SensorState, at: Timestamp, link: &mut Link) {
+        let event = SensorEvent { kind: SensorKind::Motion, state, at };
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
         }
@@ -404,9 +430,8 @@ impl Attendant {
 
     fn say_telemetry(&mut self, reading: Reading, tally: &Tally, link: &mut Link) {
         let now = Instant::now();
-        let (last, captured) = std::mem::replace(&mut self.last_telemetry, (now, tally.captured));
-        let seconds = (now - last).as_secs_f64().max(f64::EPSILON);
-        let telemetry = self.telemetry(tally, (tally.captured - captured) as f64 / seconds);
+        let per_second = self.frame_rate.measure(tally.captured, now);
+        let telemetry = self.telemetry(tally, per_second);
         let payload = telemetry.with_machine(reading).to_json().into();
         link.say(self.message(Topic::Telemetry, payload, Delivery::Once));
     }
@@ -440,11 +465,8 @@ impl Attendant {
             },
             spool: telemetry::Spool { frames: tally.unstored, bytes: tally.spool_bytes },
             source: telemetry::Source { state, why, failures },
-            light: self
-                .panel
-                .infrared
-                .as_ref()
-                .map(|lamp| if lamp.is_lit() { OnOff::On } else { OnOff::Off }),
+            light: self.panel.infrared.as_ref().map(|lamp| lamp.is_lit().into()),
+            motion: self.panel.sensor.as_ref().map(|_| self.motion.is_moving().into()),
             temperature_celsius: None,
             throttling: None,
             wifi_signal_dbm: None,

@@ -79,13 +79,14 @@ fn components(config: &Config, equipment: &Equipment) -> Map<String, Value> {
         add("picture", json!({ "platform": "camera", "name": null, "topic": topic }));
     }
     if equipment.motion_sensor {
+        // By telemetry, which says what is, and not by events: an end that is never told would leave it on.
         add(
             "motion",
             json!({
                 "platform": "binary_sensor", "name": "Motion", "device_class": "motion",
-                "state_topic": Topic::Event(camera.clone()).to_string(),
-                "value_template":
-                    "{% if value_json.kind == 'motion' %}{{ 'ON' if value_json.state == 'started' else 'OFF' }}{% endif %}",
+                "state_topic": Topic::Telemetry(camera.clone()).to_string(),
+                "value_template": "{{ 'ON' if value_json.motion == 'on' else 'OFF' }}",
+                "expire_after": EXPIRE_AFTER_SECONDS,
             }),
         );
     }

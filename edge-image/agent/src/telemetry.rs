@@ -2,7 +2,10 @@
 //!
 //! Keys may be added; none changes its meaning. What a machine does not have is left out.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 
@@ -24,6 +27,9 @@ pub(crate) struct Telemetry {
     /// Whether the infrared light is on, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) light: Option<OnOff>,
+    /// Whether something moves, if there is a sensor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) motion: Option<OnOff>,
     /// The processor's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) temperature_celsius: Option<f64>,
@@ -44,7 +50,7 @@ pub(crate) struct Frames {
     /// Given to the connection, frames that were sent again counted again.
     pub(crate) sent: u64,
     pub(crate) stored: u64,
-    /// Captured in each second since the last telemetry, to one tenth.
+    /// Captured in each second since an earlier telemetry, to one tenth.
     pub(crate) per_second: f64,
     /// Pictures left out on purpose, to keep a lower rate.
     pub(crate) skipped: u64,
@@ -76,6 +82,12 @@ pub(crate) struct Source {
 pub(crate) enum OnOff {
     On,
     Off,
+}
+
+impl From<bool> for OnOff {
+    fn from(on: bool) -> Self {
+        if on { Self::On } else { Self::Off }
+    }
 }
 
 /// Of `under_voltage`, `frequency_capped`, `throttled`, `soft_temperature_limit`.
@@ -119,6 +131,35 @@ impl Telemetry {
     }
 }
 
+/// How long frames are counted for the rate to be one, though telemetry may be said more often.
+const RATE_TIME_MIN: Duration = Duration::from_secs(2);
+
+/// How many frames are captured in each second.
+#[derive(Debug)]
+pub(crate) struct FrameRate {
+    /// How many there were at two earlier moments, at least [`RATE_TIME_MIN`] apart once there are two.
+    marks: [(Instant, u64); 2],
+}
+
+impl FrameRate {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { marks: [(now, 0); 2] }
+    }
+
+    /// That of the last time, with so many frames since the start.
+    pub(crate) fn measure(&mut self, captured: u64, now: Instant) -> f64 {
+        let [before, last] = self.marks;
+        let (since, frames) = if now.saturating_duration_since(last.0) < RATE_TIME_MIN {
+            before
+        } else {
+            self.marks = [last, (now, captured)];
+            last
+        };
+        let seconds = now.saturating_duration_since(since).as_secs_f64();
+        (captured - frames) as f64 / seconds.max(f64::EPSILON)
+    }
+}
+
 /// Rounded to one tenth.
 pub(crate) fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
@@ -145,11 +186,24 @@ mod tests {
             spool: Spool { frames: 10, bytes: 400_000 },
             source: Source { state: "flowing", why: None, failures: BTreeMap::new() },
             light: None,
+            motion: None,
             temperature_celsius: None,
             throttling: None,
             wifi_signal_dbm: None,
             update: None,
             versions: Versions { agent: "0.1.0", image: None, kernel: None },
+        }
+    }
+
+    #[test]
+    fn a_rate_is_that_of_some_seconds_however_often_it_is_asked_for() {
+        let start = Instant::now();
+        let mut rate = FrameRate::new(start);
+        // 15 in each second, of which the first comes a moment before or after it is asked for.
+        for (millis, captured) in [(10_000, 150), (10_010, 150), (10_020, 151), (20_030, 300), (20_040, 301)]
+        {
+            let measured = rate.measure(captured, start + Duration::from_millis(millis));
+            assert!((14.5..15.5).contains(&measured), "{measured} after {millis} ms");
         }
     }
 
@@ -185,7 +239,8 @@ mod tests {
             why: Some("there is no /dev/video0".to_owned()),
             failures: BTreeMap::from([("missing", 3)]),
         };
-        let mut most = Telemetry { source, light: Some(OnOff::On), ..telemetry() }.with_machine(reading);
+        let (light, motion) = (Some(OnOff::On), Some(OnOff::Off));
+        let mut most = Telemetry { source, light, motion, ..telemetry() }.with_machine(reading);
         most.versions.agent = "0.1.0";
         assert_eq!(
             most.to_json(),
@@ -194,7 +249,7 @@ mod tests {
                 r#""frames":{"captured":450,"sent":451,"stored":440,"per_second":15.0,"skipped":0,"#,
                 r#""dropped":{"spool_full":1,"torn":2}},"spool":{"frames":10,"bytes":400000},"#,
                 r#""source":{"state":"failing","why":"there is no /dev/video0","failures":{"missing":3}},"#,
-                r#""light":"on","temperature_celsius":51.5,"#,
+                r#""light":"on","motion":"off","temperature_celsius":51.5,"#,
                 r#""throttling":{"now":[],"since_start":["under_voltage"]},"wifi_signal_dbm":-56,"#,
                 r#""update":"installing","#,
                 r#""versions":{"agent":"0.1.0","image":"0.1.0","kernel":"6.12.41-v8"}}"#

@@ -38,6 +38,16 @@ impl Motion {
         self.changed = if is_spike { self.quiet } else { since };
     }
 
+    /// Whether something moves, as far as was said.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.moving
+    }
+
+    /// Nobody will look any more: when motion ended that was said to go on.
+    pub(crate) fn stop(&mut self, now: Instant) -> Option<Instant> {
+        std::mem::take(&mut self.moving).then_some(if self.active { now } else { self.changed })
+    }
+
     /// When [`Motion::poll`] has something to say, unless the level changes before.
     pub(crate) fn due(&self) -> Option<Instant> {
         let lasts = if self.active { STARTED_AFTER } else { ENDED_AFTER };
@@ -73,6 +83,18 @@ mod tests {
         motion.level(false, end);
         assert_eq!(motion.poll(end + 1999 * MS), None);
         assert_eq!(motion.poll(end + 2000 * MS), Some((false, end)));
+    }
+
+    #[test]
+    fn motion_that_goes_on_ends_with_whoever_looks() {
+        let start = Instant::now();
+        let mut motion = Motion::new(start);
+        motion.level(true, start);
+        assert_eq!(motion.stop(start + 10 * MS), None, "it was not said yet");
+        assert!(motion.poll(start + 50 * MS).is_some() && motion.is_moving());
+        motion.level(false, start + 900 * MS);
+        assert_eq!(motion.stop(start + 1000 * MS), Some(start + 900 * MS));
+        assert_eq!(motion.stop(start + 1000 * MS), None);
     }
 
     #[test]

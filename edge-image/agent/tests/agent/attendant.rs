@@ -340,6 +340,42 @@ async fn motion_is_told_even_if_the_broker_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn motion_ends_when_the_camera_stops_and_telemetry_says_what_is() {
+    let broker = Mosquitto::start().await;
+    let _bridge = Bridge::start(broker.port, true);
+    let mut visitor = Visitor::enter(broker.port).await;
+    let bench = Bench::default();
+    let (shutdown, agent) = start(Config { gpio: gpio(), ..config(broker.port) }, &bench);
+    assert_eq!(visitor.telemetry().await["motion"], "off");
+    let event = Topic::Event(camera()).to_string();
+    bench.move_something(true);
+    visitor.hear(&event).await;
+    assert_eq!(visitor.telemetry().await["motion"], "on");
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+    let ended = SensorEvent::from_json(&visitor.hear(&event).await.payload).unwrap();
+    assert_eq!(ended.state, SensorState::Ended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn telemetry_that_follows_another_tells_the_same_rate() {
+    let broker = Mosquitto::start().await;
+    let mut bridge = Bridge::start(broker.port, true);
+    let mut visitor = Visitor::enter(broker.port).await;
+    let agent = Agent::start(config(broker.port));
+    visitor.telemetry().await;
+    bridge.frames(30).await;
+    for _ in 0..2 {
+        visitor.ask(r#"{"snapshot":true}"#).await;
+    }
+    for _ in 0..2 {
+        let telemetry = visitor.telemetry().await;
+        assert!((7.0..=13.0).contains(&telemetry["frames"]["per_second"].as_f64().unwrap()), "{telemetry}");
+    }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_light_follows_its_schedule_until_control_says_otherwise() {
     let broker = Mosquitto::start().await;
     let _bridge = Bridge::start(broker.port, true);
@@ -385,7 +421,7 @@ async fn home_assistant_finds_the_camera_until_it_is_switched_off() {
     assert!(announced.retained);
     let announced: Value = serde_json::from_slice(&announced.payload).unwrap();
     let components = &announced["components"];
-    assert_eq!(components["motion"]["state_topic"], "teiten/front-door/event");
+    assert_eq!(components["motion"]["state_topic"], "teiten/front-door/telemetry");
     assert_eq!(components["picture"]["topic"], "teiten/front-door/preview");
     shutdown.cancel();
     soon(agent).await.unwrap().unwrap();
@@ -397,6 +433,20 @@ async fn home_assistant_finds_the_camera_until_it_is_switched_off() {
     assert!(later.heard.try_recv().is_err(), "nothing is announced any more");
     shutdown.cancel();
     soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn home_assistant_is_told_once_what_the_camera_does_not_have() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let home_assistant = HomeAssistant { enabled: true, ..HomeAssistant::default() };
+    let agent = Agent::start(Config { home_assistant, preview: false, ..config(broker.port) });
+    for expected in [serde_json::json!({ "platform": "camera" }), Value::Null] {
+        let announced = visitor.hear("homeassistant/device/teiten-front-door/config").await;
+        let announced: Value = serde_json::from_slice(&announced.payload).unwrap();
+        assert_eq!(announced["components"]["picture"], expected);
+    }
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -438,20 +488,6 @@ async fn the_watchdog_can_read_that_pictures_are_too_large_and_telemetry_says_wh
     health_is("absent", run_place.path()).await;
     shutdown.cancel();
     soon(agent).await.unwrap().unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn home_assistant_is_told_once_what_the_camera_does_not_have() {
-    let broker = Mosquitto::start().await;
-    let mut visitor = Visitor::enter(broker.port).await;
-    let home_assistant = HomeAssistant { enabled: true, ..HomeAssistant::default() };
-    let agent = Agent::start(Config { home_assistant, preview: false, ..config(broker.port) });
-    for expected in [serde_json::json!({ "platform": "camera" }), Value::Null] {
-        let announced = visitor.hear("homeassistant/device/teiten-front-door/config").await;
-        let announced: Value = serde_json::from_slice(&announced.payload).unwrap();
-        assert_eq!(announced["components"]["picture"], expected);
-    }
-    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
