@@ -1,6 +1,6 @@
 //! `teiten-storage-setup`: makes an object store what Teiten needs, and says what it did.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -19,10 +19,6 @@ struct Args {
     #[command(flatten)]
     settings: Settings,
 
-    /// A folder to write each component's policy to, `<component>.json`: for what makes users.
-    #[arg(long, value_name = "DIR")]
-    policies: Option<PathBuf>,
-
     #[command(flatten)]
     s3: S3Args,
 }
@@ -30,10 +26,10 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
-    let Args { mut settings, policies, s3 } = Args::parse();
+    let Args { mut settings, s3 } = Args::parse();
     (settings.frames, settings.media) = (s3.frames_bucket.clone(), s3.media_bucket.clone());
     let config = s3.config()?;
-    if let Some(folder) = &policies {
+    if let Some(folder) = &settings.policies {
         write_policies(folder, &settings)?;
     }
     await_store(config.client(), &settings.media).await?;
@@ -51,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_policies(folder: &PathBuf, settings: &Settings) -> anyhow::Result<()> {
+fn write_policies(folder: &Path, settings: &Settings) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("the folder {}", folder.display()))?;
     for component in Component::all() {
         let path = folder.join(format!("{}.json", component.name()));

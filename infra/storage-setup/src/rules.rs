@@ -54,9 +54,12 @@ impl Rule {
 
     /// `a/2… is kept for 7 days`, for messages.
     pub(crate) fn words(rules: &[Self]) -> String {
-        let word = |rule: &Self| match rule.prefix.as_str() {
-            "" => format!("everything is kept for {} days", rule.days),
-            prefix => format!("{prefix}… for {} days", rule.days),
+        let word = |rule: &Self| {
+            let days = if rule.days == 1 { "a day".to_owned() } else { format!("{} days", rule.days) };
+            match rule.prefix.as_str() {
+                "" => format!("everything is kept for {days}"),
+                prefix => format!("{prefix}… for {days}"),
+            }
         };
         rules.iter().map(word).collect::<Vec<_>>().join(", ")
     }

@@ -63,15 +63,25 @@ pub async fn run(
     tell(store.access(Place::Frames).await?);
     tell(store.access(Place::Media).await?);
     for component in Component::all() {
-        if !settings.principals.0.contains_key(&component) {
-            let words = format!(
-                "rights of {}: no user is named for it (TEITEN_STORAGE_PRINCIPALS), so none in the buckets' policies; \
-                 its user's own policy has to be {}",
-                component.name(),
-                component.user_policy(settings)
-            );
-            tell(Step { outcome: Outcome::LeftOut, words });
+        if settings.principals.0.contains_key(&component) {
+            continue;
         }
+        let name = component.name();
+        tell(match &settings.policies {
+            Some(folder) => {
+                let words =
+                    format!("rights of {name}: its user's policy is {}/{name}.json", folder.display());
+                Step { outcome: Outcome::Kept, words }
+            }
+            None => {
+                let words = format!(
+                    "rights of {name}: no user is named for it (TEITEN_STORAGE_PRINCIPALS), so none in the buckets' policies; \
+                     its user's own policy has to be {}",
+                    component.user_policy(settings)
+                );
+                Step { outcome: Outcome::LeftOut, words }
+            }
+        });
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What is wanted: `infra/settings/teiten.env`.
 
-use std::{collections::BTreeMap, num::NonZeroU16, str::FromStr};
+use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf, str::FromStr};
 
 use teiten_bucket::Access;
 use teiten_footage::CameraId;
@@ -47,6 +47,10 @@ pub struct Settings {
     /// component that is named here gets its rights from the buckets' policies.
     #[arg(long, env = "TEITEN_STORAGE_PRINCIPALS", value_name = "COMPONENT=ARN …", default_value = "")]
     pub principals: ByName<Component, String>,
+
+    /// A folder to write each component's policy to, `<component>.json`: for what makes users.
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
 }
 
 /// `name=value name=value`.
