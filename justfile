@@ -73,6 +73,11 @@ test-architectures: _test-tools
     scripts/images --only encode
     python3 infra/tests/architectures.py
 
+# `deploy` and `undeploy` on Kubernetes' own API server, with the `kube-apiserver` and `etcd` that are in PATH.
+test-kubernetes: _test-tools
+    cargo build --workspace --bins
+    scripts/manifest-tools python3 infra/tests/kubernetes.py
+
 # The storage set-up and the whole way of a frame on MinIO, with the `minio` and `mc` that are in PATH: Debian has neither.
 test-minio: _test-tools
     @command -v minio >/dev/null && command -v mc >/dev/null || { echo "put MinIO's server (minio) and client (mc) into PATH" >&2; exit 1; }
