@@ -62,13 +62,33 @@ class Refusal(Exception):
                                       "reason": reason, "message": message}
 
 
-class ApiServer:
+class Objects:
+    """What there is in a server, by API version, plural, namespace and name."""
+
+    def __init__(self):
+        self.objects = {}
+
+    def find(self, plural, name, api_version=None):
+        """An object of Teiten's namespace, or None."""
+        for (version, plurals, _, named), value in self.objects.items():
+            if plurals == plural and named == name and api_version in (None, version):
+                return value
+        return None
+
+    def all(self, plural, api_version=None):
+        """All objects of a plural."""
+        return [value for (version, plurals, _, _), value in self.objects.items()
+                if plurals == plural and api_version in (None, version)]
+
+
+class ApiServer(Objects):
     """The server. `react(server)` is called after every change, with the lock held."""
 
     def __init__(self, version, kinds, react=lambda server: None):
+        super().__init__()
         self.version, self.kinds, self.react = version, kinds, react
         self.lock = threading.RLock()
-        self.objects, self.applied, self.revision, self.writes = {}, {}, 0, []
+        self.applied, self.revision, self.writes = {}, 0, []
         handler = type("Handler", (Handler,), {"server_state": self})
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
@@ -85,18 +105,6 @@ class ApiServer:
             if (version, name) == (api_version, plural):
                 return kind, namespaced
         raise Refusal(404, "NotFound", f"the server could not find the requested resource {plural}.{api_version}")
-
-    def find(self, plural, name, api_version=None):
-        """An object of Teiten's namespace, or None."""
-        for (version, plurals, _, named), value in self.objects.items():
-            if plurals == plural and named == name and api_version in (None, version):
-                return value
-        return None
-
-    def all(self, plural, api_version=None):
-        """All objects of a plural."""
-        return [value for (version, plurals, _, _), value in self.objects.items()
-                if plurals == plural and api_version in (None, version)]
 
     def store(self, api_version, plural, value, status=False):
         """Stores an object, and gives it what a server gives. A status is no change of the object's generation."""

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 
 import cluster
-from api_server import KINDS, KNATIVE
+from api_server import KINDS, KNATIVE, Objects
 from programs import WAIT_SECONDS_MAX, free_port
 
 DEFINITIONS = pathlib.Path(__file__).parent / "schemas" / "knative"
@@ -40,12 +40,12 @@ def bare_definition(api_version, plural, kind, namespaced):
                      "versions": [{"name": version, "served": True, "storage": True, "schema": schema, "subresources": {"status": {}}}]}}
 
 
-class Kubernetes:
-    """An API server and its etcd in a folder; its objects, as api_server.py has them."""
+class Kubernetes(Objects):
+    """An API server and its etcd in a folder."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.objects, self.seen = {}, {}
+        super().__init__()
+        self.folder, self.seen = folder, {}
         etcd, peers, self.port = free_port(), free_port(), free_port()
         subprocess.run(["openssl", "genrsa", "-out", folder / "accounts.pem", "2048"], check=True, capture_output=True)
         (folder / "tokens.csv").write_text(f"{TOKEN},admin,admin,system:masters\n")
@@ -111,15 +111,6 @@ class Kubernetes:
             for item in listed["items"]:
                 objects[api_version, plural, item["metadata"].get("namespace"), item["metadata"]["name"]] = item
         self.objects, self.seen = objects, copy.deepcopy(objects)
-
-    def find(self, plural, name, api_version=None):
-        """An object of Teiten's namespace, or None."""
-        named = (value for key, value in self.objects.items() if key[1] == plural and key[3] == name and api_version in (None, key[0]))
-        return next(named, None)
-
-    def all(self, plural, api_version=None):
-        """All objects of a plural."""
-        return [value for key, value in self.objects.items() if key[1] == plural and api_version in (None, key[0])]
 
     def store(self, api_version, plural, value):
         """Makes an object, and what a test leaves out of it; one that is there stays."""

@@ -61,6 +61,17 @@ fn run_set_up(command: &mut Command, port: u16) -> anyhow::Result<Vec<(String, S
     Ok(text.lines().map(line).collect())
 }
 
+/// The administrator's buckets of frames and media, once the latter has done all that is asked of a store.
+async fn conforming_buckets(port: u16) -> anyhow::Result<[Arc<dyn Bucket>; 2]> {
+    let config = s3_config(port)?;
+    let [frames, media] =
+        ["frames", "media"].map(|name| Arc::new(S3Bucket::new(&config, name)) as Arc<dyn Bucket>);
+    let report = conformance::run(Arc::clone(&media)).await;
+    println!("{report}");
+    assert!(report.passed());
+    Ok([frames, media])
+}
+
 fn outcomes(lines: &[(String, String)]) -> BTreeSet<&str> {
     lines.iter().map(|(outcome, _)| outcome.as_str()).collect()
 }
@@ -100,12 +111,7 @@ async fn a_gateway_is_set_up_once_and_gives_each_part_its_rights_and_no_others()
     let kept = set_up(port, &private)?;
     assert_eq!(outcomes(&kept), BTreeSet::from(["kept"]), "a second run changes nothing");
 
-    let config = s3_config(port)?;
-    let [frames, media] =
-        ["frames", "media"].map(|name| Arc::new(S3Bucket::new(&config, name)) as Arc<dyn Bucket>);
-    let report = conformance::run(Arc::clone(&media)).await;
-    println!("{report}");
-    assert!(report.passed());
+    let [frames, media] = conforming_buckets(port).await?;
 
     let footage = ["porch/2026-11-23/04/x.m4s", "gate/2026-11-23/04/x.m4s"];
     let lasting = ["cameras.json", "gate/init-x.mp4", "gate/live.m3u8", "porch/live.m3u8"];
@@ -249,12 +255,7 @@ async fn minio_is_set_up_once_and_gives_each_part_its_rights_and_no_others() -> 
     let kept = set_up_minio(folder.path(), port, &[])?;
     assert!(!outcomes(&kept).contains("made"), "a second run changes nothing: {kept:?}");
 
-    let config = s3_config(port)?;
-    let [frames, media] =
-        ["frames", "media"].map(|name| Arc::new(S3Bucket::new(&config, name)) as Arc<dyn Bucket>);
-    let report = conformance::run(Arc::clone(&media)).await;
-    println!("{report}");
-    assert!(report.passed());
+    let [frames, media] = conforming_buckets(port).await?;
 
     for key in ["gate/2026-11-23/04/x.m4s", "porch/2026-11-23/04/x.m4s", "gate/live.m3u8", "porch/live.m3u8"]
     {

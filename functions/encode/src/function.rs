@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     encode::{Encoded, encode},
-    inits::{BELIEVED_FOR, Inits},
+    inits::Inits,
     settings::Settings,
 };
 
@@ -43,7 +43,6 @@ pub struct Encode {
     /// One batch a core, from reading it on: more would only take memory and make all of them late.
     slots: Semaphore,
     inits: Inits,
-    inits_believed_for: Duration,
 }
 
 /// What a batch came to.
@@ -59,13 +58,12 @@ impl Encode {
     /// A function that reads batches from `frames` and writes to `media`.
     pub fn new(frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, settings: Settings) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let (slots, inits) = (Semaphore::new(cores), Inits::default());
-        Self { frames, media, settings, slots, inits, inits_believed_for: BELIEVED_FOR }
+        Self { frames, media, settings, slots: Semaphore::new(cores), inits: Inits::default() }
     }
 
     /// The same with another time for which an init section that was stored is believed to be there.
     pub fn believing_inits_for(mut self, time: Duration) -> Self {
-        self.inits_believed_for = time;
+        self.inits = Inits::believed_for(time);
         self
     }
 
@@ -160,7 +158,7 @@ impl Encode {
     /// Stores the init section, unless that was done a short while ago.
     async fn store_init(&self, key: InitKey, encoded: &Encoded) -> Result<(), Failure> {
         let now = Instant::now();
-        if self.inits.offered(&key, now, self.inits_believed_for) {
+        if self.inits.has(&key, now) {
             return Ok(());
         }
         let init = encoded.init.clone();

@@ -9,19 +9,34 @@ use std::{
 use teiten_footage::InitKey;
 
 /// How long one is believed to be there: somebody may delete a camera's folder while it films.
-pub(crate) const BELIEVED_FOR: Duration = Duration::from_secs(300);
+const BELIEVED_FOR: Duration = Duration::from_secs(300);
 
 /// How many are remembered: a few for each camera that one instance may serve.
 const INITS_MAX: usize = 4096;
 
-/// When each was last offered to the store.
-#[derive(Debug, Default)]
-pub(crate) struct Inits(Mutex<HashMap<InitKey, Instant>>);
+#[derive(Debug)]
+pub(crate) struct Inits {
+    /// When each was last offered to the store.
+    offered: Mutex<HashMap<InitKey, Instant>>,
+    believed_for: Duration,
+}
+
+impl Default for Inits {
+    fn default() -> Self {
+        Self::believed_for(BELIEVED_FOR)
+    }
+}
 
 impl Inits {
-    /// Whether it was offered less than `ago` before `now`.
-    pub(crate) fn offered(&self, key: &InitKey, now: Instant, ago: Duration) -> bool {
-        self.known().get(key).is_some_and(|offered| now.saturating_duration_since(*offered) < ago)
+    /// None yet; each is believed to be there for so long.
+    pub(crate) fn believed_for(time: Duration) -> Self {
+        Self { offered: Mutex::default(), believed_for: time }
+    }
+
+    /// Whether it is believed to be there.
+    pub(crate) fn has(&self, key: &InitKey, now: Instant) -> bool {
+        let since = |offered: &Instant| now.saturating_duration_since(*offered);
+        self.known().get(key).is_some_and(|offered| since(offered) < self.believed_for)
     }
 
     /// It is stored: it was there, or is now.
@@ -35,7 +50,7 @@ impl Inits {
 
     fn known(&self) -> MutexGuard<'_, HashMap<InitKey, Instant>> {
         // No statement that holds the lock can leave the map half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,7 +65,7 @@ mod tests {
         let inits = Inits::default();
         let key = InitKey { camera: CameraId::new("gate").unwrap(), hash: ContentHash::of(b"init") };
         let now = Instant::now();
-        let believed = |after: Duration| inits.offered(&key, now + after, BELIEVED_FOR);
+        let believed = |after: Duration| inits.has(&key, now + after);
         assert!(!believed(Duration::ZERO));
         inits.note(key.clone(), now);
         assert!(believed(BELIEVED_FOR - Duration::from_millis(1)));

@@ -296,7 +296,7 @@ impl Chore for Pictures {
 
     async fn run(&self) -> Result<Report, Failure> {
         let now = (self.clock)();
-        let look_back = plan::look_back(now, self.settings.period, self.settings.horizon, None);
+        let look_back = plan::look_back(now, self.settings.period, self.settings.horizon);
         let cameras: BTreeSet<CameraId> = listing::folders(&*self.frames).await.map_err(unavailable)?;
         let reports: Vec<Report> = stream::iter(cameras)
             .map(|camera| self.camera(camera, now - look_back, now))

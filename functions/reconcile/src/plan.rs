@@ -43,16 +43,20 @@ pub struct StoredBatch {
 }
 
 /// How far the run of this time looks back, if there is one in each `period`: five periods, every second run twice as
-/// far, every fourth four times, and so on up to `horizon`; and as far as to what the run before `left`.
+/// far, every fourth four times, and so on up to `horizon`.
 ///
 /// So a batch is looked at every minute while it is young, and half as often whenever its age has doubled. This
 /// is all the back-off that one needs which can never be encoded, without anything remembered of it; and the listing
 /// of a whole horizon is shared among many runs.
-pub fn look_back(now: Timestamp, period: Duration, horizon: Duration, left: Option<Timestamp>) -> Duration {
+pub fn look_back(now: Timestamp, period: Duration, horizon: Duration) -> Duration {
     let doublings = run_number(now, period).trailing_zeros().min(16);
-    let left = left.map_or(Duration::ZERO, |left| now.since(left));
     let least = period * PERIODS_MIN;
-    least.saturating_mul(1 << doublings).max(left).min(horizon.max(least))
+    least.saturating_mul(1 << doublings).min(horizon.max(least))
+}
+
+/// The same, but as far as to what the run before `left`, within `horizon`.
+pub fn look_back_to(left: Timestamp, now: Timestamp, period: Duration, horizon: Duration) -> Duration {
+    look_back(now, period, horizon).max(now.since(left).min(horizon))
 }
 
 /// Rounded, so that runs that start a little early or late still get successive numbers.
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn every_second_run_looks_twice_as_far_up_to_the_horizon() {
         let start = Timestamp::from_unix_millis(60_000 * 64 * 400_000);
-        let look_back = |run: u32| look_back(start + MINUTE * run, MINUTE, 6 * HOUR, None).as_secs() / 60;
+        let look_back = |run: u32| look_back(start + MINUTE * run, MINUTE, 6 * HOUR).as_secs() / 60;
         let runs: Vec<u64> = (1..=16).map(look_back).collect();
         assert_eq!(runs, [5, 10, 5, 20, 5, 10, 5, 40, 5, 10, 5, 20, 5, 10, 5, 80]);
         assert_eq!((look_back(32), look_back(64)), (160, 320));
@@ -227,7 +231,7 @@ mod tests {
     #[test]
     fn a_run_looks_as_far_as_to_what_is_left_within_the_horizon() {
         let run = Timestamp::from_unix_millis(60_000 * (64 * 400_000 + 2));
-        let look_back = |left: Duration| look_back(run, MINUTE, 6 * HOUR, Some(run - left));
+        let look_back = |left: Duration| look_back_to(run - left, run, MINUTE, 6 * HOUR);
         assert_eq!(look_back(7 * MINUTE), 10 * MINUTE);
         assert_eq!(look_back(90 * MINUTE), 90 * MINUTE);
         assert_eq!(look_back(7 * HOUR), 6 * HOUR);
@@ -268,7 +272,7 @@ mod tests {
                 .filter(|age| {
                     let late = Duration::from_millis(jitter_millis[*age as usize]);
                     let now = stored + MINUTE * *age + late;
-                    stored >= now - look_back(now, MINUTE, 6 * HOUR, None)
+                    stored >= now - look_back(now, MINUTE, 6 * HOUR)
                 })
                 .count();
             prop_assert!((1..=PERIODS_MIN as usize).contains(&tries), "{tries} tries");

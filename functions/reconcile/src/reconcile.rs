@@ -190,7 +190,11 @@ impl Reconcile {
     }
 
     fn look_back(&self, now: Timestamp) -> Duration {
-        plan::look_back(now, self.settings.period, self.settings.horizon, *self.left())
+        let Settings { period, horizon, .. } = self.settings;
+        match *self.left() {
+            Some(left) => plan::look_back_to(left, now, period, horizon),
+            None => plan::look_back(now, period, horizon),
+        }
     }
 
     fn leave(&self, oldest: Option<&&BatchKey>) {
