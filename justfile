@@ -64,7 +64,7 @@ test-infra:
 
 # An image is built, looked at and run as a container without rights: a release build, so not in `test`.
 test-images: _build-tools
-    @scripts/need buildah runc
+    @scripts/need buildah runc python3
     python3 infra/tests/images.py
 
 # The images' encode for amd64 and arm64 (in qemu) make the same segments: a release build for both, so not in `test`.
@@ -162,7 +162,7 @@ _build-tools:
     @scripts/need rust cc cmake nasm
 
 _test-tools: _build-tools (_npm-install "tests/browser")
-    @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools prometheus
+    @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools prometheus python3 pip
     @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler rauc squashfs-tools ssh radosgw
 
 _npm-install FOLDER:

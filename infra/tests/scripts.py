@@ -3,6 +3,7 @@ answers of the tests: what MinIO and a cluster would do is not seen. Run by `./j
 
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -16,6 +17,13 @@ here=$(dirname "$0")
 echo "$*" >> "$here/calls"
 cat "$here/$1-$2-$3" 2>/dev/null || :
 """
+
+# Installing makes the programs, and starts the service.
+MACHINE_WITH_SERVICES = {
+    "sudo": '"$@"',
+    "apt-get": '[ "$1" != install ] || { touch "$here"/{prometheus,promtool,runs}; chmod +x "$here"/prom*; }',
+    "systemctl": 'if [ "$2" = is-active ]; then [ -e "$here/runs" ]; else echo "$*" >> "$here/calls"; fi',
+}
 
 
 def made_key(component, letter):
@@ -38,7 +46,7 @@ class Scripts(unittest.TestCase):
     def run_script(self, script, *arguments, **environment):
         """Runs a script; returns its status and what it said."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEITEN_"))}
-        done = subprocess.run([PROJECT / script, *arguments], env={**inherited, **environment, "PATH": f"{self.folder}:{os.environ['PATH']}"},
+        done = subprocess.run([PROJECT / script, *arguments], env={**inherited, "PATH": f"{self.folder}:{os.environ['PATH']}", **environment},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -86,6 +94,21 @@ class Scripts(unittest.TestCase):
                             ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("TEITEN_OVERLAY", "production")):
             status, said = self.run_script("scripts/link", "front-door", **{name: value})
             self.assertEqual((status, len(self.calls())), (7, 1), said)
+
+    def test_a_service_that_comes_with_a_tool_is_stopped_and_one_that_ran_before_is_not(self):
+        for name in ("bash", "chmod", "env", "id", "touch"):
+            (self.folder / name).symlink_to(shutil.which(name))
+        for name, text in MACHINE_WITH_SERVICES.items():
+            (self.folder / name).write_text(f"#!/usr/bin/env bash\nhere=${{0%/*}}\n{text}\n")
+            (self.folder / name).chmod(0o755)
+        for runs_before, calls in ((False, ["--quiet disable --now prometheus"]), (True, [])):
+            for file in ("prometheus", "promtool", "runs"):
+                (self.folder / file).unlink(missing_ok=True)
+            if runs_before:
+                (self.folder / "runs").touch()
+            status, said = self.run_script("scripts/need", "prometheus", PATH=str(self.folder))
+            self.assertEqual((status, self.calls()), (0, calls), said)
+            self.assertIn("Installing Debian packages: prometheus", said)
 
 
 if __name__ == "__main__":
