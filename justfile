@@ -1,8 +1,12 @@
 # Run these as `./just NAME`, which brings its own copy of just where there is none.
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
+# Recipes hand "$@" on, never {{ ARGS }}: names and passwords have blanks and `$`.
+set positional-arguments
 
 export CARGO_TERM_PROGRESS_WHEN := "never"
+# Recipes, scripts and tests start what is built here, wherever else your cargo would put it.
+export CARGO_TARGET_DIR := justfile_directory() / "target"
 
 # What processes do in real time: one test after another. What went wrong stands last, without a backtrace behind it.
 realtime := "RUST_LIB_BACKTRACE=0 cargo test --workspace"
@@ -10,13 +14,13 @@ one_by_one := "-- --test-threads=1 --nocapture"
 
 # What there is.
 default:
-    @just --justfile {{ justfile() }} --list --unsorted
+    @"{{ just_executable() }}" --list --unsorted
 
 # Everything on this machine: cameras, broker, bridge, S3 store, functions, viewer. Options: ./just demo --help
 demo *ARGS: _build-tools viewer
     #!/usr/bin/env bash
     set -euo pipefail
-    args=({{ ARGS }})
+    args=("$@")
     case " ${args[*]-} " in
       *" --help "* | *" -h "* | *" --footage"*) ;;
       *) # Real footage beside the synthetic cameras, where it can be had.
@@ -100,19 +104,19 @@ check: _build-tools viewer
 
 # The images of bridge and functions: ./just images [--arch amd64,arm64] [--only NAME,…] [--save FOLDER] [--push]
 images *ARGS: _build-tools
-    scripts/images {{ ARGS }}
+    scripts/images "$@"
 
 # Into a Kubernetes cluster: checks, applies, waits, sends a test camera through: ./just deploy [--help]
 deploy *ARGS: _build-tools viewer
-    scripts/program cluster deploy {{ ARGS }}
+    scripts/program cluster deploy "$@"
 
 # The cluster's cameras, delays and what is wrong.
 status *ARGS: _build-tools
-    scripts/program cluster status {{ ARGS }}
+    scripts/program cluster status "$@"
 
 # Out of the cluster; the footage stays unless --footage is given.
 undeploy *ARGS: _build-tools
-    scripts/program cluster undeploy {{ ARGS }}
+    scripts/program cluster undeploy "$@"
 
 # The camera's agent for aarch64, static: target/agent/teiten-agent
 agent: _build-tools
@@ -134,20 +138,20 @@ bench: _test-tools viewer agent
 
 # The object store's conformance suite against any S3 endpoint: ./just conformance http://KEY:SECRET@HOST:PORT/BUCKET
 conformance URL: _build-tools
-    scripts/program conformance {{ URL }}
+    scripts/program conformance "$1"
 
 # A camera's certificate and ready settings, in cameras/; or its update over the network: ./just camera add|update NAME [--help]
 camera *ARGS: _build-tools
-    scripts/program owner camera {{ ARGS }}
+    scripts/program owner camera "$@"
 
 # A link to a camera's live playlist that stops working when it expires: ./just link CAMERA --for 24h
 link *ARGS: _build-tools
-    scripts/link {{ ARGS }}
+    scripts/link "$@"
 
 # Writes image and a camera's settings onto a card: ./just flash /dev/sdX NAME [--image FILE] [--force] [--yes]
 flash *ARGS: _build-tools
     @scripts/need mtools
-    scripts/program owner flash {{ ARGS }}
+    scripts/program owner flash "$@"
 
 # An update for cameras, signed with your key: target/image-debian/teiten-debian.raucb
 update-bundle: image-debian

@@ -1,5 +1,5 @@
-"""The shell scripts that have decisions in them, run as they are. What they call (mc, kubectl) is a recorder of calls here, with
-answers of the tests: what MinIO and a cluster would do is not seen. Run by `./just test`."""
+"""The recipes and the shell scripts that have decisions in them, run as they are. What they call (mc, kubectl, programs) is a recorder
+of calls here, with answers of the tests: what MinIO and a cluster would do is not seen. Run by `./just test`."""
 
 import os
 import pathlib
@@ -18,12 +18,23 @@ echo "$*" >> "$here/calls"
 cat "$here/$1-$2-$3" 2>/dev/null || :
 """
 
+# Notes itself and its arguments, each as it is.
+EXACT_RECORDER = """#!/bin/sh
+printf '%s\\0' "${0##*/}" "$@" >> "$CALLS"
+echo >> "$CALLS"
+"""
+# Notes nothing, and builds recorders.
+CARGO = """#!/bin/sh
+mkdir -p "${CARGO_TARGET_DIR:-target}/debug"
+cp "$RECORDER" "${CARGO_TARGET_DIR:-target}/debug/teiten-dev"
+"""
 # Installing makes the programs, and starts the service.
 MACHINE_WITH_SERVICES = {
     "sudo": '"$@"',
     "apt-get": '[ "$1" != install ] || { touch "$here"/{prometheus,promtool,runs}; chmod +x "$here"/prom*; }',
     "systemctl": 'if [ "$2" = is-active ]; then [ -e "$here/runs" ]; else echo "$*" >> "$here/calls"; fi',
 }
+HARD_WORDS = ["Ann's yard", "", "--wifi", "pa$$word; echo `x` & \"y\" * \\ {{ z }}"]
 
 
 def made_key(component, letter):
@@ -109,6 +120,64 @@ class Scripts(unittest.TestCase):
             status, said = self.run_script("scripts/need", "prometheus", PATH=str(self.folder))
             self.assertEqual((status, self.calls()), (0, calls), said)
             self.assertIn("Installing Debian packages: prometheus", said)
+
+    def test_who_asks_a_link_for_help_gets_it_without_settings_and_keys(self):
+        (self.folder / "cargo").symlink_to("/bin/true")
+        for word in ("--help", "-h"):
+            status, said = self.run_script("scripts/link", "front-door", word)
+            self.assertEqual((status, self.calls()), (0, []), said)
+            self.assertIn("Usage: teiten-link", said)
+
+
+class Recipes(unittest.TestCase):
+    """The justfile beside recorders of calls."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        shutil.copy(PROJECT / "justfile", self.folder)
+        (self.folder / "viewer").mkdir()
+        recorder = self.program("recorder", EXACT_RECORDER)
+        for script in (PROJECT / "scripts").iterdir():
+            self.program(f"scripts/{script.name}", EXACT_RECORDER)
+        self.program("bin/npm", EXACT_RECORDER)
+        self.program("bin/cargo", CARGO)
+        self.environment = {**os.environ, "CALLS": str(self.folder / "calls"), "RECORDER": str(recorder),
+                            "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
+
+    def program(self, name, text):
+        """An executable file."""
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def just(self, *arguments, **environment):
+        """Runs a recipe; returns the words of its last call."""
+        command = [PROJECT / "just", "--justfile", self.folder / "justfile", "--working-directory", self.folder, *arguments]
+        done = subprocess.run(command, env={**self.environment, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        calls = self.folder / "calls"
+        return calls.read_text().splitlines()[-1].split("\0")[:-1] if calls.exists() else done.stdout
+
+    def test_what_a_recipe_is_told_reaches_the_program_word_for_word(self):
+        told = {("camera", "add"): ["program", "owner", "camera", "add"], ("flash",): ["program", "owner", "flash"], ("link",): ["link"],
+                ("deploy",): ["program", "cluster", "deploy"], ("status",): ["program", "cluster", "status"],
+                ("undeploy",): ["program", "cluster", "undeploy"], ("images",): ["images"],
+                ("demo", "--footage"): ["teiten-dev", "--footage"]}
+        for recipe, program in told.items():
+            self.assertEqual(self.just(*recipe, *HARD_WORDS), [*program, *HARD_WORDS], recipe)
+        url = f"http://key:{HARD_WORDS[-1]}@127.0.0.1:9000/bucket"
+        self.assertEqual(self.just("conformance", url), ["program", "conformance", url])
+
+    def test_a_recipe_runs_what_it_has_built_wherever_else_cargo_would_put_it(self):
+        told = self.just("demo", "--footage", "yard.mjpeg", CARGO_TARGET_DIR=str(self.folder / "elsewhere"))
+        self.assertEqual(told, ["teiten-dev", "--footage", "yard.mjpeg"])
+
+    def test_without_a_recipe_there_is_the_list_of_them(self):
+        self.assertIn("demo *ARGS", self.just())
 
 
 if __name__ == "__main__":
