@@ -38,8 +38,7 @@ demo *ARGS: _build-tools viewer
 test: _test-tools viewer
     cd viewer && npm test --silent
     cd tests/browser && npm test --silent
-    # All programs with the features that the tests are built with: the end-to-end tests start them. The image is built with few
-    # threads, and fetches packages.
+    # All tests, and the programs that the end-to-end tests start. The image is built with few threads, and fetches packages.
     scripts/side-by-side './just image-debian' 'cargo build --workspace --all-targets'
     cargo test --workspace --exclude teiten-tests
     # Emulated cameras take their time: the parts of a cluster are tested beside them.
@@ -54,9 +53,8 @@ _test-cameras:
 _test-cluster: test-infra
     {{ realtime }} --test bridges --test faults --test observed --test storage {{ one_by_one }}
 
-# The cluster's manifests: every overlay against schemas and rules, Mosquitto with the shipped configuration.
-test-infra:
-    @scripts/need mosquitto mosquitto-clients openssl prometheus
+# The cluster's part: manifests against schemas and rules, scripts, deploy and its parts without Kubernetes, a bridge that is away.
+test-infra: _programs
     scripts/manifest-tools python3 infra/tests/manifests.py
     scripts/manifest-tools python3 infra/tests/observability.py
     python3 infra/tests/scripts.py
@@ -72,23 +70,21 @@ test-images: _build-tools
     python3 infra/tests/images.py
 
 # The images' encode for amd64 and arm64 (in qemu) make the same segments: a release build for both, so not in `test`.
-test-architectures: _test-tools
-    cargo build --quiet --workspace --bins
+test-architectures: _programs
     scripts/images --only encode
     python3 infra/tests/architectures.py
 
 # `deploy` and `undeploy` on Kubernetes' own API server, with the `kube-apiserver` and `etcd` that are in PATH.
-test-kubernetes: _test-tools
-    cargo build --workspace --bins
+test-kubernetes: _programs
     scripts/manifest-tools python3 infra/tests/kubernetes.py
 
 # The storage set-up and the whole way of a frame on MinIO, with the `minio` and `mc` that are in PATH: Debian has neither.
-test-minio: _test-tools
+test-minio: _programs
     @command -v minio >/dev/null && command -v mc >/dev/null || { echo "put MinIO's server (minio) and client (mc) into PATH" >&2; exit 1; }
     cargo test --workspace --test storage -- --nocapture --ignored minio
 
 # Updates of cameras that go wrong: power cuts, images without frames. Many starts of an emulated Pi, some minutes.
-test-updates: _test-tools image-debian
+test-updates: _programs image-debian
     cargo test --workspace --test camera_update_faults -- --nocapture
 
 # Format, lints with warnings denied, dependencies' licences and sources.
@@ -168,6 +164,10 @@ _build-tools:
 _test-tools: _build-tools (_npm-install "tests/browser")
     @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools prometheus python3 pip
     @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler rauc squashfs-tools ssh radosgw
+
+# The programs that tests start. (After `cargo build --all-targets`, they are there.)
+_programs: _test-tools
+    cargo build --workspace --bins
 
 _npm-install FOLDER:
     @scripts/need node

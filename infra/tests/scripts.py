@@ -176,6 +176,13 @@ class Recipes(unittest.TestCase):
         told = self.just("demo", "--footage", "yard.mjpeg", CARGO_TARGET_DIR=str(self.folder / "elsewhere"))
         self.assertEqual(told, ["teiten-dev", "--footage", "yard.mjpeg"])
 
+    def test_programs_are_built_with_the_same_features_beside_tests_and_alone(self):
+        def crates(edges):
+            tree = ["cargo", "tree", "--offline", "--workspace", "--prefix=none", "--format={p} {f}", f"--edges={edges}"]
+            told = subprocess.run(tree, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+            return {line.removesuffix(" (*)") for line in told.splitlines()}
+        self.assertEqual(crates("normal,build") - crates("normal,build,dev"), set(), "all that stands on it is built twice")
+
     def test_without_a_recipe_there_is_the_list_of_them(self):
         self.assertIn("demo *ARGS", self.just())
 
