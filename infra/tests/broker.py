@@ -1,7 +1,9 @@
-"""Real Mosquitto with the shipped configuration and ACL: who gets in, and who may say and hear what. Run by
-`./just test`."""
+"""Real Mosquitto with the shipped configuration and ACL: who gets in, and who may say and hear what. And with the configuration of
+README.md, which owners of cameras copy. Run by `./just test`."""
 
+import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -9,7 +11,9 @@ import tempfile
 import time
 import unittest
 
-SHIPPED = pathlib.Path(__file__).resolve().parent.parent / "base" / "broker"
+from programs import MOSQUITTO, PROGRAMS, PROJECT, free_port
+
+SHIPPED = PROJECT / "infra" / "base" / "broker"
 WAIT_SECONDS_MAX = 20
 
 
@@ -48,6 +52,28 @@ class Authority:
         return certificate, key
 
 
+class Mosquitto:
+    """A broker, which listens."""
+
+    def __init__(self, folder, port, config):
+        (folder / "mosquitto.conf").write_text(config)
+        log = folder / "log"
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen([MOSQUITTO, "-c", folder / "mosquitto.conf"], stdout=file, stderr=subprocess.STDOUT)
+        until = time.monotonic() + WAIT_SECONDS_MAX
+        while time.monotonic() < until and self.process.poll() is None:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.02)
+        self.stop()
+        raise AssertionError(f"Mosquitto does not listen:\n{log.read_text()}")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 class Broker(unittest.TestCase):
     """Mosquitto as the cluster runs it, but for paths and port."""
 
@@ -65,38 +91,12 @@ class Broker(unittest.TestCase):
         for file in cls.folder.iterdir():
             file.chmod(0o644)
         shutil.copy(SHIPPED / "acl", cls.folder / "acl")
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            cls.port = listener.getsockname()[1]
+        cls.port = free_port()
         shipped = (SHIPPED / "mosquitto.conf").read_text()
         assert "listener 8883\n" in shipped
         config = (shipped.replace("/mosquitto/tls", str(cls.folder)).replace("/mosquitto/config", str(cls.folder))
                   .replace("listener 8883\n", f"listener {cls.port} 127.0.0.1\n"))
-        (cls.folder / "mosquitto.conf").write_text(config)
-        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        cls.log = open(cls.folder / "log", "wb")
-        cls.addClassCleanup(cls.log.close)
-        cls.broker = subprocess.Popen([program, "-c", cls.folder / "mosquitto.conf"],
-                                      stdout=cls.log, stderr=subprocess.STDOUT)
-        cls.addClassCleanup(cls.stop)
-        cls.await_listener()
-
-    @classmethod
-    def stop(cls):
-        cls.broker.terminate()
-        cls.broker.wait()
-
-    @classmethod
-    def await_listener(cls):
-        until = time.monotonic() + WAIT_SECONDS_MAX
-        while time.monotonic() < until:
-            if cls.broker.poll() is not None:
-                break
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", cls.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError(f"Mosquitto does not listen:\n{(cls.folder / 'log').read_text()}")
+        cls.addClassCleanup(Mosquitto(cls.folder, cls.port, config).stop)
 
     def client(self, program, who):
         """The beginning of a command line of mosquitto_pub or mosquitto_sub."""
@@ -201,6 +201,35 @@ class Broker(unittest.TestCase):
     def test_plain_text_is_not_spoken(self):
         done = run("mosquitto_pub", "-h", "localhost", "-p", self.port, "-t", "teiten/front-door/frame", "-m", "x")
         self.assertNotEqual(done.returncode, 0)
+
+
+class Readme(unittest.TestCase):
+    """Mosquitto as README.md has owners of cameras set it up, but for paths and port."""
+
+    def test_mosquitto_that_is_set_up_by_the_readme_takes_a_camera_that_was_added(self):
+        # Mosquitto that root starts becomes `mosquitto`, as Debian's service does. Who is not root remains who he is.
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-broker-"))
+        self.addCleanup(shutil.rmtree, folder)
+        folder.chmod(0o755)
+        (folder / "infra").symlink_to(PROJECT / "infra")
+        must(PROGRAMS / "teiten-owner", "--folder", folder / "cameras", "camera", "add", "front-door", "--broker", "localhost", "--wifi", "")
+        blocks = [re.sub("^    ", "", block, flags=re.M).replace("/etc/mosquitto", str(folder))
+                  for block in re.findall(r"\n\n((?:    .*\n)+)", (PROJECT / "README.md").read_text())]
+        (install,) = (block for block in blocks if "install -o mosquitto" in block)
+        install = install.replace("sudo ", "")
+        if os.geteuid() != 0:
+            install = install.replace("-o mosquitto ", "")
+        must("bash", "-euc", f"cd '{folder}'\n{install}")
+        (settings,) = (block for block in blocks if block.startswith("listener "))
+        port = free_port()
+        self.addCleanup(Mosquitto(folder, port, settings.replace("8883", f"{port} 127.0.0.1")).stop)
+        card = folder / "cameras" / "front-door"
+        must("mosquitto_pub", "-h", "localhost", "-p", port, "--cafile", card / "ca.pem", "--cert", card / "certificate.pem",
+             "--key", card / "key.pem", "-q", "1", "-t", "teiten/front-door/frame", "-m", "x")
+
+        limits = re.findall("^max_.*", settings, re.M)
+        self.assertEqual(len(limits), 3)
+        self.assertLessEqual(set(limits), set((SHIPPED / "mosquitto.conf").read_text().splitlines()))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 
 from api_server import KINDS, KNATIVE, ApiServer
-from programs import PROGRAMS, PROJECT, WAIT_SECONDS_MAX, free_port
+from programs import MOSQUITTO, PROGRAMS, PROJECT, WAIT_SECONDS_MAX, free_port
 
 SHIPPED = PROJECT / "infra" / "base" / "broker"
 
@@ -142,8 +142,7 @@ class Machine:
         config = (SHIPPED / "mosquitto.conf").read_text()
         config = (config.replace("/mosquitto/tls", str(self.folder)).replace("/mosquitto/config/acl", str(acl))
                   .replace("listener 8883\n", f"listener 8883 {self.address}\n"))
-        mosquitto = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-        self.start("broker", [mosquitto, "-c", self.file("mosquitto.conf", config)], {})
+        self.start("broker", [MOSQUITTO, "-c", self.file("mosquitto.conf", config)], {})
         triggers = [("teiten.batch.stored", "encode"), ("teiten.segment.stored", "playlist"), ("teiten.window.missed", "playlist"), ("teiten.sensor.changed", "playlist")]
         arguments = [f"--trigger={kind}=http://127.0.0.1:{self.port(function)}/" for kind, function in triggers]
         self.start("router", [PROGRAMS / "teiten-router", "--listen", f"127.0.0.1:{self.port('router')}", *arguments], {})

@@ -8,13 +8,12 @@ import http.client
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import tempfile
 import time
 import urllib.request
 
-from programs import PROJECT, free_port
+from programs import MOSQUITTO, PROJECT, free_port
 
 FUNCTIONS = ["encode", "playlist", "pictures", "reconcile", "compact", "playback", "clip", "link", "dead-letters"]
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -35,7 +34,7 @@ class Pipeline:
         config = folder / "mosquitto.conf"
         config.write_text(f"listener {self.ports['mqtt']} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 2000\n"
                           "max_queued_messages 0\nmax_queued_bytes 268435456\n")
-        self.start("mosquitto", shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", config)
+        self.start("mosquitto", MOSQUITTO, "-c", config)
         self.start("store", programs / "teiten-s3", "--dir", folder / "bucket", "--listen", f"127.0.0.1:{self.ports['store']}", "--private")
         triggers = {"teiten.batch.stored": "encode", "teiten.segment.stored": "playlist", "teiten.window.missed": "playlist"}
         self.start("router", programs / "teiten-router", "--listen", f"127.0.0.1:{self.ports['router']}",

@@ -14,7 +14,7 @@ import time
 import unittest
 import urllib.request
 
-from programs import PROGRAMS, WAIT_SECONDS_MAX, free_port
+from programs import MOSQUITTO, PROGRAMS, WAIT_SECONDS_MAX, free_port
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
 BATCHES = 8
@@ -130,7 +130,7 @@ class WithCamera(unittest.TestCase):
         port = free_port()
         config = self.folder / "mosquitto.conf"
         config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmessage_size_limit 1114112\n")
-        self.start("mosquitto", [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", config])
+        self.start("mosquitto", [MOSQUITTO, "-c", config])
         self.start("bridge", [PROGRAMS / "teiten-bridge"], TEITEN_MQTT=f"127.0.0.1:{port}", K_SINK=f"http://{events.address}/")
         settings = self.folder / "camera.toml"
         settings.write_text(f'camera = "gate"\n[broker]\nhost = "127.0.0.1"\nport = {port}\n[source]\nkind = "pattern"\nrate = 5\n')

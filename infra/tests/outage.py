@@ -15,7 +15,7 @@ import unittest
 
 import broker
 from lambda_functions import KEYS, Server
-from programs import PROGRAMS, WAIT_SECONDS_MAX, free_port
+from programs import MOSQUITTO, PROGRAMS, WAIT_SECONDS_MAX, free_port
 
 CAMERAS = ("front-door", "garden", "yard")
 # How long the bridge is away, and how many pictures each camera takes meanwhile, ten a second.
@@ -59,7 +59,7 @@ class Outage(unittest.TestCase):
                   .replace("listener 8883\n", f"listener {self.port} 127.0.0.1\n"))
         (self.folder / "mosquitto.conf").write_text(config)
         shutil.copy(broker.SHIPPED / "acl", self.folder / "acl")
-        return self.start("mosquitto", shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", self.folder / "mosquitto.conf")
+        return self.start("mosquitto", MOSQUITTO, "-c", self.folder / "mosquitto.conf")
 
     def start_bridge(self):
         """The bridge."""

@@ -1,10 +1,13 @@
 """What tests that run the project's programs share."""
 
 import pathlib
+import shutil
 import socket
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAMS = PROJECT / "target" / "debug"
+# Debian keeps it out of an ordinary user's PATH.
+MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 # Machines that run tests can be busy with other things.
 WAIT_SECONDS_MAX = 300
 
