@@ -155,9 +155,10 @@ async fn photos_from_mosquitto_pub_make_a_camera_appear_with_what_its_sensor_saw
     .await?;
     assert!(playlist.bytes.starts_with(b"#EXTM3U"));
     // It is listed once its first playlist is written.
-    let cameras =
-        eventually("the list of cameras", Duration::from_secs(10), async || Ok(media.get("cameras.json").await?))
-            .await?;
+    let cameras = eventually("the list of cameras", Duration::from_secs(10), async || {
+        Ok(media.get("cameras.json").await?)
+    })
+    .await?;
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&cameras.bytes)?["cameras"][0], "other");
 
     let kind = SensorKind::Motion;
