@@ -27,15 +27,7 @@ impl Mosquitto {
 
     /// Starts a broker with these settings, and awaits that it listens on `port`.
     pub async fn start_with(folder: &Path, port: u16, settings: &str) -> anyhow::Result<Self> {
-        let config = folder.join("mosquitto.conf");
-        fs::write(&config, settings)?;
-        let process = Process::start("mosquitto", folder, move || {
-            // Debian keeps it out of an ordinary user's PATH.
-            let path = Path::new("/usr/sbin/mosquitto");
-            let mut command = Command::new(if path.is_file() { path } else { Path::new("mosquitto") });
-            command.arg("-c").arg(&config);
-            command
-        })?;
+        let process = process(folder, folder, settings)?;
         listening("Mosquitto", port).await?;
         Ok(Self { process, port })
     }
@@ -80,6 +72,19 @@ impl Mosquitto {
             .args(["-F", "%x", "-W", &wait_max.as_secs().to_string()]);
         payloads(asker).await?.pop().with_context(|| format!("no answer to {request}"))
     }
+}
+
+/// Mosquitto with these settings, which are kept in `folder`.
+pub fn process(folder: &Path, logs: &Path, settings: &str) -> anyhow::Result<Process> {
+    let config = folder.join("mosquitto.conf");
+    fs::write(&config, settings)?;
+    Process::start("mosquitto", logs, move || {
+        // Debian keeps it out of an ordinary user's PATH.
+        let path = Path::new("/usr/sbin/mosquitto");
+        let mut command = Command::new(if path.is_file() { path } else { Path::new("mosquitto") });
+        command.arg("-c").arg(&config);
+        command
+    })
 }
 
 /// The settings of a listener that takes only those who have a certificate of the owner's authority. `files` is the

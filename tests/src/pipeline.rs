@@ -14,6 +14,7 @@ use teiten_bucket::{Bucket, Credentials, S3Bucket, S3Config};
 use teiten_footage::{CameraId, WindowLength};
 
 use crate::collector::Collector;
+use crate::mosquitto;
 use crate::process::{Process, eventually, free_port, listening, program};
 
 /// One of the keys of the store's administrator.
@@ -70,40 +71,81 @@ pub struct Pipeline {
     /// The bridge.
     pub bridge: Process,
     s3: S3Config,
-    s3_port: u16,
-    router_port: u16,
     reconcile_port: u16,
-    bridges: Bridges,
+    told: Told,
     /// Where bridge and functions tell their numbers, by their names.
     pub metrics_ports: BTreeMap<&'static str, u16>,
 }
 
-/// What all bridges have in common.
+/// What the parts are told of each other.
 #[derive(Clone)]
-struct Bridges {
+struct Told {
     logs: PathBuf,
     window: WindowLength,
     mqtt_port: u16,
     s3_port: u16,
     router_port: u16,
-    keys: (String, String),
+    users: bool,
     environment: Vec<(&'static str, String)>,
 }
 
-impl Bridges {
-    fn start(&self, name: &str, metrics_port: Option<u16>) -> anyhow::Result<Process> {
-        let path = program("teiten-bridge")?;
-        let (shared, replica) = (self.clone(), name.to_owned());
-        Process::start(name, &self.logs, move || {
+impl Told {
+    /// The keys of a part at the store.
+    fn keys(&self, part: &str) -> (String, String) {
+        match self.users {
+            true => user_keys(part),
+            false => (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()),
+        }
+    }
+
+    /// The command of a part that stores something and has events to tell.
+    fn part(&self, path: &Path, name: &str, metrics_port: Option<u16>) -> Command {
+        let mut command = Command::new(path);
+        with_s3(&mut command, self.s3_port, &self.keys(name))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("K_SINK", format!("http://127.0.0.1:{}/", self.router_port));
+        if let Some(port) = metrics_port {
+            command.env("TEITEN_METRICS", format!("127.0.0.1:{port}"));
+        }
+        command
+    }
+
+    /// The router; `subscribers` are the functions' ports by the events that they await.
+    fn router<const N: usize>(&self, subscribers: [(&'static str, u16); N]) -> anyhow::Result<Process> {
+        let (path, port) = (program("teiten-router")?, self.router_port);
+        Process::start("router", &self.logs, move || {
             let mut command = Command::new(&path);
-            with_s3(&mut command, shared.s3_port, &shared.keys)
-                .args(["--mqtt", &format!("127.0.0.1:{}", shared.mqtt_port)])
-                .args(["--window", &shared.window.to_string(), "--replica", &replica])
-                .envs(shared.environment.iter().map(|(name, value)| (name, value)))
-                .env("K_SINK", format!("http://127.0.0.1:{}/", shared.router_port));
-            if let Some(port) = metrics_port {
-                command.env("TEITEN_METRICS", format!("127.0.0.1:{port}"));
+            command.args(["--listen", &format!("127.0.0.1:{port}")]);
+            for (kind, port) in subscribers {
+                command.args(["--trigger", &format!("{kind}=http://127.0.0.1:{port}/")]);
             }
+            command
+        })
+    }
+
+    fn function(&self, name: &'static str, port: u16, metrics_port: u16) -> anyhow::Result<Process> {
+        let (told, path) = (self.clone(), program(&format!("teiten-{name}"))?);
+        Process::start(name, &self.logs, move || {
+            let mut command = told.part(&path, name, Some(metrics_port));
+            command
+                .env("PORT", port.to_string())
+                // Tests are over before a minute's schedule would have looked twice.
+                .env("TEITEN_RECONCILE_DELAY_SECONDS", "3")
+                .env("TEITEN_RECONCILE_PERIOD_SECONDS", "600");
+            command
+        })
+    }
+
+    fn bridge(&self, replica: &str, metrics_port: Option<u16>) -> anyhow::Result<Process> {
+        let (told, path, name) = (self.clone(), program("teiten-bridge")?, replica.to_owned());
+        Process::start(replica, &self.logs, move || {
+            let mut command = told.part(&path, "bridge", metrics_port);
+            command.args(["--mqtt", &format!("127.0.0.1:{}", told.mqtt_port)]).args([
+                "--window",
+                &told.window.to_string(),
+                "--replica",
+                &name,
+            ]);
             command
         })
     }
@@ -126,7 +168,6 @@ impl Pipeline {
     /// The same with what is not as usual.
     pub async fn start_with(folder: &Path, window: WindowLength, options: Options) -> anyhow::Result<Self> {
         let logs = folder.join("logs");
-        let [mqtt_port, router_port] = [free_port()?, free_port()?];
         let store = match options.store {
             Some(store) => store,
             None => {
@@ -134,71 +175,27 @@ impl Pipeline {
                 StoreProcess { process: store(folder, port)?, port, behind: Vec::new() }
             }
         };
-        let s3_port = store.port;
-        let keys = move |part: &str| match options.users {
-            true => user_keys(part),
-            false => (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned()),
-        };
+        let [mqtt_port, router_port, s3_port] = [free_port()?, free_port()?, store.port];
+        let (users, environment) = (options.users, options.environment);
+        let told = Told { logs, window, mqtt_port, s3_port, router_port, users, environment };
         let [encode_port, playlist_port, reconcile_port] = [free_port()?, free_port()?, free_port()?];
         let mut metrics_ports = BTreeMap::new();
         for part in ["bridge", "encode", "playlist", "reconcile"] {
             metrics_ports.insert(part, free_port()?);
         }
         // On a store with users even the buckets' owner cannot read what others wrote; `reconcile` reads everything.
-        let (access_key, secret_key) = keys("reconcile");
+        let (access_key, secret_key) = told.keys("reconcile");
         let s3 = s3_config_of(s3_port, &access_key, &secret_key)?;
 
-        let config = folder.join("mosquitto.conf");
-        fs::write(
-            &config,
-            format!(
-                "listener {mqtt_port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
-                 message_size_limit 2097152\nmax_inflight_messages 2000\nmax_queued_messages 0\n\
-                 max_queued_bytes 268435456\n{}",
-                options.mosquitto
-            ),
-        )?;
-        let mosquitto = Process::start("mosquitto", &logs, move || {
-            // Debian keeps it out of an ordinary user's PATH.
-            let path = Path::new("/usr/sbin/mosquitto");
-            let mut command = Command::new(if path.is_file() { path } else { Path::new("mosquitto") });
-            command.arg("-c").arg(&config);
-            command
-        })?;
-        let triggers = [
+        let settings = mosquitto_settings(mqtt_port) + &options.mosquitto;
+        let mosquitto = mosquitto::process(folder, &told.logs, &settings)?;
+        let router = told.router([
             ("teiten.batch.stored", encode_port),
             ("teiten.segment.stored", playlist_port),
             ("teiten.window.missed", playlist_port),
             ("teiten.sensor.changed", playlist_port),
-        ];
-        let router = Process::start("router", &logs, {
-            let path = program("teiten-router")?;
-            move || {
-                let mut command = Command::new(&path);
-                command.args(["--listen", &format!("127.0.0.1:{router_port}")]);
-                for (kind, port) in triggers {
-                    command.args(["--trigger", &format!("{kind}=http://127.0.0.1:{port}/")]);
-                }
-                command
-            }
-        })?;
-        let function = |name: &'static str, port: u16| -> anyhow::Result<Process> {
-            let path = program(&format!("teiten-{name}"))?;
-            let (keys, environment) = (keys(name), options.environment.clone());
-            let metrics_port = metrics_ports[name];
-            Process::start(name, &logs, move || {
-                let mut command = Command::new(&path);
-                with_s3(&mut command, s3_port, &keys)
-                    .envs(environment.iter().map(|(name, value)| (name, value)))
-                    .env("PORT", port.to_string())
-                    .env("TEITEN_METRICS", format!("127.0.0.1:{metrics_port}"))
-                    .env("K_SINK", format!("http://127.0.0.1:{router_port}/"))
-                    // Tests are over before a minute's schedule would have looked twice.
-                    .env("TEITEN_RECONCILE_DELAY_SECONDS", "3")
-                    .env("TEITEN_RECONCILE_PERIOD_SECONDS", "600");
-                command
-            })
-        };
+        ])?;
+        let function = |name, port| told.function(name, port, metrics_ports[name]);
         let encode = function("encode", encode_port)?;
         let playlist = function("playlist", playlist_port)?;
         let reconcile = function("reconcile", reconcile_port)?;
@@ -212,9 +209,7 @@ impl Pipeline {
         ] {
             listening(what, port).await?;
         }
-        let (keys, environment) = (keys("bridge"), options.environment.clone());
-        let bridges = Bridges { logs, window, mqtt_port, s3_port, router_port, keys, environment };
-        let bridge = bridges.start("bridge-0", Some(metrics_ports["bridge"]))?;
+        let bridge = told.bridge("bridge-0", Some(metrics_ports["bridge"]))?;
         let folder = folder.to_owned();
         Ok(Self {
             folder,
@@ -227,17 +222,15 @@ impl Pipeline {
             reconcile,
             bridge,
             s3,
-            s3_port,
-            router_port,
             reconcile_port,
-            bridges,
+            told,
             metrics_ports,
         })
     }
 
     /// One more bridge beside [`Pipeline::bridge`], which is `bridge-0`.
     pub fn another_bridge(&self, name: &str) -> anyhow::Result<Process> {
-        self.bridges.start(name, None)
+        self.told.bridge(name, None)
     }
 
     /// A camera that replays `footage` (a folder or an `.mjpeg` file), with its spool in a folder.
@@ -278,7 +271,7 @@ impl Pipeline {
 
     /// Where players find an object of the bucket of media.
     pub fn media_url(&self, key: &str) -> String {
-        format!("http://127.0.0.1:{}/media/{key}", self.s3_port)
+        format!("http://127.0.0.1:{}/media/{key}", self.store.port)
     }
 
     /// The last lines of what each part wrote, to be read when a test fails.
@@ -291,7 +284,7 @@ impl Pipeline {
 
     /// The router's dead letters, as JSON.
     pub async fn dead_letters(&self) -> anyhow::Result<Vec<serde_json::Value>> {
-        let url = format!("http://127.0.0.1:{}/dead-letters", self.router_port);
+        let url = format!("http://127.0.0.1:{}/dead-letters", self.told.router_port);
         Ok(reqwest::get(url).await?.json().await?)
     }
 
@@ -363,6 +356,14 @@ pub fn with_s3<'a>(command: &'a mut Command, port: u16, keys: &(String, String))
 /// A camera's name; the names in the tests are right.
 pub fn camera(name: &str) -> anyhow::Result<CameraId> {
     CameraId::new(name).context("a camera's name")
+}
+
+/// A broker that takes everyone, and keeps nothing.
+fn mosquitto_settings(port: u16) -> String {
+    format!(
+        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmessage_size_limit 2097152\n\
+         max_inflight_messages 2000\nmax_queued_messages 0\nmax_queued_bytes 268435456\n"
+    )
 }
 
 fn agent_toml(

@@ -110,11 +110,6 @@ impl Process {
         }
     }
 
-    /// Whether the process is still there.
-    pub fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
-    }
-
     /// Awaits that the present run has written `words`: only then is it sure to heed a signal, for example.
     pub async fn has_said(&self, words: &str, wait_max: Duration) -> anyhow::Result<()> {
         let what = format!("{} says \"{words}\"", self.name);
