@@ -3,26 +3,31 @@
 
 mod broker;
 mod cameras;
+mod functions;
 mod options;
 mod retention;
 mod schedule;
+mod stage;
 mod status;
 mod viewer;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
 use teiten_bucket::{Bucket, S3Bucket, S3Config};
-use teiten_footage::{Event, key};
-use teiten_host::{Admission, Chore, Function, Origins, Responder};
-use teiten_router::{RetryPolicy, Router, Trigger};
+use teiten_footage::key;
+use teiten_router::Router;
 use teiten_sink::Sink;
-use tokio::{net::TcpListener, task::JoinSet};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use stage::Stage;
 
 pub use options::Options;
 
@@ -46,85 +51,28 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let mqtt = SocketAddr::from((Ipv4Addr::LOCALHOST, options.mqtt));
     let agents = cameras::configurations(&options, mqtt)?;
 
-    let temporary =
-        options.data.is_none().then(|| tempfile::Builder::new().prefix("teiten-").tempdir()).transpose()?;
-    let data = match (&options.data, &temporary) {
-        (Some(data), _) => data.clone(),
-        (None, Some(temporary)) => temporary.path().to_owned(),
-        (None, None) => unreachable!("a temporary folder is made where none is given"),
-    };
-    let store = teiten_s3::Store::open(&data).with_context(|| format!("opening {}", data.display()))?;
-    let credentials =
-        teiten_s3::Credentials { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned() };
-    let server = teiten_s3::Server::new(store, credentials);
-    let mut storage = Stage::new();
-    storage.spawn("store", {
-        let (server, stop) = (server.clone(), storage.stop());
-        async move { Ok(server.serve(s3, stop).await?) }
-    });
-    storage.spawn("viewer", {
-        let stop = storage.stop();
-        async move { Ok(server.serve_public(http, key::MEDIA_BUCKET, stop).await?) }
-    });
-    let s3_config = S3Config::new(
-        Some(&format!("http://127.0.0.1:{}", options.s3)),
-        "us-east-1",
-        teiten_bucket::Credentials {
-            access_key: ACCESS_KEY.to_owned(),
-            secret_key: SECRET_KEY.to_owned(),
-            session_token: None,
-        },
-    )?;
-    let frames: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&s3_config, key::FRAMES_BUCKET));
-    let media: Arc<dyn Bucket> = Arc::new(S3Bucket::new(&s3_config, key::MEDIA_BUCKET));
-    let mut functions = Stage::new();
-    let links = teiten_playback::Links::plain(&format!("http://127.0.0.1:{}", options.http))?;
-    let playback = teiten_playback::Playback::new(Arc::clone(&media), links, Admission::Anybody);
-    let clip = teiten_clip::Clip::new(Arc::clone(&media), Admission::Anybody);
-    let services = viewer::Services {
-        playback: serve_requests(&mut functions, playback).await?,
-        clip: serve_requests(&mut functions, clip).await?,
-    };
-    viewer::upload(&options.viewer, &services, &*media).await?;
+    let (data, _temporary) = data_folder(&options)?;
 
+    let mut storage = Stage::new();
+    start_store(&mut storage, &data, s3, http)?;
+    let buckets = Buckets::in_store(options.s3)?;
+    let mut functions = Stage::new();
+    let services = functions::serve_past(&mut functions, &buckets, options.http).await?;
+    viewer::upload(&options.viewer, &services, &*buckets.media).await?;
     broker::start(mqtt).await?;
-    let encode = teiten_encode::Encode::new(
-        Arc::clone(&frames),
-        Arc::clone(&media),
-        teiten_encode::Settings::default(),
-    );
-    let playlist = teiten_playlist::Playlist::new(Arc::clone(&media), teiten_playlist::Settings::default());
-    let encode_url = serve_function(&mut functions, encode).await?;
-    let playlist_url = serve_function(&mut functions, playlist).await?;
 
     // The router comes after the functions that it calls, and reconcile calls the router.
     let ingress = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let sink = format!("http://{}/", ingress.local_addr()?);
     let events = Sink::new(&sink.parse()?)?;
-    let reconcile = teiten_reconcile::Reconcile::new(
-        Arc::clone(&frames),
-        Arc::clone(&media),
-        events.clone(),
-        teiten_reconcile::Settings { horizon: BATCHES_KEPT, ..Default::default() },
-    );
-    let reconcile_url = serve_chore(&mut functions, reconcile).await?;
-    let compact = teiten_compact::Compact::new(Arc::clone(&media), teiten_compact::Settings::default());
-    let compaction = Sink::new(&serve_chore(&mut functions, compact).await?.parse()?)?;
-
-    let pictures = teiten_pictures::Pictures::new(
-        Arc::clone(&frames),
-        Arc::clone(&media),
-        teiten_pictures::Settings { horizon: BATCHES_KEPT, ..Default::default() },
-    );
-    let pictures_url = serve_chore(&mut functions, pictures).await?;
-
+    let subscribers = functions::serve(&mut functions, &buckets, &events).await?;
+    let compaction = Sink::new(&functions::serve_compact(&mut functions, &buckets).await?.parse()?)?;
     let mut routing = Stage::new();
-    let router =
-        start_router(&mut routing, ingress, [&encode_url, &playlist_url, &reconcile_url, &pictures_url]);
+    let router = functions::start_router(&mut routing, ingress, &subscribers);
 
     let mut bridging = Stage::new();
     bridging.spawn("bridge", {
-        let config = teiten_bridge::Config::new(mqtt, options.window, Arc::clone(&frames), sink)?;
+        let config = teiten_bridge::Config::new(mqtt, options.window, Arc::clone(&buckets.frames), sink)?;
         teiten_bridge::run(config, bridging.stop())
     });
     let mut filming = Stage::new();
@@ -149,7 +97,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         error = functions.failed() => Some(error),
         error = storage.failed() => Some(error),
         error = report(&router) => Some(error),
-        error = expire(&options, &*frames, &*media) => Some(error),
+        error = expire(&options, &buckets) => Some(error),
         never = schedule::run(&events, schedule::RECONCILE_PERIOD) => match never {},
         never = schedule::run(&compaction, schedule::COMPACT_PERIOD) => match never {},
     };
@@ -173,64 +121,50 @@ async fn bind(port: u16, what: &str, option: &str) -> anyhow::Result<TcpListener
     })
 }
 
-/// Serves `function` on a port of its own, as Knative does; answers its URL.
-async fn serve_function<F: Function>(stage: &mut Stage, function: F) -> anyhow::Result<String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = format!("http://{}/", listener.local_addr()?);
-    let stop = stage.stop();
-    stage.spawn(F::NAME, async move { Ok(teiten_host::serve(Arc::new(function), listener, stop).await?) });
-    Ok(url)
+/// Where footage is kept: as the options say, or in a temporary folder, which goes when it is dropped.
+fn data_folder(options: &Options) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+    if let Some(data) = &options.data {
+        return Ok((data.clone(), None));
+    }
+    let temporary = tempfile::Builder::new().prefix("teiten-").tempdir()?;
+    Ok((temporary.path().to_owned(), Some(temporary)))
 }
 
-/// Serves a function that answers requests on a port of its own; answers its URL.
-async fn serve_requests<R: Responder>(stage: &mut Stage, responder: R) -> anyhow::Result<String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = format!("http://{}/", listener.local_addr()?);
-    let stop = stage.stop();
-    let (responder, origins) = (Arc::new(responder), Origins::default());
-    stage.spawn(R::NAME, async move {
-        Ok(teiten_host::serve_requests(responder, origins, listener, stop).await?)
+/// Serves the store over `data`, and what of it is the viewer's without keys.
+fn start_store(stage: &mut Stage, data: &Path, s3: TcpListener, http: TcpListener) -> anyhow::Result<()> {
+    let store = teiten_s3::Store::open(data).with_context(|| format!("opening {}", data.display()))?;
+    let credentials =
+        teiten_s3::Credentials { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned() };
+    let server = teiten_s3::Server::new(store, credentials);
+    stage.spawn("store", {
+        let (server, stop) = (server.clone(), stage.stop());
+        async move { Ok(server.serve(s3, stop).await?) }
     });
-    Ok(url)
-}
-
-/// Serves `chore` on a port of its own; answers its URL.
-async fn serve_chore<C: Chore>(stage: &mut Stage, chore: C) -> anyhow::Result<String> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = format!("http://{}/", listener.local_addr()?);
-    let stop = stage.stop();
-    stage.spawn(C::NAME, async move { Ok(teiten_host::serve_chore(Arc::new(chore), listener, stop).await?) });
-    Ok(url)
-}
-
-/// Starts the router on `ingress` with the triggers of a deployment.
-fn start_router(
-    stage: &mut Stage,
-    ingress: TcpListener,
-    [encode, playlist, reconcile, pictures]: [&str; 4],
-) -> Router {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let trigger = |kind: &str, subscriber: &str, concurrency_max| Trigger {
-        kind: kind.to_owned(),
-        subscriber: subscriber.to_owned(),
-        concurrency_max,
-    };
-    let router = Router::new(
-        vec![
-            trigger(Event::BATCH_STORED, encode, cores),
-            trigger(Event::SEGMENT_STORED, playlist, 16),
-            trigger(Event::WINDOW_MISSED, playlist, 16),
-            trigger(Event::SENSOR_CHANGED, playlist, 16),
-            trigger(teiten_host::PING, reconcile, 1),
-            trigger(teiten_host::PING, pictures, 1),
-        ],
-        RetryPolicy::default(),
-    );
-    stage.spawn("router", {
-        let (router, stop) = (router.clone(), stage.stop());
-        async move { Ok(router.serve(ingress, stop).await?) }
+    stage.spawn("viewer", {
+        let stop = stage.stop();
+        async move { Ok(server.serve_public(http, key::MEDIA_BUCKET, stop).await?) }
     });
-    router
+    Ok(())
+}
+
+/// The store's buckets, as every part reaches them: over HTTP.
+struct Buckets {
+    frames: Arc<dyn Bucket>,
+    media: Arc<dyn Bucket>,
+}
+
+impl Buckets {
+    /// Those of the store on `port`.
+    fn in_store(port: u16) -> anyhow::Result<Self> {
+        let credentials = teiten_bucket::Credentials {
+            access_key: ACCESS_KEY.to_owned(),
+            secret_key: SECRET_KEY.to_owned(),
+            session_token: None,
+        };
+        let config = S3Config::new(Some(&format!("http://127.0.0.1:{port}")), "us-east-1", credentials)?;
+        let bucket = |name| Arc::new(S3Bucket::new(&config, name));
+        Ok(Self { frames: bucket(key::FRAMES_BUCKET), media: bucket(key::MEDIA_BUCKET) })
+    }
 }
 
 /// Prints a status line a second; ends only with an error.
@@ -254,13 +188,13 @@ async fn report(router: &Router) -> anyhow::Error {
 }
 
 /// Deletes old footage from time to time; ends only with an error.
-async fn expire(options: &Options, frames: &dyn Bucket, media: &dyn Bucket) -> anyhow::Error {
+async fn expire(options: &Options, buckets: &Buckets) -> anyhow::Error {
     let mut period = tokio::time::interval(RETENTION_PERIOD);
     loop {
         period.tick().await;
         let now = teiten_telemetry::now();
-        let batches = retention::expire(frames, BATCHES_KEPT, now).await;
-        let segments = retention::expire(media, options.keep, now).await;
+        let batches = retention::expire(&*buckets.frames, BATCHES_KEPT, now).await;
+        let segments = retention::expire(&*buckets.media, options.keep, now).await;
         if let Err(error) = batches.and(segments) {
             // The next round finds what this one left.
             tracing::warn!(%error, "old footage was not deleted");
@@ -277,45 +211,4 @@ fn announce(options: &Options, services: &viewer::Services, cameras: &[teiten_fo
     println!("clip      {}<camera>.mp4?from=…&to=…[&lapse=60]", services.clip);
     println!("MQTT      127.0.0.1:{} (topics teiten/<camera>/frame)", options.mqtt);
     println!("S3        http://127.0.0.1:{} (access key {ACCESS_KEY}, secret key {SECRET_KEY})", options.s3);
-}
-
-/// Parts that are stopped together.
-struct Stage {
-    parts: JoinSet<anyhow::Result<()>>,
-    stop: CancellationToken,
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self { parts: JoinSet::new(), stop: CancellationToken::new() }
-    }
-
-    /// What tells this stage's parts to stop.
-    fn stop(&self) -> CancellationToken {
-        self.stop.clone()
-    }
-
-    fn spawn(&mut self, name: &'static str, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.parts.spawn(async move { part.await.with_context(|| format!("the {name} failed")) });
-    }
-
-    /// Waits for a part to fail; parts that end well (footage without repetition) do not count.
-    async fn failed(&mut self) -> anyhow::Error {
-        loop {
-            match self.parts.join_next().await {
-                Some(Ok(Ok(()))) => {}
-                Some(Ok(Err(error))) => return error,
-                Some(Err(panicked)) => return panicked.into(),
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    async fn stop_and_wait(mut self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        while let Some(part) = self.parts.join_next().await {
-            part??;
-        }
-        Ok(())
-    }
 }

@@ -1,0 +1,118 @@
+//! The functions, each on a port of its own as on Knative, and the router that brings them their events.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use teiten_footage::Event;
+use teiten_host::{Admission, Chore, Function, Origins, Responder};
+use teiten_router::{RetryPolicy, Router, Trigger};
+use teiten_sink::Sink;
+use tokio::net::TcpListener;
+
+use crate::{BATCHES_KEPT, Buckets, stage::Stage, viewer::Services};
+
+/// The addresses of the functions that events go to.
+pub(crate) struct Subscribers {
+    encode: String,
+    playlist: String,
+    reconcile: String,
+    pictures: String,
+}
+
+/// Serves those that events go to; what they find by themselves they tell by `events`.
+pub(crate) async fn serve(
+    stage: &mut Stage,
+    buckets: &Buckets,
+    events: &Sink,
+) -> anyhow::Result<Subscribers> {
+    let (frames, media) = (|| Arc::clone(&buckets.frames), || Arc::clone(&buckets.media));
+    let encode = teiten_encode::Encode::new(frames(), media(), teiten_encode::Settings::default());
+    let playlist = teiten_playlist::Playlist::new(media(), teiten_playlist::Settings::default());
+    let settings = teiten_reconcile::Settings { horizon: BATCHES_KEPT, ..Default::default() };
+    let reconcile = teiten_reconcile::Reconcile::new(frames(), media(), events.clone(), settings);
+    let settings = teiten_pictures::Settings { horizon: BATCHES_KEPT, ..Default::default() };
+    let pictures = teiten_pictures::Pictures::new(frames(), media(), settings);
+    Ok(Subscribers {
+        encode: serve_function(stage, encode).await?,
+        playlist: serve_function(stage, playlist).await?,
+        reconcile: serve_chore(stage, reconcile).await?,
+        pictures: serve_chore(stage, pictures).await?,
+    })
+}
+
+/// Serves the past to the viewer on `viewer_port`, and to any player.
+pub(crate) async fn serve_past(
+    stage: &mut Stage,
+    buckets: &Buckets,
+    viewer_port: u16,
+) -> anyhow::Result<Services> {
+    let links = teiten_playback::Links::plain(&format!("http://127.0.0.1:{viewer_port}"))?;
+    let playback = teiten_playback::Playback::new(Arc::clone(&buckets.media), links, Admission::Anybody);
+    let clip = teiten_clip::Clip::new(Arc::clone(&buckets.media), Admission::Anybody);
+    Ok(Services {
+        playback: serve_requests(stage, playback).await?,
+        clip: serve_requests(stage, clip).await?,
+    })
+}
+
+/// Serves compaction, which has a schedule of its own; answers its URL.
+pub(crate) async fn serve_compact(stage: &mut Stage, buckets: &Buckets) -> anyhow::Result<String> {
+    let settings = teiten_compact::Settings::default();
+    serve_chore(stage, teiten_compact::Compact::new(Arc::clone(&buckets.media), settings)).await
+}
+
+/// Starts the router on `ingress` with the triggers of a deployment.
+pub(crate) fn start_router(stage: &mut Stage, ingress: TcpListener, subscribers: &Subscribers) -> Router {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let trigger = |kind: &str, subscriber: &str, concurrency_max| Trigger {
+        kind: kind.to_owned(),
+        subscriber: subscriber.to_owned(),
+        concurrency_max,
+    };
+    let Subscribers { encode, playlist, reconcile, pictures } = subscribers;
+    let router = Router::new(
+        vec![
+            trigger(Event::BATCH_STORED, encode, cores),
+            trigger(Event::SEGMENT_STORED, playlist, 16),
+            trigger(Event::WINDOW_MISSED, playlist, 16),
+            trigger(Event::SENSOR_CHANGED, playlist, 16),
+            trigger(teiten_host::PING, reconcile, 1),
+            trigger(teiten_host::PING, pictures, 1),
+        ],
+        RetryPolicy::default(),
+    );
+    stage.spawn("router", {
+        let (router, stop) = (router.clone(), stage.stop());
+        async move { Ok(router.serve(ingress, stop).await?) }
+    });
+    router
+}
+
+/// Serves `function` on a port of its own, as Knative does; answers its URL.
+async fn serve_function<F: Function>(stage: &mut Stage, function: F) -> anyhow::Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let stop = stage.stop();
+    stage.spawn(F::NAME, async move { Ok(teiten_host::serve(Arc::new(function), listener, stop).await?) });
+    Ok(url)
+}
+
+/// Serves a function that answers requests on a port of its own; answers its URL.
+async fn serve_requests<R: Responder>(stage: &mut Stage, responder: R) -> anyhow::Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let stop = stage.stop();
+    let (responder, origins) = (Arc::new(responder), Origins::default());
+    stage.spawn(R::NAME, async move {
+        Ok(teiten_host::serve_requests(responder, origins, listener, stop).await?)
+    });
+    Ok(url)
+}
+
+/// Serves `chore` on a port of its own; answers its URL.
+async fn serve_chore<C: Chore>(stage: &mut Stage, chore: C) -> anyhow::Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let stop = stage.stop();
+    stage.spawn(C::NAME, async move { Ok(teiten_host::serve_chore(Arc::new(chore), listener, stop).await?) });
+    Ok(url)
+}
