@@ -403,7 +403,7 @@ async fn what_is_not_ours_costs_itself_only() {
     assert_eq!((report.packs, report.failed), (3, 1));
 }
 
-/// Golden: README's Numbers give these.
+/// Golden: docs/numbers.md gives these.
 #[test]
 fn a_day_of_segments_becomes_a_few_hundred_objects() {
     let hour: Hour = "2026-11-23/04".parse().unwrap();

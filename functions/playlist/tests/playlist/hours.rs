@@ -84,9 +84,9 @@ async fn an_hour_grows_once_a_minute_and_is_ended_soon_after() {
     assert_eq!(headers("front-door/archive.json").content_type, "application/json");
 }
 
-/// Golden: README's Numbers and docs/formats.md give these.
+/// Golden: docs/numbers.md and docs/formats.md give these.
 #[tokio::test]
-async fn an_hour_costs_what_the_readme_says() {
+async fn an_hour_costs_what_the_numbers_say() {
     let world = World::at(hour().start());
     let playlist = world.playlist();
     film(&world, &playlist, 0..3600).await;
