@@ -335,7 +335,7 @@ class Cluster(unittest.TestCase):
         status, said = self.teiten("status")
         self.assertEqual(status, 1, said)
         self.assertIn("1 events were given up", said)
-        self.assertIn("teiten.batch.stored of gate, refused by http://encode.teiten.svc.cluster.local with 422", said)
+        self.assertIn("teiten.batch.stored of gate, refused by http://encode.teiten.svc.cluster.local with 422: no frame can be decoded\n", said)
         server.find("statefulsets", "bridge")["status"]["readyReplicas"] = 0
         self.assertIn("the part bridge: 0 of 1 ready", self.teiten("status")[1])
 
@@ -469,7 +469,8 @@ class Cluster(unittest.TestCase):
         """Posts an event to the sink of dead letters, as Knative's Broker does once a function has refused it."""
         headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/teiten/bridge", "ce-type": "teiten.batch.stored",
                    "ce-subject": "gate", "ce-knativeerrordest": "http://encode.teiten.svc.cluster.local",
-                   "ce-knativeerrorcode": "422", "content-type": "application/json"}
+                   "ce-knativeerrorcode": "422", "ce-knativeerrordata": base64.b64encode(b"no frame can be decoded\n").decode(),
+                   "content-type": "application/json"}
         request = urllib.request.Request(f"http://127.0.0.1:{machine.port('dead-letters')}/", data=b"{}", headers=headers)
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         while True:

@@ -1,5 +1,6 @@
 //! Dead letters: events that no function could handle, as they are kept for people to look at.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,7 +30,9 @@ impl DeadLetter {
         let mut told = |name: &str| event.extensions.remove(name).filter(|text| !text.is_empty());
         let [destination, status, reason] =
             ["knativeerrordest", "knativeerrorcode", "knativeerrordata"].map(&mut told);
-        let reason = reason.map(|reason| reason.trim_end().to_owned());
+        let reason = reason
+            .map(|data| text(&data).unwrap_or(data).trim_end().to_owned())
+            .filter(|text| !text.is_empty());
         let event = serde_json::from_slice(&event.to_structured()).expect("an event is JSON");
         let letter = Self { at: at.to_string(), destination, status, reason, event };
         let key = letter.key(at);
@@ -63,6 +66,18 @@ impl DeadLetter {
     }
 }
 
+/// The text that `data` is the base64 of: so Knative's channels and its Broker for Kafka write what was answered, to 768 bytes of
+/// it, and thus perhaps to the middle of a letter. Others write the text as it is.
+fn text(data: &str) -> Option<String> {
+    let mut bytes = STANDARD.decode(data).ok()?;
+    if let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
+        bytes.truncate(error.valid_up_to());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -70,6 +85,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn event() -> CloudEvent {
+        CloudEvent {
+            id: "a".to_owned(),
+            source: "/teiten/bridge".to_owned(),
+            kind: "teiten.batch.stored".to_owned(),
+            subject: Some("gate".to_owned()),
+            time: None,
+            extensions: BTreeMap::new(),
+            data: json!({"key": "k"}),
+        }
+    }
 
     // The format that docs/formats.md describes: it changes with that page only.
     #[test]
@@ -80,17 +107,9 @@ mod tests {
             ("knativeerrordata", "no frame can be decoded\n"),
             ("traceparent", "00-1-2-01"),
         ];
-        let event = CloudEvent {
-            id: "a".to_owned(),
-            source: "/teiten/bridge".to_owned(),
-            kind: "teiten.batch.stored".to_owned(),
-            subject: Some("gate".to_owned()),
-            time: None,
-            extensions: extensions.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            data: json!({"key": "k"}),
-        };
+        let extensions = extensions.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let at = Timestamp::from_rfc3339("2026-11-23T04:05:01.5Z").unwrap();
-        let (letter, key) = DeadLetter::of(event.clone(), at);
+        let (letter, key) = DeadLetter::of(CloudEvent { extensions, ..event() }, at);
         assert_eq!(
             serde_json::to_value(&letter).unwrap(),
             json!({
@@ -113,8 +132,28 @@ mod tests {
             "no camera has this name"
         );
 
-        let (other, other_key) = DeadLetter::of(CloudEvent { extensions: BTreeMap::new(), ..event }, at);
+        let (other, other_key) = DeadLetter::of(event(), at);
         assert_eq!((other.destination, other.status, other.reason), (None, None, None));
         assert_ne!(other_key, key);
+    }
+
+    #[test]
+    fn a_reason_is_text_whether_a_broker_wrote_it_as_base64_or_as_it_was() {
+        let told = |data: &str| {
+            let mut event = event();
+            event.extensions.insert("knativeerrordata".to_owned(), data.to_owned());
+            DeadLetter::of(event, Timestamp::Y2020).0.reason
+        };
+        let cut = format!("not found: {}", "é".repeat(400));
+        for (data, reason) in [
+            (STANDARD.encode("no frame can be decoded\n").as_str(), "no frame can be decoded"),
+            ("no frame can be decoded\n", "no frame can be decoded"),
+            // Base64 of something that is no text.
+            ("NotFound", "NotFound"),
+            (&STANDARD.encode(&cut.as_bytes()[..768]), &cut[..767]),
+        ] {
+            assert_eq!(told(data).as_deref(), Some(reason));
+        }
+        assert_eq!(told(&STANDARD.encode("\n")), None);
     }
 }
