@@ -278,7 +278,7 @@ fn networking_layer(facts: &Facts) -> Option<Finding> {
         .or_else(|| data["ingress.class"].as_str())
         .unwrap_or("istio.ingress.networking.knative.dev");
     let (layer, namespace) = match class {
-        "kourier.ingress.networking.knative.dev" => ("Kourier", "kourier-system"),
+        "kourier.ingress.networking.knative.dev" => return kourier(facts),
         "contour.ingress.networking.knative.dev" => ("Contour", "contour-internal"),
         "istio.ingress.networking.knative.dev" => ("Istio", "istio-system"),
         _ => {
@@ -288,17 +288,41 @@ fn networking_layer(facts: &Facts) -> Option<Finding> {
             ));
         }
     };
-    if in_namespace(&facts.deployments, namespace).next().is_none() {
-        return Some(missing(
-            format!(
-                "Knative's networking layer: config-network names {layer}, and nothing is in {namespace}"
-            ),
-            format!(
-                "{KNATIVE}/serving/install-serving-with-yaml/#install-a-networking-layer (Kourier is the smallest)"
-            ),
-        ));
+    in_namespace(&facts.deployments, namespace)
+        .next()
+        .is_none()
+        .then(|| no_layer(&format!("{layer}, and nothing is in {namespace}")))
+}
+
+/// Kourier by its gateway: its own release puts that into kourier-system, the Knative Operator into knative-serving.
+fn kourier(facts: &Facts) -> Option<Finding> {
+    const GATEWAY: &str = "3scale-kourier-gateway";
+    const LET_IN: [&str; 2] = ["kourier-system", "knative-serving"];
+    let namespaces = || {
+        let gateways = facts.deployments.iter().filter(|deployment| name(deployment) == GATEWAY);
+        gateways.filter_map(|gateway| gateway["metadata"]["namespace"].as_str())
+    };
+    if namespaces().any(|namespace| LET_IN.contains(&namespace)) {
+        return None;
     }
-    None
+    Some(match namespaces().next() {
+        None => no_layer(&format!("Kourier, and no namespace has a Deployment {GATEWAY}")),
+        Some(namespace) => note(
+            format!(
+                "Kourier runs in {namespace}, from where no network policy lets requests in to the functions"
+            ),
+            format!("Name {namespace} in infra/base/functions/network.yaml, beside knative-serving."),
+        ),
+    })
+}
+
+fn no_layer(configured: &str) -> Finding {
+    missing(
+        format!("Knative's networking layer: config-network names {configured}"),
+        format!(
+            "{KNATIVE}/serving/install-serving-with-yaml/#install-a-networking-layer (Kourier is the smallest)"
+        ),
+    )
 }
 
 fn storage_class(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
@@ -360,6 +384,13 @@ fn closed(facts: &Facts, setting: &str, port: u16) -> Finding {
     if network_policies(facts).is_none() { missing(what, how) } else { note(what, how) }
 }
 
+/// Whether pods of ours can come to be on a node: there are images for it, and nothing keeps from it whoever tolerates nothing.
+fn runs_ours(node: &Value) -> bool {
+    let mut taints = node["spec"]["taints"].as_array().into_iter().flatten();
+    let keeps_away = taints.any(|taint| matches!(taint["effect"].as_str(), Some("NoSchedule" | "NoExecute")));
+    ARCHITECTURES.contains(&architecture(node)) && node["spec"]["unschedulable"] != true && !keeps_away
+}
+
 fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
     if wanted.images.split('/').next() != Some(ON_THE_NODES) {
         return None;
@@ -368,7 +399,7 @@ fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
     let without: Vec<&str> = facts
         .nodes
         .iter()
-        .filter(|node| is_ready(node))
+        .filter(|node| is_ready(node) && runs_ours(node))
         .filter(|node| {
             let images: Vec<&Value> = node["status"]["images"].as_array().into_iter().flatten().collect();
             let mut names = images.iter().flat_map(|image| image["names"].as_array().into_iter().flatten());

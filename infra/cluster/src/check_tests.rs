@@ -128,7 +128,26 @@ fn a_part_of_knative_that_is_missing_or_down_is_named() {
 fn a_networking_layer_that_is_configured_and_not_there_is_missing() {
     let mut facts = facts();
     facts.deployments.retain(|deployment| deployment["metadata"]["namespace"] != "kourier-system");
-    assert!(only(&facts, &local()).what.contains("nothing is in kourier-system"));
+    assert!(only(&facts, &local()).what.contains("no namespace has a Deployment 3scale-kourier-gateway"));
+    facts.config_network = Some(json!({"data": {"ingress-class": "contour.ingress.networking.knative.dev"}}));
+    assert!(only(&facts, &local()).what.contains("nothing is in contour-internal"));
+}
+
+#[test]
+fn kourier_is_known_by_its_gateway_wherever_that_is() {
+    let mut facts = facts();
+    let gateway = facts.deployments.len() - 1;
+    let mut moved_to = |namespace: &str| {
+        facts.deployments[gateway]["metadata"]["namespace"] = namespace.into();
+        findings(&facts, &local())
+    };
+    assert_eq!(moved_to("knative-serving"), [], "as the Knative Operator does it");
+    let found = moved_to("ingress");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        !found[0].stops && found[0].how.contains("Name ingress in infra/base/functions/network.yaml"),
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -178,6 +197,27 @@ fn images_of_no_registry_must_be_on_every_node() {
     // A kubelet that names as many as it ever does may have left it out.
     facts.nodes[1]["status"]["images"] = vec![json!({"names": ["other"]}); IMAGES_NAMED_MAX].into();
     assert_eq!(findings(&facts, &local()), []);
+}
+
+#[test]
+fn a_node_that_takes_no_pod_of_ours_needs_no_images() {
+    let mut facts = facts();
+    facts.nodes[1]["status"]["images"] = json!([]);
+    let mut with = |spec: Value| {
+        facts.nodes[1]["spec"] = spec;
+        findings(&facts, &local()).iter().any(|finding| finding.stops)
+    };
+    for effect in ["NoSchedule", "NoExecute"] {
+        assert!(!with(
+            json!({"taints": [{"key": "a", "effect": "PreferNoSchedule"}, {"key": "b", "effect": effect}]})
+        ));
+    }
+    assert!(!with(json!({"unschedulable": true})));
+    assert!(with(json!({"taints": [{"key": "a", "effect": "PreferNoSchedule"}], "unschedulable": false})));
+    // Of an architecture that there are no images for.
+    facts.nodes[1] = node("old", "arm");
+    facts.nodes[1]["status"]["images"] = json!([]);
+    assert!(!only(&facts, &local()).stops);
 }
 
 #[test]
