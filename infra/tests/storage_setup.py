@@ -81,10 +81,10 @@ class StorageSetup(unittest.TestCase):
         self.addCleanup(server.shutdown)
         self.url = f"http://127.0.0.1:{server.server_port}"
 
-    def set_up(self, access):
+    def set_up(self, access, **settings):
         """Runs it; returns its status and what it said."""
         environment = {**os.environ, "AWS_ENDPOINT_URL_S3": self.url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
-                       "AWS_REGION": "eu-central-1", "TEITEN_MEDIA_ACCESS": access}
+                       "AWS_REGION": "eu-central-1", "TEITEN_MEDIA_ACCESS": access, **settings}
         done = subprocess.run([PROGRAMS / "teiten-storage-setup"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -104,6 +104,12 @@ class StorageSetup(unittest.TestCase):
         status, said = self.set_up("public")
         self.assertEqual(status, 1, said)
         self.assertIn("bucket media: policy: 403 AccessDenied: the stub", said)
+
+    def test_batches_and_footage_in_one_bucket_are_refused_and_nothing_is_written(self):
+        self.stub.block = dict.fromkeys(FIELDS, False)
+        status, said = self.set_up("public", TEITEN_FRAMES_BUCKET="media", TEITEN_MEDIA_BUCKET="media")
+        self.assertEqual((status, self.stub.policy), (1, None), said)
+        self.assertIn("TEITEN_FRAMES_BUCKET and TEITEN_MEDIA_BUCKET are both media", said)
 
     def test_a_bucket_of_somebody_else_or_of_another_region_says_what_to_do(self):
         for code, words in ((403, "the name is taken by somebody else's bucket"), (301, "set AWS_REGION, or choose another name")):

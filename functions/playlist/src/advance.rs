@@ -16,6 +16,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -31,6 +32,9 @@ pub const LIVE_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stream has listed nothing before one of another window length takes its place.
 pub const SILENCE_MIN: Duration = Duration::from_secs(10);
+
+/// How many seconds of footage a live playlist may be set to list.
+pub const LIVE_WINDOW_SECONDS: RangeInclusive<u64> = 1..=600;
 
 /// The fewest windows that are kept listed: players stay three target durations away from the end (§6.3.3), and
 /// should find as many again to fall back on.

@@ -30,7 +30,9 @@ mod renditions;
 mod shell;
 mod sizes;
 
-pub use advance::{Footage, LIVE_AGE_MAX, SILENCE_MIN, Settings, Step, WINDOWS_MIN, advance};
+pub use advance::{
+    Footage, LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, SILENCE_MIN, Settings, Step, WINDOWS_MIN, advance,
+};
 pub use archive::{Archive, StoredHour, stored_hour};
 pub use cameras::Cameras;
 pub use function::Playlist;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket, SignArgs};
-use teiten_playlist::{Playlist, Settings};
+use teiten_playlist::{LIVE_WINDOW_SECONDS, Playlist, Settings};
 
 /// Keeps the live playlist of every camera, moved by `teiten.segment.stored` and `teiten.window.missed` events,
 /// and stores what sensors saw (`teiten.sensor.changed`).
@@ -20,7 +20,7 @@ struct Args {
         env = "TEITEN_LIVE_WINDOW_SECONDS",
         value_name = "SECONDS",
         default_value_t = Settings::default().live_window.as_secs(),
-        value_parser = clap::value_parser!(u64).range(1..=600)
+        value_parser = clap::value_parser!(u64).range(LIVE_WINDOW_SECONDS)
     )]
     live_window_seconds: u64,
 

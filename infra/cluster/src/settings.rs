@@ -8,7 +8,7 @@ use teiten_bucket::{Credentials, Validity, ValidityError};
 use teiten_footage::WindowLength;
 use teiten_link::Domain;
 use teiten_owner::authority::BrokerHost;
-use teiten_playlist::{LIVE_AGE_MAX, WINDOWS_MIN};
+use teiten_playlist::{LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, WINDOWS_MIN};
 
 /// Which parts are inside of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,9 +166,12 @@ impl FromStr for Settings {
             other => Err(format!("private or public, not {other:?}")),
         });
         let listed =
-            reader.value("TEITEN_LIVE_WINDOW_SECONDS", Duration::ZERO, |text| match text.parse::<u32>() {
-                Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
-                Err(_) => Err(format!("a whole number of seconds, not {text:?}")),
+            reader.value("TEITEN_LIVE_WINDOW_SECONDS", Duration::ZERO, |text| match text.parse::<u64>() {
+                Ok(seconds) if LIVE_WINDOW_SECONDS.contains(&seconds) => Ok(Duration::from_secs(seconds)),
+                _ => {
+                    let (least, most) = LIVE_WINDOW_SECONDS.into_inner();
+                    Err(format!("{least} to {most} whole seconds, not {text:?}"))
+                }
             });
         reader.value("TEITEN_SIGNED_FOR", (), |text| {
             let valid: Validity = text.parse().map_err(|error: ValidityError| error.to_string())?;
@@ -195,6 +198,10 @@ impl FromStr for Settings {
             mqtt: host_port(&mut reader),
             images: reader.required("TEITEN_IMAGES"),
         };
+        if settings.media_bucket == settings.frames_bucket && !settings.media_bucket.is_empty() {
+            let mistake = "TEITEN_MEDIA_BUCKET: not TEITEN_FRAMES_BUCKET's, for batches are private and are deleted sooner";
+            reader.mistakes.push(mistake.to_owned());
+        }
         reader.required("TEITEN_VERSION");
         reader.value("OTEL_EXPORTER_OTLP_ENDPOINT", (), |text| match url(text)? {
             Some(url) if url.starts_with("https:") => {
@@ -202,9 +209,14 @@ impl FromStr for Settings {
             }
             _ => Ok(()),
         });
-        reader.value("TEITEN_CORS_ORIGIN", (), |text| match text.contains(char::is_whitespace) {
-            true => Err("origins have commas between them and no spaces, as MinIO reads them".to_owned()),
-            false => Ok(()),
+        reader.value("TEITEN_CORS_ORIGIN", (), |text| {
+            if text.contains(char::is_whitespace) {
+                return Err("origins have commas between them and no spaces, as MinIO reads them".to_owned());
+            }
+            if text.split(',').all(str::is_empty) {
+                return Err("an origin, or * for every page".to_owned());
+            }
+            Ok(())
         });
         for days in ["TEITEN_FRAMES_RETENTION_DAYS", "TEITEN_MEDIA_RETENTION_DAYS"] {
             reader.value(days, (), whole_days);
@@ -319,6 +331,8 @@ mod tests {
             ("TEITEN_WINDOW", "7s"),
             ("TEITEN_MEDIA_ACCESS", "yes"),
             ("TEITEN_LIVE_WINDOW_SECONDS", "12s"),
+            ("TEITEN_LIVE_WINDOW_SECONDS", "0"),
+            ("TEITEN_LIVE_WINDOW_SECONDS", "601"),
             ("TEITEN_SIGNED_FOR", "8d"),
             ("TEITEN_PUBLIC_URL", "store.example.org"),
             ("TEITEN_DOMAIN", "ftp://example.org"),
@@ -327,6 +341,9 @@ mod tests {
             ("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate"),
             ("TEITEN_MQTT", "broker"),
             ("AWS_REGION", ""),
+            ("TEITEN_MEDIA_BUCKET", "frames"),
+            ("TEITEN_CORS_ORIGIN", ""),
+            ("TEITEN_CORS_ORIGIN", ","),
             ("TEITEN_CORS_ORIGIN", "https://a.example.org https://b.example.org"),
             ("TEITEN_CORS_ORIGIN", "https://a.example.org, https://b.example.org"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),

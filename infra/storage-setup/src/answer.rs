@@ -27,6 +27,15 @@ pub enum SetupError {
         /// What it said.
         why: String,
     },
+    /// Batches and footage were to be in one bucket.
+    #[error(
+        "TEITEN_FRAMES_BUCKET and TEITEN_MEDIA_BUCKET are both {bucket}: batches are private and are deleted sooner, so they need \
+         a bucket of their own"
+    )]
+    OneBucket {
+        /// That bucket.
+        bucket: String,
+    },
     /// What is there cannot stay beside what is wanted.
     #[error("bucket {bucket}: {why}")]
     Policy {

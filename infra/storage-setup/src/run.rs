@@ -46,6 +46,9 @@ pub async fn run(
     region: Option<&str>,
     mut tell: impl FnMut(Step),
 ) -> Result<(), SetupError> {
+    if settings.frames == settings.media {
+        return Err(SetupError::OneBucket { bucket: settings.media.clone() });
+    }
     let store = Store { client, settings, region };
     for bucket in [&settings.frames, &settings.media] {
         tell(store.bucket(bucket).await?);
