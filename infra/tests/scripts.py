@@ -10,12 +10,12 @@ import unittest
 
 from programs import PROJECT
 
-# Notes its arguments, and answers what stands in the file that is named after their first three.
+# Notes its arguments, and answers what stands in the file that is named after their first three, or after all of them.
 RECORDER = """#!/bin/sh
 here=$(dirname "$0")
 [ "$1" = --quiet ] && shift
 echo "$*" >> "$here/calls"
-cat "$here/$1-$2-$3" 2>/dev/null || :
+cat "$here/$1-$2-$3" 2>/dev/null || cat "$here/$*" 2>/dev/null || :
 """
 
 # Notes itself and its arguments, each as it is.
@@ -68,31 +68,53 @@ class Scripts(unittest.TestCase):
         path.unlink(missing_ok=True)
         return found
 
+    def set_up_users(self, bucket, keys, users):
+        """Runs the set-up of MinIO's users for an installation, where there are `users` with their policies. Returns the calls."""
+        folder = self.folder / bucket
+        for component, key in keys.items():
+            (folder / "keys" / component).mkdir(parents=True)
+            (folder / "keys" / component / "AWS_ACCESS_KEY_ID").write_text(key)
+            (folder / "keys" / component / "AWS_SECRET_ACCESS_KEY").write_text("secret")
+            (folder / f"{component}.json").write_text("{}")
+        (self.folder / "admin-user-list").write_text("".join(f"{'enabled':9}  {user:20}  {policy}\n" for user, policy in users.items()))
+        for user, policy in users.items():
+            told = f"AccessKey: {user}\nStatus: enabled\nPolicyName: {policy}\nMemberOf: []\n"
+            (self.folder / f"admin user info store {user}").write_text(told)
+        status, said = self.run_script("infra/base/storage-setup/minio-users.sh", AWS_ENDPOINT_URL_S3="http://storage:9000", AWS_ACCESS_KEY_ID="admin",
+                                       AWS_SECRET_ACCESS_KEY="secret", TEITEN_MEDIA_BUCKET=bucket, POLICIES=str(folder), KEYS=str(folder / "keys"))
+        self.assertEqual(status, 0, said)
+        return self.calls()
+
     def test_a_user_of_other_keys_of_a_component_goes_and_nobody_else(self):
-        policies, keys = self.folder / "policies", self.folder / "keys"
-        policies.mkdir()
         now = {"link": made_key("link", "N"), "dead-letters": made_key("dead-letters", "N"), "clip": "an-owner's-own-name"}
-        for component, key in now.items():
-            (policies / f"{component}.json").write_text("{}")
-            (keys / component).mkdir(parents=True)
-            (keys / component / "AWS_ACCESS_KEY_ID").write_text(key)
-            (keys / component / "AWS_SECRET_ACCESS_KEY").write_text("secret")
-        before = [made_key(component, "8") for component in now]
+        before = {made_key(component, "8"): f"teiten-media-{component}" for component in now}
         others = ["link-short", "link-O8-88888888888888", "link-8888888888888888", "link-88888-8888888888", "link8888888888888888", "teiten-link",
                   made_key("playlist", "8"), "somebody"]
         # Keys of 20 characters are told as they are.
-        rows = [f"{'enabled':9}  {user:20}  teiten-link" for user in [*before, *others, *now.values()]]
-        (self.folder / "admin-user-list").write_text("\n".join(rows) + "\n")
-        status, said = self.run_script("infra/base/storage-setup/minio-users.sh", AWS_ENDPOINT_URL_S3="http://storage:9000", AWS_ACCESS_KEY_ID="admin",
-                                       AWS_SECRET_ACCESS_KEY="secret", POLICIES=str(policies), KEYS=str(keys))
-        self.assertEqual(status, 0, said)
-        calls = self.calls()
+        users = {**before, **dict.fromkeys(others, "teiten-media-link"), **{key: f"teiten-media-{component}" for component, key in now.items()}}
+        calls = self.set_up_users("media", now, users)
         self.assertEqual(sorted(call for call in calls if " remove " in call), sorted(f"admin user remove store {user}" for user in before))
         for component, key in now.items():
             self.assertIn(f"admin user add store {key} secret", calls)
-            self.assertIn(f"admin policy attach store teiten-{component} --user {key}", calls)
+            self.assertIn(f"admin policy attach store teiten-media-{component} --user {key}", calls)
         # What is new is there before what is old goes.
-        self.assertLess(calls.index(f"admin user add store {now['link']} secret"), calls.index(f"admin user remove store {before[0]}"))
+        self.assertLess(calls.index(f"admin user add store {now['link']} secret"), calls.index(f"admin user remove store {made_key('link', '8')}"))
+        self.assertEqual([call for call in calls if " detach " in call], [])
+
+    def test_users_of_another_installation_at_the_same_minio_stay(self):
+        now = made_key("link", "N")
+        others = {made_key("link", "1"): "teiten-other-link", made_key("link", "2"): "teiten-link", made_key("link", "3"): "",
+                  made_key("link", "4"): "teiten-media-link,readwrite"}
+        calls = self.set_up_users("media", {"link": now}, {now: "teiten-media-link", **others})
+        self.assertEqual([call for call in calls if " remove " in call], [])
+
+    def test_a_policy_without_the_bucket_s_name_that_a_user_had_once_is_taken_from_it(self):
+        now = made_key("link", "N")
+        for bucket, policies in (("one", "teiten-link,teiten-one-link"), ("two", "teiten-two-link,teiten-link")):
+            calls = self.set_up_users(bucket, {"link": now}, {now: policies})
+            self.assertLess(calls.index(f"admin policy attach store teiten-{bucket}-link --user {now}"),
+                            calls.index(f"admin policy detach store teiten-link --user {now}"))
+            self.assertIn("admin policy remove store teiten-link", calls)
 
     def test_without_the_store_s_address_for_players_there_is_no_link_and_nobody_is_asked(self):
         status, said = self.run_script("scripts/link", "front-door")

@@ -56,9 +56,20 @@ pub fn tell_of_batches(folder: &Path, port: u16) -> anyhow::Result<()> {
 /// Makes a user for every one of `parts`, as the cluster's set-up does: by its script, with the policies in the folder
 /// `policies`. Answers what it said.
 pub fn users(folder: &Path, port: u16, policies: &Path, parts: &[&str]) -> anyhow::Result<String> {
+    let parts: Vec<_> = parts.iter().map(|part| (*part, user_keys(part))).collect();
+    users_of(folder, port, policies, "media", &parts)
+}
+
+/// The same of parts with these keys, of the installation whose footage is in `bucket`.
+pub fn users_of(
+    folder: &Path,
+    port: u16,
+    policies: &Path,
+    bucket: &str,
+    parts: &[(&str, (String, String))],
+) -> anyhow::Result<String> {
     let keys = folder.join("keys");
-    for part in parts {
-        let (access_key, secret_key) = user_keys(part);
+    for (part, (access_key, secret_key)) in parts {
         fs::create_dir_all(keys.join(part))?;
         fs::write(keys.join(part).join("AWS_ACCESS_KEY_ID"), access_key)?;
         fs::write(keys.join(part).join("AWS_SECRET_ACCESS_KEY"), secret_key)?;
@@ -68,6 +79,7 @@ pub fn users(folder: &Path, port: u16, policies: &Path, parts: &[&str]) -> anyho
         .env("AWS_ENDPOINT_URL_S3", format!("http://127.0.0.1:{port}"))
         .envs([("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)])
         .env("MC_CONFIG_DIR", folder.join("mc"))
+        .env("TEITEN_MEDIA_BUCKET", bucket)
         .env("POLICIES", policies)
         .env("KEYS", &keys)
         .output()?;

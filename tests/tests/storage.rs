@@ -287,6 +287,43 @@ async fn minio_is_set_up_once_and_gives_each_part_its_rights_and_no_others() -> 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs minio and mc, which Debian does not have: ./just test-minio"]
+async fn installations_at_one_minio_leave_each_others_users_alone_and_delete_their_own_of_before()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let minio = minio::start(folder.path(), &[]).await?;
+    // As `deploy` makes keys: each looks to the other as if it were an old one.
+    let keys = |digit: &str| (format!("link-{}", digit.repeat(15)), digit.repeat(40));
+    let set_up = |media: &str, digit: &str| {
+        let (folder, frames) = (folder.path().join(media), format!("{media}-batches"));
+        let policies = folder.join("policies");
+        let mut command = Command::new(program("teiten-storage-setup")?);
+        command.arg("--policies").arg(&policies);
+        command.envs([("TEITEN_FRAMES_BUCKET", frames.as_str()), ("TEITEN_MEDIA_BUCKET", media)]);
+        run_set_up(&mut command, minio.port)?;
+        minio::users_of(&folder, minio.port, &policies, media, &[("link", keys(digit))])
+    };
+    let reads = async |media: &str, digit: &str| -> anyhow::Result<bool> {
+        let (access_key, secret_key) = keys(digit);
+        let bucket = S3Bucket::new(&s3_config_of(minio.port, &access_key, &secret_key)?, media);
+        Ok(bucket.list_after("", "", 1).await.is_ok())
+    };
+    for (media, digit) in [("home", "1"), ("barn", "2"), ("home", "3"), ("barn", "2")] {
+        set_up(media, digit)?;
+    }
+    for (media, digit, may) in [
+        ("home", "3", true),
+        ("home", "1", false),
+        ("home", "2", false),
+        ("barn", "2", true),
+        ("barn", "3", false),
+    ] {
+        assert_eq!(reads(media, digit).await?, may, "{digit} in {media}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs minio and mc, which Debian does not have: ./just test-minio"]
 async fn footage_on_minio_plays_by_a_link_until_it_expires() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let minio = minio::start(folder.path(), &[]).await?;
