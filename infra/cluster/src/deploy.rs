@@ -220,17 +220,14 @@ fn restart_readers(kubectl: &Kubectl) -> anyhow::Result<()> {
     let (pods, secrets) = (kubectl.list("pods")?, kubectl.list("secrets")?);
     for pod in secrets::readers_of_old(&pods, &secrets) {
         println!("pod {pod}: started anew with its new keys");
-        kubectl.run(
-            &["delete", "pod", &pod, "--namespace", NAMESPACE, "--ignore-not-found", "--wait=false"],
-            None,
-        )?;
+        delete_pod(kubectl, &pod)?;
     }
     Ok(())
 }
 
 /// Runs the job that sets the store up, unless it has run as it is and with the keys that there are.
 async fn set_up_store(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
-    const NAME: &str = "storage-setup";
+    const NAME: &str = ready::SETUP;
     let started = Instant::now();
     loop {
         let cron = kubectl
@@ -248,6 +245,7 @@ async fn set_up_store(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
         let under_way = |job: &Value| {
             job["status"]["active"].as_u64().unwrap_or(0) > 0 || job["status"]["conditions"].is_null()
         };
+        free_stuck(kubectl, &kubectl.list("statefulsets.apps,pods")?)?;
         if !jobs.iter().any(under_way) {
             println!("setting the store up");
             kubectl.apply(&ready::job_of(&cron, &format!("{NAME}-{}", now().unix_millis())))?;
@@ -273,8 +271,26 @@ async fn wait_until_ready(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
             println!("waiting for {} of {} parts; {}", not_ready.len(), ready::parts(&objects), not_ready[0]);
             said = not_ready;
         }
+        free_stuck(kubectl, &objects)?;
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Deletes the broken pods that keep what was applied from running.
+fn free_stuck(kubectl: &Kubectl, objects: &[Value]) -> anyhow::Result<()> {
+    for pod in ready::stuck(objects) {
+        println!("pod {pod}: it never got ready, and makes room for one as it is to be now");
+        delete_pod(kubectl, pod)?;
+    }
+    Ok(())
+}
+
+fn delete_pod(kubectl: &Kubectl, name: &str) -> anyhow::Result<()> {
+    kubectl.run(
+        &["delete", "pod", name, "--namespace", NAMESPACE, "--ignore-not-found", "--wait=false"],
+        None,
+    )?;
+    Ok(())
 }
 
 /// Deletes the ConfigMaps of earlier settings. Each has its own name, and nothing that is ready names an old one.

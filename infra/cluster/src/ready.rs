@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::secrets::is_of_store;
+use crate::{NAMESPACE, secrets::is_of_store};
+
+/// The CronJob that sets the store up.
+pub const SETUP: &str = "storage-setup";
 
 /// The kinds that tell whether they are ready, and the pods that say why they are not.
 pub const KINDS: [&str; 10] = [
@@ -145,6 +148,56 @@ fn pod_trouble(pod: &Value) -> Option<String> {
     waiting.or_else(unschedulable)
 }
 
+/// The pods of an earlier template, broken, that their StatefulSet waits for in vain: one that goes by order replaces no pod before
+/// it is ready (kubernetes#67250), and so a template that mends it never gets to run. None is ready.
+pub fn stuck(objects: &[Value]) -> Vec<&str> {
+    let sets = objects.iter().filter(|object| object["kind"] == "StatefulSet" && is_ours(object));
+    let stuck = sets.flat_map(|set| {
+        let (current, newest) = (&set["status"]["currentRevision"], &set["status"]["updateRevision"]);
+        let is_changing = newest.is_string() && current != newest;
+        let pods = objects.iter().filter(move |pod| is_changing && is_pod_of(pod, set));
+        pods.filter(move |pod| {
+            pod["metadata"]["labels"]["controller-revision-hash"] != *newest
+                && pod["metadata"]["deletionTimestamp"].is_null()
+                && !has_condition(pod, "Ready")
+        })
+    });
+    stuck.filter_map(|pod| pod["metadata"]["name"].as_str()).collect()
+}
+
+/// Whether an object is one that the manifests make, or this program.
+pub(crate) fn is_ours(object: &Value) -> bool {
+    object["metadata"]["labels"]["app.kubernetes.io/part-of"] == NAMESPACE
+}
+
+fn is_pod_of(pod: &Value, set: &Value) -> bool {
+    pod["kind"] == "Pod" && is_owned_by(pod, "StatefulSet", &set["metadata"]["name"])
+}
+
+fn is_owned_by(object: &Value, kind: &str, name: &Value) -> bool {
+    let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.any(|owner| owner["kind"] == kind && owner["name"] == *name)
+}
+
+fn has_condition(object: &Value, kind: &str) -> bool {
+    let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
+}
+
+/// That the last Job of the CronJob `storage-setup` that has ended failed, in words.
+pub fn failed_setup(jobs: &[Value]) -> Option<String> {
+    let ended = jobs.iter().filter(|job| {
+        is_owned_by(job, "CronJob", &SETUP.into())
+            && (has_condition(job, "Complete") || has_condition(job, "Failed"))
+    });
+    let last = ended.max_by_key(|job| made_at(job)).filter(|job| has_condition(job, "Failed"))?;
+    let name = last["metadata"]["name"].as_str()?;
+    Some(format!(
+        "The store's set-up, which started at {}, failed: kubectl -n {NAMESPACE} logs -l batch.kubernetes.io/job-name={name} --all-containers",
+        made_at(last)?
+    ))
+}
+
 /// Whether a Job of the CronJob `cron` has already done what it says today, with the keys to the store that are in `secrets`.
 pub fn is_done(cron: &Value, jobs: &[Value], secrets: &[Value]) -> bool {
     let keys = secrets.iter().filter(|secret| secret["metadata"]["name"].as_str().is_some_and(is_of_store));
@@ -152,10 +205,7 @@ pub fn is_done(cron: &Value, jobs: &[Value], secrets: &[Value]) -> bool {
     // What the cluster adds to a template in a Job is left out of the comparison.
     let wanted = containers(&cron["spec"]["jobTemplate"]["spec"]["template"]);
     jobs.iter().any(|job| {
-        let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-        let complete = conditions
-            .into_iter()
-            .any(|condition| condition["type"] == "Complete" && condition["status"] == "True");
+        let complete = has_condition(job, "Complete");
         let owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         let ours = owners.into_iter().any(|owner| owner["uid"] == cron["metadata"]["uid"]);
         complete && ours && made_at(job) >= newest_keys && containers(&job["spec"]["template"]) == wanted
@@ -280,6 +330,58 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].starts_with(&format!("the part bridge: {words}")), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_broken_pod_of_an_earlier_template_keeps_its_set_from_the_new_one_and_no_pod_that_is_ready_does() {
+        let set = |current: &str| {
+            json!({"kind": "StatefulSet", "metadata": {"name": "broker", "labels": {"app.kubernetes.io/part-of": "teiten"}},
+                "status": {"currentRevision": current, "updateRevision": "broker-3"}})
+        };
+        let pod = |name: &str, owner: &str, revision: &str, ready: &str| {
+            json!({
+                "kind": "Pod",
+                "metadata": {"name": name, "ownerReferences": [{"kind": "StatefulSet", "name": owner}],
+                    "labels": {"controller-revision-hash": revision}},
+                "status": {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]},
+            })
+        };
+        let mut ending = pod("broker-4", "broker", "broker-2", "False");
+        ending["metadata"]["deletionTimestamp"] = "2026-11-23T04:05:09Z".into();
+        let mut objects = vec![
+            set("broker-1"),
+            pod("broker-0", "broker", "broker-2", "False"),
+            pod("broker-1", "broker", "broker-1", "True"),
+            pod("broker-2", "broker", "broker-3", "False"),
+            pod("other-0", "other", "other-2", "False"),
+            ending,
+        ];
+        assert_eq!(stuck(&objects), ["broker-0"]);
+        objects[0] = set("broker-3");
+        assert_eq!(stuck(&objects), [""; 0], "nothing is being renewed");
+        objects[0] = set("broker-1");
+        objects[0]["metadata"]["labels"] = json!({});
+        assert_eq!(stuck(&objects), [""; 0], "somebody else's");
+    }
+
+    #[test]
+    fn a_set_up_of_the_store_that_failed_last_is_told() {
+        let job = |minute: u32, condition: &str| {
+            let name = format!("storage-setup-{minute}");
+            let made = format!("2026-11-23T04:{minute}:00Z");
+            json!({"metadata": {"name": name, "creationTimestamp": made, "ownerReferences": [{"kind": "CronJob", "name": "storage-setup"}]},
+                "status": {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}, {"type": condition, "status": "True"}]}})
+        };
+        let said = failed_setup(&[job(17, "Complete"), job(59, "Suspended"), job(37, "Failed")]).unwrap();
+        assert_eq!(
+            said,
+            "The store's set-up, which started at 2026-11-23T04:37:00Z, failed: kubectl -n teiten logs -l \
+             batch.kubernetes.io/job-name=storage-setup-37 --all-containers"
+        );
+        assert_eq!(failed_setup(&[job(17, "Failed"), job(37, "Complete")]), None, "it works again");
+        let mut other = job(37, "Failed");
+        other["metadata"]["ownerReferences"] = json!([]);
+        assert_eq!(failed_setup(&[other]), None);
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
             println!("{} of {parts} parts are not ready:\n  {}", not_ready.len(), not_ready.join("\n  "))
         }
     }
+    if let Some(failed) = ready::failed_setup(&kubectl.list("jobs.batch")?) {
+        println!("{failed}");
+        well = false;
+    }
     let store = match Store::url(kubectl, settings)? {
         Some(url) => Store::open(kubectl, settings, url)?,
         None => {
