@@ -352,6 +352,22 @@ class Cluster(unittest.TestCase):
         self.assertEqual(status, 0, said)
         self.assertFalse([key for key in server.objects if key[2] == "teiten"])
 
+    def test_who_changes_to_a_store_of_his_own_is_asked_for_its_keys_though_those_of_the_old_one_are_there(self):
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        server = self.serve(KINDS + KNATIVE, machine.react)
+        furnish(server, "dev.local/teiten")
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        server.writes.clear()
+        self.change({"TEITEN_OVERLAY": "production", "TEITEN_MQTT": "mqtt.example.org:8883"})
+        for arguments, of_components in (((), True), (("--make-keys",), False)):
+            status, said = self.deploy("--no-test-camera", *arguments)
+            self.assertEqual((status, server.writes), (1, []), said)
+            self.assertIn("your store's keys are missing", said)
+            self.assertEqual("create secret generic storage-bridge" in said, of_components, said)
+            self.assertRegex(said, r"delete secret .*storage-admin")
+
     def test_at_a_terminal_the_camera_sends_until_enter_or_ctrl_c_and_leaves_nothing(self):
         machine = Machine(self.folder)
         self.addCleanup(machine.stop)

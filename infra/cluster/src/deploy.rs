@@ -14,7 +14,9 @@ use crate::{
     certificates::{certificates, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
-    egress, page, ready, secrets,
+    egress, page,
+    ready::{self, is_ours},
+    secrets,
     settings::{Overlay, Settings},
     store::{ADMIN, Store},
     trial,
@@ -73,6 +75,9 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     make_secrets(kubectl, settings, &manifests, options.make_keys)?;
     println!("applying {overlay}");
     let applied = kubectl.apply_folder(overlay)?;
+    if let Some(note) = left_over(&kubectl.list("statefulsets.apps")?, &applied) {
+        println!("{note}");
+    }
     restart_readers(kubectl)?;
     domain::map(kubectl, settings.domain.as_ref())?;
     let broker = certificates(kubectl, settings, &cameras).await?;
@@ -183,11 +188,13 @@ fn make_secrets(
     manifests: &str,
     make_keys: bool,
 ) -> anyhow::Result<()> {
-    let there: BTreeSet<String> = kubectl
-        .list("secrets")?
+    let secrets = kubectl.list("secrets")?;
+    let names = |secret: &Value| Some(secret["metadata"]["name"].as_str()?.to_owned());
+    // Those that `local` had with the store that it brought along are unknown to any other.
+    let (of_local, of_this): (Vec<&Value>, Vec<&Value>) = secrets
         .iter()
-        .filter_map(|secret| Some(secret["metadata"]["name"].as_str()?.to_owned()))
-        .collect();
+        .partition(|secret| settings.overlay == Overlay::Production && secrets::is_of_local_store(secret));
+    let there: BTreeSet<String> = of_this.into_iter().filter_map(names).collect();
     let missing: Vec<String> = secrets::named(manifests).difference(&there).cloned().collect();
     // Keys to a store of the user's own are the user's to give.
     let yours = |name: &String| {
@@ -196,10 +203,17 @@ fn make_secrets(
     let asked: Vec<_> = missing.iter().filter(|name| yours(name)).collect();
     if !asked.is_empty() {
         let keys = "--from-literal AWS_ACCESS_KEY_ID=… --from-literal AWS_SECRET_ACCESS_KEY=…";
-        let commands: Vec<_> = asked
-            .iter()
-            .map(|name| format!("  kubectl -n {NAMESPACE} create secret generic {name} {keys}"))
-            .collect();
+        let old: Vec<String> =
+            of_local.into_iter().filter_map(names).filter(|name| asked.contains(&name)).collect();
+        let delete = (!old.is_empty()).then(|| {
+            format!(
+                "  kubectl -n {NAMESPACE} delete secret {}    # these are of the store that `local` brought along: keep a copy for its footage",
+                old.join(" ")
+            )
+        });
+        let create =
+            asked.iter().map(|name| format!("  kubectl -n {NAMESPACE} create secret generic {name} {keys}"));
+        let commands: Vec<_> = delete.into_iter().chain(create).collect();
         bail!(
             "your store's keys are missing. Make a user for each component with the rights that the job storage-setup prints, and\n{}\n\
              If the store is your own MinIO, only {ADMIN} is needed: --make-keys makes the others",
@@ -207,12 +221,26 @@ fn make_secrets(
         );
     }
     for name in &missing {
-        let secret = secrets::with_random_keys(name)
+        let secret = secrets::with_random_keys(name, settings.overlay)
             .with_context(|| format!("the manifests name a secret {name}: make it, and deploy again"))?;
         kubectl.apply(&secret)?;
         println!("secret {name}: new random keys");
     }
     Ok(())
+}
+
+/// What an overlay of before has made and this one has not, such as the store that `local` brings along: it may have footage.
+fn left_over(sets: &[Value], applied: &[String]) -> Option<String> {
+    let names = sets.iter().filter(|set| is_ours(set)).filter_map(|set| set["metadata"]["name"].as_str());
+    let left: Vec<&str> =
+        names.filter(|name| !applied.contains(&format!("statefulset.apps/{name}"))).collect();
+    let names = left.join(" ");
+    (!left.is_empty()).then(|| {
+        format!(
+            "note    Still there, though these settings do without: {names}. When you need them no longer: kubectl -n {NAMESPACE} delete \
+             statefulset,service {names} (footage stays, in volumes)"
+        )
+    })
 }
 
 /// Starts what has read keys anew that are others now: they are read at start.
@@ -297,8 +325,7 @@ fn delete_pod(kubectl: &Kubectl, name: &str) -> anyhow::Result<()> {
 fn clear_old_settings(kubectl: &Kubectl, applied: &[String]) -> anyhow::Result<()> {
     for map in kubectl.list("configmaps")? {
         let name = map["metadata"]["name"].as_str().unwrap_or_default();
-        let ours = map["metadata"]["labels"]["app.kubernetes.io/part-of"] == NAMESPACE;
-        if ours && !applied.contains(&format!("configmap/{name}")) {
+        if is_ours(&map) && !applied.contains(&format!("configmap/{name}")) {
             kubectl
                 .run(&["delete", "configmap", name, "--namespace", NAMESPACE, "--ignore-not-found"], None)?;
         }
@@ -310,6 +337,7 @@ fn clear_old_settings(kubectl: &Kubectl, applied: &[String]) -> anyhow::Result<(
 mod tests {
     use std::sync::Arc;
 
+    use serde_json::json;
     use teiten_bucket::MemoryBucket;
 
     use super::*;
@@ -341,6 +369,22 @@ mod tests {
         assert!(text.contains("playback  https://playback.example.org/CAMERA.m3u8?from=…&to=…"), "{text}");
         let production = [("TEITEN_OVERLAY=local", "TEITEN_OVERLAY=production")];
         assert!(!said(&production, &functions).contains("note"));
+    }
+
+    #[test]
+    fn what_another_overlay_has_left_is_told_and_nothing_of_others() {
+        let set = |name: &str, part_of: &str| json!({"metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": part_of}}});
+        let sets = [
+            set("bridge", "teiten"),
+            set("broker", "teiten"),
+            set("storage", "teiten"),
+            set("rabbitmq", "rabbitmq"),
+        ];
+        let applied =
+            |names: &[&str]| names.iter().map(|name| format!("statefulset.apps/{name}")).collect::<Vec<_>>();
+        let note = left_over(&sets, &applied(&["bridge"])).unwrap();
+        assert!(note.contains("delete statefulset,service broker storage (footage stays"), "{note}");
+        assert_eq!(left_over(&sets, &applied(&["bridge", "broker", "storage"])), None);
     }
 
     #[test]

@@ -6,7 +6,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rand::Rng as _;
 use serde_json::{Value, json};
 
-use crate::{NAMESPACE, ready::made_at};
+use crate::{NAMESPACE, ready::made_at, settings::Overlay, store::ADMIN};
+
+/// What a Secret that was made says: for which overlay.
+const MADE_FOR: &str = "teiten.dev/made-for";
 
 /// Names in a store's keys: MinIO takes 3 to 20 characters and 8 to 40.
 const ACCESS_KEY_CHARACTERS: usize = 20;
@@ -41,10 +44,41 @@ pub fn is_of_store(name: &str) -> bool {
     name.starts_with("storage-")
 }
 
-/// A Secret with random keys; `None` where nobody knows what is to be in it.
-pub fn with_random_keys(name: &str) -> Option<Value> {
+/// A Secret with random keys, for an installation of the overlay; `None` where nobody knows what is to be in it.
+pub fn with_random_keys(name: &str, overlay: Overlay) -> Option<Value> {
+    let mut secret = random_keys(name)?;
+    secret["metadata"]["annotations"] = json!({MADE_FOR: overlay.name()});
+    Some(secret)
+}
+
+/// Whether a Secret has keys that were made for the store of the overlay `local`: no other store knows them.
+pub fn is_of_local_store(secret: &Value) -> bool {
+    let metadata = &secret["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    match metadata["annotations"][MADE_FOR].as_str() {
+        Some(overlay) => is_of_store(name) && overlay == Overlay::Local.name(),
+        // The administrator's were made for that store alone, and not told so once.
+        None => {
+            name == ADMIN
+                && metadata["labels"]["app.kubernetes.io/part-of"] == NAMESPACE
+                && has_made_key(secret)
+        }
+    }
+}
+
+/// Whether a Secret's access key looks as we make the administrator's.
+fn has_made_key(secret: &Value) -> bool {
+    let key = value(secret, "AWS_ACCESS_KEY_ID").unwrap_or_default();
+    key.starts_with(&access_key_prefix("admin")) && key.len() == ACCESS_KEY_CHARACTERS
+}
+
+fn access_key_prefix(component: &str) -> String {
+    format!("{component}-").chars().take(ACCESS_KEY_CHARACTERS - 8).collect()
+}
+
+fn random_keys(name: &str) -> Option<Value> {
     if let Some(component) = name.strip_prefix("storage-") {
-        let prefix: String = format!("{component}-").chars().take(ACCESS_KEY_CHARACTERS - 8).collect();
+        let prefix = access_key_prefix(component);
         let access_key = format!("{prefix}{}", random(ACCESS_KEY_CHARACTERS - prefix.len()));
         let secret_key = random(SECRET_KEY_CHARACTERS);
         return Some(opaque(
@@ -177,8 +211,28 @@ spec:
     }
 
     #[test]
+    fn keys_that_were_made_for_the_store_of_another_overlay_are_told_from_the_users() {
+        let made = |name, overlay| with_random_keys(name, overlay).unwrap();
+        for name in ["storage-admin", "storage-link"] {
+            assert!(is_of_local_store(&made(name, Overlay::Local)), "{name}");
+            assert!(!is_of_local_store(&made(name, Overlay::Production)), "{name}");
+        }
+        assert!(!is_of_local_store(&made("link-token", Overlay::Local)), "no store knows it");
+        // As it was made before it said so.
+        let mut admin = made("storage-admin", Overlay::Local);
+        admin["metadata"]["annotations"].take();
+        assert!(is_of_local_store(&admin));
+        let mut yours = admin.clone();
+        yours["data"]["AWS_ACCESS_KEY_ID"] = STANDARD.encode("AKIAIOSFODNN7EXAMPLE").into();
+        assert!(!is_of_local_store(&yours));
+        // By `kubectl create secret`.
+        admin["metadata"]["labels"].take();
+        assert!(!is_of_local_store(&admin));
+    }
+
+    #[test]
     fn keys_are_random_and_of_a_length_that_a_store_takes() {
-        let made = |name| with_random_keys(name).unwrap();
+        let made = |name| with_random_keys(name, Overlay::Local).unwrap();
         let [one, other] = [made("storage-reconcile"), made("storage-reconcile")];
         assert!(!same(&one, &other));
         let access = value(&one, "AWS_ACCESS_KEY_ID").unwrap();
@@ -186,7 +240,7 @@ spec:
         assert_eq!(value(&one, "AWS_SECRET_ACCESS_KEY").unwrap().len(), 40);
         assert_eq!(value(&made("storage-dead-letters"), "AWS_ACCESS_KEY_ID").unwrap().len(), 20);
         assert_eq!(value(&made("link-token"), "TEITEN_LINK_TOKEN").unwrap().len(), 40);
-        assert_eq!(with_random_keys("somebodys"), None);
+        assert_eq!(with_random_keys("somebodys", Overlay::Local), None);
         assert_eq!(value(&one, "another"), None);
     }
 }
