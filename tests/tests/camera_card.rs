@@ -369,3 +369,41 @@ async fn what_dhcp_says_of_one_network_leaves_the_rest_alone(
     ensure!(!said.contains("default via 10.0.2.9"), "the last of several routers is taken:\n{said}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_server_whose_name_is_not_known_at_first_is_asked_soon_after_it_is() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let owner = Key::generate(folder.path(), "owner")?;
+    let time_server = TimeServer::answering().await?;
+    let settings = format!(
+        "camera = \"gate\"\n[system]\ntime_servers = [\"time.test:{}\"]\nssh_key = {:?}\n",
+        time_server.port, owner.public
+    );
+    let ssh_port = free_port()?;
+    let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(ssh_port);
+    let machine = card.start(Board::Virt, Start::Ordinary, "virt", folder.path(), "softdog", "").await?;
+    let chronyd = async || Ok(owner.run(ssh_port, "pidof chronyd").await.ok().map(|said| said.stdout));
+    let first =
+        eventually("chronyd runs", BOOT_MAX, async || Ok(chronyd().await?.filter(|it| !it.is_empty())));
+    let first = first.await.with_context(|| machine.console())?;
+    eventually("chronyd is started anew", BOOT_MAX, async || {
+        Ok(chronyd().await?.filter(|it| !it.is_empty() && *it != first))
+    })
+    .await?;
+
+    // As if from now on a name server knew it. Were it not for the file that a lease leaves, this would take another 40
+    // of such seconds.
+    let known = "echo '10.0.2.2 time.test' >/run/hosts; mount --bind /run/hosts /etc/hosts; \
+                 old=$(pidof chronyd); touch /run/resolv.conf; \
+                 for i in $(seq 20); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
+                 echo $old ${new:-none}";
+    let said = owner.succeed(ssh_port, known, BOOT_MAX).await?;
+    let (old, new) = said.trim().split_once(' ').context("two numbers")?;
+    ensure!(new != "none" && new != old, "a name server that has come is not asked: {said}");
+    eventually("the clock is set", BOOT_MAX, async || {
+        let Ok(said) = owner.run(ssh_port, "adjtimex").await else { return Ok(None) };
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        Ok((said.contains("status:") && !said.contains("UNSYNC")).then_some(()))
+    })
+    .await
+}
