@@ -41,7 +41,7 @@ pub enum Start {
 /// A copy of the card with settings of its own.
 pub struct Card {
     image: PathBuf,
-    ssh_port: Option<u16>,
+    ssh_ports: Vec<u16>,
 }
 
 impl Card {
@@ -58,7 +58,7 @@ impl Card {
         ensure!(original.is_file(), "{} is not built: run ./just image-debian", original.display());
         let image = folder.join("card.img");
         fs::copy(original, &image)?;
-        let card = Self { image, ssh_port: None };
+        let card = Self { image, ssh_ports: Vec::new() };
         succeed(card.mtool("mdel", SETTINGS)?.arg("::teiten.toml"))?;
         Ok(card)
     }
@@ -71,9 +71,10 @@ impl Card {
         Ok(())
     }
 
-    /// Has port 22 of its machines be this port of 127.0.0.1 here.
-    pub fn with_ssh(self, port: u16) -> Self {
-        Self { ssh_port: Some(port), ..self }
+    /// Has port 22 of its machines be this port of 127.0.0.1 here. Once more, it is that of a second network card.
+    pub fn with_ssh(mut self, port: u16) -> Self {
+        self.ssh_ports.push(port);
+        self
     }
 
     /// Puts it into a Pi and switches that on. `modules` are drivers that no device of it asks for.
@@ -110,7 +111,10 @@ impl Card {
             Board::Pi3aPlus => ("/dev/watchdog1", "phy-generic,dwc2,cdc_ether"),
             Board::Virt => ("/dev/watchdog", "virtio_net"),
         };
-        let ports: Vec<_> = self.ssh_port.into_iter().map(|port| (port, 22)).collect();
+        let mut networks: Vec<_> = self.ssh_ports.iter().map(|port| vec![(*port, 22)]).collect();
+        if networks.is_empty() {
+            networks.push(Vec::new());
+        }
         let hardware = Hardware {
             board,
             kernel: &slot.join("kernel8.img"),
@@ -120,7 +124,7 @@ impl Card {
                 words.join(" ")
             ),
             card: Some(&self.image),
-            ports: &ports,
+            networks: &networks,
         };
         Machine::start(name, folder, &hardware).await
     }

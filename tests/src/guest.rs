@@ -49,7 +49,7 @@ impl Guest {
             initramfs: &initramfs,
             command_line: &format!("quiet panic=-1 {}", ingredients.command_line),
             card: None,
-            ports: &[],
+            networks: &[Vec::new()],
         };
         let machine = Machine::start("guest", folder, &hardware).await?;
         machine.says("@@ready", BOOT_MAX).await?;

@@ -38,8 +38,9 @@ pub struct Hardware<'a> {
     pub command_line: &'a str,
     /// The image of the SD card in it. Its size must be a power of two.
     pub card: Option<&'a Path>,
-    /// Ports of the computer that are ports of 127.0.0.1 here: (here, there).
-    pub ports: &'a [(u16, u16)],
+    /// Its network cards, all in one network: of each, ports of the computer that are ports of 127.0.0.1 here: (here,
+    /// there).
+    pub networks: &'a [Vec<(u16, u16)>],
 }
 
 /// A running computer. From inside it, 10.0.2.2 is the 127.0.0.1 of the host.
@@ -56,6 +57,9 @@ pub struct Machine {
 /// How QEMU's trace writes that the firmware was told to try the other slot once: the tag "set reboot flags", which
 /// QEMU itself does not know.
 const SET_REBOOT_FLAGS: &str = "mbox property tag:0x00038064";
+
+/// What the first network card gets as the last part of its address, 10.0.2.15.
+const FIRST_ADDRESS: usize = 15;
 
 impl Machine {
     /// Switches it on; what its console says is in `<folder>/<name>.console`.
@@ -132,7 +136,7 @@ impl Machine {
         Ok(writeln!(self.console, "{line}")?)
     }
 
-    /// Pulls the network cable, or plugs it in again.
+    /// Pulls the cable of the first network card, or plugs it in again.
     pub fn cable(&mut self, plugged_in: bool) -> anyhow::Result<()> {
         let state = if plugged_in { "on" } else { "off" };
         Ok(writeln!(self.monitor, "set_link n0 {state}")?)
@@ -181,14 +185,21 @@ fn arguments(
 ) -> anyhow::Result<Vec<String>> {
     let mut arguments: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
-    let forwards: String = hardware
-        .ports
-        .iter()
-        .map(|(here, there)| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}"))
-        .collect();
     add(&["-no-reboot", "-display", "none"]);
     add(&["-kernel", text(hardware.kernel)?, "-initrd", text(hardware.initramfs)?]);
-    add(&["-netdev", &format!("user,id=n0{forwards}")]);
+    let network_card = match hardware.board {
+        Board::Virt => "virtio-net-device",
+        Board::Pi3aPlus => "usb-net",
+    };
+    // Linux finds the last one first.
+    for (number, ports) in hardware.networks.iter().enumerate().rev() {
+        let forward = |(here, there): &(u16, u16)| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}");
+        let forwards: String = ports.iter().map(forward).collect();
+        // Each is a network to itself, whose first address it gets.
+        let address = FIRST_ADDRESS + number;
+        add(&["-netdev", &format!("user,id=n{number},dhcpstart=10.0.2.{address}{forwards}")]);
+        add(&["-device", &format!("{network_card},netdev=n{number}")]);
+    }
     for (id, (socket, log)) in [("console", console), ("monitor", monitor)] {
         let (socket, log) = (text(socket)?, text(log)?);
         add(&["-chardev", &format!("socket,id={id},path={socket},server=on,wait=off,logfile={log}")]);
@@ -197,12 +208,12 @@ fn arguments(
     let console_tty = match hardware.board {
         Board::Virt => {
             add(&["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "512"]);
-            add(&["-device", "virtio-net-device,netdev=n0", "-serial", "chardev:console"]);
+            add(&["-serial", "chardev:console"]);
             "ttyAMA0"
         }
         Board::Pi3aPlus => {
             add(&["-M", "raspi3ap", "-dtb", text(&pi_device_tree(folder)?)?]);
-            add(&["-device", "usb-net,netdev=n0", "-serial", "null", "-serial", "chardev:console"]);
+            add(&["-serial", "null", "-serial", "chardev:console"]);
             "ttyS1,115200"
         }
     };

@@ -357,7 +357,7 @@ async fn what_dhcp_says_of_one_network_leaves_the_rest_alone(
     ssh_port: u16,
 ) -> anyhow::Result<()> {
     let anew = "ip -6 addr add fd00::5/64 dev eth0; \
-                export interface=eth0 ip=10.0.2.15 mask=24 router='10.0.2.2 10.0.2.9' dns=; \
+                export interface=eth0 ip=10.0.2.15 mask=24 router='10.0.2.2 10.0.2.9' dns= metric=2; \
                 for word in deconfig bound renew; do /usr/lib/teiten/dhcp $word; done; \
                 ip addr show dev eth0; ip route; cat /run/resolv.conf";
     let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
@@ -406,4 +406,40 @@ async fn a_time_server_whose_name_is_not_known_at_first_is_asked_soon_after_it_i
         Ok((said.contains("status:") && !said.contains("UNSYNC")).then_some(()))
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_whose_cable_is_pulled_goes_by_its_other_network() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let owner = Key::generate(folder.path(), "owner")?;
+    let settings = format!("camera = \"gate\"\n[system]\nssh_key = {:?}\n", owner.public);
+    let (first, second) = (free_port()?, free_port()?);
+    let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(first).with_ssh(second);
+    let mut machine = card.start(Board::Virt, Start::Ordinary, "virt", folder.path(), "softdog", "").await?;
+    // Both networks have the same addresses, as at home cable and Wi-Fi are one network.
+    let way = "ip route get 10.0.2.2; ip route";
+    eventually("the first interface is preferred", BOOT_MAX, async || {
+        let Ok(said) = owner.run(first, way).await else { return Ok(None) };
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let both =
+            said.matches("default via 10.0.2.2").count() == 2 && said.matches("10.0.2.0/24").count() == 2;
+        Ok((both && said.lines().next().is_some_and(|way| way.contains("src 10.0.2.15"))).then_some(()))
+    })
+    .await
+    .with_context(|| machine.console())?;
+
+    machine.cable(false)?;
+    eventually("the camera answers by the second interface", BOOT_MAX, async || {
+        let Ok(said) = owner.run(second, way).await else { return Ok(None) };
+        Ok(String::from_utf8_lossy(&said.stdout).contains("src 10.0.2.16").then_some(()))
+    })
+    .await
+    .with_context(|| machine.console())?;
+
+    machine.cable(true)?;
+    eventually("the camera answers by the first interface again", BOOT_MAX, async || {
+        Ok(owner.run(first, "true").await.ok().filter(|tried| tried.status.success()).map(|_| ()))
+    })
+    .await
+    .with_context(|| machine.console())
 }
