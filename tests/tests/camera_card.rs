@@ -5,6 +5,7 @@ use std::{
     io::Read as _,
     net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,8 @@ use serde_json::Value;
 use teiten_footage::{Frame, Timestamp, WindowLength};
 use teiten_owner::cameras::{Cameras, Home};
 use teiten_tests::{
-    card::{Card, Start},
+    card::{Card, Start, image_folder},
+    debian::{kernel_version, succeed},
     machine::{Board, Machine},
     mosquitto::{Mosquitto, tls_listener},
     pipeline::{Options, Pipeline, camera},
@@ -442,4 +444,47 @@ async fn a_card_whose_cable_is_pulled_goes_by_its_other_network() -> anyhow::Res
     })
     .await
     .with_context(|| machine.console())
+}
+
+#[test]
+fn a_card_has_the_drivers_of_usb_adapters_for_ethernet() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("root");
+    let squashfs = image_folder().join("root.squashfs");
+    succeed(
+        Command::new("unsquashfs")
+            .args(["-quiet", "-no-xattrs", "-dest"])
+            .args([&root, &squashfs])
+            .arg("lib"),
+    )?;
+    // As the kernel says of devices what they are: maker, product, and of one of their interfaces class, subclass and
+    // protocol.
+    let adapters = [
+        ("ASIX AX88772B", "0B95", "772B", "FFFF00", "asix"),
+        ("ASIX AX88179", "0B95", "1790", "FFFF00", "ax88179_178a"),
+        ("ASIX AX88179A", "0B95", "1790", "020D00", "cdc_ncm"),
+        ("Aquantia AQC111U", "2ECA", "C101", "FFFF00", "aqc111"),
+        ("Realtek RTL8152", "0BDA", "8152", "FFFF00", "r8152"),
+        ("Realtek RTL8156", "0BDA", "8156", "FFFF00", "r8152"),
+        ("Realtek RTL8150", "0BDA", "8150", "FFFF00", "rtl8150"),
+        ("Microchip LAN7500", "0424", "7500", "FF00FF", "smsc75xx"),
+        ("Microchip LAN7800", "0424", "7800", "FF00FF", "lan78xx"),
+        ("Microchip LAN9500A", "0424", "9E00", "FF00FF", "smsc95xx"),
+        ("Davicom DM9601", "0A46", "9601", "000000", "dm9601"),
+        ("MosChip MCS7830", "9710", "7830", "FF00FF", "mcs7830"),
+        ("CoreChip SR9700", "0FE6", "9700", "000000", "sr9700"),
+        ("CoreChip SR9800", "0FE6", "9800", "FFFF00", "sr9800"),
+        ("QinHeng CH9200", "1A86", "E092", "FFFF00", "ch9200"),
+        ("one of no maker's own", "1234", "5678", "020600", "cdc_ether"),
+    ];
+    for (name, maker, product, interface, driver) in adapters {
+        let [class, subclass, protocol] = [0, 2, 4].map(|at| &interface[at..at + 2]);
+        let device =
+            format!("usb:v{maker}p{product}d0100dc00dsc00dp00ic{class}isc{subclass}ip{protocol}in00");
+        let mut modprobe = Command::new("/sbin/modprobe");
+        modprobe.arg("--dirname").arg(&root).args(["--set-version", &kernel_version()?]);
+        let found = succeed(modprobe.args(["--resolve-alias", &device])).unwrap_or_default();
+        ensure!(found.lines().any(|found| found == driver), "{name}: {device} has {found:?}, not {driver}");
+    }
+    Ok(())
 }
