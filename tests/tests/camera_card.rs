@@ -107,6 +107,8 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     ensure!(first >= started, "a frame of {first}, before the clock was set");
     the_boards_own_led(&owner, ssh_port, "is lit while live", |dark, lit| dark == 0 && lit > 0).await?;
 
+    what_slows_the_pi_down_is_known(&owner, ssh_port).await.with_context(|| machine.console())?;
+    no_partition_is_left_to_the_firmware(&owner, ssh_port).await.with_context(|| machine.console())?;
     the_time_is_asked_for_without_a_router(&owner, ssh_port).await.with_context(|| machine.console())?;
     an_adapter_that_comes_back_has_its_address_again(&owner, ssh_port)
         .await
@@ -194,6 +196,28 @@ async fn nothing_can_be_written(owner: &Key, ssh_port: u16) -> anyhow::Result<()
         ensure!(!tried.status.success(), "{attempt}: it was let");
         ensure!(complaint.to_lowercase().contains("read-only"), "{attempt}: {complaint}");
     }
+    Ok(())
+}
+
+/// As under Raspberry Pi's own kernel. The firmware of the emulated Pi has nothing to complain of.
+async fn what_slows_the_pi_down_is_known(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    let said =
+        owner.succeed(ssh_port, "cat /sys/devices/platform/soc/soc:firmware/get_throttled", BOOT_MAX).await?;
+    ensure!(said == "0\n", "{said}");
+    Ok(())
+}
+
+/// A partition's number in the register that a Pi's firmware looks at (BCM2837's PM_RSTS) would outdo `autoboot.txt`. What
+/// forgets it at a restart does so when it is loaded, too.
+async fn no_partition_is_left_to_the_firmware(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    let reload = "devmem 0x3f100020 32 0x5a000575; devmem 0x3f100020; \
+                  modprobe -r rpi_additions && modprobe rpi_additions; devmem 0x3f100020";
+    let said = owner.succeed(ssh_port, reload, BOOT_MAX).await?;
+    let registers = said.split_whitespace().map(|digits| {
+        Ok(u32::from_str_radix(digits.strip_prefix("0x").context("devmem prints a number")?, 16)? & 0xFFF)
+    });
+    let registers = registers.collect::<anyhow::Result<Vec<_>>>()?;
+    ensure!(registers == [0x575, 0x020], "{said}");
     Ok(())
 }
 

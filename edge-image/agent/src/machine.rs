@@ -84,7 +84,7 @@ impl Machine {
         self.line(zone.join("temp"))?.parse().ok().map(|millidegrees: i32| f64::from(millidegrees) / 1000.0)
     }
 
-    /// As Raspberry Pi OS's kernels report it, or the part of it that is in all kernels.
+    /// As Raspberry Pi's kernels and the Debian card's module report it, or the part of it that is in other kernels.
     fn throttling(&self) -> Option<Throttling> {
         let firmware = self.line("sys/devices/platform/soc/soc:firmware/get_throttled");
         if let Some(bits) =
