@@ -266,6 +266,11 @@ async fn update_camera(cameras: &Cameras, arguments: &Update) -> anyhow::Result<
     match update(&broker, name, &url, wait_max, |news| println!("{name}: {news}")).await? {
         Outcome::Kept { image } => println!("{name} is updated: it runs {image}."),
         Outcome::Refused { why } => bail!("{name} runs on as before: {why}"),
+        Outcome::NotTried { image } => bail!(
+            "{name} restarted and runs what it ran before, {image}; nothing was heard of the other slot. Either it was \
+             started and failed before it reached the broker, or the board's firmware did not start it (a Pi 4 may need \
+             a newer EEPROM; README, \"Updates\"): then updates come to this board by flashing its card"
+        ),
         Outcome::WentBack { image, last } => {
             bail!("{name} went back to what it ran before, {image}. It last said of the update: {last}")
         }

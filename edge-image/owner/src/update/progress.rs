@@ -29,6 +29,11 @@ pub enum Outcome {
         /// Why, in the camera's words.
         why: String,
     },
+    /// It was installed, and the camera restarted into what it ran before: nothing was heard of a trial.
+    NotTried {
+        /// What runs now, as it calls itself.
+        image: String,
+    },
     /// It was tried, and the camera runs what it ran before.
     WentBack {
         /// What runs now, as it calls itself.
@@ -49,6 +54,7 @@ pub(super) struct Progress {
     image: Option<String>,
     uptime_seconds: u64,
     restarted: bool,
+    was_on_trial: bool,
     last: String,
 }
 
@@ -65,6 +71,7 @@ impl Progress {
         let restarts = uptime_seconds < self.uptime_seconds;
         // Of a new run that is first heard once it is older than the one before was, what it says tells.
         let is_on_trial = telemetry.update.as_ref().is_some_and(|state| state.contains(" on trial"));
+        self.was_on_trial |= is_on_trial;
         self.restarted |= restarts || is_on_trial || self.runs_another_image(telemetry);
         self.uptime_seconds = uptime_seconds;
         let image = || telemetry.versions.image.clone().unwrap_or_default();
@@ -86,6 +93,8 @@ impl Progress {
                 // A confirmed one that was switched off and on since has no word of it any more.
                 let outcome = if self.runs_another_image(telemetry) {
                     Outcome::Kept { image: image() }
+                } else if self.last.starts_with("install") && !self.was_on_trial {
+                    Outcome::NotTried { image: image() }
                 } else {
                     Outcome::WentBack { image: image(), last: self.last.clone() }
                 };
@@ -191,6 +200,16 @@ mod tests {
         assert_eq!(said, ["installing", "slot B on trial", "restarted"]);
         let last = "slot B on trial".into();
         assert_eq!(outcome, Some(Outcome::WentBack { image: "1".into(), last }));
+    }
+
+    #[test]
+    fn a_camera_that_restarts_into_what_it_ran_without_a_trial_did_not_go_back() {
+        let heard = |last| follow(&[telemetry(510, Some(last), "1"), telemetry(25, None, "1")]).1;
+        let not_tried = Some(Outcome::NotTried { image: "1".into() });
+        assert_eq!(heard("installed, restarting into it"), not_tried);
+        assert_eq!(heard("installing"), not_tried, "its last word was not heard any more");
+        let last = "downloading".to_owned();
+        assert_eq!(heard(&last), Some(Outcome::WentBack { image: "1".into(), last }), "switched off and on");
     }
 
     #[test]
