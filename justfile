@@ -149,10 +149,11 @@ flash *ARGS: _build-tools
     @scripts/need mtools
     scripts/program owner flash "$@"
 
-# An update for cameras, signed with your key: target/image-debian/teiten-debian.raucb
-update-bundle: image-debian
+# An update for cameras, signed with your key: target/image-debian/teiten-debian.raucb; of what is in another FOLDER, teiten.raucb there.
+update-bundle FOLDER="":
     @scripts/need rauc squashfs-tools
-    scripts/program owner bundle target/image-debian target/image-debian/teiten-debian.raucb
+    {{ if FOLDER == "" { "./just image-debian" } else { "" } }}
+    scripts/program owner bundle {{ if FOLDER == "" { "target/image-debian target/image-debian/teiten-debian.raucb" } else { quote(FOLDER) + " " + quote(FOLDER / "teiten.raucb") } }}
 
 # Builds the viewer's page into viewer/dist.
 viewer: (_npm-install "viewer")
