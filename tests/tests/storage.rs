@@ -99,8 +99,7 @@ async fn a_gateway_is_set_up_once_and_gives_each_part_its_rights_and_no_others()
     let radosgw = Radosgw::start(folder.path()).await?;
     let port = radosgw.store.port;
     let principals = users(&radosgw)?;
-    let private =
-        [("TEITEN_STORAGE_PRINCIPALS", principals.as_str()), ("TEITEN_FRAMES_RETENTION_DAYS", "30")];
+    let private = [("TEITEN_STORAGE_PRINCIPALS", principals.as_str()), ("TEITEN_FRAMES_RETENTION_DAYS", "7")];
 
     let made = set_up(port, &private)?;
     let lines = |lines: &[(String, String)], outcome: &str| {

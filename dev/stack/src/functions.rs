@@ -1,6 +1,6 @@
 //! The functions, each on a port of its own as on Knative, and the router that brings them their events.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use teiten_footage::Event;
 use teiten_host::{Admission, Chore, Function, Origins, Responder};
@@ -8,7 +8,7 @@ use teiten_router::{RetryPolicy, Router, Trigger};
 use teiten_sink::Sink;
 use tokio::net::TcpListener;
 
-use crate::{BATCHES_KEPT, Buckets, stage::Stage, viewer::Services};
+use crate::{Buckets, stage::Stage, viewer::Services};
 
 /// The addresses of the functions that events go to.
 pub(crate) struct Subscribers {
@@ -18,18 +18,19 @@ pub(crate) struct Subscribers {
     pictures: String,
 }
 
-/// Serves those that events go to; what they find by themselves they tell by `events`.
+/// Serves those that events go to; what they find by themselves they tell by `events`, of batches that are kept for so long.
 pub(crate) async fn serve(
     stage: &mut Stage,
     buckets: &Buckets,
     events: &Sink,
+    batches_kept: Duration,
 ) -> anyhow::Result<Subscribers> {
     let (frames, media) = (|| Arc::clone(&buckets.frames), || Arc::clone(&buckets.media));
     let encode = teiten_encode::Encode::new(frames(), media(), teiten_encode::Settings::default());
     let playlist = teiten_playlist::Playlist::new(media(), teiten_playlist::Settings::default());
-    let settings = teiten_reconcile::Settings { horizon: BATCHES_KEPT, ..Default::default() };
+    let settings = teiten_reconcile::Settings { horizon: batches_kept, ..Default::default() };
     let reconcile = teiten_reconcile::Reconcile::new(frames(), media(), events.clone(), settings);
-    let settings = teiten_pictures::Settings { horizon: BATCHES_KEPT, ..Default::default() };
+    let settings = teiten_pictures::Settings { horizon: batches_kept, ..Default::default() };
     let pictures = teiten_pictures::Pictures::new(frames(), media(), settings);
     Ok(Subscribers {
         encode: serve_function(stage, encode).await?,

@@ -65,7 +65,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let ingress = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let sink = format!("http://{}/", ingress.local_addr()?);
     let events = Sink::new(&sink.parse()?)?;
-    let subscribers = functions::serve(&mut functions, &buckets, &events).await?;
+    let subscribers = functions::serve(&mut functions, &buckets, &events, batches_kept(options.keep)).await?;
     let compaction = Sink::new(&functions::serve_compact(&mut functions, &buckets).await?.parse()?)?;
     let mut routing = Stage::new();
     let router = functions::start_router(&mut routing, ingress, &subscribers);
@@ -187,13 +187,18 @@ async fn report(router: &Router) -> anyhow::Error {
     }
 }
 
+/// How long batches are kept beside footage that is kept for `keep`: what has expired would be made of them again.
+fn batches_kept(keep: Duration) -> Duration {
+    BATCHES_KEPT.min(keep)
+}
+
 /// Deletes old footage from time to time; ends only with an error.
 async fn expire(options: &Options, buckets: &Buckets) -> anyhow::Error {
     let mut period = tokio::time::interval(RETENTION_PERIOD);
     loop {
         period.tick().await;
         let now = teiten_telemetry::now();
-        let batches = retention::expire(&*buckets.frames, BATCHES_KEPT, now).await;
+        let batches = retention::expire(&*buckets.frames, batches_kept(options.keep), now).await;
         let segments = retention::expire(&*buckets.media, options.keep, now).await;
         if let Err(error) = batches.and(segments) {
             // The next round finds what this one left.

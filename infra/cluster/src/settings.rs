@@ -218,14 +218,20 @@ impl FromStr for Settings {
             }
             Ok(())
         });
-        for days in ["TEITEN_FRAMES_RETENTION_DAYS", "TEITEN_MEDIA_RETENTION_DAYS"] {
-            reader.value(days, (), whole_days);
-        }
+        let frames_days = reader.value("TEITEN_FRAMES_RETENTION_DAYS", 1, whole_days);
+        let outlives_batches = |text: &str| match whole_days(text)? {
+            days if days < frames_days => Err(format!(
+                "batches are kept for {frames_days} days (TEITEN_FRAMES_RETENTION_DAYS), and footage that has expired would be made \
+                 of them again: {days} is too few"
+            )),
+            _ => Ok(()),
+        };
+        reader.value("TEITEN_MEDIA_RETENTION_DAYS", (), outlives_batches);
         reader.value("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", (), |text| {
             text.split_whitespace().try_for_each(|pair| {
                 let (camera, days) = pair.split_once('=').ok_or(format!("{pair:?} is not camera=days"))?;
-                teiten_footage::CameraId::new(camera).map_err(|error| error.to_string())?;
-                whole_days(days)
+                let camera = teiten_footage::CameraId::new(camera).map_err(|error| error.to_string())?;
+                outlives_batches(days).map_err(|why| format!("{camera}: {why}"))
             })
         });
         if reader.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError(reader.mistakes)) }
@@ -265,9 +271,9 @@ fn is_name(text: &str) -> bool {
     })
 }
 
-fn whole_days(text: &str) -> Result<(), String> {
-    match text.parse::<u16>() {
-        Ok(1..) => Ok(()),
+fn whole_days(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(days @ 1..) => Ok(days),
         _ => Err(format!("a whole number of days, not {text:?}")),
     }
 }
@@ -388,6 +394,29 @@ mod tests {
                 format!("TEITEN_SIGNED_FOR: links would end while players need them, take {least} s or more");
             assert!(mistake.starts_with(&words), "{mistake}");
             settings(least - 1, "public").unwrap();
+        }
+    }
+
+    #[test]
+    fn batches_that_outlive_footage_are_refused() {
+        let with_days = |frames: &str, media: &str, by_camera: &str| {
+            let text = [("FRAMES", "1", frames), ("MEDIA", "7", media)].into_iter().fold(
+                SHIPPED.replace("DAYS_BY_CAMERA=", &format!("DAYS_BY_CAMERA={by_camera}")),
+                |text, (bucket, shipped, days)| {
+                    let line = format!("TEITEN_{bucket}_RETENTION_DAYS=");
+                    text.replace(&format!("{line}{shipped}\n"), &format!("{line}{days}\n"))
+                },
+            );
+            text.parse::<Settings>().map_err(|SettingsError(mistakes)| mistakes)
+        };
+        with_days("3", "3", "gate=3 garden=30").unwrap();
+        for (frames, media, by_camera, named) in [
+            ("3", "2", "", "TEITEN_MEDIA_RETENTION_DAYS: "),
+            ("3", "7", "gate=3 garden=2", "TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA: garden: "),
+        ] {
+            let mistakes = with_days(frames, media, by_camera).unwrap_err();
+            assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+            assert!(mistakes[0].starts_with(named), "{mistakes:?}");
         }
     }
 

@@ -28,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
     let Args { mut settings, s3 } = Args::parse();
     (settings.frames, settings.media) = (s3.frames_bucket.clone(), s3.media_bucket.clone());
+    settings.batches_expire_first()?;
     let config = s3.config()?;
     if let Some(folder) = &settings.policies {
         write_policies(folder, &settings)?;

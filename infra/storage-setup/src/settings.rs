@@ -53,6 +53,33 @@ pub struct Settings {
     pub policies: Option<PathBuf>,
 }
 
+/// Batches that would outlive the footage that is made of them: `reconcile` would make anew what has expired.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "batches are kept for {frames_days} days, footage of {of} for {media_days} only: keep batches no longer than footage"
+)]
+pub struct BatchesOutliveFootage {
+    frames_days: NonZeroU16,
+    media_days: NonZeroU16,
+    of: String,
+}
+
+impl Settings {
+    /// Whether no footage expires before the batches that it is made of.
+    ///
+    /// # Errors
+    /// Where some does.
+    pub fn batches_expire_first(&self) -> Result<(), BatchesOutliveFootage> {
+        let by_camera = self.media_days_by_camera.0.iter().map(|(camera, days)| (camera.to_string(), days));
+        let all = [("cameras".to_owned(), &self.media_days)].into_iter().chain(by_camera);
+        let frames_days = self.frames_days;
+        match all.into_iter().find(|(_, days)| **days < frames_days) {
+            Some((of, days)) => Err(BatchesOutliveFootage { frames_days, media_days: *days, of }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// `name=value name=value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByName<K, V>(pub BTreeMap<K, V>);
@@ -91,7 +118,27 @@ impl FromStr for Words {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Args {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn batches_that_outlive_footage_are_refused() {
+        let outcome = |frames: &str, media: &str, by_camera: &str| {
+            let days = ["--frames-days", frames, "--media-days", media, "--media-days-by-camera", by_camera];
+            let args = Args::try_parse_from([&["setup"][..], &days].concat()).unwrap();
+            args.settings.batches_expire_first().map_err(|error| error.to_string())
+        };
+        assert_eq!(outcome("3", "3", "gate=3 garden=30"), Ok(()));
+        assert!(outcome("3", "2", "").unwrap_err().contains("footage of cameras for 2 only"));
+        assert!(outcome("3", "7", "gate=3 garden=2").unwrap_err().contains("footage of garden for 2 only"));
+    }
 
     #[test]
     fn days_by_camera_are_pairs() {
