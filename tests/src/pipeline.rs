@@ -131,7 +131,8 @@ impl Told {
                 .env("PORT", port.to_string())
                 // Tests are over before a minute's schedule would have looked twice.
                 .env("TEITEN_RECONCILE_DELAY_SECONDS", "3")
-                .env("TEITEN_RECONCILE_PERIOD_SECONDS", "600");
+                .env("TEITEN_RECONCILE_PERIOD_SECONDS", "600")
+                .env("TEITEN_RECONCILE_BATCHES_MAX", "100000");
             command
         })
     }

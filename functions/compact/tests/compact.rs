@@ -23,8 +23,8 @@ use teiten_footage::{
 };
 use teiten_host::Chore as _;
 use teiten_playlist::{
-    Cameras, Footage, Listing, Place, Stored, StoredHourObjects, StoredSegment, TimeRange, advance_hour,
-    mend_motion, read_hour, stored_in, stored_objects, update_hour,
+    Cameras, Footage, HEADS_MAX, Listing, Place, Stored, StoredHourObjects, StoredSegment, TimeRange,
+    advance_hour, mend_motion, read_hour, stored_in, stored_objects, update_hour,
 };
 
 /// The bytes of each segment that are its keyframe's: those before its media, which tell what moves.
@@ -338,7 +338,8 @@ async fn what_moved_in_an_hour_that_is_put_together_is_written_down_again_from_i
     };
     let segments: Vec<Footage> = stored.segments.into_iter().map(footage).collect();
     let now = teiten_telemetry::now() + MINUTE * 10;
-    assert_eq!(mend_motion(&world.media, &camera(), &segments, &[sensor], now).await.unwrap(), 1);
+    let mended = mend_motion(&world.media, &camera(), &segments, &[sensor], &mut { HEADS_MAX }, now).await;
+    assert_eq!(mended.unwrap(), 1);
     let object = key::motion_key(&camera(), world.hour);
     let written = world.media.get(&object).await.unwrap().unwrap().bytes;
     for later in [60, 190] {

@@ -46,7 +46,7 @@ pub use listing::{Listing, Part, Place, Stored};
 pub use live::{Content, Entry, LivePlaylist, target_duration_seconds, windows_min};
 pub use motion::motion_of;
 pub use motion_hour::MotionHour;
-pub use motion_mend::{mend_motion, mend_packed_motion};
+pub use motion_mend::{HEADS_MAX, mend_motion, mend_packed_motion};
 pub use moves::{Moves, Moving};
 pub use moving::{Seen, cut_off, mark};
 pub use pack::{Packed, pack};

@@ -15,19 +15,21 @@ use crate::{
     shell::ShellError,
 };
 
-/// The most segments of one camera whose heads one run reads.
-const HEADS_MAX: usize = 600;
+/// The most segments of one camera whose heads one run should read.
+pub const HEADS_MAX: usize = 600;
 
 /// How long something may be overdue before it is seen to.
 const OVERDUE_MAX: Duration = Duration::from_secs(150);
 
 /// Writes down what moved in those of `segments` (of a camera) whose events were lost, what sensors saw and is not there,
-/// and ends what was not ended. The playlists of hours that are over get their marks. Answers how many hours were written.
+/// and ends what was not ended. The playlists of hours that are over get their marks. It reads the heads of `heads_left` segments at
+/// most, and takes them off. Answers how many hours were written.
 pub async fn mend_motion(
     media: &dyn Bucket,
     camera: &CameraId,
     segments: &[Footage],
     sensor: &[SensorKey],
+    heads_left: &mut usize,
     now: Timestamp,
 ) -> Result<usize, ShellError> {
     let overdue = (now - OVERDUE_MAX).unix_millis();
@@ -38,7 +40,7 @@ pub async fn mend_motion(
     for SensorKey { event, .. } in sensor.iter().filter(|key| key.event.at.unix_millis() <= overdue) {
         hours.entry(Hour::containing(event.at)).or_default().1.push(*event);
     }
-    let (mut left, mut mended) = (HEADS_MAX, 0);
+    let mut mended = 0;
     let mut settings: Option<MotionSettings> = None;
     for (hour, (segments, mut sensor)) in hours {
         let motion = motion::read(media, camera, hour).await?;
@@ -48,12 +50,12 @@ pub async fn mend_motion(
                 && known.is_none_or(|known| !known.knows(segment.key.window))
         };
         sensor.retain(|event| known.is_none_or(|known| !known.knows_sensor(event)));
-        let due: Vec<_> = segments.into_iter().filter(is_due).take(left).collect();
+        let due: Vec<_> = segments.into_iter().filter(is_due).take(*heads_left).collect();
         let is_ended = motion.as_ref().is_none_or(|(known, bytes, _)| known.to_json(true) == *bytes);
         if due.is_empty() && sensor.is_empty() && (is_ended || !is_over(hour, now - OVERDUE_MAX)) {
             continue;
         }
-        left -= due.len();
+        *heads_left -= due.len();
         let segments = due.into_iter().map(|segment| (segment.key.clone(), None)).collect();
         let untold = Told { segments, sensor, ..Told::default() };
         let settings = match &mut settings {

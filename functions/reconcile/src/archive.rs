@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use teiten_bucket::{Bucket, BucketError, Condition, Put};
-use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, WindowLength, key};
+use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, Window, WindowLength, key};
 use teiten_playlist::{
     Archive, Footage, ShellError, StoredHour, is_stale, read_hour, stored_hour, update_hour,
 };
@@ -14,38 +14,34 @@ use tracing::warn;
 
 use crate::plan;
 
-/// Brings up to date the playlists of those hours whose segments (`segments`: all from `from` on) are not
-/// listed as they should be. Answers how many versions were written.
-pub(crate) async fn mend_hours(
+/// Brings up to date the playlist of an hour whose segments (`segments`: all from `from` on) are not listed as they should be.
+/// Says whether a version was written.
+pub(crate) async fn mend_hour(
     media: &dyn Bucket,
     camera: &CameraId,
+    hour: Hour,
     segments: &[Footage],
     from: Timestamp,
     now: Timestamp,
-) -> Result<usize, BucketError> {
-    let mut mended = 0;
-    let hours: BTreeSet<Hour> = segments.iter().map(|segment| Hour::of(segment.key.window)).collect();
-    for hour in hours {
-        if plan::is_under_way(hour, segments, now) {
-            continue;
-        }
-        let Some(playlist) = unless_foreign(camera, read_hour(media, camera, hour).await)? else { continue };
-        if is_stale(playlist.as_ref(), camera, hour, segments, from, now)
-            && unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten().is_some()
-        {
-            mended += 1;
-        }
+) -> Result<bool, BucketError> {
+    if segments.is_empty() || plan::is_under_way(hour, segments, now) {
+        return Ok(false);
     }
-    Ok(mended)
+    let Some(playlist) = unless_foreign(camera, read_hour(media, camera, hour).await)? else {
+        return Ok(false);
+    };
+    Ok(is_stale(playlist.as_ref(), camera, hour, segments, from, now)
+        && unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten().is_some())
 }
 
 /// Writes the camera's `archive.json` anew, if it does not name just the hours that have a playlist and footage; says
 /// whether it did. Hours within the camera's archive are believed, unless this is a `survey`: what expires is at its
-/// beginning, and what is new is in `segments`.
+/// beginning, and what is new is in `filmed`. `newest` is the newest window of that.
 pub(crate) async fn mend_archive(
     media: &dyn Bucket,
     camera: &CameraId,
-    segments: &[Footage],
+    filmed: &BTreeSet<Hour>,
+    newest: Option<Window>,
     now: Timestamp,
     survey: bool,
 ) -> Result<bool, BucketError> {
@@ -61,14 +57,13 @@ pub(crate) async fn mend_archive(
     let hours = match (&archive, first) {
         (_, None) => BTreeSet::new(),
         (Some(archive), Some(first)) if !survey => {
-            named_hours(media, camera, archive, first.hour, segments).await?
+            named_hours(media, camera, archive, first.hour, filmed).await?
         }
         _ => stored_hours(media, camera, now).await?,
     };
     if hours.is_empty() && archive.is_none() {
         return Ok(false);
     }
-    let newest = segments.iter().map(|segment| segment.key.window).max_by_key(|window| window.start());
     let known = archive.as_ref().and_then(|archive| WindowLength::from_millis(archive.window_millis).ok());
     let length = newest.map(|window| window.length()).or(known).unwrap_or_default();
     let right = Archive::of(length, hours);
@@ -79,20 +74,20 @@ pub(crate) async fn mend_archive(
     Ok(matches!(right.put(media, camera, condition).await?, Put::Stored(_)))
 }
 
-/// The hours that `archive` names from the `first` one with footage on, and those that `segments` adds.
+/// The hours that `archive` names from the `first` one with footage on, and those of `filmed` that have a playlist.
 async fn named_hours(
     media: &dyn Bucket,
     camera: &CameraId,
     archive: &Archive,
     first: Hour,
-    segments: &[Footage],
+    filmed: &BTreeSet<Hour>,
 ) -> Result<BTreeSet<Hour>, BucketError> {
     let mut hours: BTreeSet<Hour> = archive.hours().filter(|hour| *hour >= first).collect();
-    for hour in segments.iter().map(|segment| Hour::of(segment.key.window)).collect::<BTreeSet<_>>() {
-        if !hours.contains(&hour)
-            && unless_foreign(camera, read_hour(media, camera, hour).await)?.flatten().is_some()
+    for hour in filmed {
+        if !hours.contains(hour)
+            && unless_foreign(camera, read_hour(media, camera, *hour).await)?.flatten().is_some()
         {
-            hours.insert(hour);
+            hours.insert(*hour);
         }
     }
     Ok(hours)
@@ -163,9 +158,10 @@ pub(crate) async fn mend_motion(
     camera: &CameraId,
     segments: &[Footage],
     sensor: &[SensorKey],
+    heads_left: &mut usize,
     now: Timestamp,
 ) -> Result<usize, BucketError> {
-    let mended = teiten_playlist::mend_motion(media, camera, segments, sensor, now).await;
+    let mended = teiten_playlist::mend_motion(media, camera, segments, sensor, heads_left, now).await;
     Ok(unless_foreign(camera, mended)?.unwrap_or_default())
 }
 

@@ -13,12 +13,15 @@
 //! could tell of it.
 //!
 //! [`plan`] decides, in functions of listings and the time; [`Reconcile`] lists, asks it, and sends. Nothing has to be
-//! remembered between two runs (from where on batches are left is, which saves time), and several at a time do no harm.
+//! remembered between two runs (what is left and what was sent is, which saves time), and several at a time do no harm.
 
 mod archive;
 mod cameras;
+mod left;
 pub mod listing;
 pub mod plan;
 mod reconcile;
+mod sent;
 
+pub use left::Left;
 pub use reconcile::{Reconcile, Report, Settings};

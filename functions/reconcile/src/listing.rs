@@ -1,9 +1,12 @@
 //! Listings, in pages.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use teiten_bucket::{Bucket, BucketError, Listed};
-use teiten_footage::{CameraId, DeadLetter, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, DeadLetter, Hour, Timestamp, Window, WindowLength, key};
 
 /// How many objects are listed at a time: what one request to S3 gives.
 const PAGE: usize = 1000;
@@ -34,28 +37,70 @@ pub async fn dead_letters(frames: &dyn Bucket, now: Timestamp) -> Result<usize, 
     Ok(frames.list_after(key::DEAD_LETTERS_PREFIX, &from, PAGE).await?.len())
 }
 
-/// The camera's objects in `bucket` whose windows start at `from` or later, if their keys have that form: a request
-/// for each thousand.
-pub async fn since<Item>(
-    bucket: &dyn Bucket,
-    camera: &CameraId,
-    from: Timestamp,
-    parse: impl Fn(Listed) -> Option<Item>,
-) -> Result<Vec<Item>, BucketError> {
-    // Batches and segments are in folders of the same form.
-    let prefix = key::segments_prefix(camera);
-    let mut after = key::segments_from(camera, Window::containing(from, WindowLength::MIN));
-    let mut items = Vec::new();
-    loop {
-        let page = bucket.list_after(&prefix, &after, PAGE).await?;
-        let is_last = page.len() < PAGE;
+/// A camera's objects in a bucket, hour by hour: no more is held than an hour and what one request gives.
+#[derive(Debug)]
+pub struct Hours<'a> {
+    bucket: &'a dyn Bucket,
+    camera: &'a CameraId,
+    /// What is not asked for yet comes after this.
+    after: String,
+    page: VecDeque<Listed>,
+    is_last_page: bool,
+}
+
+impl<'a> Hours<'a> {
+    /// All of them.
+    pub fn all(bucket: &'a dyn Bucket, camera: &'a CameraId) -> Self {
+        Self { bucket, camera, after: String::new(), page: VecDeque::new(), is_last_page: false }
+    }
+
+    /// Those whose windows start at `from` or later.
+    pub fn since(bucket: &'a dyn Bucket, camera: &'a CameraId, from: Timestamp) -> Self {
+        let after = key::segments_from(camera, Window::containing(from, WindowLength::MIN));
+        Self { after, ..Self::all(bucket, camera) }
+    }
+
+    /// The next hour of which there is something.
+    pub async fn next(&mut self) -> Result<Option<Hour>, BucketError> {
+        loop {
+            let Some(object) = self.page.front() else {
+                if self.is_last_page {
+                    return Ok(None);
+                }
+                self.list().await?;
+                continue;
+            };
+            let hour = key::hour_of(self.camera, &object.key);
+            if hour.is_some() {
+                return Ok(hour);
+            }
+            // Someone else's.
+            self.page.pop_front();
+        }
+    }
+
+    /// What there is of `hour`, if that is the next one, and its keys have that form.
+    pub async fn take<Item>(
+        &mut self,
+        hour: Hour,
+        parse: impl Fn(Listed) -> Option<Item>,
+    ) -> Result<Vec<Item>, BucketError> {
+        let mut items = Vec::new();
+        while self.next().await? == Some(hour) {
+            items.extend(self.page.pop_front().and_then(&parse));
+        }
+        Ok(items)
+    }
+
+    async fn list(&mut self) -> Result<(), BucketError> {
+        // Batches and segments are in folders of the same form.
+        let page = self.bucket.list_after(&key::segments_prefix(self.camera), &self.after, PAGE).await?;
+        self.is_last_page = page.len() < PAGE;
         if let Some(last) = page.last() {
-            after.clone_from(&last.key);
+            self.after.clone_from(&last.key);
         }
-        items.extend(page.into_iter().filter_map(&parse));
-        if is_last {
-            return Ok(items);
-        }
+        self.page = page.into();
+        Ok(())
     }
 }
 
@@ -63,6 +108,7 @@ pub async fn since<Item>(
 mod tests {
     use bytes::Bytes;
     use teiten_bucket::{Condition, Headers, MemoryBucket};
+    use teiten_footage::BatchKey;
 
     use super::*;
 
@@ -76,5 +122,36 @@ mod tests {
         }
         let folders = folders(&bucket).await.unwrap();
         assert_eq!(folders.iter().map(CameraId::as_str).collect::<Vec<_>>(), ["a", "a-b", "a0", "b", "zz"]);
+    }
+
+    #[tokio::test]
+    async fn objects_come_hour_by_hour_whatever_the_pages_are() {
+        let bucket = MemoryBucket::new("frames");
+        let first: Window = "20261123T035955.000Z-1000".parse().unwrap();
+        let key = |camera: &str, index| {
+            let window = first.plus(index);
+            format!("{camera}/{}/{window}.mjpeg", Hour::of(window))
+        };
+        let filmed = (0..2500).chain([10_000]);
+        let keys = filmed.clone().map(|index| key("gate", index));
+        let others = ["gate/2026-11-23/04.m3u8", "gate/2026-11-23/notes.txt", "gate/live.m3u8", "yard/2"];
+        for key in keys.chain(others.map(str::to_owned)).chain([key("yard", 3)]) {
+            bucket.put(&key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
+        }
+        let camera = CameraId::new("gate").unwrap();
+        for (from, least) in [(None, 0), (Some(first.plus(2).start()), 2)] {
+            let mut hours = match from {
+                None => Hours::all(&bucket, &camera),
+                Some(from) => Hours::since(&bucket, &camera, from),
+            };
+            let mut found = Vec::new();
+            while let Some(hour) = hours.next().await.unwrap() {
+                assert!(hours.take(hour.next(), Some).await.unwrap().is_empty(), "another comes first");
+                let keys = hours.take(hour, |listed| listed.key.parse::<BatchKey>().ok()).await.unwrap();
+                assert!(keys.iter().all(|key| Hour::of(key.window) == hour));
+                found.extend(keys.into_iter().map(|key| key.window.index() - first.index()));
+            }
+            assert_eq!(found, filmed.clone().skip(least).collect::<Vec<_>>());
+        }
     }
 }

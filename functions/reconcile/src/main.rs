@@ -56,7 +56,8 @@ struct Args {
     )]
     horizon_hours: Option<u64>,
 
-    /// How many batches a run sends again at most: encoding them competes with what is live.
+    /// How many batches a run sends again at most, with those sent before that have no segment yet: encoding them competes with
+    /// what is live. They are spread over three quarters of the time between two runs.
     #[arg(
         long,
         env = "TEITEN_RECONCILE_BATCHES_MAX",
@@ -71,8 +72,8 @@ struct Args {
 
 impl Args {
     fn horizon(&self) -> Duration {
-        let hours = self.horizon_hours.unwrap_or(self.frames_retention_days * 24);
-        Duration::from_secs(hours * 3600)
+        let kept = self.frames_retention_days * 24;
+        Duration::from_secs(self.horizon_hours.unwrap_or(kept).min(kept) * 3600)
     }
 }
 
@@ -82,11 +83,13 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let s3 = args.s3.config()?;
     let bucket = |name: &str| Arc::new(S3Bucket::new(&s3, name));
+    let period = Duration::from_secs(args.period_seconds);
     let settings = Settings {
-        period: Duration::from_secs(args.period_seconds),
+        period,
         delay: Duration::from_secs(args.delay_seconds),
         horizon: args.horizon(),
         batches_max: args.batches_max,
+        pause: Settings::pause(period, args.batches_max),
     };
     let sink = Sink::new(&args.sink).context("the client for K_SINK")?;
     let (frames, media) = (bucket(&args.s3.frames_bucket), bucket(&args.s3.media_bucket));

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -95,14 +96,14 @@ pub fn listed_from(from: Timestamp, now: Timestamp) -> Timestamp {
     if hour.end() + PACKED_AFTER_MIN <= now { hour.start() } else { from }
 }
 
-/// The batches that have no segment, the oldest first. One that was written less than `delay` ago may be on its way. A window's
-/// segment may be in a pack: that has what was written up to when it counts.
+/// The batches that have no segment, the oldest first, of those that were `written` in this time: what is younger may be on its way,
+/// and the segment of an older one may have expired. A window's segment may be in a pack: that has what was written up to when it
+/// counts.
 pub fn without_segment<'a>(
     batches: &'a [StoredBatch],
     segments: &[Footage],
     packs: &[PackKey],
-    now: Timestamp,
-    delay: Duration,
+    written: &RangeInclusive<Timestamp>,
 ) -> Vec<&'a BatchKey> {
     let mut encoded: HashMap<Window, u64> = HashMap::new();
     for segment in segments {
@@ -115,10 +116,9 @@ pub fn without_segment<'a>(
             *newest = pack.as_of.unix_millis().max(*newest);
         }
     }
-    let written_before = (now - delay).unix_millis();
     let mut missing: Vec<&BatchKey> = batches
         .iter()
-        .filter(|batch| batch.modified_unix_millis <= written_before)
+        .filter(|batch| written.contains(&Timestamp::from_unix_millis(batch.modified_unix_millis)))
         .filter(|batch| {
             encoded.get(&batch.key.window).is_none_or(|encoded| *encoded < batch.modified_unix_millis)
         })
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn missing(batches: &[StoredBatch], segments: &[Footage], now: Duration) -> Vec<u64> {
-        let missing = without_segment(batches, segments, &[], NOON + now, DELAY);
+        let missing = without_segment(batches, segments, &[], &(NOON - HOUR..=NOON + now - DELAY));
         missing.into_iter().map(|key| key.window.index() - window(0).index()).collect()
     }
 
@@ -192,6 +192,13 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_whose_footage_may_have_expired_is_left_alone() {
+        let batches = [batch(0, seconds(10)), batch(1, seconds(20))];
+        let missing = without_segment(&batches, &[], &[], &(NOON + seconds(15)..=NOON + HOUR));
+        assert_eq!(missing, [&batches[1].key]);
+    }
+
+    #[test]
     fn a_batch_that_was_merged_after_its_segment_was_made_is_found() {
         let segments = [segment(0, "some", seconds(3)), segment(1, "some", seconds(3))];
         let batches = [batch(0, seconds(50)), batch(1, seconds(2))];
@@ -206,7 +213,7 @@ mod tests {
         let pack =
             PackKey { camera: camera(), first: window(1), count: 2, init, as_of: NOON + seconds(60), hash };
         let batches = [0, 1, 2, 3].map(|index| batch(index, seconds(if index == 2 { 61 } else { 5 })));
-        let missing = without_segment(&batches, &[], &[pack], NOON + HOUR, DELAY);
+        let missing = without_segment(&batches, &[], &[pack], &(NOON..=NOON + HOUR));
         let missing: Vec<Window> = missing.into_iter().map(|key| key.window).collect();
         assert_eq!(missing, [window(0), window(2), window(3)]);
     }

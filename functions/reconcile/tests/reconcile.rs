@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use bytes::Bytes;
-use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_footage::{
     BatchKey, CameraId, CloudEvent, ContentHash, DeadLetter, Event, Hour, MotionMap, MotionSpan, PackKey,
     Pictures, SegmentKey, Timestamp, Window, WindowLength,
@@ -208,7 +209,7 @@ async fn what_is_over_the_limit_is_left_for_the_next_run() {
 #[tokio::test]
 async fn what_one_run_leaves_is_sent_by_the_next_ones_however_short_they_look_back() {
     let mut world = World::start().await;
-    world.settings.batches_max = 30;
+    (world.settings.batches_max, world.settings.pause) = (30, Duration::ZERO);
     let now = Arc::new(Mutex::new(teiten_telemetry::now() + turn(2 * DELAY, 32)));
     let mut left = BTreeSet::new();
     for minutes in 10..90 {
@@ -296,8 +297,155 @@ async fn windows_beyond_the_look_back_are_left_alone() {
     let horizon = world.settings.horizon;
     let ancient = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT);
     world.batch("gate", ancient).await;
-    let (report, events) = world.run(DELAY).await;
-    assert!(events.is_empty() && report.looked_back_seconds <= horizon.as_secs());
+    let (report, events) = world.run(turn(DELAY, 512) + world.settings.period).await;
+    assert!(events.is_empty() && report.looked_back_seconds < horizon.as_secs());
+}
+
+#[tokio::test]
+async fn a_batch_that_was_written_now_of_windows_long_ago_is_found_by_a_run_that_looks_far() {
+    let world = World::start().await;
+    let lost = world.batch("gate", world.window(30 * 3600)).await;
+    let window = world.window(29 * 3600);
+    world.batch("gate", window).await;
+    tokio::time::sleep(Duration::from_millis(2)).await; // the next millisecond
+    world.segment("gate", window, "all").await;
+    let far = turn(DELAY, 512);
+    assert_eq!(world.run(far + world.settings.period).await.1, []);
+    let (report, events) = world.run(far).await;
+    assert_eq!(report.looked_back_seconds, 24 * 3600);
+    assert_eq!(events, [batch_stored(&lost)]);
+    assert_eq!(report.hours_mended, 1, "nobody was told of the other's segment");
+}
+
+#[tokio::test]
+async fn batches_that_are_sent_are_given_time_to_be_encoded_before_more_are() {
+    let mut world = World::start().await;
+    (world.settings.batches_max, world.settings.pause) = (4, Duration::ZERO);
+    for ago in 20..30 {
+        world.batch("gate", world.window(ago)).await;
+    }
+    let now = Arc::new(Mutex::new(teiten_telemetry::now() + DELAY));
+    let (frames, media) = (Arc::new(world.frames.clone()), Arc::new(world.media.clone()));
+    let shown = Arc::clone(&now);
+    let clock = move || *shown.lock().unwrap();
+    let reconcile = Reconcile::with_clock(frames, media, world.sink.clone(), world.settings, clock);
+    let run = async || {
+        let report = reconcile.run().await.unwrap();
+        let next = *now.lock().unwrap() + world.settings.period;
+        *now.lock().unwrap() = next;
+        let sent: Vec<Event> = std::mem::take(&mut *world.events.lock().unwrap());
+        ((report.batches_sent, report.batches_left, report.batches_awaited), sent)
+    };
+    let (report, first) = run().await;
+    assert_eq!(report, (4, 6, 0));
+    assert_eq!(run().await, ((0, 6, 4), vec![]), "none is encoded");
+    for event in &first[0..3] {
+        let Event::BatchStored { key, .. } = event else { panic!("{event:?}") };
+        world.segment("gate", key.window, "all").await;
+    }
+    let (report, sent) = run().await;
+    assert_eq!(report, (3, 3, 1));
+    assert!(sent.iter().all(|event| !first.contains(event)), "{sent:?}");
+}
+
+#[tokio::test]
+async fn batches_are_sent_one_after_another_and_not_all_at_once() {
+    let mut world = World::start().await;
+    world.settings.pause = Duration::from_millis(60);
+    for ago in 20..24 {
+        world.batch("gate", world.window(ago)).await;
+    }
+    let begin = tokio::time::Instant::now();
+    assert_eq!(world.run(DELAY).await.0.batches_sent, 4);
+    assert!(begin.elapsed() >= 3 * world.settings.pause);
+}
+
+#[test]
+fn all_that_a_run_may_send_fits_into_its_period() {
+    let minute = Duration::from_secs(60);
+    for batches_max in [1, 7, 1000, 100_000] {
+        assert!(Settings::pause(minute, batches_max) * batches_max as u32 <= minute * 3 / 4);
+    }
+    assert_eq!(Settings::default().pause, Duration::from_millis(45));
+}
+
+/// A bucket that notes of which hour each page of a camera is that is listed.
+#[derive(Debug)]
+struct Paged {
+    inner: MemoryBucket,
+    pages: Arc<Mutex<Vec<(String, Hour)>>>,
+}
+
+#[async_trait]
+impl Bucket for Paged {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        self.inner.put(key, bytes, headers, condition).await
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        let page = self.inner.list_after(prefix, after, count_max).await?;
+        let camera = id("gate");
+        // Looks at single hours ask for fewer.
+        if (prefix, count_max) == (&key::segments_prefix(&camera), 1000)
+            && let Some(hour) = page.last().and_then(|last| key::hour_of(&camera, &last.key))
+        {
+            self.pages.lock().unwrap().push((self.name().to_owned(), hour));
+        }
+        Ok(page)
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.inner.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn a_whole_horizon_is_compared_an_hour_at_a_time() {
+    let mut world = World::start().await;
+    (world.settings.batches_max, world.settings.pause) = (1, Duration::ZERO);
+    let camera = id("gate");
+    for ago in (600..5 * 3600).step_by(2) {
+        let window = world.window(ago);
+        world.batch("gate", window).await;
+        // Of a name that costs no more than its page: what is published is not what is tested here.
+        put(&world.media, &format!("{camera}/{}/{window}.other", Hour::of(window)), "").await;
+    }
+    let pages = Arc::<Mutex<Vec<(String, Hour)>>>::default();
+    let paged = |inner: &MemoryBucket| Arc::new(Paged { inner: inner.clone(), pages: Arc::clone(&pages) });
+    let (frames, media) = (paged(&world.frames), paged(&world.media));
+    let later = turn(DELAY, 512);
+    let clock = move || teiten_telemetry::now() + later;
+    let reconcile = Reconcile::with_clock(frames, media, world.sink.clone(), world.settings, clock);
+    let report = reconcile.run().await.unwrap();
+    let all = (600..5 * 3600).step_by(2).count();
+    assert_eq!((report.batches, report.batches_sent, report.batches_left), (all, 1, all - 1));
+    let pages = pages.lock().unwrap();
+    assert!(pages.len() > 15, "{pages:?}");
+    for page in pages.windows(2).filter(|pair| pair[0].0 != pair[1].0) {
+        let (one, other) = (page[0].1.start(), page[1].1.start());
+        assert!(one.since(other).max(other.since(one)) <= HOUR, "{page:?}");
+    }
+    let longest = pages.chunk_by(|one, other| one.0 == other.0).map(<[_]>::len).max();
+    assert!(longest <= Some(3), "{pages:?}");
 }
 
 #[tokio::test]

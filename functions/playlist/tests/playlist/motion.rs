@@ -9,7 +9,7 @@ use teiten_footage::{
     Timestamp, WindowLength,
 };
 use teiten_host::Function as _;
-use teiten_playlist::{Footage, Playlist, mend_motion, update_hour};
+use teiten_playlist::{Footage, HEADS_MAX, Playlist, mend_motion, update_hour};
 
 use crate::{
     checker::{DateRange, Version},
@@ -107,7 +107,7 @@ async fn mend(world: &World, seconds: u64, after: Duration) -> usize {
     let segments: Vec<Footage> = listed.into_iter().filter_map(|object| footage(object.key)).collect();
     let camera = CameraId::new("front-door").unwrap();
     let now = key(seconds).window.end() + after;
-    mend_motion(&*world.bucket, &camera, &segments, &sensor, now).await.unwrap()
+    mend_motion(&*world.bucket, &camera, &segments, &sensor, &mut { HEADS_MAX }, now).await.unwrap()
 }
 
 const LATER: Duration = Duration::from_secs(600);
