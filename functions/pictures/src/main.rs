@@ -1,10 +1,11 @@
 //! `teiten-pictures`: the chore as a program, for Knative and for AWS Lambda.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket};
 use teiten_pictures::{Pictures, Settings};
+use teiten_reconcile::HorizonArgs;
 
 /// Keeps a poster of each camera and a sheet of thumbnails of each hour. Posted to by a schedule, once a minute.
 ///
@@ -17,10 +18,12 @@ struct Args {
         long,
         env = "TEITEN_PICTURES_HORIZON_HOURS",
         value_name = "HOURS",
-        default_value_t = Settings::default().horizon.as_secs() / 3600,
         value_parser = clap::value_parser!(u64).range(1..=720)
     )]
-    horizon_hours: u64,
+    horizon_hours: Option<u64>,
+
+    #[command(flatten)]
+    kept: HorizonArgs,
 
     #[command(flatten)]
     s3: S3Args,
@@ -32,8 +35,7 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let s3 = args.s3.config()?;
     let bucket = |name: &str| Arc::new(S3Bucket::new(&s3, name));
-    let settings =
-        Settings { horizon: Duration::from_secs(args.horizon_hours * 3600), ..Settings::default() };
+    let settings = Settings { horizon: args.kept.horizon(args.horizon_hours), ..Settings::default() };
     let (frames, media) = (bucket(&args.s3.frames_bucket), bucket(&args.s3.media_bucket));
     teiten_host::run_chore(Pictures::new(frames, media, settings)).await
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,10 @@ use teiten_footage::{
     limits::FRAME_BYTES_MAX,
 };
 use teiten_host::{Chore, Failure};
-use teiten_reconcile::{listing, plan};
+use teiten_reconcile::{
+    Left,
+    listing::{self, Hours},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -57,7 +60,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             period: Duration::from_secs(60),
-            horizon: Duration::from_secs(6 * 3600),
+            horizon: Duration::from_secs(24 * 3600),
             thumbnails_max: SLOTS,
         }
     }
@@ -66,7 +69,7 @@ impl Default for Settings {
 /// What a run made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// How far it looked back, in seconds.
+    /// How far it looked back at most, in seconds.
     pub looked_back_seconds: u64,
     /// Cameras that have batches.
     pub cameras: usize,
@@ -84,6 +87,8 @@ pub struct Pictures {
     media: Arc<dyn Bucket>,
     clock: Box<Clock>,
     settings: Settings,
+    /// Of each camera the oldest thumbnail that the last run did not make.
+    left: Mutex<BTreeMap<CameraId, Arc<Left>>>,
 }
 
 impl Pictures {
@@ -99,47 +104,68 @@ impl Pictures {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { frames, media, clock: Box::new(clock), settings }
+        Self { frames, media, clock: Box::new(clock), settings, left: Mutex::default() }
     }
 
-    /// Looks at the batches of one camera since `from`.
-    async fn camera(&self, camera: CameraId, from: Timestamp, now: Timestamp) -> Result<Report, Failure> {
-        let batches = listing::since(&*self.frames, &camera, from, |listed| listed.key.parse().ok());
-        let batches: Vec<BatchKey> = batches.await.map_err(unavailable)?;
-        let batches: Vec<BatchKey> =
-            batches.into_iter().filter(|key| key.format == BatchFormat::Mjpeg).collect();
-        let mut report = Report { cameras: usize::from(!batches.is_empty()), ..Report::default() };
+    /// Looks at the batches of one camera.
+    async fn camera(&self, camera: CameraId, now: Timestamp) -> Result<Report, Failure> {
+        let left = self.left(&camera);
+        let Settings { period, horizon, thumbnails_max } = self.settings;
+        let look_back = left.look_back(now, period, horizon);
+        // Batches are kept by when they were written, and late ones are of windows long ago.
+        let mut hours = if look_back >= horizon {
+            Hours::all(&*self.frames, &camera)
+        } else {
+            Hours::since(&*self.frames, &camera, now - look_back)
+        };
+        let mut report = Report { looked_back_seconds: look_back.as_secs(), ..Report::default() };
+        let mut room = Room { thumbnails: thumbnails_max, oldest_left: None };
+        let mut newest = None;
+        while let Some(hour) = hours.next().await.map_err(unavailable)? {
+            let batches = hours.take(hour, |listed| listed.key.parse::<BatchKey>().ok());
+            let mut batches = batches.await.map_err(unavailable)?;
+            batches.retain(|key| key.format == BatchFormat::Mjpeg);
+            if room.oldest_left.is_none() && !batches.is_empty() {
+                let slots = batches_of_slots(hour, &batches);
+                let (thumbnails, sheets) = self.hour(&camera, hour, slots, &mut room).await?;
+                report.thumbnails += thumbnails;
+                report.sheets += sheets;
+            }
+            newest = batches.pop().or(newest);
+        }
+        left.note(room.oldest_left);
+        report.cameras = usize::from(newest.is_some());
         // What came since the run before this, and a little more: a run may be late.
-        let is_new = |key: &&BatchKey| key.window.end() + 2 * self.settings.period > now;
-        if let Some(newest) = batches.last().filter(is_new)
-            && let Some(frame) = self.first_frame(newest).await?
+        let is_new = |key: &BatchKey| key.window.end() + 2 * period > now;
+        if let Some(newest) = newest.filter(is_new)
+            && let Some(frame) = self.first_frame(&newest).await?
         {
             report.posters += usize::from(self.write_poster(&camera, frame).await?);
-        }
-        let mut left = self.settings.thumbnails_max;
-        for (hour, slots) in batches_of_slots(&batches) {
-            let (thumbnails, sheets) = self.hour(&camera, hour, slots, &mut left).await?;
-            report.thumbnails += thumbnails;
-            report.sheets += sheets;
         }
         Ok(report)
     }
 
-    /// Puts what is missing on the sheet of an hour, and writes its index if that is another. Answers how many
-    /// thumbnails and sheets were made.
+    /// What is left of a camera.
+    fn left(&self, camera: &CameraId) -> Arc<Left> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(left.entry(camera.clone()).or_default())
+    }
+
+    /// Puts what is missing on the sheet of an hour, as far as there is room, and writes its index if that is another. Answers how
+    /// many thumbnails and sheets were made.
     async fn hour(
         &self,
         camera: &CameraId,
         hour: Hour,
         slots: BTreeMap<usize, Vec<BatchKey>>,
-        left: &mut usize,
+        room: &mut Room,
     ) -> Result<(usize, usize), Failure> {
         let sheet_key = key::sheet_key(camera, hour);
         let (mut sheet, condition) = self.read_sheet(&sheet_key).await?;
         let missing =
             slots.into_iter().filter(|(slot, _)| sheet.as_ref().is_none_or(|sheet| !sheet.has(*slot)));
-        let missing: Vec<(usize, Vec<BatchKey>)> = missing.take(*left).collect();
-        *left -= missing.len();
+        let mut missing: Vec<(usize, Vec<BatchKey>)> = missing.collect();
+        room.take(hour, &mut missing);
         let mut made = 0;
         for (slot, batches) in missing {
             for batch in batches {
@@ -273,19 +299,35 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .map_err(|error| Failure::Permanent(anyhow!("a frame made the decoder panic: {error}")))
 }
 
-/// The first batches of each ten seconds, by hour.
-fn batches_of_slots(batches: &[BatchKey]) -> BTreeMap<Hour, BTreeMap<usize, Vec<BatchKey>>> {
-    let mut hours: BTreeMap<Hour, BTreeMap<usize, Vec<BatchKey>>> = BTreeMap::new();
+/// What a run can still do for a camera.
+struct Room {
+    thumbnails: usize,
+    /// When the first thumbnail is that is left for the next run.
+    oldest_left: Option<Timestamp>,
+}
+
+impl Room {
+    /// Leaves what there is no room for of what is `missing` in an hour, by slot.
+    fn take(&mut self, hour: Hour, missing: &mut Vec<(usize, Vec<BatchKey>)>) {
+        if let Some((slot, _)) = missing.get(self.thumbnails) {
+            self.oldest_left = Some(hour.start() + Duration::from_secs(SLOT_SECONDS) * *slot as u32);
+        }
+        missing.truncate(self.thumbnails);
+        self.thumbnails -= missing.len();
+    }
+}
+
+/// The first batches of each ten seconds of an hour.
+fn batches_of_slots(hour: Hour, batches: &[BatchKey]) -> BTreeMap<usize, Vec<BatchKey>> {
+    let mut slots: BTreeMap<usize, Vec<BatchKey>> = BTreeMap::new();
     for key in batches {
-        let hour = Hour::of(key.window);
-        let into = key.window.start().unix_millis() - hour.start().unix_millis();
-        let slot = (into / (1000 * SLOT_SECONDS)) as usize;
-        let batches = hours.entry(hour).or_default().entry(slot).or_default();
+        let into = key.window.start().since(hour.start());
+        let batches = slots.entry((into.as_secs() / SLOT_SECONDS) as usize).or_default();
         if batches.len() < BATCHES_OF_SLOT_MAX {
             batches.push(key.clone());
         }
     }
-    hours
+    slots
 }
 
 #[async_trait]
@@ -296,15 +338,15 @@ impl Chore for Pictures {
 
     async fn run(&self) -> Result<Report, Failure> {
         let now = (self.clock)();
-        let look_back = plan::look_back(now, self.settings.period, self.settings.horizon);
         let cameras: BTreeSet<CameraId> = listing::folders(&*self.frames).await.map_err(unavailable)?;
         let reports: Vec<Report> = stream::iter(cameras)
-            .map(|camera| self.camera(camera, now - look_back, now))
+            .map(|camera| self.camera(camera, now))
             .buffered(CAMERAS_AT_A_TIME)
             .try_collect()
             .await?;
-        let mut total = Report { looked_back_seconds: look_back.as_secs(), ..Report::default() };
+        let mut total = Report::default();
         for report in reports {
+            total.looked_back_seconds = total.looked_back_seconds.max(report.looked_back_seconds);
             total.cameras += report.cameras;
             total.posters += report.posters;
             total.thumbnails += report.thumbnails;

@@ -1,7 +1,10 @@
 //! The chore, from batches in a bucket to posters, sheets and indexes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition, MemoryBucket};
@@ -56,8 +59,12 @@ impl World {
     /// A run when the clock shows this much more than four.
     async fn run(&self, at: Duration) -> Report {
         let now = self.start + at;
+        self.pictures(move || now).run().await.unwrap()
+    }
+
+    fn pictures(&self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Pictures {
         let (frames, media) = (self.frames.clone(), self.media.clone());
-        Pictures::with_clock(frames, media, Settings::default(), move || now).run().await.unwrap()
+        Pictures::with_clock(frames, media, Settings::default(), clock)
     }
 
     async fn media(&self, key: &str) -> Bytes {
@@ -157,6 +164,35 @@ async fn late_footage_gets_its_thumbnails_and_an_index_that_was_lost_comes_back(
     world.media.delete(INDEX).await.unwrap();
     assert_eq!(world.run(4 * MINUTE).await.sheets, 0);
     assert_eq!(world.media(INDEX).await, after.to_vtt("04.sprites.jpg"));
+}
+
+/// Runs are a minute apart; the first one is some time after an outage of eight hours.
+#[tokio::test]
+async fn thumbnails_of_a_long_backlog_are_made_until_all_are_there() {
+    let world = World::new();
+    let frame = Bytes::from(jpeg((64, 48), 99));
+    for second in (0..8 * 3600).step_by(10) {
+        let id = FrameId { boot: BootId(7), sequence: second };
+        let frame = Frame::stamp(&frame, id, world.window(second).start()).unwrap();
+        world.put("gate", second, Batch::new(world.window(second), [frame]).unwrap().to_bytes()).await;
+    }
+    let at = Arc::new(Mutex::new(world.start + Duration::from_secs(8 * 3600)));
+    let shown = Arc::clone(&at);
+    let pictures = world.pictures(move || *shown.lock().unwrap());
+    let mut made = 0;
+    for minute in 0..2 * 512 {
+        let report = pictures.run().await.unwrap();
+        made += report.thumbnails;
+        if made == 8 * 360 {
+            println!("all are there after {minute} minutes");
+            let after = pictures.run().await.unwrap();
+            assert_eq!(after.thumbnails, 0);
+            return;
+        }
+        let next = *at.lock().unwrap() + MINUTE;
+        *at.lock().unwrap() = next;
+    }
+    panic!("{made} were made");
 }
 
 #[tokio::test]

@@ -17,11 +17,13 @@
 
 mod archive;
 mod cameras;
+mod horizon;
 mod left;
 pub mod listing;
 pub mod plan;
 mod reconcile;
 mod sent;
 
+pub use horizon::HorizonArgs;
 pub use left::Left;
 pub use reconcile::{Reconcile, Report, Settings};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket};
-use teiten_reconcile::{Reconcile, Settings, plan::PERIOD_MIN};
+use teiten_reconcile::{HorizonArgs, Reconcile, Settings, plan::PERIOD_MIN};
 use teiten_sink::{Sink, SinkUrl};
 
 /// Finds batches without segments and stale playlists, and sends their events again. Posted to by a schedule.
@@ -37,15 +37,8 @@ struct Args {
     )]
     delay_seconds: u64,
 
-    /// Days for which batches are kept: as far back it looks, unless it is told otherwise.
-    #[arg(
-        long,
-        env = "TEITEN_FRAMES_RETENTION_DAYS",
-        value_name = "DAYS",
-        default_value_t = 1,
-        value_parser = clap::value_parser!(u64).range(1..=36_500)
-    )]
-    frames_retention_days: u64,
+    #[command(flatten)]
+    kept: HorizonArgs,
 
     /// How old a window may be that is still looked at; no more than batches are kept.
     #[arg(
@@ -70,13 +63,6 @@ struct Args {
     s3: S3Args,
 }
 
-impl Args {
-    fn horizon(&self) -> Duration {
-        let kept = self.frames_retention_days * 24;
-        Duration::from_secs(self.horizon_hours.unwrap_or(kept).min(kept) * 3600)
-    }
-}
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
@@ -87,7 +73,7 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings {
         period,
         delay: Duration::from_secs(args.delay_seconds),
-        horizon: args.horizon(),
+        horizon: args.kept.horizon(args.horizon_hours),
         batches_max: args.batches_max,
         pause: Settings::pause(period, args.batches_max),
     };
