@@ -105,10 +105,21 @@ impl Compact {
     ) -> Result<(), ShellError> {
         let media = &*self.media;
         let stored = stored_objects(media, camera, hour).await?;
-        // What an interrupted run has put together is listed by this.
-        let Some(playlist) = self.up_to_date(camera, hour, now).await? else { return Ok(()) };
+        let listed = read_hour(media, camera, hour).await?.filter(HourPlaylist::ended);
+        let settled = listed.filter(|playlist| plan::is_settled(playlist, &stored));
+        let is_settled = settled.is_some();
+        let playlist = match settled {
+            // Of most hours nothing else is to be asked for.
+            Some(playlist) => Some(playlist),
+            // What an interrupted run has put together is listed by this.
+            None => self.up_to_date(camera, hour, now).await?,
+        };
+        let Some(playlist) = playlist else { return Ok(()) };
         if mend_packed_motion(media, &playlist, &stored.sensor, now).await? {
             report.motion_mended += 1;
+        }
+        if is_settled {
+            return Ok(());
         }
         let may_be_put_together = now + plan::LAST_BEFORE_HORIZON < hour.end() + self.settings.horizon;
         if let Some(as_of) = plan::as_of(&stored, now).filter(|_| may_be_put_together) {
@@ -209,7 +220,8 @@ impl Chore for Compact {
         };
         let mut report = Report::default();
         let mut unavailable = None;
-        for camera in &cameras.cameras {
+        let cameras: Vec<CameraId> = cameras.cameras.into_iter().collect();
+        for camera in plan::order(cameras.len(), now).map(|index| &cameras[index]) {
             let hours = match self.hours(camera, now).await {
                 Ok(hours) => hours,
                 Err(error) => {

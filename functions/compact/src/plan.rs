@@ -67,6 +67,29 @@ pub fn as_of(stored: &StoredHourObjects, now: Timestamp) -> Option<Timestamp> {
     (newest + QUIET_MIN <= now).then_some(as_of)
 }
 
+/// Whether all that is stored of an hour is put together and listed: packs alone are left.
+pub fn is_settled(playlist: &HourPlaylist, stored: &StoredHourObjects) -> bool {
+    let listed: HashSet<PackKey> = packs_of(playlist).collect();
+    stored.segments.is_empty() && stored.packs.iter().all(|pack| listed.contains(&pack.key))
+}
+
+/// The packs that a playlist names, for each window that is in one.
+fn packs_of(playlist: &HourPlaylist) -> impl Iterator<Item = PackKey> {
+    playlist.listings().iter().filter_map(|listing| match listing.place {
+        Place::Packed(part) => Some(part.key(playlist.camera())),
+        Place::Segment(_) => None,
+    })
+}
+
+/// In which order the run of this hour takes so many cameras. Where a run does not have the time for all, the same ones would
+/// be left each time if all began at one place; the golden ratio spreads the places, so that none waits for long.
+pub fn order(cameras: usize, now: Timestamp) -> impl Iterator<Item = usize> {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let hour = now.unix_millis() / 3_600_000;
+    let first = (u128::from(hour.wrapping_mul(GOLDEN)) * cameras as u128) >> 64;
+    (0..cameras).map(move |index| (first as usize + index) % cameras)
+}
+
 /// The keys of segments and packs that nobody needs any more: another object counts for their windows, which
 /// `playlist` lists, and has for long enough.
 pub fn superseded(playlist: &HourPlaylist, stored: &StoredHourObjects, now: Timestamp) -> Vec<String> {
@@ -86,11 +109,27 @@ pub fn superseded(playlist: &HourPlaylist, stored: &StoredHourObjects, now: Time
         let window = segment.key.window;
         pack_of(window).is_some_and(|pack| segment.modified_unix_millis < pack.as_of.unix_millis())
     });
-    let listed = |key: &PackKey| {
-        counts.values().any(
-            |listing| matches!(listing.place, Place::Packed(part) if part.key(playlist.camera()) == *key),
-        )
-    };
-    let packs = stored.packs.iter().filter(|pack| settled.contains(&pack.key) && !listed(&pack.key));
+    let listed: HashSet<PackKey> = packs_of(playlist).collect();
+    let packs = stored.packs.iter().filter(|pack| settled.contains(&pack.key) && !listed.contains(&pack.key));
     segments.map(|segment| segment.key.to_string()).chain(packs.map(|pack| pack.key.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_begins_at_another_camera_and_none_is_first_long_after_the_others() {
+        let firsts = |cameras: usize, runs: u64| {
+            let run = move |hour: u64| Timestamp::from_unix_millis(1_795_435_200_000 + hour * 3_600_000);
+            (0..runs).map(move |hour| order(cameras, run(hour)).next().unwrap()).collect::<HashSet<_>>()
+        };
+        // Were each run to get a quarter of them done, all would be after seven.
+        let mut firsts: Vec<usize> = firsts(36, 7).into_iter().collect();
+        firsts.sort_unstable();
+        let gaps = firsts.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.max() <= Some(9) && firsts[0] + 36 - firsts[firsts.len() - 1] <= 9, "{firsts:?}");
+        let all: HashSet<usize> = order(36, Timestamp::Y2020).collect();
+        assert_eq!((all.len(), order(0, Timestamp::Y2020).count()), (36, 0));
+    }
 }

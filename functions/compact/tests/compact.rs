@@ -18,8 +18,8 @@ use mp4_atom::{Encode as _, Mfhd, Moof, Tfdt, Traf};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_compact::{Compact, Report, Settings, plan};
 use teiten_footage::{
-    CameraId, ContentHash, Hour, MotionMap, Pictures, SegmentKey, SensorEvent, SensorKey, SensorState,
-    Timestamp, Window, WindowLength, key, sensor::SensorKind,
+    CameraId, ContentHash, Hour, MotionMap, PackKey, Pictures, SegmentKey, SensorEvent, SensorKey,
+    SensorState, Timestamp, Window, WindowLength, key, sensor::SensorKind,
 };
 use teiten_host::Chore as _;
 use teiten_playlist::{
@@ -43,11 +43,21 @@ struct Failing {
     operations: AtomicUsize,
     fails_at: usize,
     is_done: bool,
+    /// Whether all that follow fail, too.
+    for_ever: bool,
 }
 
 impl Failing {
     fn at(inner: &MemoryBucket, fails_at: usize, is_done: bool) -> Arc<Self> {
-        Arc::new(Self { inner: inner.clone(), operations: AtomicUsize::new(0), fails_at, is_done })
+        let (inner, operations) = (inner.clone(), AtomicUsize::new(0));
+        Arc::new(Self { inner, operations, fails_at, is_done, for_ever: false })
+    }
+
+    /// One that does so many operations, and then no more.
+    fn after(inner: &MemoryBucket, operations: usize) -> Arc<Self> {
+        let (inner, fails_at) = (inner.clone(), operations);
+        let operations = AtomicUsize::new(0);
+        Arc::new(Self { inner, operations, fails_at, is_done: false, for_ever: true })
     }
 
     fn result<T>(
@@ -57,7 +67,7 @@ impl Failing {
         number: usize,
         value: T,
     ) -> Result<T, BucketError> {
-        if number == self.fails_at {
+        if number == self.fails_at || self.for_ever && number > self.fails_at {
             let (bucket, key) = ("media".to_owned(), key.to_owned());
             return Err(BucketError::Unavailable { bucket, operation, key, why: "killed".to_owned() });
         }
@@ -390,6 +400,51 @@ async fn an_hour_can_be_played_wherever_compaction_is_killed() {
         println!("killed at each of {fails_at} steps");
         assert!(fails_at > 50);
     }
+}
+
+#[tokio::test]
+async fn an_hour_that_is_put_together_costs_three_requests() {
+    let world = World::start().await;
+    let requests = async |later: u32| {
+        let bucket = Failing::after(&world.media, usize::MAX);
+        world.compact(bucket.clone(), MINUTE * later).await.unwrap();
+        bucket.operations.load(Ordering::SeqCst)
+    };
+    for later in [60, 190] {
+        requests(later).await;
+    }
+    world.is_playable().await;
+    // The lists of cameras and of the camera's hours come before.
+    assert_eq!(requests(250).await, 2 + 3);
+}
+
+#[tokio::test]
+async fn every_camera_is_put_together_though_no_run_has_the_time_for_all() {
+    let world = World::start().await;
+    let names: Vec<String> = (0..24).map(|index| format!("camera-{index:02}")).collect();
+    let objects = world.media.list_after("gate/", "", 1000).await.unwrap();
+    for (name, Listed { key, .. }) in names.iter().flat_map(|name| objects.iter().map(move |of| (name, of))) {
+        let bytes = world.media.get(key).await.unwrap().unwrap().bytes;
+        world.put(&key.replacen("gate", name, 1), bytes).await;
+    }
+    let cameras = names.iter().map(|name| CameraId::new(name).unwrap()).collect();
+    Cameras { cameras }.put(&world.media, Condition::Always).await.unwrap();
+    let mut packed = BTreeMap::new();
+    for run in 0..10 {
+        let bucket = Failing::after(&world.media, 400);
+        let clock = move || teiten_telemetry::now() + MINUTE * 60 * (1 + run);
+        let settings = Settings { horizon: MINUTE * 60 * 24, ..Settings::default() };
+        let _ = Compact::with_clock(bucket, settings, clock).run().await;
+        for name in &names {
+            let hour = key::hour_prefix(&CameraId::new(name).unwrap(), world.hour);
+            let objects = world.media.list_after(&hour, "", 1000).await.unwrap();
+            if objects.iter().any(|object| object.key.parse::<PackKey>().is_ok()) {
+                packed.entry(name).or_insert(run);
+            }
+        }
+    }
+    println!("{packed:?}");
+    assert_eq!(packed.len(), names.len());
 }
 
 #[tokio::test]
