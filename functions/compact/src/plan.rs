@@ -15,7 +15,8 @@ pub const PACK_BYTES_MAX: u64 = 32 << 20;
 pub const QUIET_MIN: Duration = Duration::from_secs(600);
 
 /// How long after a pack was made the segments in it are kept: as long as somebody may play by a playlist from before it,
-/// which is an hour's footage and some pauses.
+/// which is an hour's footage and some pauses. (A playlist of a longer range has to be asked for again where it goes through what
+/// was not put together when it was made, as docs/formats.md says.)
 pub const KEPT_AFTER: Duration = Duration::from_secs(2 * 3600);
 
 /// How long before an hour is not looked at any more it is put together at the latest: what a pack supersedes is deleted by a later
