@@ -19,6 +19,8 @@ const RETRY_EVERY_MS = 3_000;
 const MISSING_EVERY_MS = 120_000;
 /** Late footage may come still, and an hour is put together; its small objects stay for longer than this. */
 const SETTLED_EVERY_MS = 30 * 60_000;
+/** Until so long after it was to be asked for again, what the storage said stands. */
+const LATE_MS = 5_000;
 /** What was asked for this short a time ago says the same again. */
 const FRESH_MS = 10_000;
 /** An hour may be rewritten for this long after its end: windows are late, and so is the last rewriting. */
@@ -50,6 +52,8 @@ interface Kept<T> {
   pending: boolean;
   askedAtMs: number;
   againAtMs: number;
+  /** From then on it is out of date: what is not in it may be there. */
+  standsUntilMs: number;
   usedAtMs: number;
 }
 
@@ -114,11 +118,13 @@ export class CameraArchive {
       const entries = this.#entriesOf(hourMs);
       if (entries === undefined) return undefined;
       const entry = entryFrom(entries, atMs);
+      if (entry !== null && entry.startMs <= atMs) return entry;
+      if (!this.#tellsAll(hourMs, atMs)) return undefined;
       if (entry !== null) return entry;
     }
     const seen = entryFrom(this.#seenLive, atMs);
     // Until the hours are known, what was seen live may not be the next footage there is.
-    return this.known || (seen !== null && seen.startMs <= atMs) ? seen : undefined;
+    return stands(this.#archive) || (seen !== null && seen.startMs <= atMs) ? seen : undefined;
   }
 
   /** The last segment that begins before `atMs`; null when there is none, undefined when that is not known yet. */
@@ -127,13 +133,15 @@ export class CameraArchive {
     const seen = entryBefore(this.#seenLive, atMs);
     const hours = this.#hours();
     for (let hourMs = hourBefore(hours, atMs); hourMs !== null; hourMs = hourBefore(hours, hourMs)) {
-      if (seen !== null && seen.startMs >= hourMs + HOUR_MS) return seen;
+      if (seen !== null && seen.startMs >= hourMs + HOUR_MS) break;
       const entries = this.#entriesOf(hourMs);
       if (entries === undefined) return undefined;
       const entry = entryBefore(entries, atMs);
+      if (entry !== null && entry.endMs >= atMs) return entry;
+      if (!this.#tellsAll(hourMs, atMs)) return undefined;
       if (entry !== null) return entry;
     }
-    return seen ?? (this.known ? null : undefined);
+    return stands(this.#archive) || (seen !== null && seen.endMs >= atMs) ? seen : undefined;
   }
 
   /**
@@ -162,7 +170,9 @@ export class CameraArchive {
     const rough: Span[] = [];
     const close = view.endMs - view.startMs <= CLOSE_VIEW_MS;
     for (const hourMs of hoursIn(this.#hours(), view)) {
-      const entries = close ? this.#entriesOf(hourMs) : (this.#playlists.get(hourMs)?.value?.entries ?? undefined);
+      const loaded = this.#playlists.get(hourMs)?.value;
+      // What is loaded already is kept up to date: it would show a gap where footage has come since.
+      const entries = close || loaded?.complete === false ? this.#entriesOf(hourMs) : loaded?.entries;
       const motion = this.#motionOf(hourMs);
       if (entries !== undefined) {
         exact.push(...this.#remembered(entries, () => union(entries, 1)));
@@ -189,13 +199,13 @@ export class CameraArchive {
     return this.#motionSpans;
   }
 
-  /** Asks for the motion of the hour of `atMs`; whether it is known, or that there is none. */
+  /** Asks for the motion of an hour; whether it is known, as of now, or that there is none. */
   motionKnown(hourMs: number): boolean {
     this.#look();
-    if (!this.known) return false;
+    if (!stands(this.#archive)) return false;
     if (!this.#has(hourMs)) return true;
     this.#motionOf(hourMs);
-    return this.#motions.get(hourMs)?.known === true;
+    return stands(this.#motions.get(hourMs));
   }
 
   /**
@@ -209,6 +219,7 @@ export class CameraArchive {
       kept.value = null;
       kept.known = false;
       kept.againAtMs = 0;
+      kept.standsUntilMs = 0;
     }
   }
 
@@ -263,13 +274,24 @@ export class CameraArchive {
     return this.#withLive.entries;
   }
 
-  /** The time between what an hour that is still written lists and what is seen live. */
+  /**
+   * Whether what is known of an hour tells all that there was of it just now: only then does a segment in it that is not at `atMs` say that
+   * nothing is nearer.
+   */
+  #tellsAll(hourMs: number, atMs: number): boolean {
+    const kept = this.#playlists.get(hourMs);
+    // Between a moment and another hour there may be hours that came since.
+    return (kept?.value?.complete === true || stands(kept)) && (hourMs === hourOf(atMs) || stands(this.#archive));
+  }
+
+  /** The time behind what an hour that is still written lists: up to what is seen live, or up to now where the list is out of date. */
   #unlisted(hourMs: number): Span[] {
-    const hour = this.#playlists.get(hourMs)?.value;
-    const listedMs = hour?.entries.at(-1)?.endMs;
+    const kept = this.#playlists.get(hourMs);
+    const listedMs = kept?.value?.entries.at(-1)?.endMs;
+    if (kept?.value?.complete !== false || listedMs === undefined) return [];
+    if (!stands(kept)) return [{ startMs: listedMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) }];
     const seenMs = this.#seenLive.at(-1)?.endMs;
-    if (hour?.complete !== false || listedMs === undefined || seenMs === undefined || seenMs - listedMs > LISTED_WITHIN_MS) return [];
-    return [{ startMs: listedMs, endMs: seenMs }];
+    return seenMs === undefined || seenMs - listedMs > LISTED_WITHIN_MS ? [] : [{ startMs: listedMs, endMs: seenMs }];
   }
 
   #seenIn(hourMs: number): readonly Entry[] {
@@ -332,6 +354,7 @@ export class CameraArchive {
           kept.value = value ?? kept.value;
           kept.known = true;
           kept.againAtMs = Date.now() + againAfterMs(value);
+          kept.standsUntilMs = kept.againAtMs + LATE_MS;
         },
         () => {
           kept.againAtMs = Date.now() + RETRY_EVERY_MS;
@@ -350,7 +373,12 @@ export class CameraArchive {
 }
 
 function freshKept<T>(): Kept<T> {
-  return { value: null, known: false, pending: false, askedAtMs: 0, againAtMs: 0, usedAtMs: 0 };
+  return { value: null, known: false, pending: false, askedAtMs: 0, againAtMs: 0, standsUntilMs: 0, usedAtMs: 0 };
+}
+
+/** Whether the storage has said what there is, and not too long ago. While it is asked again, and while it cannot be, that holds for a moment. */
+function stands(kept: Kept<unknown> | undefined): boolean {
+  return kept !== undefined && Date.now() < kept.standsUntilMs;
 }
 
 /** Drops what was not used for the longest time. */

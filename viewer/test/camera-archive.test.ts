@@ -17,15 +17,36 @@ function playlist(hour: number, name = 'a.m4s'): string {
   return ['#EXTM3U', '#EXT-X-VERSION:8', '#EXT-X-TARGETDURATION:1', '#EXT-X-MAP:URI="../init.mp4"', `#EXT-X-PROGRAM-DATE-TIME:${time}`, '#EXTINF:1.000,', name, '#EXT-X-ENDLIST', ''].join('\n');
 }
 
+const MINUTE = 60_000;
+/** The hour that grows in some tests. */
+const GROWING = DAY + 14 * HOUR;
+
+/** A playlist of that hour as it is while it lasts, with a segment for each minute from `fromMinute` up to `toMinute`. */
+function growing(fromMinute: number, toMinute: number): string {
+  const segments = Array.from({ length: toMinute - fromMinute }, (_, index) => fromMinute + index).flatMap((minute) => [
+    `#EXT-X-PROGRAM-DATE-TIME:${new Date(GROWING + minute * MINUTE).toISOString()}`,
+    '#EXTINF:60.000,',
+    `${minute}.m4s`,
+  ]);
+  return ['#EXTM3U', '#EXT-X-TARGETDURATION:60', '#EXT-X-MAP:URI="../init.mp4"', ...segments, ''].join('\n');
+}
+
+const ARCHIVE_AT_14 = JSON.stringify({ window_millis: 60_000, days: { '2026-11-23': [14] } });
+
 type Answer = readonly [status: number, body: string];
 
 /** Runs something with an archive whose objects are answered by their path below the camera's. */
-async function archived(answer: (path: string, times: number) => Answer, run: (archive: CameraArchive, asked: Map<string, number>) => Promise<void>): Promise<void> {
+async function archived(
+  answer: (path: string, times: number) => Answer,
+  run: (archive: CameraArchive, asked: Map<string, number>, feed: { newest: { number: number; text: string } | null }) => Promise<void>,
+): Promise<void> {
   const asked = new Map<string, number>();
   const server = createServer((request, response) => {
     const path = (request.url ?? '').replace('/yard/', '');
     asked.set(path, (asked.get(path) ?? 0) + 1);
     const [status, body] = answer(path, asked.get(path) ?? 0);
+    // The tests' clock is the only one.
+    response.sendDate = false;
     response.writeHead(status).end(body);
   });
   await new Promise<void>((resolve) => {
@@ -33,8 +54,9 @@ async function archived(answer: (path: string, times: number) => Answer, run: (a
   });
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   Object.assign(globalThis, { document: { baseURI: base } });
+  const feed = { newest: null, url: `${base}yard/live.m3u8` };
   try {
-    await run(new CameraArchive('yard', { newest: null, url: `${base}yard/live.m3u8` } as PlaylistFeed, new Clock(), () => {}), asked);
+    await run(new CameraArchive('yard', feed as unknown as PlaylistFeed, new Clock(), () => {}), asked, feed);
   } finally {
     server.closeAllConnections();
     server.close();
@@ -92,5 +114,105 @@ test('an hour whose segments are gone is asked for again, as it was put together
     archive.doubt(DAY);
     assert.equal(archive.entryFrom(DAY), undefined);
     assert.ok((await until(() => archive.entryFrom(DAY)))?.url.endsWith('pack.m4s'));
+  });
+});
+
+test('where the list of an hour is out of date, what is next is not known until it was asked for again', async (context) => {
+  let nowMs = GROWING + 5 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  let listed: Answer = [200, growing(0, 4)];
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : listed), async (archive, asked, feed) => {
+    assert.equal((await until(() => archive.entryFrom(GROWING)))?.startMs, GROWING);
+    nowMs = GROWING + 40 * MINUTE;
+    feed.newest = { number: 1, text: growing(30, 40) };
+    const atMs = GROWING + 20 * MINUTE + 1_000;
+    // What the list has, old as it is, is there.
+    assert.equal(archive.entryFrom(GROWING + 2 * MINUTE)?.startMs, GROWING + 2 * MINUTE);
+    assert.equal(archive.entryBefore(GROWING + 2 * MINUTE)?.startMs, GROWING + MINUTE);
+    assert.equal(archive.entryFrom(GROWING + 35 * MINUTE)?.startMs, GROWING + 35 * MINUTE);
+
+    // A network that fails does not say that there is nothing.
+    listed = [503, ''];
+    const before = asked.get('2026-11-23/14.m3u8') ?? 0;
+    await until(() => {
+      assert.deepEqual([archive.entryFrom(atMs), archive.entryBefore(atMs)], [undefined, undefined]);
+      nowMs += 1;
+      return (asked.get('2026-11-23/14.m3u8') ?? 0) > before + 1 ? true : undefined;
+    });
+    listed = [200, growing(0, 39)];
+    const found = await until(() => {
+      nowMs += 1;
+      return archive.entryFrom(atMs);
+    });
+    assert.equal(found?.startMs, GROWING + 20 * MINUTE);
+    assert.equal(archive.entryBefore(atMs)?.startMs, GROWING + 20 * MINUTE);
+  });
+});
+
+test('while the list of an hour that grows is asked for again in time, a gap stays one', async (context) => {
+  let nowMs = GROWING + 5 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : [200, growing(0, 4)]), async (archive, asked) => {
+    const inGap = (): unknown => archive.entryFrom(GROWING + 4 * MINUTE + 1_000);
+    assert.equal(await until(inGap), null);
+    nowMs += 21_000;
+    await until(() => {
+      assert.equal(inGap(), null);
+      return asked.get('2026-11-23/14.m3u8') === 2 ? true : undefined;
+    });
+  });
+});
+
+test('an hour that began since the hours were asked for is not taken for missing', async (context) => {
+  let nowMs = GROWING + 5 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  const atMs = GROWING + HOUR + 20 * MINUTE;
+  const archive15 = JSON.stringify({ window_millis: 60_000, days: { '2026-11-23': [14, 15] } });
+  const answer = (path: string, times: number): Answer => {
+    if (path === 'archive.json') return [200, times === 1 ? ARCHIVE_AT_14 : archive15];
+    return [200, path.includes('/14.') ? growing(0, 4) : growing(60, 120)];
+  };
+  await archived(answer, async (archive, _asked, feed) => {
+    await until(() => archive.entryFrom(GROWING));
+    nowMs = GROWING + 2 * HOUR + 5 * MINUTE;
+    feed.newest = { number: 1, text: growing(120, 124) };
+    assert.deepEqual([archive.entryFrom(atMs), archive.entryBefore(atMs), archive.motionKnown(GROWING + HOUR)], [undefined, undefined, false]);
+    assert.equal((await until(() => archive.entryFrom(atMs)))?.startMs, atMs);
+  });
+});
+
+test('in the view of a day a list that is loaded is kept up to date, and where it is not nothing is said to be missing', async (context) => {
+  let nowMs = GROWING + 5 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  const answer = (path: string, times: number): Answer => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : [200, growing(0, times === 1 ? 4 : 39)]);
+  await archived(answer, async (archive) => {
+    await until(() => archive.entryFrom(GROWING));
+    nowMs = GROWING + 40 * MINUTE;
+    const day = { startMs: DAY, endMs: DAY + 24 * HOUR };
+    assert.deepEqual(archive.coverage(day), {
+      exact: [{ startMs: GROWING, endMs: GROWING + 4 * MINUTE }],
+      rough: [{ startMs: GROWING + 4 * MINUTE, endMs: nowMs }],
+    });
+    const { exact } = await until(() => {
+      const coverage = archive.coverage(day);
+      return coverage.rough.length === 0 ? coverage : undefined;
+    });
+    assert.deepEqual(exact, [{ startMs: GROWING, endMs: GROWING + 39 * MINUTE }]);
+  });
+});
+
+test('motion that was asked for long ago is not known of an hour that has grown since', async (context) => {
+  let nowMs = GROWING + 5 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  const start = new Date(GROWING).toISOString();
+  const motion = (...minutes: number[]): string => {
+    const spans = minutes.map((minute) => ({ start: new Date(GROWING + minute * MINUTE).toISOString(), end: new Date(GROWING + minute * MINUTE + 5_000).toISOString() }));
+    return JSON.stringify({ start, step_millis: 1000, levels: [], motion: spans });
+  };
+  const answer = (path: string, times: number): Answer => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : [200, times === 1 ? motion(2) : motion(2, 30)]);
+  await archived(answer, async (archive) => {
+    assert.equal(await nearestMotion([archive], GROWING, 1), GROWING + 2 * MINUTE);
+    nowMs = GROWING + 40 * MINUTE;
+    assert.equal(await nearestMotion([archive], nowMs, -1), GROWING + 30 * MINUTE);
   });
 });
