@@ -126,11 +126,26 @@ async function camerasNow(url: string, mayBeNone: boolean, sentMs: number | unde
 
 async function findPlayer(): Promise<void> {
   // `?engine=native` plays without hls.js, to try what phones do that cannot run it.
-  const wanted = new URLSearchParams(location.search).get('engine') !== 'native';
-  const load = (): Promise<typeof import('./hls.ts')> => import('./hls.ts');
-  // What plays by itself needs not wait for a network that is gone.
-  const module = wanted ? await (canPlayHls() ? load().catch(() => null) : untilDone(load)) : null;
-  Hls = module?.default.isSupported() === true ? module.default : null;
+  if (new URLSearchParams(location.search).get('engine') === 'native') {
+    setPlayer(null);
+    return;
+  }
+  const first = import('./hls.ts');
+  // What plays by itself needs not wait for a network that is gone; players that are opened later have hls.js.
+  if (canPlayHls()) first.catch(() => setPlayer(null));
+  let tries = 0;
+  const module = await first.catch(() => untilDone(() => hlsAgain(++tries)));
+  setPlayer(module.default.isSupported() ? module.default : null);
+}
+
+/** For as long as a page is open, some browsers remember of an address that no module could be had there: each try has its own. */
+function hlsAgain(tries: number): Promise<typeof import('./hls.ts')> {
+  const address = `./hls.js?again=${tries}`;
+  return import(address) as Promise<typeof import('./hls.ts')>;
+}
+
+function setPlayer(found: typeof HlsJs | null): void {
+  Hls = found;
   for (const tile of wall.tiles) tile.tick();
 }
 
