@@ -1,5 +1,6 @@
 // Loads a file piece by piece. What breaks off goes on where it broke, as long as it is the same file (RFC 9110 §13.1.5).
 
+import { chunksOf } from './chunks.ts';
 import { pause } from './pause.ts';
 
 /** Pauses before it is tried again; once they are over without a byte more, it is given up. */
@@ -76,13 +77,9 @@ class Loading {
     }
     if (response.status !== 206) this.#beginAnew(response.headers);
     if (this.#total !== null && this.#total > bytesMax) return false;
-    const reader = response.body?.getReader();
-    for (;;) {
-      const timer = setTimeout(() => attempt.abort(new Error('nothing comes any more')), this.#stillMsMax);
-      const next = await reader?.read().finally(() => clearTimeout(timer));
-      if (next === undefined || next.done) break;
-      this.#parts.push(next.value);
-      this.bytes += next.value.length;
+    for await (const chunk of chunksOf(response, attempt, this.#stillMsMax)) {
+      this.#parts.push(chunk);
+      this.bytes += chunk.length;
       if (this.bytes > bytesMax) return false;
       progress(this.bytes, this.#total);
     }

@@ -1,10 +1,12 @@
 // Fetches objects and parts of them, again until it is known whether they can be had: a network that fails says nothing about footage.
 // Init sections are remembered: all segments between two of them need one.
 
+import { chunksOf } from './chunks.ts';
 import type { Resource } from './core/footage.ts';
 import { pause } from './pause.ts';
 
-const REQUEST_MS_MAX = 20_000;
+/** A request that brings nothing for this long is made anew. One that brings little is not: the next one would bring no more. */
+const STILL_MS_MAX = 20_000;
 const RETRY_MS = 400;
 const RETRY_MS_MAX = 4_000;
 /** Statuses below 500 that pass: the request came too slowly, or too many came. */
@@ -13,6 +15,11 @@ const PASSING_STATUSES: readonly number[] = [408, 425, 429];
 export class Fetcher {
   readonly #inits = new Map<string, Promise<ArrayBuffer>>();
   readonly #ended = new AbortController();
+  readonly #stillMsMax: number;
+
+  constructor(stillMsMax = STILL_MS_MAX) {
+    this.#stillMsMax = stillMsMax;
+  }
 
   /** An init section; fails when it cannot be had, or after `end`. */
   init(resource: Resource): Promise<ArrayBuffer> {
@@ -28,14 +35,13 @@ export class Fetcher {
   async bytes({ url, range }: Resource, signal: AbortSignal): Promise<ArrayBuffer> {
     const headers: HeadersInit = range === null ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
     for (let retryMs = RETRY_MS; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
-      const timeout = new AbortController();
-      const stop = (): void => timeout.abort();
-      const timer = setTimeout(stop, REQUEST_MS_MAX);
+      const request = new AbortController();
+      const stop = (): void => request.abort();
       signal.addEventListener('abort', stop);
       try {
-        const response = await fetch(url, { headers, signal: timeout.signal });
+        const response = await this.#answer(url, headers, request);
         if (response.ok) {
-          const bytes = await response.arrayBuffer();
+          const bytes = await this.#body(response, request);
           // A server that knows no ranges answers with all of it.
           return range !== null && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
         }
@@ -43,11 +49,21 @@ export class Fetcher {
       } catch (error) {
         if (error instanceof Missing) throw error;
       } finally {
-        clearTimeout(timer);
         signal.removeEventListener('abort', stop);
       }
       await pause(retryMs, signal);
     }
+  }
+
+  async #answer(url: string, headers: HeadersInit, request: AbortController): Promise<Response> {
+    const timer = setTimeout(() => request.abort(), this.#stillMsMax);
+    return fetch(url, { headers, signal: request.signal }).finally(() => clearTimeout(timer));
+  }
+
+  async #body(response: Response, request: AbortController): Promise<ArrayBuffer> {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for await (const chunk of chunksOf(response, request, this.#stillMsMax)) chunks.push(chunk);
+    return new Blob(chunks).arrayBuffer();
   }
 
   /** Nothing is wanted any more. */

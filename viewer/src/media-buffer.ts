@@ -1,7 +1,7 @@
 // A media source whose timeline is the wall clock: segments are put where they belong, in any order, and dropped again.
 
 import { codecOf } from './core/frames.ts';
-import { cut, indexFrom, type Span, union } from './core/spans.ts';
+import { covers, cut, indexFrom, type Span, union } from './core/spans.ts';
 
 const DURATION_BEYOND_NOW_MS = 30 * 86_400_000;
 /** Frames end where the next ones begin, give or take what is rounded. */
@@ -82,6 +82,11 @@ export class MediaBuffer {
   holds({ startMs, endMs }: Span): boolean {
     if (this.#appending !== null && this.#appending.startMs <= startMs && endMs <= this.#appending.endMs) return true;
     return this.has((startMs + endMs) / 2);
+  }
+
+  /** Whether the browser was given footage of a moment, and not told to drop it since; it may not have got to it yet. */
+  wasGiven(atMs: number): boolean {
+    return covers(this.#given, atMs);
   }
 
   /**

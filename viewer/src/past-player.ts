@@ -309,12 +309,18 @@ export class PastPlayer {
     return !this.#video.seeking && this.#media.holds(entry) && stillForMs > Math.max(STILL_MS, leftMs / this.#rate);
   }
 
-  /** Asks for what is missing: ahead, and where a step back would lead. */
+  /** Asks for what is missing: here, then ahead, and where a step back would lead. */
   #request(): void {
     const atMs = this.positionMs;
+    const here = this.#footage.from(atMs);
+    // What is waited for comes first and alone: over a slow link it would come late among others.
+    if (here && !this.#media.wasGiven(Math.max(here.startMs, atMs))) {
+      this.#ask(here, 0);
+      return;
+    }
     this.#requestFrom(atMs, atMs + aheadMs(this.#playing ? this.#rate : 1));
     if (this.#playing) return;
-    const before = this.#footage.before(this.#footage.from(atMs)?.startMs ?? atMs);
+    const before = this.#footage.before(here?.startMs ?? atMs);
     if (before !== null && before !== undefined && before.endMs > atMs - BEHIND_MS) this.#requestFrom(before.startMs, before.endMs);
   }
 
@@ -325,31 +331,35 @@ export class PastPlayer {
       const next = this.#footage.from(atMs);
       // Footage behind a gap is fetched early too: playback will be there at once.
       if (next === null || next === undefined || next.startMs > untilMs + 86_400_000) return;
-      const wanted = this.#wanted(next);
-      if (wanted === undefined) return;
-      const { entry } = wanted;
-      const key = keyOf(entry);
-      atMs = entry.endMs;
-      if (this.#media.holds(next)) {
-        atMs = next.endMs;
-        continue;
-      }
-      if (this.#requests.has(key) || this.#arrived.some((one) => keyOf(one.entry) === key)) continue;
-      void this.#fetch(wanted, key);
-      if (next.startMs > untilMs) return;
+      const askedUntilMs = this.#media.holds(next) ? next.endMs : this.#ask(next, requestMs(this.#rate));
+      if (askedUntilMs === undefined || next.startMs > untilMs) return;
+      atMs = askedUntilMs;
     }
   }
 
+  /**
+   * Asks for a segment, unless it is on its way, and for what one request fetches with it, up to `lengthMs`. Answers when that ends; undefined
+   * while it is not known what to ask for.
+   */
+  #ask(segment: Entry, lengthMs: number): number | undefined {
+    const includes = ({ entry }: { entry: Entry }): boolean => entry.startMs <= segment.startMs && segment.endMs <= entry.endMs;
+    const underWay = [...this.#requests.values(), ...this.#arrived].find(includes);
+    if (underWay !== undefined) return underWay.entry.endMs;
+    const wanted = this.#wanted(segment, lengthMs);
+    if (wanted === undefined) return undefined;
+    void this.#fetch(wanted, keyOf(wanted.entry));
+    return wanted.entry.endMs;
+  }
+
   /** What to fetch to show a segment; undefined while that is not known. */
-  #wanted(segment: Entry): Wanted | undefined {
+  #wanted(segment: Entry, lengthMs: number): Wanted | undefined {
     if (this.#winding && keyframeSuffices(segment, this.#rate)) {
       const keyframe = this.#footage.keyframeOf(segment);
       if (keyframe === undefined) return undefined;
       if (keyframe !== null) return { entry: keyframe, alone: true };
     }
     // Each by itself, where one of them is bad.
-    const lengthMs = this.#trouble.failures > 0 ? 0 : requestMs(this.#rate);
-    return { entry: this.#footage.coalesced(segment, lengthMs), alone: false };
+    return { entry: this.#footage.coalesced(segment, this.#trouble.failures > 0 ? 0 : lengthMs), alone: false };
   }
 
   async #fetch({ entry, alone }: Wanted, key: string): Promise<void> {

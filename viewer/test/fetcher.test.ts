@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import type { Resource } from '../src/core/footage.ts';
 import { Fetcher } from '../src/fetcher.ts';
 
 /** A server that answers a request with the next of these statuses, 0 cuts the connection; the last one stays. */
@@ -12,6 +13,34 @@ async function answering(statuses: readonly number[], run: (url: string, asked: 
     asked += 1;
     if (status === 0) request.socket.destroy();
     else response.writeHead(status).end('0123456789');
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  try {
+    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.m4s`, () => asked);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+/** Sends pieces to the first request, each after a pause, and then nothing; answers the next ones at once. */
+async function dripping(pieces: number, pauseMs: number, run: (url: string, asked: () => number) => Promise<void>): Promise<void> {
+  let asked = 0;
+  const server = createServer((_request, response) => {
+    asked += 1;
+    response.writeHead(200, { 'content-length': 10 });
+    if (asked > 1) {
+      response.end('0123456789');
+      return;
+    }
+    let sent = 0;
+    const timer = setInterval(() => {
+      response.write(String(sent));
+      sent += 1;
+      if (sent === pieces) clearInterval(timer);
+    }, pauseMs);
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -67,6 +96,19 @@ test('an init section is fetched once, and again only when it could not be had',
     await assert.rejects(fetcher.init({ url, range: null }));
     const both = await Promise.all([fetcher.init({ url, range: null }), fetcher.init({ url, range: null })]);
     assert.deepEqual(both.map(text), ['0123456789', '0123456789']);
+    assert.equal(asked(), 2);
+  });
+});
+
+test('what comes slowly is waited for, and asked for again only when nothing comes any more', async () => {
+  const resource = (url: string): Resource => ({ url, range: null });
+  // Longer than the limit, which no pause comes near to.
+  await dripping(10, 200, async (url, asked) => {
+    assert.equal(text(await new Fetcher(1_500).bytes(resource(url), new AbortController().signal)), '0123456789');
+    assert.equal(asked(), 1);
+  });
+  await dripping(4, 10, async (url, asked) => {
+    assert.equal(text(await new Fetcher(500).bytes(resource(url), new AbortController().signal)), '0123456789');
     assert.equal(asked(), 2);
   });
 });
