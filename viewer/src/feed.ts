@@ -27,6 +27,7 @@ export class PlaylistFeed {
   #pace: Pace = 'off';
   #running = false;
   #newest: Version | null = null;
+  #answered = false;
   #failingSinceMs: number | null = null;
   #pipeline: Pipeline = PIPELINE_START;
   #polledAtMs: number | null = null;
@@ -44,6 +45,11 @@ export class PlaylistFeed {
     return this.#newest;
   }
 
+  /** Whether the storage has said what there is since the pace was last `off`. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   /** Since when the playlist cannot be fetched; null when it can, or does not exist yet. */
   get failingSinceMs(): number | null {
     return this.#failingSinceMs;
@@ -56,6 +62,10 @@ export class PlaylistFeed {
 
   setPace(pace: Pace): void {
     if (pace === this.#pace) return;
+    if (this.#pace === 'off') {
+      this.#answered = false;
+      this.#failingSinceMs = null;
+    }
     this.#pace = pace;
     this.#polledAtMs = null;
     this.#wake();
@@ -118,6 +128,7 @@ export class PlaylistFeed {
     let text: string | null;
     try {
       text = await this.#clock.fetch(this.url, REQUEST_MS_MAX, readText);
+      this.#answered = true;
       this.#failingSinceMs = null;
     } catch {
       this.#failingSinceMs ??= sentAtMs;

@@ -200,6 +200,7 @@ export class Tile {
       footageEndMs: playlist?.footageEndMs ?? null,
       windowMs: playlist?.windowMs ?? null,
       endsInGap: playlist?.endsInGap ?? false,
+      answered: this.feed.answered,
       failingSinceMs: this.feed.failingSinceMs,
       moving: player?.moving() ?? this.#attention !== 'watched',
       frozenSinceMs: player?.frozenSinceMs() ?? null,

@@ -10,6 +10,7 @@ function kind(facts: Partial<Facts>): string {
     footageEndMs: NOW_MS - 400,
     windowMs: 1000,
     endsInGap: false,
+    answered: true,
     failingSinceMs: null,
     moving: true,
     frozenSinceMs: null,
@@ -42,6 +43,7 @@ test('a camera without footage for ten seconds is offline since its last', () =>
     footageEndMs: NOW_MS - 10_100,
     windowMs: 1000,
     endsInGap: true,
+    answered: true,
     failingSinceMs: null,
     moving: false,
     frozenSinceMs: NOW_MS - 9_000,
@@ -72,4 +74,12 @@ test('when the storage is away, nothing is said about the camera', () => {
 
 test('a browser that wants a touch first is told from a camera that does not come', () => {
   assert.equal(kind({ blocked: true, moving: false }), 'blocked');
+});
+
+test('what was known before the tab was hidden does not make a camera offline', () => {
+  const back = { answered: false, footageEndMs: NOW_MS - 3_600_000 };
+  assert.equal(kind(back), 'joining');
+  assert.equal(kind({ ...back, failingSinceMs: NOW_MS - 6_000 }), 'unreachable');
+  assert.equal(kind({ ...back, answered: true }), 'offline');
+  assert.equal(kind({ answered: false }), 'live');
 });

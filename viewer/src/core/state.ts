@@ -9,6 +9,8 @@ export interface Facts {
   readonly windowMs: number | null;
   /** Whether the playlist's newest window is a missing one. */
   readonly endsInGap: boolean;
+  /** Whether it was fetched since the tab was last hidden: until then, what is known of it is as old as that. */
+  readonly answered: boolean;
   /** Since when the playlist cannot be fetched; null when it can. */
   readonly failingSinceMs: number | null;
   /** Whether the picture has moved since it was opened or resumed. */
@@ -42,7 +44,7 @@ export function cameraState(facts: Facts): CameraState {
   const { nowMs, footageEndMs } = facts;
   if (facts.failingSinceMs !== null && nowMs - facts.failingSinceMs > UNREACHABLE_AFTER_MS) return { kind: 'unreachable' };
   if (footageEndMs === null) return { kind: 'joining' };
-  if (nowMs - footageEndMs > OFFLINE_AFTER_MS + (facts.windowMs ?? 1000)) return { kind: 'offline', sinceMs: footageEndMs };
+  if (nowMs - footageEndMs > OFFLINE_AFTER_MS + (facts.windowMs ?? 1000)) return facts.answered ? { kind: 'offline', sinceMs: footageEndMs } : { kind: 'joining' };
   if (facts.blocked) return { kind: 'blocked' };
   if (!facts.moving) return { kind: 'joining' };
   if (facts.endsInGap) return { kind: 'gap' };
