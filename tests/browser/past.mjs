@@ -495,6 +495,10 @@ async function watch() {
 
   await check('while the storage cannot be reached nothing is skipped', withoutNetwork);
 
+  await check('what is not there is passed over, and asked for again by whoever goes there', withoutSegment);
+
+  await check('hls.js that could not be had is asked for again, at another address', withoutHls);
+
   await check('live is a key away, and the way back leads to the wall', async () => {
     await page.keyboard.press('g');
     await until(page, 'it is live', async () => (await watching(page)).live);
@@ -733,6 +737,35 @@ async function withoutNetwork() {
   await page.unroute('**/*.m4s');
   await untilShown(page, 0, (ms) => ms >= fromMs && ms < fromMs + 2_000);
   expect((await watching(page)).playing, 'it should be playing again');
+  await context.close();
+}
+
+/** A page of its own, too. */
+async function withoutSegment() {
+  const { camera, gapFromMs, url } = options;
+  const context = await browser.newContext({ viewport: DESKTOP });
+  const page = await context.newPage();
+  const missingMs = gapFromMs - 10_000;
+  await page.route('**/*.m4s', (route) => {
+    const span = segmentSpan(route.request().url());
+    return span !== null && span.startMs <= missingMs && missingMs < span.endMs ? route.fulfill({ status: 404 }) : route.continue();
+  });
+  await page.goto(addressOf(url, [camera], gapFromMs - 14_000));
+  await untilShown(page, 0, (ms) => ms < missingMs);
+  await untilShown(page, 0, (ms) => ms > missingMs + 2_000);
+  await page.unroute('**/*.m4s');
+  await pause(page);
+  await go(page, missingMs);
+  await untilShown(page, 0, (ms) => Math.abs(ms - missingMs) <= options.frameMs);
+  await context.close();
+}
+
+async function withoutHls() {
+  const context = await browser.newContext({ viewport: DESKTOP });
+  const page = await context.newPage();
+  await page.route(/\/hls\.js$/, (route) => route.abort());
+  await page.goto(options.url);
+  await until(page, 'the wall is live', async () => (await page.evaluate(() => window.teiten?.cameras() ?? [])).some(({ engine, state }) => engine === 'hls.js' && state === 'live'));
   await context.close();
 }
 

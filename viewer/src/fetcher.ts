@@ -73,4 +73,4 @@ export class Fetcher {
 }
 
 /** The object cannot be had; asking again does not help. */
-class Missing extends Error {}
+export class Missing extends Error {}

@@ -10,7 +10,7 @@ import { aheadMs, BEHIND_MS, keyframeSuffices, reaches, requestMs, requestsMax, 
 import type { Span } from './core/spans.ts';
 import { KnownFrames, stepFrom } from './core/steps.ts';
 import { failed, isHopeless, NO_TROUBLE, shown, type Trouble } from './core/trouble.ts';
-import { Fetcher } from './fetcher.ts';
+import { Fetcher, Missing } from './fetcher.ts';
 import { type Init, MediaBuffer, mediaSourceClass } from './media-buffer.ts';
 import { keyOf, PlayableFootage, type Wanted } from './playable.ts';
 
@@ -139,6 +139,7 @@ export class PastPlayer {
   /** Somebody asks for footage: what failed before may be played now, or elsewhere. */
   tryAgain(): void {
     this.#trouble = NO_TROUBLE;
+    this.#footage.forgetMissing();
   }
 
   /** Plays or pauses, at a rate. What stands in a gap waits there: where to go is for others to say. */
@@ -372,14 +373,21 @@ export class PastPlayer {
       if (alone) prolong(new Uint8Array(bytes), entry.endMs - entry.startMs);
       else this.#frames.note(entry.startMs, frameTimes(new Uint8Array(bytes)));
       this.#arrived.push({ entry, alone, init: { url: entry.init.url, bytes: initBytes }, bytes });
-    } catch {
-      if (!abort.signal.aborted) {
-        this.#footage.condemn(this.#footage.partsOf({ entry, alone }).keys());
-        this.#archive.doubt(entry.startMs);
-      }
+    } catch (error) {
+      if (!abort.signal.aborted) this.#doWithout({ entry, alone }, error);
     } finally {
       this.#requests.delete(key);
       this.tick();
+    }
+  }
+
+  #doWithout(wanted: Wanted, error: unknown): void {
+    const keys = this.#footage.partsOf(wanted).keys();
+    if (error instanceof Missing) {
+      this.#footage.miss(keys);
+      this.#archive.doubt(wanted.entry.startMs);
+    } else {
+      this.#footage.condemn(keys);
     }
   }
 

@@ -4,6 +4,9 @@ import type { CameraArchive } from './camera-archive.ts';
 import { coalesced, type Entry } from './core/footage.ts';
 import type { Span } from './core/spans.ts';
 
+/** What could not be had may be there after this: a storage that is set up anew, or mended. */
+const MISSING_MS = 60_000;
+
 /** What to fetch: segments, or the keyframe `alone` of one. */
 export interface Wanted {
   readonly entry: Entry;
@@ -12,7 +15,10 @@ export interface Wanted {
 
 export class PlayableFootage {
   readonly #archive: CameraArchive;
+  /** What cannot be played, by its keys. */
   readonly #bad = new Set<string>();
+  /** What could not be had, and until when it is not asked for again. */
+  readonly #missing = new Map<string, number>();
 
   constructor(archive: CameraArchive) {
     this.#archive = archive;
@@ -22,7 +28,7 @@ export class PlayableFootage {
   from(atMs: number): Entry | null | undefined {
     for (let fromMs = atMs; ; ) {
       const entry = this.#archive.entryFrom(fromMs);
-      if (entry === null || entry === undefined || !this.#bad.has(keyOf(entry))) return entry;
+      if (entry === null || entry === undefined || !this.#isOut(entry)) return entry;
       fromMs = entry.endMs;
     }
   }
@@ -31,7 +37,7 @@ export class PlayableFootage {
   before(atMs: number): Entry | null | undefined {
     for (let untilMs = atMs; ; ) {
       const entry = this.#archive.entryBefore(untilMs);
-      if (entry === null || entry === undefined || !this.#bad.has(keyOf(entry))) return entry;
+      if (entry === null || entry === undefined || !this.#isOut(entry)) return entry;
       untilMs = entry.startMs;
     }
   }
@@ -39,13 +45,14 @@ export class PlayableFootage {
   /** A segment's keyframe, which stands for all of its time; null where there is none to be had, undefined while that is not known. */
   keyframeOf(segment: Entry): Entry | null | undefined {
     const keyframe = this.#archive.keyframeOf(segment);
-    return keyframe && this.#bad.has(keyOf(keyframe)) ? null : keyframe;
+    return keyframe && this.#isOut(keyframe) ? null : keyframe;
   }
 
   /** A segment, and those behind it that one request fetches with it; together they last at most `lengthMs`. */
   coalesced(segment: Entry, lengthMs: number): Entry {
     const around = this.#archive.entriesAround(segment.startMs);
-    return coalesced(this.#bad.size === 0 ? around : around.filter((entry) => !this.#bad.has(keyOf(entry))), segment, lengthMs);
+    const allIn = this.#bad.size === 0 && this.#missing.size === 0;
+    return coalesced(allIn ? around : around.filter((entry) => !this.#isOut(entry)), segment, lengthMs);
   }
 
   /** The segments in what was fetched, or the keyframe that it was, by their keys. */
@@ -55,9 +62,24 @@ export class PlayableFootage {
     return new Map((segments.length > 0 ? segments : [entry]).map((part) => [keyOf(part), part]));
   }
 
-  /** These, by their keys, are not to be played. */
+  /** These, by their keys, cannot be played. */
   condemn(keys: Iterable<string>): void {
     for (const key of keys) this.#bad.add(key);
+  }
+
+  /** These, by their keys, could not be had. */
+  miss(keys: Iterable<string>): void {
+    for (const key of keys) this.#missing.set(key, Date.now() + MISSING_MS);
+  }
+
+  /** What could not be had may be asked for again. */
+  forgetMissing(): void {
+    this.#missing.clear();
+  }
+
+  #isOut(entry: Entry): boolean {
+    const key = keyOf(entry);
+    return this.#bad.has(key) || (this.#missing.get(key) ?? 0) > Date.now();
   }
 }
 
