@@ -267,9 +267,7 @@ export class Timeline {
     const middle = RULER_HEIGHT + (this.#height - RULER_HEIGHT) / 2;
     for (const [x, side] of [[left, -1], [right, 1]] as const) {
       context.fillStyle = focus;
-      context.beginPath();
-      context.roundRect(side < 0 ? x - 9 : x, RULER_HEIGHT, 9, this.#height - RULER_HEIGHT, side < 0 ? [5, 0, 0, 5] : [0, 5, 5, 0]);
-      context.fill();
+      grip(context, x, x + side * 9, RULER_HEIGHT, this.#height);
       context.fillStyle = ground;
       context.fillRect(x + side * 4.5 - 0.75, middle - 7, 1.5, 14);
     }
@@ -526,6 +524,16 @@ function palette(root: Element): Palette {
     focus: colour('focus'),
   };
   return known;
+}
+
+/** A handle with round corners on its outer side. `roundRect` is younger than browsers that this page is for. */
+function grip(context: CanvasRenderingContext2D, inner: number, outer: number, top: number, bottom: number): void {
+  context.beginPath();
+  context.moveTo(inner, top);
+  context.arcTo(outer, top, outer, bottom, 5);
+  context.arcTo(outer, bottom, inner, bottom, 5);
+  context.lineTo(inner, bottom);
+  context.fill();
 }
 
 /** Slanted lines: here is nothing, and that is meant. */
