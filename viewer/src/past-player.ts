@@ -315,7 +315,7 @@ export class PastPlayer {
     const atMs = this.positionMs;
     const here = this.#footage.from(atMs);
     // What is waited for comes first and alone: over a slow link it would come late among others.
-    if (here && !this.#media.wasGiven(Math.max(here.startMs, atMs))) {
+    if (here && !(this.#media.wasGiven(Math.max(here.startMs, atMs)) && this.#canStepIn(here))) {
       this.#ask(here, 0);
       return;
     }
@@ -332,10 +332,15 @@ export class PastPlayer {
       const next = this.#footage.from(atMs);
       // Footage behind a gap is fetched early too: playback will be there at once.
       if (next === null || next === undefined || next.startMs > untilMs + 86_400_000) return;
-      const askedUntilMs = this.#media.holds(next) ? next.endMs : this.#ask(next, requestMs(this.#rate));
+      const askedUntilMs = this.#media.holds(next) && this.#canStepIn(next) ? next.endMs : this.#ask(next, requestMs(this.#rate));
       if (askedUntilMs === undefined || next.startMs > untilMs) return;
       atMs = askedUntilMs;
     }
+  }
+
+  /** Whether the times of a segment's frames are known, or not needed: they are forgotten sooner than what is in the buffer. */
+  #canStepIn(segment: Entry): boolean {
+    return this.#playing || this.#frames.knows(segment);
   }
 
   /**
@@ -371,7 +376,7 @@ export class PastPlayer {
       const [initBytes, bytes] = await Promise.all([this.#fetcher.init(entry.init), this.#fetcher.bytes(entry, abort.signal)]);
       if (abort.signal.aborted) return;
       if (alone) prolong(new Uint8Array(bytes), entry.endMs - entry.startMs);
-      else this.#frames.note(entry.startMs, frameTimes(new Uint8Array(bytes)));
+      else this.#frames.note(entry, frameTimes(new Uint8Array(bytes)));
       this.#arrived.push({ entry, alone, init: { url: entry.init.url, bytes: initBytes }, bytes });
     } catch (error) {
       if (!abort.signal.aborted) this.#doWithout({ entry, alone }, error);

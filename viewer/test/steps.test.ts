@@ -5,9 +5,9 @@ import { KnownFrames, stepFrom } from '../src/core/steps.ts';
 const span = (startMs: number): { startMs: number; endMs: number } => ({ startMs, endMs: startMs + 1_000 });
 const [one, two, far] = [span(10_000), span(11_000), span(60_000)];
 
-function framesOf(...segments: { startMs: number }[]): KnownFrames {
+function framesOf(...segments: { startMs: number; endMs: number }[]): KnownFrames {
   const frames = new KnownFrames();
-  for (const { startMs } of segments) frames.note(startMs, [startMs + 0.004, startMs + 400, startMs + 800]);
+  for (const segment of segments) frames.note(segment, [0.004, 400, 800].map((ms) => segment.startMs + ms));
   return frames;
 }
 
@@ -39,7 +39,19 @@ test('a step waits for what is not known yet', () => {
 
 test('frames of segments fetched together are each segment’s own, and stay known when one is fetched alone', () => {
   const frames = new KnownFrames();
-  frames.note(10_000, [10_000, 10_500, 11_000, 11_500]);
-  frames.note(10_000, [10_000, 10_500]);
+  frames.note({ startMs: 10_000, endMs: 12_000 }, [10_000, 10_500, 11_000, 11_500]);
+  frames.note(one, [10_000, 10_500]);
   assert.deepEqual(frames.of(two), [11_000, 11_500]);
+});
+
+test('what was fetched last is forgotten last, and what was forgotten is told from what has no frames', () => {
+  const frames = framesOf(one);
+  const many = Array.from({ length: 239 }, (_, index) => span(100_000 + index * 1_000));
+  for (const other of many) frames.note(other, []);
+  assert.ok(frames.knows(one) && frames.knows(many[0] as typeof one));
+  frames.note(one, []);
+  frames.note(two, []);
+  assert.ok(frames.knows(one) && frames.knows(two));
+  assert.ok(!frames.knows(many[0] as typeof one));
+  assert.equal(stepFrom(100_000, { here: many[0], before: null, after: null }, frames, 1), undefined);
 });

@@ -12,23 +12,36 @@ const GAP_MS = 40;
 /** This close to its end, the last frame of a segment is on show. */
 const BEFORE_END_MS = 1;
 
+/** What was fetched: one segment, or several one after the other, and when their frames begin, ascending. */
+interface Noted extends Span {
+  readonly times: readonly number[];
+}
+
 /** The times of frames in what was fetched. */
 export class KnownFrames {
-  readonly #times = new Map<number, readonly number[]>();
+  /** By their starts; what was noted last comes last. */
+  readonly #noted = new Map<number, Noted>();
 
-  /** The frames of what was fetched from `startMs` on, ascending. */
-  note(startMs: number, times: readonly number[]): void {
+  /** The frames of what was fetched, ascending. */
+  note({ startMs, endMs }: Span, times: readonly number[]): void {
+    const before = this.#noted.get(startMs);
+    this.#noted.delete(startMs);
     // At times several segments are fetched at once, and later the first of them alone.
-    if (times.length <= (this.#times.get(startMs)?.length ?? -1)) return;
-    this.#times.set(startMs, times);
-    const [oldest] = this.#times.keys();
-    if (this.#times.size > SEGMENTS_MAX && oldest !== undefined) this.#times.delete(oldest);
+    this.#noted.set(startMs, before !== undefined && before.endMs > endMs ? before : { startMs, endMs, times });
+    const [oldest] = this.#noted.keys();
+    if (this.#noted.size > SEGMENTS_MAX && oldest !== undefined) this.#noted.delete(oldest);
+  }
+
+  /** Whether a segment was fetched, and is not forgotten. */
+  knows({ startMs, endMs }: Span): boolean {
+    return [...this.#noted.values()].some((noted) => noted.startMs <= startMs && endMs <= noted.endMs);
   }
 
   /** Those of a segment, ascending; none when it was not fetched. */
   of({ startMs, endMs }: Span): number[] {
     const inside = (time: number): boolean => time >= startMs - ROUNDED_MS && time < endMs - ROUNDED_MS;
-    return [...new Set([...this.#times.values()].flatMap((times) => times.filter(inside)))].sort((a, b) => a - b);
+    const near = [...this.#noted.values()].filter((noted) => noted.startMs < endMs && noted.endMs > startMs);
+    return [...new Set(near.flatMap(({ times }) => times.filter(inside)))].sort((a, b) => a - b);
   }
 }
 
