@@ -629,6 +629,26 @@ async function watch() {
     await page.keyboard.press('Escape');
   });
 
+  await check('a timeline that has the keyboard is not read aloud each second, but when it is moved', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 18_000));
+    await untilShown(page, 0, (ms) => ms < gapFromMs);
+    await page.locator('[role=slider]').focus();
+    await page.evaluate(() => {
+      const slider = document.querySelector('[role=slider]');
+      window.spoken = [slider.getAttribute('aria-valuetext')];
+      new MutationObserver(() => window.spoken.push(slider.getAttribute('aria-valuetext'))).observe(slider, { attributeFilter: ['aria-valuetext'] });
+    });
+    const { positionMs } = await watching(page);
+    await until(page, 'it plays on', async () => (await watching(page)).positionMs > positionMs + 4_000);
+    const spoken = await page.evaluate(() => window.spoken);
+    const kinds = spoken.map((words) => words.replace(/^.*\d\d:\d\d:\d\d/, ''));
+    expect(kinds.every((kind, index) => index === 0 || kind !== kinds[index - 1]), `it said ${spoken.join('; ')}`);
+    await page.keyboard.press('ArrowLeft');
+    await until(page, 'a key is answered', async () => (await page.evaluate(() => window.spoken.length)) > spoken.length);
+    await page.evaluate(() => document.activeElement.blur());
+  });
+
   await check('a browser that cannot play the past says so, and shows live', async () => {
     const old = await context.newPage();
     await old.addInitScript(() => {

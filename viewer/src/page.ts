@@ -66,6 +66,7 @@ export class Page {
         positionMs: this.#positionMs,
         nowMs: clock.now(),
         live: !this.#deck.isOpen,
+        playing: !this.#deck.isOpen || this.#deck.playing,
         selection: this.#selection,
       }),
       { seek: (atMs, done) => this.#scrub(atMs, done), select: (range) => this.#select(range) },

@@ -6,7 +6,8 @@ import { peaks } from './core/motion-track.ts';
 import { firstView, following, kept, lengthOf, panned, ticks, toMs, toX, zoomed } from './core/scale.ts';
 import { between, type Edge, withEdge } from './core/selection.ts';
 import { covers, cut, type Span } from './core/spans.ts';
-import { dayText, spokenText } from './core/text.ts';
+import { type Spoken, spokenMoment, turned } from './core/spoken.ts';
+import { dayText } from './core/text.ts';
 import { element } from './dom.ts';
 import { Peek } from './peek.ts';
 
@@ -32,6 +33,8 @@ export interface Model {
   readonly positionMs: number;
   readonly nowMs: number;
   readonly live: boolean;
+  /** Whether the moment on show passes by itself. */
+  readonly playing: boolean;
   readonly selection: Span | null;
 }
 
@@ -68,6 +71,8 @@ export class Timeline {
   /** The playhead takes the view along; not where it was left out of sight by hand. */
   #follows = true;
   #drawing = false;
+  /** What a screen reader was told last; null where somebody has moved the playhead since. */
+  #told: Spoken | null = null;
   #width = 1;
   #height = 1;
 
@@ -111,6 +116,7 @@ export class Timeline {
 
   /** Brings the playhead into view, unless somebody looks elsewhere; with `force` in any case. */
   follow(force = false): void {
+    if (force) this.#told = null;
     if (!force && this.#drag !== null) return;
     this.#follows ||= force || this.#seesPlayhead();
     if (!this.#follows) return;
@@ -299,16 +305,19 @@ export class Timeline {
   }
 
   /** What a screen reader says of it. */
-  #describe({ positionMs, nowMs, live, archives }: Model): void {
-    const moving = archives.some((archive) => covers(archive.motion(), positionMs));
-    const empty = !live && archives.every((archive) => isGap(archive, positionMs));
-    const spoken = `${spokenText(positionMs)}${live ? ', live' : ''}${moving ? ', motion' : ''}${empty ? ', no footage' : ''}`;
+  #describe({ positionMs, nowMs, live, playing, archives }: Model): void {
+    const motion = archives.some((archive) => covers(archive.motion(), positionMs));
+    const gap = !live && archives.every((archive) => isGap(archive, positionMs));
+    const spoken = { positionMs, live, motion, gap };
+    const heard = playing && document.activeElement === this.#slider;
+    if (heard && this.#told !== null && !turned(this.#told, spoken)) return;
+    this.#told = spoken;
     const reach = this.#reach();
     const values = {
       'aria-valuemin': String(Math.round(reach.startMs / 1000)),
       'aria-valuemax': String(Math.round(nowMs / 1000)),
       'aria-valuenow': String(Math.round(positionMs / 1000)),
-      'aria-valuetext': spoken,
+      'aria-valuetext': spokenMoment(spoken),
     };
     for (const [name, value] of Object.entries(values)) if (this.#slider.getAttribute(name) !== value) this.#slider.setAttribute(name, value);
   }
@@ -432,6 +441,7 @@ export class Timeline {
     if (!done && now - this.#scrubbedAt < SCRUB_EVERY_MS) return;
     this.#scrubbedAt = done ? 0 : now;
     this.#follows = true;
+    this.#told = null;
     this.#events.seek(Math.min(this.#msAt(x), this.#model().nowMs), done);
     this.draw();
   }

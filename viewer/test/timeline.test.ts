@@ -7,6 +7,7 @@ process.env['TZ'] = 'Europe/Berlin';
 const { laneAt, laneHeight, laneTop } = await import('../src/core/lanes.ts');
 const { dayOf, firstView, following, isWholeDay, kept, lengthOf, ticks, toMs, toX, turnDay, VIEW_MS_MIN, zoomed } = await import('../src/core/scale.ts');
 const { between, firstSelection, withEdge, within } = await import('../src/core/selection.ts');
+const { spokenMoment, turned } = await import('../src/core/spoken.ts');
 const { clockText, dayText, lengthText, spokenText, tenthsText, zoneText } = await import('../src/core/text.ts');
 
 const HOUR = 3_600_000;
@@ -119,4 +120,13 @@ test('times are said in the viewer’s zone', () => {
   assert.equal(zoneText(NOON), 'CET');
   assert.equal(spokenText(NOON), 'Monday 23 November, 12:00:00');
   assert.deepEqual([900, 12_500, 60_000, 150_000, 3_900_000, 86_400_000].map(lengthText), ['0.9 s', '12.5 s', '1 min', '2 min 30 s', '1 h 5 min', '24 h']);
+});
+
+test('a timeline that is listened to speaks when more than time has passed', () => {
+  const rest = { positionMs: NOON, live: false, motion: false, gap: false };
+  assert.equal(spokenMoment(rest), 'Monday 23 November, 12:00:00');
+  assert.equal(spokenMoment({ ...rest, live: true, motion: true }), 'Monday 23 November, 12:00:00, live, motion');
+  assert.equal(spokenMoment({ ...rest, gap: true }), 'Monday 23 November, 12:00:00, no footage');
+  assert.ok(!turned(rest, { ...rest, positionMs: NOON + HOUR }));
+  for (const what of ['live', 'motion', 'gap']) assert.ok(turned(rest, { ...rest, [what]: true }), what);
 });
