@@ -495,6 +495,8 @@ async function watch() {
 
   await check('while the storage cannot be reached nothing is skipped', withoutNetwork);
 
+  await check('a device whose clock is months behind plays the past', withLateClock);
+
   await check('what is not there is passed over, and asked for again by whoever goes there', withoutSegment);
 
   await check('hls.js that could not be had is asked for again, at another address', withoutHls);
@@ -777,6 +779,19 @@ async function withoutSegment() {
   await pause(page);
   await go(page, missingMs);
   await untilShown(page, 0, (ms) => Math.abs(ms - missingMs) <= options.frameMs);
+  await context.close();
+}
+
+async function withLateClock() {
+  const { camera, gapFromMs, frameMs, url } = options;
+  const context = await browser.newContext({ viewport: DESKTOP });
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const { now } = Date;
+    Date.now = () => now() - 90 * 86_400_000;
+  });
+  await page.goto(addressOf(url, [camera], gapFromMs - 6_000));
+  await untilShown(page, 0, (ms) => ms >= gapFromMs - 6_000 - frameMs && ms < gapFromMs);
   await context.close();
 }
 

@@ -3,7 +3,8 @@
 import { codecOf } from './core/frames.ts';
 import { covers, cut, indexFrom, type Span, union } from './core/spans.ts';
 
-const DURATION_BEYOND_NOW_MS = 30 * 86_400_000;
+/** How long a timeline is: beyond that nothing can be sought. What time it is now does not matter then, which devices are wrong about. */
+const TIMELINE_MS = 20 * 365 * 86_400_000;
 /** Frames end where the next ones begin, give or take what is rounded. */
 const TOLERANCE_MS = 30;
 
@@ -135,8 +136,7 @@ export class MediaBuffer {
     const mime = `video/mp4; codecs="${codecOf(new Uint8Array(init)) ?? 'avc1.4d4028'}"`;
     let buffer = this.#buffer;
     if (buffer === null) {
-      // No time beyond the duration can be sought.
-      this.#source.duration = this.#mediaS(Date.now() + DURATION_BEYOND_NOW_MS);
+      this.#source.duration = TIMELINE_MS / 1000;
       buffer = this.#source.addSourceBuffer(mime);
       buffer.timestampOffset = -this.#baseMs / 1000;
       buffer.addEventListener('error', () => {
