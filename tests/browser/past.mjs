@@ -385,6 +385,19 @@ async function watch() {
     await other.close();
   });
 
+  await check('where there is no clipboard a link is copied too, and the keyboard stays where it is', async () => {
+    const plain = await context.newPage();
+    noteErrors(plain, faults);
+    await plain.addInitScript(() => Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined }));
+    await plain.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await untilShown(plain, 0, (ms) => ms < gapFromMs);
+    await plain.locator('[data-action=link]').focus();
+    await plain.keyboard.press('Enter');
+    await until(plain, 'the link is copied', async () => (await plain.locator('#said').textContent()).includes('copied'));
+    expect((await plain.evaluate(() => document.activeElement.dataset.action)) === 'link', 'the keyboard should be where it was');
+    await plain.close();
+  });
+
   await check('several cameras show one moment, and keep in step', async () => {
     await page.evaluate((hash) => (location.hash = hash), addressOf('', [options.camera, options.other], gapFromMs - 12_000));
     await until(page, 'both are there', async () => (await watching(page)).states.join() === 'ready,ready');

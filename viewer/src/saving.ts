@@ -54,13 +54,15 @@ export async function copyText(text: string): Promise<boolean> {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Pages that did not come over TLS have no clipboard but this one.
+    // Pages that did not come over TLS have no clipboard but this one, which takes the keyboard.
+    const focused = document.activeElement;
     const field = element('textarea', { readonly: true, 'aria-hidden': 'true', class: 'aside' });
     field.value = text;
     document.body.append(field);
     field.select();
     const copied = document.execCommand('copy');
     field.remove();
+    if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
     return copied;
   }
 }
