@@ -3,7 +3,6 @@
 import type { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
 import { BEHIND_MS, follow, winds } from './core/playback.ts';
-import { element } from './dom.ts';
 import { PastTile } from './past-tile.ts';
 
 /** Those that are ready wait for one that is not for at most this long. */
@@ -235,9 +234,4 @@ export class Deck {
     tile.video.addEventListener('seeked', () => this.tick());
     return tile;
   }
-}
-
-/** The list that a deck's tiles are put in. */
-export function deckList(): HTMLElement {
-  return element('ul', { id: 'past', 'aria-label': 'Cameras in the past' });
 }

@@ -97,8 +97,8 @@ export class MediaBuffer {
   append(init: Init, span: Span, bytes: ArrayBuffer): boolean {
     if (this.#initUrl !== init.url) {
       this.#buffer = this.#prepared(init.bytes);
-      this.#initUrl = init.url;
       this.#buffer.appendBuffer(init.bytes);
+      this.#initUrl = init.url;
       return false;
     }
     this.#buffer?.appendBuffer(bytes);

@@ -414,7 +414,11 @@ export class Page {
 
   #moveBy(byMs: number): void {
     if (!this.#deck.isOpen && byMs > 0) return;
-    this.#seek(this.#positionMs + byMs, this.#deck.isOpen ? this.#deck.playing : true);
+    const fromMs = this.#positionMs;
+    // The newest footage is as far as it goes; whoever is there already stays.
+    const latestMs = this.#clock.now() - (this.#cameras.length > 1 ? JUST_BEFORE_MS : 0);
+    const toMs = byMs > 0 ? Math.max(fromMs, Math.min(fromMs + byMs, latestMs)) : fromMs + byMs;
+    this.#seek(toMs, this.#deck.isOpen ? this.#deck.playing : true);
     this.#timeline.follow(true);
   }
 

@@ -43,17 +43,10 @@ export class Wall {
   /** Shows exactly these cameras, in this order; those already there play on. */
   show(names: readonly string[]): void {
     const before = new Map(this.#tiles);
+    // First: new ones are put where they belong among those that stay.
+    for (const [name, tile] of before) if (!names.includes(name)) this.#remove(tile);
     this.#tiles.clear();
-    names.forEach((name, index) => {
-      const tile = before.get(name) ?? this.#add(name, index);
-      before.delete(name);
-      this.#tiles.set(name, tile);
-    });
-    for (const gone of before.values()) {
-      this.#observer.unobserve(gone.item);
-      this.#onScreen.delete(gone.item);
-      gone.destroy();
-    }
+    names.forEach((name, index) => this.#tiles.set(name, before.get(name) ?? this.#add(name, index)));
   }
 
   /** Enlarges one camera, or none. */
@@ -100,6 +93,12 @@ export class Wall {
     this.#list.insertBefore(tile.item, this.#list.children[index] ?? null);
     this.#observer.observe(tile.item);
     return tile;
+  }
+
+  #remove(tile: Tile): void {
+    this.#observer.unobserve(tile.item);
+    this.#onScreen.delete(tile.item);
+    tile.destroy();
   }
 
   #seen(entries: readonly IntersectionObserverEntry[]): void {
