@@ -4,9 +4,8 @@ import type HlsJs from 'hls.js/light';
 import type { Clock } from './clock.ts';
 import { type Control, startControl, stalled, step, targetMs, windowReady } from './core/controller.ts';
 import type { PlaylistFeed } from './feed.ts';
-import { Motion } from './motion.ts';
-import type { Player } from './player.ts';
 import { playlistLoaderFor } from './playlist-loader.ts';
+import { VideoPlayer } from './video-player.ts';
 
 /** After a jump of ours, waiting for the picture is no stall, and the next jump waits. */
 const SEEK_SETTLES_MS = 1_500;
@@ -21,25 +20,18 @@ const SEEK_SHORT_OF_END_S = 0.1;
 /** A window that took longer to arrive tells of an outage, not of the pipeline. */
 const READY_AFTER_MS_MAX = 5_000;
 
-export class HlsPlayer implements Player {
+export class HlsPlayer extends VideoPlayer {
   readonly engine = 'hls.js';
-  readonly #video: HTMLVideoElement;
   readonly #feed: PlaylistFeed;
-  readonly #clock: Clock;
-  readonly #motion: Motion;
   readonly #hls: HlsJs;
   #control: Control;
-  #stalls = 0;
-  #broken = false;
   #parked = false;
   #quietUntilMs = 0;
   #cameAfter: number;
 
   constructor(video: HTMLVideoElement, feed: PlaylistFeed, clock: Clock, Hls: typeof HlsJs) {
-    this.#video = video;
+    super(video, clock);
     this.#feed = feed;
-    this.#clock = clock;
-    this.#motion = new Motion(video, clock);
     this.#control = startControl(clock.now());
     this.#cameAfter = feed.newest?.number ?? 0;
     const windowS = this.#windowMs() / 1000;
@@ -68,24 +60,14 @@ export class HlsPlayer implements Player {
       },
     });
     this.#hls.on(Hls.Events.ERROR, (_event, { fatal }) => {
-      this.#broken ||= fatal;
+      if (fatal) this.break();
     });
     this.#hls.on(Hls.Events.FRAG_BUFFERED, (_event, { frag }) => {
       if (frag.programDateTime !== null) this.#buffered(frag.programDateTime + frag.duration * 1000);
     });
-    video.addEventListener('waiting', this.#onWaiting);
     this.#hls.loadSource(feed.url);
     this.#hls.attachMedia(video);
-    this.#motion.play();
-  }
-
-  get stalls(): number {
-    return this.#stalls;
-  }
-
-  delayMs(): number | null {
-    const playingMs = this.playingMs();
-    return playingMs === null ? null : this.#clock.now() - playingMs;
+    this.motion.play();
   }
 
   playingMs(): number | null {
@@ -96,42 +78,26 @@ export class HlsPlayer implements Player {
     return targetMs(this.#control, this.#windowMs());
   }
 
-  moving(): boolean {
-    return this.#motion.movingForMs() !== null;
-  }
-
-  frozenSinceMs(): number | null {
-    return this.#motion.frozenSinceMs();
-  }
-
-  blocked(): boolean {
-    return this.#motion.blocked();
-  }
-
-  broken(): boolean {
-    return this.#broken;
-  }
-
   resume(): void {
     this.#parked = false;
     this.#cameAfter = (this.#feed.newest?.number ?? 0) + 1;
     this.#hls.config.liveSyncDuration = this.#startS();
     this.#hls.startLoad(-1);
-    this.#motion.play();
+    this.motion.play();
   }
 
   park(): void {
     this.#parked = true;
     this.#hls.stopLoad();
-    this.#video.pause();
+    this.video.pause();
   }
 
   tick(): void {
-    this.#motion.look();
+    this.motion.look();
     const delayMs = this.delayMs();
     if (this.#parked || delayMs === null) return;
-    const nowMs = this.#clock.now();
-    const movingForMs = this.#motion.movingForMs();
+    const nowMs = this.clock.now();
+    const movingForMs = this.motion.movingForMs();
     const settled = nowMs > this.#quietUntilMs;
     const [control, command] = step(this.#control, {
       nowMs,
@@ -141,12 +107,12 @@ export class HlsPlayer implements Player {
       joining: settled && (movingForMs === null || movingForMs < JOINING_MS),
     });
     this.#control = control;
-    if (this.#video.playbackRate !== command.rate) this.#video.playbackRate = command.rate;
+    if (this.video.playbackRate !== command.rate) this.video.playbackRate = command.rate;
     if (command.seekMs !== 0 && settled) this.#seek(command.seekMs / 1000);
   }
 
-  destroy(): void {
-    this.#video.removeEventListener('waiting', this.#onWaiting);
+  override destroy(): void {
+    super.destroy();
     this.#hls.destroy();
   }
 
@@ -161,7 +127,7 @@ export class HlsPlayer implements Player {
 
   /** Buffered footage beyond what is shown, in seconds. */
   #aheadS(): number {
-    const { buffered, currentTime } = this.#video;
+    const { buffered, currentTime } = this.video;
     for (let i = 0; i < buffered.length; i += 1) {
       if (buffered.start(i) <= currentTime + 0.1 && currentTime < buffered.end(i)) return buffered.end(i) - currentTime;
     }
@@ -169,12 +135,12 @@ export class HlsPlayer implements Player {
   }
 
   #seek(byS: number): void {
-    const { currentTime } = this.#video;
+    const { currentTime } = this.video;
     const endS = Math.max(currentTime + this.#aheadS(), this.#hls.latestLevelDetails?.edge ?? 0);
     const toS = Math.min(currentTime + byS, endS - SEEK_SHORT_OF_END_S);
     if (toS < currentTime + SEEK_S_MIN) return;
-    this.#quietUntilMs = this.#clock.now() + SEEK_SETTLES_MS;
-    this.#video.currentTime = toS;
+    this.#quietUntilMs = this.clock.now() + SEEK_SETTLES_MS;
+    this.video.currentTime = toS;
   }
 
   #buffered(windowEndMs: number): void {
@@ -182,16 +148,17 @@ export class HlsPlayer implements Player {
     if (newest === undefined || Math.abs(newest.endMs - windowEndMs) > newest.windowMs / 2) return;
     // What was there before we came arrived before we looked.
     if ((this.#feed.newest?.number ?? 0) <= this.#cameAfter) return;
-    const afterMs = this.#clock.now() - windowEndMs;
+    const afterMs = this.clock.now() - windowEndMs;
     if (afterMs < READY_AFTER_MS_MAX) this.#control = windowReady(this.#control, afterMs);
   }
 
-  readonly #onWaiting = (): void => {
-    const nowMs = this.#clock.now();
-    const movingForMs = this.#motion.movingForMs();
-    if (this.#parked || this.#video.seeking || nowMs < this.#quietUntilMs) return;
-    if (movingForMs === null || movingForMs < JOINING_MS) return;
-    this.#stalls += 1;
-    this.#control = stalled(this.#control, nowMs);
-  };
+  protected override isStalled(): boolean {
+    const joined = (this.motion.movingForMs() ?? 0) >= JOINING_MS;
+    return joined && !this.#parked && !this.video.seeking && this.clock.now() >= this.#quietUntilMs;
+  }
+
+  protected override stalled(): void {
+    super.stalled();
+    this.#control = stalled(this.#control, this.clock.now());
+  }
 }
