@@ -4,6 +4,7 @@ import { test } from 'node:test';
 // Local times are those of a place whose clocks are set twice a year.
 process.env['TZ'] = 'Europe/Berlin';
 
+const { dragFrom, edgeAt, isDragged, msAt, pinched, pinchFrom } = await import('../src/core/drag.ts');
 const { laneAt, laneHeight, laneTop } = await import('../src/core/lanes.ts');
 const { dayOf, firstView, following, isWholeDay, kept, lengthOf, ticks, toMs, toX, turnDay, VIEW_MS_MIN, zoomed } = await import('../src/core/scale.ts');
 const { between, firstSelection, withEdge, within } = await import('../src/core/selection.ts');
@@ -129,4 +130,28 @@ test('a timeline that is listened to speaks when more than time has passed', () 
   assert.equal(spokenMoment({ ...rest, gap: true }), 'Monday 23 November, 12:00:00, no footage');
   assert.ok(!turned(rest, { ...rest, positionMs: NOON + HOUR }));
   for (const what of ['live', 'motion', 'gap']) assert.ok(turned(rest, { ...rest, [what]: true }), what);
+});
+
+test('what a pointer drags depends on where it goes down, and with what', () => {
+  const strip = { view: { startMs: NOON, endMs: NOON + 1_000_000 }, width: 1000, selection: { startMs: NOON + 300_000, endMs: NOON + 600_000 } };
+  const mouse = { y: 60, type: 'mouse', shift: false };
+  const finger = { ...mouse, type: 'touch' };
+  assert.deepEqual(dragFrom({ ...mouse, x: 500 }, strip), { kind: 'scrub' });
+  assert.deepEqual(dragFrom({ ...finger, x: 500 }, strip), { kind: 'touch', fromX: 500 });
+  assert.deepEqual(dragFrom({ ...mouse, x: 500, y: 5 }, strip), { kind: 'pan', anchorMs: NOON + 500_000 });
+  assert.deepEqual(dragFrom({ ...mouse, x: 500, shift: true }, strip), { kind: 'select', fromMs: NOON + 500_000 });
+  // Handles are outside of what is selected; a finger hits them from farther away.
+  assert.deepEqual(dragFrom({ ...mouse, x: 296 }, strip), { kind: 'edge', edge: 'start' });
+  assert.deepEqual(dragFrom({ ...mouse, x: 604, shift: true }, strip), { kind: 'edge', edge: 'end' });
+  assert.deepEqual([280, 620].map((x) => [edgeAt(x, 'mouse', strip), edgeAt(x, 'touch', strip)]), [[null, 'start'], [null, 'end']]);
+  assert.deepEqual(dragFrom({ ...mouse, x: 296, y: 5 }, strip), { kind: 'pan', anchorMs: NOON + 296_000 });
+  assert.ok(!isDragged(500, 505) && isDragged(500, 494));
+  assert.deepEqual([-5, 1005].map((x) => msAt(x, strip)), [NOON, NOON + 1_000_000]);
+});
+
+test('what is between two fingers stays there while they part', () => {
+  const strip = { view: { startMs: NOON, endMs: NOON + 1_000_000 }, width: 1000 };
+  const view = pinched(pinchFrom(400, 600, strip), 300, 700, 1000);
+  assert.deepEqual(view, { startMs: NOON + 250_000, endMs: NOON + 750_000 });
+  assert.deepEqual(pinched(pinchFrom(400, 600, strip), 500, 700, 1000), { startMs: NOON - 100_000, endMs: NOON + 900_000 });
 });

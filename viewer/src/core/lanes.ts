@@ -1,5 +1,7 @@
 // How the timeline's lanes, one for each camera, lie below each other. Lengths are CSS pixels.
 
+/** Above the lanes is the ruler. */
+export const RULER_HEIGHT = 26;
 const LANE_GAP = 3;
 
 /** The lanes' height where `count` of them fill `room`. */
