@@ -16,8 +16,8 @@ try() { answer=$(mc --quiet "$@" 2>&1); }
 # The policies of the user $1, with commas between them.
 policies_of() {
   try admin user info store "$1" || fail "user $1: $answer"
-  policies=${answer#*PolicyName: }
-  policies=${policies%%"
+  attached=${answer#*PolicyName: }
+  attached=${attached%%"
 "*}
 }
 # Whether $1 is an access key that deploy makes for the component $2: 20 characters, 12 of them at most "<component>-", and random
@@ -63,7 +63,7 @@ for file in "$POLICIES"/*.json; do
   fi
   # Policies had no bucket in their names once. MinIO keeps one that another installation's user still has.
   policies_of "$key"
-  case ",$policies," in
+  case ",$attached," in
     *",teiten-$component,"*)
       try admin policy detach store "teiten-$component" --user "$key" || fail "user $component: $answer"
       try admin policy remove store "teiten-$component" || :
@@ -75,7 +75,7 @@ for file in "$POLICIES"/*.json; do
   for user in $users; do
     if [ "$user" = "$key" ] || ! is_made_for "$user" "$component"; then continue; fi
     policies_of "$user"
-    if [ "$policies" = "$policy" ]; then
+    if [ "$attached" = "$policy" ]; then
       try admin user remove store "$user" || fail "user $user: $answer"
       say "user $user, of other keys of $component, is gone"
     fi
