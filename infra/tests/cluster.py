@@ -22,6 +22,8 @@ from api_server import KINDS, KNATIVE, ApiServer
 from programs import MOSQUITTO, PROGRAMS, PROJECT, WAIT_SECONDS_MAX, free_port
 
 SHIPPED = PROJECT / "infra" / "base" / "broker"
+# Of the images that are on the node.
+TAG = "0.1.0-0123456789ab"
 
 
 def decoded(secret):
@@ -160,7 +162,7 @@ def furnish(server, images):
     for namespace in ("kube-system", "knative-serving", "knative-eventing", "kourier-system"):
         server.store("v1", "namespaces", {"metadata": {"name": namespace}})
     server.store("v1", "nodes", {"metadata": {"name": "pi"}, "status": {
-        "conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": [images + "/encode:0.1.0"]}],
+        "conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": [f"{images}/encode:{TAG}"]}],
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.33.4+k3s1"}}})
     server.store("storage.k8s.io/v1", "storageclasses", {"metadata": {
@@ -184,6 +186,7 @@ class Cluster(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-cluster-"))
         self.addCleanup(shutil.rmtree, self.folder)
         self.folder.chmod(0o755)
+        self.tag = TAG
 
     def serve(self, kinds, react=lambda server: None):
         """Starts a stand-in."""
@@ -213,7 +216,15 @@ class Cluster(unittest.TestCase):
         page = self.folder / "page"
         page.mkdir(exist_ok=True)
         (page / "index.html").write_text("<title>the viewer</title>")
-        return "deploy", "--viewer", page, "--wait", str(WAIT_SECONDS_MAX), *arguments
+        return "deploy", "--viewer", page, "--built", self.built(), "--wait", str(WAIT_SECONDS_MAX), *arguments
+
+    def built(self):
+        """What `./just images` leaves."""
+        path = self.folder / "version"
+        path.unlink(missing_ok=True)
+        if self.tag:
+            path.write_text(self.tag + "\n")
+        return path
 
     def deploy(self, *arguments):
         """Deploys."""
@@ -351,6 +362,36 @@ class Cluster(unittest.TestCase):
         status, said = self.teiten("undeploy", "--footage", "--yes")
         self.assertEqual(status, 0, said)
         self.assertFalse([key for key in server.objects if key[2] == "teiten"])
+
+    def test_images_that_were_built_anew_have_to_be_there_and_then_run_and_others_stay(self):
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        server = self.serve(KINDS + KNATIVE, machine.react)
+        furnish(server, "dev.local/teiten")
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+
+        def images():
+            parts = [part["spec"]["template"] for plural in ("statefulsets", "services") for part in server.all(plural) if "template" in part["spec"]]
+            parts += [cron["spec"]["jobTemplate"]["spec"]["template"] for cron in server.all("cronjobs")]
+            found = [container["image"] for part in parts for kind in ("containers", "initContainers") for container in part["spec"].get(kind, [])]
+            return [image for image in found if image.startswith("dev.local/")]
+
+        self.assertEqual(len(images()), 11)
+        self.assertEqual({image.split(":")[1] for image in images()}, {TAG})
+        self.tag = "0.1.0-ba9876543210"
+        server.writes.clear()
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, server.writes), (1, []), said)
+        self.assertIn(f"dev.local/teiten/…:{self.tag}", said)
+        server.find("nodes", "pi")["status"]["images"].append({"names": [f"dev.local/teiten/encode:{self.tag}"]})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, {image.split(":")[1] for image in images()}), (0, {self.tag}), said)
+        # From a clone where none were built, those that run go on.
+        server.writes.clear()
+        self.tag = None
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, server.writes), (0, []), said)
 
     def test_who_changes_to_a_store_of_his_own_is_asked_for_its_keys_though_those_of_the_old_one_are_there(self):
         machine = Machine(self.folder)

@@ -3,6 +3,8 @@ of calls here, with answers of the tests: what MinIO and a cluster would do is n
 
 import os
 import pathlib
+import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,6 +37,18 @@ MACHINE_WITH_SERVICES = {
     "systemctl": 'if [ "$2" = is-active ]; then [ -e "$here/runs" ]; else echo "$*" >> "$here/calls"; fi',
 }
 HARD_WORDS = ["Ann's yard", "", "--wifi", "pa$$word; echo `x` & \"y\" * \\ {{ z }}"]
+# Builds nothing: writes a text in the place of each program that it is asked for.
+COMPILER = """#!/bin/sh
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --target-dir) folder=$2 ;;
+    --profile) profile=$2 ;;
+    --target) target=$2 ;;
+    --package) mkdir -p "$folder/$target/$profile" && echo "$PROGRAM" >"$folder/$target/$profile/$2" ;;
+  esac
+  shift
+done
+"""
 
 
 def made_key(component, letter):
@@ -54,10 +68,10 @@ class Scripts(unittest.TestCase):
             recorder.write_text(RECORDER)
             recorder.chmod(0o755)
 
-    def run_script(self, script, *arguments, **environment):
+    def run_script(self, script, *arguments, project=PROJECT, **environment):
         """Runs a script; returns its status and what it said."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEITEN_"))}
-        done = subprocess.run([PROJECT / script, *arguments], env={**inherited, "PATH": f"{self.folder}:{os.environ['PATH']}", **environment},
+        done = subprocess.run([project / script, *arguments], env={**inherited, "PATH": f"{self.folder}:{os.environ['PATH']}", **environment},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -149,6 +163,51 @@ class Scripts(unittest.TestCase):
             status, said = self.run_script("scripts/link", "front-door", word)
             self.assertEqual((status, self.calls()), (0, []), said)
             self.assertIn("Usage: teiten-link", said)
+
+    def project(self, version=""):
+        """What `scripts/images` needs of the project, where nothing is compiled."""
+        project = self.folder / "project"
+        shutil.copytree(PROJECT / "infra", project / "infra", ignore=shutil.ignore_patterns("src", "tests"))
+        (project / "scripts").mkdir()
+        for name in ("images", "static-toolchain"):
+            shutil.copy(PROJECT / "scripts" / name, project / "scripts")
+        shutil.copy(PROJECT / "Cargo.toml", project)
+        settings = project / "infra" / "settings" / "teiten.env"
+        settings.write_text(re.sub("(?m)^TEITEN_VERSION=.*", f"TEITEN_VERSION={version}", settings.read_text()))
+        for path, text in ((project / "scripts" / "need", "#!/bin/sh\n"), (project / "scripts" / "cargo-auditable", COMPILER),
+                           (self.folder / "buildah", RECORDER), (self.folder / "rustup", RECORDER), (self.folder / "git", RECORDER)):
+            path.write_text(text)
+            path.chmod(0o755)
+        (self.folder / "rustup-target-list").write_text("x86_64-unknown-linux-gnu\naarch64-unknown-linux-gnu\n")
+        (self.folder / "git-ls-files-*").write_text("Cargo.toml\n")
+        return project
+
+    def build(self, project, program, *options):
+        """Builds images of a program; the tags that they were given."""
+        architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+        self.calls()
+        status, said = self.run_script("scripts/images", "--arch", architecture, *options, project=project, CONTAINER_BUILDER="buildah", PROGRAM=program)
+        self.assertEqual(status, 0, said)
+        built = [re.search(rf"--tag dev.local/teiten/([a-z-]+):(\S+)-{architecture} ", call) for call in self.calls() if call.startswith("build ")]
+        return {name: tag for name, tag in (found.groups() for found in built)}
+
+    def test_images_have_a_tag_of_what_is_in_them_which_deploy_is_told_of_once_all_are_built(self):
+        project = self.project()
+        told = project / "target" / "images" / "version"
+        alone = self.build(project, "one", "--only", "encode")
+        self.assertEqual((list(alone), told.exists()), (["encode"], False))
+        first = self.build(project, "one")
+        self.assertEqual((len(first), len(set(first.values()))), (11, 1))
+        self.assertRegex(first["encode"], r"^\d+\.\d+\.\d+-[0-9a-f]{12}$")
+        self.assertEqual(told.read_text(), first["encode"] + "\n")
+        self.assertEqual(self.build(project, "one"), first, "the same programs")
+        second = self.build(project, "another")
+        self.assertNotEqual(second["encode"], first["encode"])
+        self.assertEqual(told.read_text(), second["encode"] + "\n")
+
+    def test_a_tag_that_the_settings_name_is_taken(self):
+        self.assertEqual(set(self.build(self.project("mine"), "one").values()), {"mine"})
+
 
 
 class Recipes(unittest.TestCase):

@@ -20,6 +20,9 @@ const ON_THE_NODES: &str = "dev.local";
 /// A kubelet names no more than this many of a node's images.
 const IMAGES_NAMED_MAX: usize = 50;
 
+const BUILD_IMAGES: &str = "./just images --save target/images/archives, and on each node `k3s ctr images import NAME-ARCH.tar` (kind: `kind load \
+     image-archive`, minikube: `minikube image load`); or set TEITEN_IMAGES to a registry of yours, and ./just images --push";
+
 const KNATIVE: &str = "https://knative.dev/docs/install/yaml-install";
 
 /// A version's first two numbers.
@@ -74,6 +77,8 @@ pub struct Wanted {
     pub overlay: Overlay,
     /// Where images are.
     pub images: String,
+    /// Their tag, if it is known.
+    pub tag: Option<String>,
     /// Whether the events' Broker is Knative's own one over channels.
     pub channel_broker: bool,
     /// What is outside at a port that the network policies do not open: the setting that names it, and the port.
@@ -392,10 +397,19 @@ fn runs_ours(node: &Value) -> bool {
 }
 
 fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
+    let Some(tag) = &wanted.tag else {
+        return Some(missing(
+            "images: none were built here, and none run in the cluster",
+            format!(
+                "{BUILD_IMAGES}; or write the tag of those that there are into infra/settings/teiten.env: TEITEN_VERSION=…"
+            ),
+        ));
+    };
     if wanted.images.split('/').next() != Some(ON_THE_NODES) {
         return None;
     }
-    let prefix = format!("{}/", wanted.images);
+    let (prefix, suffix) = (format!("{}/", wanted.images), format!(":{tag}"));
+    let is_ours = |name: &str| name.starts_with(&prefix) && name.ends_with(&suffix);
     let without: Vec<&str> = facts
         .nodes
         .iter()
@@ -403,7 +417,7 @@ fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
         .filter(|node| {
             let images: Vec<&Value> = node["status"]["images"].as_array().into_iter().flatten().collect();
             let mut names = images.iter().flat_map(|image| image["names"].as_array().into_iter().flatten());
-            let has = names.any(|name| name.as_str().is_some_and(|name| name.starts_with(&prefix)));
+            let has = names.any(|name| name.as_str().is_some_and(is_ours));
             !has && images.len() < IMAGES_NAMED_MAX
         })
         .map(name)
@@ -411,11 +425,7 @@ fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
     if without.is_empty() {
         return None;
     }
-    Some(missing(
-        format!("the images ({prefix}…) on {}", without.join(", ")),
-        "./just images --save target/images/archives, and on each node `k3s ctr images import NAME-ARCH.tar` (kind: `kind load \
-         image-archive`, minikube: `minikube image load`); or set TEITEN_IMAGES to a registry of yours, and ./just images --push",
-    ))
+    Some(missing(format!("the images ({prefix}…{suffix}) on {}", without.join(", ")), BUILD_IMAGES))
 }
 
 #[cfg(test)]

@@ -61,6 +61,7 @@ fn local() -> Wanted {
     Wanted {
         overlay: Overlay::Local,
         images: "dev.local/teiten".to_owned(),
+        tag: Some("0.1.0".to_owned()),
         channel_broker: true,
         closed: Vec::new(),
     }
@@ -194,6 +195,10 @@ fn images_of_no_registry_must_be_on_every_node() {
     assert!(finding.stops && finding.what.contains("pi-2") && !finding.what.contains("pi-1"), "{finding}");
     let registry = Wanted { images: "ghcr.io/you/teiten".to_owned(), ..local() };
     assert_eq!(findings(&facts, &registry), []);
+    let newer = Wanted { tag: Some("0.1.1".to_owned()), ..local() };
+    let finding = only(&facts, &newer);
+    assert!(finding.stops && finding.what.contains("(dev.local/teiten/…:0.1.1) on pi-1, pi-2"), "{finding}");
+    assert!(only(&facts, &Wanted { tag: None, ..local() }).how.contains("TEITEN_VERSION="));
     // A kubelet that names as many as it ever does may have left it out.
     facts.nodes[1]["status"]["images"] = vec![json!({"names": ["other"]}); IMAGES_NAMED_MAX].into();
     assert_eq!(findings(&facts, &local()), []);

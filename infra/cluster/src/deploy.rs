@@ -14,7 +14,7 @@ use crate::{
     certificates::{certificates, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
-    egress, page,
+    egress, images, page,
     ready::{self, is_ours},
     secrets,
     settings::{Overlay, Settings},
@@ -34,6 +34,8 @@ pub struct Deploy {
     pub cameras: PathBuf,
     /// The viewer's built page.
     pub viewer: PathBuf,
+    /// Where it stands which images were built last.
+    pub built: PathBuf,
     /// How long to wait until all is ready, in seconds.
     pub wait: u64,
     /// Only say what the cluster lacks.
@@ -51,7 +53,11 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     let overlay = options.infra.join("overlays").join(settings.overlay.name());
     let overlay = overlay.to_str().context("a folder whose name is not UTF-8")?;
     let manifests = kubectl.run(&["kustomize", overlay], None)?;
-    if !check(kubectl, settings, &manifests)? {
+    let bridge = kubectl.get("statefulsets.apps", "bridge", NAMESPACE)?;
+    let tag = images::tag(settings, &options.built, bridge.as_ref())?;
+    let manifests =
+        tag.as_ref().map_or(manifests.clone(), |tag| images::tagged(&manifests, &settings.images, tag));
+    if !check(kubectl, settings, &manifests, tag)? {
         println!("Nothing was changed.");
         return Ok(false);
     }
@@ -74,7 +80,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     }
     make_secrets(kubectl, settings, &manifests, options.make_keys)?;
     println!("applying {overlay}");
-    let applied = kubectl.apply_folder(overlay)?;
+    let applied = kubectl.apply_all(&manifests)?;
     if let Some(note) = left_over(&kubectl.list("statefulsets.apps")?, &applied) {
         println!("{note}");
     }
@@ -152,7 +158,12 @@ fn addresses(settings: &Settings, store: &Store, functions: &Map<String, Value>)
 }
 
 /// Says what the cluster has and lacks; answers whether it is enough.
-fn check(kubectl: &Kubectl, settings: &Settings, manifests: &str) -> anyhow::Result<bool> {
+fn check(
+    kubectl: &Kubectl,
+    settings: &Settings,
+    manifests: &str,
+    tag: Option<String>,
+) -> anyhow::Result<bool> {
     let facts = Facts {
         version: kubectl.json(&["version"])?,
         nodes: kubectl.list_everywhere("nodes")?,
@@ -166,6 +177,7 @@ fn check(kubectl: &Kubectl, settings: &Settings, manifests: &str) -> anyhow::Res
     let wanted = Wanted {
         overlay: settings.overlay,
         images: settings.images.clone(),
+        tag,
         channel_broker: manifests.contains("eventing.knative.dev/broker.class: MTChannelBasedBroker"),
         closed: egress::closed(settings, manifests),
     };

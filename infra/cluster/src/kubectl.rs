@@ -119,9 +119,10 @@ impl Kubectl {
         self.run(&[APPLY, &["--filename", "-"]].concat(), Some(&object.to_string())).map(drop)
     }
 
-    /// Applies a kustomization. Answers what is in it, as `kind/name`.
-    pub fn apply_folder(&self, folder: &str) -> Result<Vec<String>, KubectlError> {
-        let printed = self.run(&[APPLY, &["--kustomize", folder, "--output", "name"]].concat(), None)?;
+    /// Applies manifests. Answers what is in them, as `kind/name`.
+    pub fn apply_all(&self, manifests: &str) -> Result<Vec<String>, KubectlError> {
+        let printed =
+            self.run(&[APPLY, &["--filename", "-", "--output", "name"]].concat(), Some(manifests))?;
         Ok(printed.lines().map(str::to_owned).collect())
     }
 }

@@ -12,6 +12,7 @@ mod dead_letters;
 mod deploy;
 mod domain;
 mod egress;
+mod images;
 mod kubectl;
 mod page;
 pub mod ready;

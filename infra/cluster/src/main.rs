@@ -30,6 +30,9 @@ enum Command {
         /// The viewer's page, as `./just viewer` builds it.
         #[arg(long, value_name = "FOLDER", default_value = "viewer/dist")]
         viewer: PathBuf,
+        /// Which images were built last, as `./just images` tells it: they run where the settings leave TEITEN_VERSION empty.
+        #[arg(long, value_name = "FILE", default_value = "target/images/version")]
+        built: PathBuf,
         /// How long to wait until all is ready, in seconds.
         #[arg(long, value_name = "SECONDS", default_value_t = 600)]
         wait: u64,
@@ -80,11 +83,12 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let kubectl = Kubectl::new(context);
     let settings = Settings::read(&infra.join("settings/teiten.env"))?;
     match command {
-        Command::Deploy { viewer, wait, check, make_keys, new_authority, no_test_camera } => {
+        Command::Deploy { viewer, built, wait, check, make_keys, new_authority, no_test_camera } => {
             let options = Deploy {
                 infra,
                 cameras,
                 viewer,
+                built,
                 wait,
                 check_only: check,
                 make_keys,

@@ -56,6 +56,8 @@ pub struct Settings {
     pub mqtt: (BrokerHost, u16),
     /// Where images are.
     pub images: String,
+    /// Their tag, if it is told.
+    pub version: Option<String>,
 }
 
 /// Everything that is wrong with a settings file.
@@ -197,12 +199,12 @@ impl FromStr for Settings {
             region: reader.required("AWS_REGION"),
             mqtt: host_port(&mut reader),
             images: reader.required("TEITEN_IMAGES"),
+            version: Some(reader.text("TEITEN_VERSION").to_owned()).filter(|tag| !tag.is_empty()),
         };
         if settings.media_bucket == settings.frames_bucket && !settings.media_bucket.is_empty() {
             let mistake = "TEITEN_MEDIA_BUCKET: not TEITEN_FRAMES_BUCKET's, for batches are private and are deleted sooner";
             reader.mistakes.push(mistake.to_owned());
         }
-        reader.required("TEITEN_VERSION");
         reader.value("OTEL_EXPORTER_OTLP_ENDPOINT", (), |text| match url(text)? {
             Some(url) if url.starts_with("https:") => {
                 Err("a collector is spoken to by http:// only".to_owned())
