@@ -39,7 +39,7 @@ impl KeyError {
 pub enum BatchFormat {
     /// Concatenated JPEGs, `.mjpeg`.
     Mjpeg,
-    /// Concatenated H.264 access units in Annex B form, `.h264`.
+    /// Concatenated H.264 access units in Annex B form, `.h264`. Reserved: nothing makes or reads them yet.
     H264,
 }
 

@@ -9,7 +9,7 @@ use crate::{camera::CameraId, replica::ReplicaId};
 pub enum Topic {
     /// `teiten/<camera>/frame`: a JPEG, QoS 1.
     Frame(CameraId),
-    /// `teiten/<camera>/video`: an H.264 access unit in Annex B form, QoS 1.
+    /// `teiten/<camera>/video`: an H.264 access unit in Annex B form, QoS 1. Reserved: nothing sends or reads it yet.
     Video(CameraId),
     /// `teiten/<camera>/status`: retained, `online` or (as last will) `offline`.
     Status(CameraId),
