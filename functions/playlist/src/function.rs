@@ -38,7 +38,7 @@ use crate::{
     shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
 };
 
-/// The most segments that are looked at in one listing: those of [`LIVE_AGE_MAX`], ten times over.
+/// The most objects of one listing: the segments of [`LIVE_AGE_MAX`], ten times over.
 const LISTED_MAX: usize = 1000;
 
 /// How late a sensor may tell of what it saw before the turn of an hour. Until then segments of the new hour are listed from its
@@ -234,8 +234,12 @@ impl Playlist {
         now: Timestamp,
     ) -> Result<(Vec<Footage>, BTreeSet<SensorEvent>), ShellError> {
         let first = Window::containing(from, cause.window().length());
-        let after = listed_after(camera, first);
-        let listing = self.media.list_after(&key::segments_prefix(camera), &after, LISTED_MAX).await?;
+        let prefix = key::segments_prefix(camera);
+        let mut listing = self.media.list_after(&prefix, &listed_after(camera, first), LISTED_MAX).await?;
+        if listing.len() == LISTED_MAX {
+            // A sensor saw so much in this hour that what it saw last is not among it.
+            listing.extend(self.media.list_after(&prefix, &recent_sensor(camera, first), LISTED_MAX).await?);
+        }
         // What is neither is someone else's and of no concern.
         let (mut footage, mut sensor) = (Vec::new(), BTreeSet::new());
         for object in listing {
@@ -263,10 +267,15 @@ impl Playlist {
 /// What comes, in a listing, just before all that has to be known for `first` and the windows after it. Soon after the turn of an
 /// hour that is what sensors saw at the end of the one before, which may have been told of since.
 fn listed_after(camera: &CameraId, first: Window) -> String {
-    let at = first.start() - SENSOR_LATE_MAX;
-    if Hour::containing(at) == Hour::of(first) {
+    if Hour::containing(first.start() - SENSOR_LATE_MAX) == Hour::of(first) {
         return key::segments_from(camera, first);
     }
+    recent_sensor(camera, first)
+}
+
+/// What comes just before that which sensors saw shortly before `first`, and later.
+fn recent_sensor(camera: &CameraId, first: Window) -> String {
+    let at = first.start() - SENSOR_LATE_MAX;
     let event = SensorEvent { kind: SensorKind::Motion, state: SensorState::Ended, at };
     SensorKey { camera: camera.clone(), event }.to_string()
 }

@@ -31,8 +31,8 @@ const TOLD_MAX: usize = 1024;
 /// How many segments' heads are read at a time.
 const HEADS_AT_A_TIME: usize = 8;
 
-/// The most objects of what sensors saw in an hour that are looked at.
-const SENSOR_OBJECTS_MAX: usize = 1000;
+/// How many objects of what sensors saw are listed at a time: what one request to S3 gives.
+const SENSOR_PAGE: usize = 1000;
 
 const SENSOR_HEADERS: Headers =
     Headers { content_type: "application/json", cache_control: "max-age=31536000, immutable" };
@@ -126,9 +126,8 @@ impl Motions {
     ) -> Result<Option<Timestamp>, BucketError> {
         let hour = Hour::containing(end.at);
         for hour in [hour, before(hour)] {
-            let earlier = seen_in(&*self.media, camera, hour, end).await?;
-            if let Some(earlier) = earlier {
-                return Ok(earlier.sensor_since());
+            if let Some(seen) = seen_in(&*self.media, camera, hour, end).await? {
+                return Ok(seen.since);
             }
         }
         Ok(None)
@@ -208,20 +207,38 @@ fn before(hour: Hour) -> Hour {
     Hour::containing(hour.start() - Duration::from_millis(1))
 }
 
-/// What sensors saw in an hour before `end`; `None` if it is nothing.
+/// What a sensor sees.
+#[derive(Debug, Clone, Copy, Default)]
+struct SeenBefore {
+    /// Since when, if anything.
+    since: Option<Timestamp>,
+}
+
+/// What a sensor saw last in an hour before `end`; `None` if it saw nothing.
 async fn seen_in(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
     end: SensorEvent,
-) -> Result<Option<MotionHour>, BucketError> {
-    let listed = media.list_after(&key::sensor_prefix(camera, hour), "", SENSOR_OBJECTS_MAX).await?;
-    let keys = listed.into_iter().filter_map(|object| object.key.parse::<SensorKey>().ok());
-    let mut seen = None;
-    for event in keys.map(|key| key.event).filter(|event| *event < end) {
-        seen.get_or_insert_with(|| MotionHour::new(hour)).note_sensor(event);
+) -> Result<Option<SeenBefore>, BucketError> {
+    let prefix = key::sensor_prefix(camera, hour);
+    let (mut seen, mut after): (Option<SeenBefore>, _) = (None, String::new());
+    loop {
+        let page = media.list_after(&prefix, &after, SENSOR_PAGE).await?;
+        let events = page.iter().filter_map(|object| object.key.parse::<SensorKey>().ok());
+        for event in events.map(|key| key.event).filter(|event| *event < end) {
+            let at = Timestamp::from_unix_millis(event.at.unix_millis());
+            let SeenBefore { since } = seen.get_or_insert_default();
+            *since = match event.state {
+                SensorState::Started => since.or(Some(at)),
+                SensorState::Ended => None,
+            };
+        }
+        match page.last() {
+            Some(last) if page.len() == SENSOR_PAGE => after.clone_from(&last.key),
+            _ => return Ok(seen),
+        }
     }
-    Ok(seen)
 }
 
 /// Works what is `told` of an hour into its object; answers what that says now, and whether it was written.
@@ -249,7 +266,7 @@ pub(crate) async fn write_down(
         told.sensor.iter().for_each(|event| motion.note_sensor(*event));
         if let Some(end) = told.sensor.first().filter(|_| motion.lacks_a_start())
             && let Some(seen) = seen_in(media, camera, before(hour), *end).await?
-            && seen.sensor_since().is_some()
+            && seen.since.is_some()
         {
             motion.note_sensor_before();
         }

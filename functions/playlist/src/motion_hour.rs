@@ -72,11 +72,6 @@ impl MotionHour {
         !self.sensor_before && self.sensor.first().is_some_and(|event| event.state == SensorState::Ended)
     }
 
-    /// Since when a sensor sees what it saw last.
-    pub(crate) fn sensor_since(&self) -> Option<Timestamp> {
-        self.sensors(false).pop().filter(|span| span.end.is_none()).map(|span| span.start)
-    }
-
     /// Notes the level of a window. Of several of one window (late frames were merged into it) the highest stays, so
     /// that the order in which they come does not matter.
     pub fn note(&mut self, window: Window, level: u8) {

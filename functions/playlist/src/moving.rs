@@ -79,14 +79,15 @@ fn step(time: Timestamp) -> Timestamp {
     Timestamp::from_unix_millis(time.unix_millis() / STEP_MILLIS * STEP_MILLIS)
 }
 
-/// Up to when what a sensor saw is told already, or is not to be told any more.
+/// Up to when what a sensor saw is told already, or is not to be told any more (but for the end of what goes on).
 fn accounted(playlist: &LivePlaylist) -> Timestamp {
     let sensors = playlist.entries().filter_map(|(_, entry)| entry.moves.sensor);
     let told = sensors.map(|moving| moving.until.unwrap_or_default().max(moving.start)).max();
     told.unwrap_or_default().max(playlist.first().start() - Duration::from_millis(1))
 }
 
-/// How what a sensor sees goes on in a window, by what it saw before the window's end.
+/// How what a sensor sees goes on in a window, by what it saw before the window's end. The end of what goes on counts however late
+/// it is told of, and may lie before all that is listed.
 fn sensor(
     before: Option<Moving>,
     window: Window,
@@ -96,7 +97,9 @@ fn sensor(
     let mut moving = before.filter(|before| before.until.is_none());
     for event in seen.iter().filter(|event| event.at < window.end()) {
         let at = Timestamp::from_unix_millis(event.at.unix_millis());
-        if at <= *accounted {
+        let is_late_end = event.state == SensorState::Ended
+            && moving.is_some_and(|moving| moving.until.is_none() && moving.start < at);
+        if at <= *accounted && !is_late_end {
             continue;
         }
         match (event.state, &mut moving) {
@@ -106,7 +109,7 @@ fn sensor(
             (SensorState::Ended, Some(moving)) => moving.until = Some(at),
             (SensorState::Started, Some(_)) | (SensorState::Ended, None) => {}
         }
-        *accounted = at;
+        *accounted = at.max(*accounted);
     }
     if let Some(moving) = &mut moving
         && moving.until.is_none()

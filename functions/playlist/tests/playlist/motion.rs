@@ -326,6 +326,54 @@ async fn what_a_sensor_saw_is_stored_told_and_marked() {
     assert_eq!(json(&world).await, known);
 }
 
+/// The ends of what sensors saw, as the last version of the live playlist has them.
+fn live_ends(world: &World) -> Vec<String> {
+    let live = world.bucket.versions("front-door/live.m3u8");
+    let ends = live.last().unwrap().ranges.iter().filter_map(|range| range.get("END-DATE"));
+    ends.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn an_end_that_is_told_when_its_window_has_left_the_live_playlist_is_marked_at_once() {
+    let world = World::at(at(1));
+    let playlist = world.playlist();
+    for second in 0..64 {
+        store(&world, second).await;
+        match second {
+            23 => drop(tell_sensor(&playlist, seen(21, SensorState::Started)).await),
+            60 => drop(tell_sensor(&playlist, seen(29, SensorState::Ended)).await),
+            _ => {}
+        }
+        tell(&world, &playlist, second, Some(MotionMap::default())).await;
+    }
+    assert_eq!(live_ends(&world), ["2026-11-23T12:00:29.250Z"]);
+}
+
+#[tokio::test]
+async fn what_a_sensor_sees_is_told_and_marked_however_much_it_saw_in_the_hour() {
+    let world = World::at(at(3000));
+    let playlist = world.playlist();
+    for pair in 0..501 {
+        for event in [seen(5 * pair, SensorState::Started), seen(5 * pair + 1, SensorState::Ended)] {
+            let key = SensorKey { camera: CameraId::new("front-door").unwrap(), event };
+            put(&world, &key.to_string(), event.to_json().into()).await;
+        }
+    }
+    for second in 3000..3030 {
+        store(&world, second).await;
+        match second {
+            3011 => drop(tell_sensor(&playlist, seen(3010, SensorState::Started)).await),
+            3021 => {
+                let span = tell_sensor(&playlist, seen(3020, SensorState::Ended)).await;
+                assert_eq!(span.start, at(3010) + Duration::from_millis(250));
+            }
+            _ => {}
+        }
+        tell(&world, &playlist, second, Some(MotionMap::default())).await;
+    }
+    assert_eq!(live_ends(&world), ["2026-11-23T12:50:20.250Z"]);
+}
+
 #[tokio::test]
 async fn an_end_that_is_told_after_the_turn_of_the_hour_is_marked_at_once() {
     let world = World::at(at(3580));
@@ -339,9 +387,7 @@ async fn an_end_that_is_told_after_the_turn_of_the_hour_is_marked_at_once() {
         }
         tell(&world, &playlist, second, Some(motion(second))).await;
     }
-    let live = world.bucket.versions("front-door/live.m3u8");
-    let ends = live.last().unwrap().ranges.iter().filter_map(|range| range.get("END-DATE"));
-    assert_eq!(ends.collect::<Vec<_>>(), ["2026-11-23T12:59:58.250Z"]);
+    assert_eq!(live_ends(&world), ["2026-11-23T12:59:58.250Z"]);
 }
 
 #[tokio::test]
