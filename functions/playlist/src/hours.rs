@@ -111,7 +111,8 @@ impl Hours {
         for hour in hours {
             let known = work.open.remove(&hour);
             let motion = moved.hours.get(&hour);
-            let (_, known) = bring_up_to_date(&*self.media, camera, hour, now, known, motion).await?;
+            let result = bring_up_to_date(&*self.media, camera, hour, now, known, motion).await;
+            let Some((_, known)) = unless_foreign(camera, hour, result)? else { continue };
             match known {
                 Some(known) if !known.0.ended() => {
                     work.open.insert(hour, known);
@@ -140,13 +141,29 @@ impl Hours {
             // Forgotten first: what comes from now on may be too late for this listing.
             memory.late().remove(&hour);
             let result = bring_up_to_date(&*self.media, camera, hour, now, None, None).await;
+            let result = unless_foreign(camera, hour, result);
             // Where it was only ended, what is late is still to be put in.
-            if !matches!(result, Ok((None | Some(HourStep::Mended), _))) {
+            if !matches!(result, Ok(None | Some((None | Some(HourStep::Mended), _)))) {
                 memory.note_late(hour);
             }
             result?;
         }
         Ok(())
+    }
+}
+
+/// A playlist that is not ours costs its own hour only, until somebody takes it away.
+fn unless_foreign<T>(
+    camera: &CameraId,
+    hour: Hour,
+    result: Result<T, ShellError>,
+) -> Result<Option<T>, ShellError> {
+    match result {
+        Err(error @ ShellError::Foreign { .. }) => {
+            warn!(%camera, %hour, %error, "playlist of an hour left as it is");
+            Ok(None)
+        }
+        result => result.map(Some),
     }
 }
 

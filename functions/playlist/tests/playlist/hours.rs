@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
@@ -164,6 +165,32 @@ async fn a_backlog_gets_into_its_hours_once_they_are_ended() {
             .uri
             .ends_with(&segment(CAMERA, second(60), "init", "with later ones").in_day())
     );
+}
+
+#[tokio::test]
+async fn a_playlist_that_is_not_ours_costs_its_own_hour_only() {
+    let world = World::at(hour().start());
+    let playlist = world.playlist();
+    let foreign = |hour: u64| format!("front-door/2026-11-23/{}.m3u8", 12 + hour);
+    for hour in [0, 3] {
+        let theirs = Bytes::from_static(b"#EXTM3U\nmovie.ts\n");
+        world.bucket.inner.put(&foreign(hour), theirs, Headers::default(), Condition::Always).await.unwrap();
+    }
+    film(&world, &playlist, 3 * 3600..3 * 3600 + 5).await;
+    for hour in 0..3 {
+        backlog(&world, &playlist, hour * 3600..hour * 3600 + 5, "frames").await;
+    }
+    film(&world, &playlist, 3 * 3600 + 5..3 * 3600 + 200).await;
+    for hour in [1, 2] {
+        let versions = world.bucket.versions(&foreign(hour));
+        let late: Vec<u64> = (hour * 3600..hour * 3600 + 5).collect();
+        assert_eq!(versions.last().map(seconds), Some(late));
+    }
+    for hour in [0, 3] {
+        assert!(
+            world.bucket.inner.get(&foreign(hour)).await.unwrap().unwrap().bytes.ends_with(b"movie.ts\n")
+        );
+    }
 }
 
 #[tokio::test]
