@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use teiten_bucket::{Bucket, BucketError, Condition, Put};
-use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Window, WindowLength, key};
+use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength, key};
 
 use crate::shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError};
 
@@ -97,6 +97,8 @@ pub struct StoredHour {
     pub has_playlist: bool,
     /// The first footage that it has, if it has any.
     pub first: Option<Window>,
+    /// When that was written.
+    pub first_written: Option<Timestamp>,
 }
 
 /// The first hour of a camera after `after` (or at all) of which anything is stored: one request, whatever the
@@ -117,9 +119,13 @@ pub async fn stored_hour(
         };
         let playlist = key::hour_playlist_key(camera, hour);
         let of_hour = page.iter().filter(|object| key::hour_of(camera, &object.key) == Some(hour));
-        let first = of_hour.clone().find_map(|object| window_of(&object.key));
+        let first = of_hour.clone().find_map(|object| {
+            let written = Timestamp::from_unix_millis(object.modified_unix_millis);
+            Some((window_of(&object.key)?, written))
+        });
         let has_playlist = of_hour.clone().any(|object| object.key == playlist);
-        return Ok(Some(StoredHour { hour, has_playlist, first }));
+        let (first, first_written) = first.unzip();
+        return Ok(Some(StoredHour { hour, has_playlist, first, first_written }));
     }
 }
 

@@ -50,15 +50,10 @@ pub(crate) async fn mend_archive(
         None => (None, Condition::IfAbsent),
         Some(object) => (Archive::parse(&object.bytes).ok(), Condition::IfMatch(object.etag)),
     };
-    let first = first_hour_with_footage(media, camera).await?;
-    if let Some(first) = first {
-        mend_first_hour(media, camera, first, now).await?;
-    }
-    let hours = match (&archive, first) {
-        (_, None) => BTreeSet::new(),
-        (Some(archive), Some(first)) if !survey => {
-            named_hours(media, camera, archive, first.hour, filmed).await?
-        }
+    let front = mend_front(media, camera, now).await?;
+    let hours = match &archive {
+        _ if front.hours.is_empty() => BTreeSet::new(),
+        Some(archive) if !survey => named_hours(media, camera, archive, &front, filmed).await?,
         _ => stored_hours(media, camera, now).await?,
     };
     if hours.is_empty() && archive.is_none() {
@@ -74,15 +69,17 @@ pub(crate) async fn mend_archive(
     Ok(matches!(right.put(media, camera, condition).await?, Put::Stored(_)))
 }
 
-/// The hours that `archive` names from the `first` one with footage on, and those of `filmed` that have a playlist.
+/// The hours that `archive` names, without those of its `front` that have no footage any more, and those of `filmed` that have a
+/// playlist.
 async fn named_hours(
     media: &dyn Bucket,
     camera: &CameraId,
     archive: &Archive,
-    first: Hour,
+    front: &Front,
     filmed: &BTreeSet<Hour>,
 ) -> Result<BTreeSet<Hour>, BucketError> {
-    let mut hours: BTreeSet<Hour> = archive.hours().filter(|hour| *hour >= first).collect();
+    let is_there = |hour: &Hour| front.hours.contains(hour) || front.until.is_some_and(|until| *hour > until);
+    let mut hours: BTreeSet<Hour> = archive.hours().filter(is_there).collect();
     for hour in filmed {
         if !hours.contains(hour)
             && unless_foreign(camera, read_hour(media, camera, *hour).await)?.flatten().is_some()
@@ -102,7 +99,7 @@ async fn stored_hours(
 ) -> Result<BTreeSet<Hour>, BucketError> {
     let mut hours = BTreeSet::new();
     let mut after = None;
-    while let Some(StoredHour { hour, has_playlist, first }) = stored_hour(media, camera, after).await? {
+    while let Some(StoredHour { hour, has_playlist, first, .. }) = stored_hour(media, camera, after).await? {
         let is_listed = match first {
             None => false,
             Some(_) if has_playlist => true,
@@ -120,36 +117,50 @@ async fn stored_hours(
     Ok(hours)
 }
 
-async fn first_hour_with_footage(
-    media: &dyn Bucket,
-    camera: &CameraId,
-) -> Result<Option<StoredHour>, BucketError> {
-    let mut after = None;
-    while let Some(stored) = stored_hour(media, camera, after).await? {
-        if stored.first.is_some() {
-            return Ok(Some(stored));
-        }
-        after = Some(stored.hour);
-    }
-    Ok(None)
+/// The beginning of an archive, where footage expires.
+#[derive(Default)]
+struct Front {
+    /// Hours that have footage.
+    hours: BTreeSet<Hour>,
+    /// The last hour that was looked at, if there are others behind it.
+    until: Option<Hour>,
 }
 
-/// Takes out of the playlist of the first hour what has expired of it.
+/// Looks at a camera's first hours, and takes out of their playlists what has expired. Footage expires by when it was written, so
+/// hours that came late outlive others behind them. It is all there from an hour on that was written on its own day, and of which
+/// nothing is gone.
+async fn mend_front(media: &dyn Bucket, camera: &CameraId, now: Timestamp) -> Result<Front, BucketError> {
+    let (mut front, mut after) = (Front::default(), None);
+    while let Some(stored) = stored_hour(media, camera, after).await? {
+        after = Some(stored.hour);
+        let (Some(first), Some(written)) = (stored.first, stored.first_written) else { continue };
+        front.hours.insert(stored.hour);
+        let has_expired = mend_first_hour(media, camera, stored.hour, first, now).await?;
+        if !has_expired && Hour::containing(written).day() == stored.hour.day() {
+            front.until = Some(stored.hour);
+            break;
+        }
+    }
+    Ok(front)
+}
+
+/// Takes out of the playlist of an hour whose footage begins with `first` what has expired of it. Says whether something has.
 async fn mend_first_hour(
     media: &dyn Bucket,
     camera: &CameraId,
-    first: StoredHour,
+    hour: Hour,
+    first: Window,
     now: Timestamp,
-) -> Result<(), BucketError> {
-    let playlist = unless_foreign(camera, read_hour(media, camera, first.hour).await)?.flatten();
-    let stored = first.first.map(|window| window.start());
+) -> Result<bool, BucketError> {
+    let playlist = unless_foreign(camera, read_hour(media, camera, hour).await)?.flatten();
     let listed = playlist
         .filter(|playlist| playlist.ended())
         .and_then(|playlist| playlist.listings().first().map(|listing| listing.window.start()));
-    if listed.is_some() && listed < stored {
-        unless_foreign(camera, update_hour(media, camera, first.hour, now).await)?;
+    let has_expired = listed.is_some_and(|listed| listed < first.start());
+    if has_expired {
+        unless_foreign(camera, update_hour(media, camera, hour, now).await)?;
     }
-    Ok(())
+    Ok(has_expired)
 }
 
 /// Writes down what moved in those of `segments`, and what sensors saw, where its event was lost. Answers how many hours were written.

@@ -581,6 +581,28 @@ async fn hours_whose_footage_has_expired_are_no_longer_named() {
 }
 
 #[tokio::test]
+async fn hours_that_expired_behind_those_that_came_late_are_no_longer_named() {
+    let world = World::start().await;
+    let first = Hour::of(world.window(40 * 3600)).start();
+    let mut segments = Vec::new();
+    for hours in 0..4 {
+        let window = Window::containing(first + HOUR * hours, WindowLength::DEFAULT);
+        let segment = world.segment("gate", window, "a").await;
+        world.list_hour(&segment).await;
+        segments.push(segment);
+    }
+    // All was written now. Of what was written in its time, some expires before what is in front of it.
+    for expired in &segments[1..3] {
+        world.media.delete(&expired.to_string()).await.unwrap();
+    }
+    world.run(turn(Duration::ZERO, 16)).await;
+    let archive = text(&world.media, &key::archive_key(&id("gate"))).await;
+    let archive = teiten_playlist::Archive::parse(archive.as_bytes()).unwrap();
+    let named: Vec<Hour> = archive.hours().collect();
+    assert_eq!(named, [0, 3].map(|index| Hour::of(segments[index].window)));
+}
+
+#[tokio::test]
 async fn a_survey_lists_an_old_hour_anew_whose_playlist_is_lost() {
     for is_packed in [false, true] {
         let world = World::start().await;
