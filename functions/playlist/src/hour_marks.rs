@@ -20,15 +20,21 @@ pub(crate) fn placed(listings: &[Listing], spans: &[MotionSpan]) -> Marks {
 
 /// `marks` of a playlist that lists `listed` and, after all that, what is to be added: so that `listings` can take its place.
 pub(crate) fn appended(mut marks: Marks, listed: usize, listings: &[Listing], spans: &[MotionSpan]) -> Marks {
+    let mut given = ranges(&marks);
     for span in about(listings, spans) {
-        // A span that ends here is no longer open to those after it.
-        let given = ranges(&marks);
-        let touched = given.iter().filter(|given| touch(given, span)).collect::<Vec<_>>();
-        let is_to_end = |given: &&&MotionSpan| given.end.is_none() && span.end.is_some();
-        let ends = touched.iter().filter(is_to_end);
-        let ends = ends.map(|given| MotionSpan { end: span.end, peak: span.peak, ..**given });
-        let new = touched.is_empty().then_some(*span);
-        marks.extend(ends.chain(new).map(|span| (listed, span)));
+        let mut is_new = true;
+        for known in given.iter_mut().filter(|known| touch(known, span)) {
+            is_new = false;
+            if known.end.is_none() && span.end.is_some() {
+                // It is no longer open to those after it.
+                (known.end, known.peak) = (span.end, span.peak);
+                marks.push((listed, *known));
+            }
+        }
+        if is_new {
+            given.push(*span);
+            marks.push((listed, *span));
+        }
     }
     marks
 }
