@@ -809,12 +809,18 @@ async function withLateClock() {
 }
 
 async function withoutHls() {
-  const context = await browser.newContext({ viewport: DESKTOP });
-  const page = await context.newPage();
-  await page.route(/\/hls\.js$/, (route) => route.abort());
-  await page.goto(options.url);
-  await until(page, 'the wall is live', async () => (await page.evaluate(() => window.teiten?.cameras() ?? [])).some(({ engine, state }) => engine === 'hls.js' && state === 'live'));
-  await context.close();
+  for (const playsHls of [false, true]) {
+    const context = await browser.newContext({ viewport: DESKTOP });
+    const page = await context.newPage();
+    await page.addInitScript((answer) => {
+      HTMLMediaElement.prototype.canPlayType = () => answer;
+    }, playsHls ? 'maybe' : '');
+    await page.route(/\/hls\.js$/, (route) => route.abort());
+    const [answer] = await Promise.all([page.waitForResponse(/\/hls\.js\?again=\d+$/, { timeout: PATIENCE_MS }), page.goto(options.url)]);
+    expect(answer.ok(), `it was answered with ${answer.status()}`);
+    if (!playsHls) await until(page, 'it plays', async () => (await page.evaluate(() => window.teiten.cameras())).some(({ engine, state }) => engine === 'hls.js' && state === 'live'));
+    await context.close();
+  }
 }
 
 async function onPhone() {
