@@ -2,15 +2,13 @@
 
 import type { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
-import { BEHIND_MS, follow, winds } from './core/playback.ts';
+import { BEHIND_MS, follow, isNearLive, winds } from './core/playback.ts';
 import { PastTile } from './past-tile.ts';
 
 /** Those that are ready wait for one that is not for at most this long. */
 const WAIT_MS_MAX = 4_000;
 /** Enough in every buffer to go on, in milliseconds of watching. */
 const READY_MS = 300;
-/** Where footage ends this short a time ago, live is what comes next. */
-const LIVE_IS_NEAR_MS = 150_000;
 /** One that has no footage now is moved along in steps of this. */
 const IDLE_STEP_MS = 500;
 
@@ -221,7 +219,7 @@ export class Deck {
       this.#seek(Math.min(...found));
       return true;
     }
-    if (this.#clock.now() - this.#atMs < LIVE_IS_NEAR_MS) this.#events.reachedLive();
+    if (isNearLive(this.#atMs, this.#clock.now())) this.#events.reachedLive();
     else this.#playing = false;
     return false;
   }

@@ -98,9 +98,9 @@ async function followCameras(): Promise<never> {
       byId('notice').hidden = failures < FAILURES_BEFORE_NOTICE;
       if (names !== null && names.join() !== shown) {
         shown = names.join();
-        page.show(names);
+        page.setNames(names);
       } else if (names !== null && shown === '') {
-        page.show([]);
+        page.setNames([]);
       }
     }
     // The same request tells the time, so it comes when it tells most.

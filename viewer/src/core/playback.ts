@@ -52,6 +52,15 @@ export function reaches(startMs: number, atMs: number): boolean {
   return atMs - BEHIND_MS >= startMs;
 }
 
+/** Where no footage is stored this short a time ago, live is what comes next. */
+const LIVE_IS_NEAR_MS = 150_000;
+/** This far behind now there is footage, when several cameras are watched as near to live as that goes. */
+export const JUST_BEFORE_MS = 10_000;
+
+export function isNearLive(atMs: number, nowMs: number): boolean {
+  return nowMs - atMs < LIVE_IS_NEAR_MS;
+}
+
 /** Requests under way at a time: at high speeds one after the other would not do. */
 export function requestsMax(rate: number): number {
   return rate > 4 ? 6 : rate > 1 ? 4 : 3;

@@ -1,0 +1,60 @@
+// Where one is stands in the address after #, so that it can be kept, shared and left with the browser's own way back.
+
+import { type Address, formatAddress, parseAddress } from './core/address.ts';
+
+/** The address follows the moment on show once it rests. */
+const NOTED_AFTER_MS = 700;
+
+export class Route {
+  readonly #where: () => Address;
+  readonly #show: (address: Address) => void;
+  /** The way back from a camera leads to our own wall. */
+  #cameFromWall = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `where` tells what is shown, `show` is called with what is to be. */
+  constructor(where: () => Address, show: (address: Address) => void) {
+    this.#where = where;
+    this.#show = show;
+    window.addEventListener('hashchange', () => this.follow());
+  }
+
+  /** Shows what the address says. */
+  follow(): void {
+    const address = parseAddress(location.hash);
+    this.#show(address);
+    if (this.#where().cameras.length === 0) this.#cameFromWall = false;
+  }
+
+  /** From the wall to somewhere; the browser's way back leads there again. */
+  enter(address: Address): void {
+    this.#cameFromWall = true;
+    location.hash = formatAddress(address);
+  }
+
+  /** To another place, without a step in the browser's history: all of it is one visit. */
+  go(address: Address): void {
+    this.correct(address);
+    this.follow();
+  }
+
+  /** What is shown is not what the address says. */
+  correct(address: Address): void {
+    history.replaceState(null, '', formatAddress(address) || location.pathname + location.search);
+  }
+
+  toWall(): void {
+    clearTimeout(this.#timer);
+    if (this.#cameFromWall) history.back();
+    else this.go({ cameras: [], atMs: null, range: null });
+  }
+
+  /** Brings the address up to where we are, once that rests. */
+  note(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      const address = formatAddress(this.#where());
+      if (address !== '' && address !== location.hash) history.replaceState(null, '', address);
+    }, NOTED_AFTER_MS);
+  }
+}
