@@ -2,7 +2,7 @@
 //! stamped with its time of arrival, so that any MQTT camera works.
 //!
 //! A JPEG without a stamp gets an identity that is made of its bytes. One whose time cannot be keeps its identity,
-//! so that its publisher still learns that it is stored.
+//! so that its publisher still learns that it is stored; by what its clock is off, so are the others of its run.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,12 +11,19 @@ use std::{
 
 use bytes::Bytes;
 use teiten_footage::{
-    CameraId, Frame, FrameId, Timestamp,
-    limits::{CAPTURED_AHEAD_MAX, FRAME_BYTES_MAX, UNSTORED_FRAMES_MAX},
+    BootId, CameraId, Frame, FrameId, Timestamp,
+    limits::{CAPTURED_AHEAD_MAX, FRAME_BYTES_MAX},
 };
 
-/// How many re-stamped frames of a camera are remembered: an agent sends its unstored ones again.
-const RESTAMPED_MAX: usize = 2 * UNSTORED_FRAMES_MAX;
+/// Stretches of a camera's runs with a wrong clock that are remembered.
+const WRONG_CLOCKS_MAX: usize = 16;
+
+/// How far from its arrival a wrong clock, set right by what it was off, may put a new frame: beyond that, it has been
+/// set, or has drifted.
+const OFF_MAX: Duration = Duration::from_secs(5);
+
+// A clock that was set right is never taken for one that is as wrong as before.
+const _: () = assert!(OFF_MAX.as_millis() < CAPTURED_AHEAD_MAX.as_millis());
 
 /// How far the clock must have been set back before arrival times follow it.
 const CLOCK_SET_BACK_MIN: Duration = Duration::from_secs(1);
@@ -45,7 +52,7 @@ pub enum TimeSource {
     Camera,
     /// Its arrival: there was no stamp.
     ArrivalUnstamped,
-    /// Its arrival: the stamp's time is before 2020 or too far ahead.
+    /// Its arrival, or that of another frame of its run: the stamp's time is before 2020 or too far ahead.
     ArrivalImpossible,
 }
 
@@ -59,9 +66,44 @@ pub struct Intake {
 #[derive(Debug, Default)]
 struct Arrivals {
     last: Timestamp,
-    /// Frames with an impossible time, and the time they were given: one that is sent again must not
-    /// become a second frame.
-    restamped: VecDeque<(FrameId, Timestamp)>,
+    /// Where clocks were wrong, the latest last.
+    wrong_clocks: VecDeque<WrongClock>,
+}
+
+/// A stretch of a camera's run in which its clock was wrong, and by how much. Frames of it get the time that this makes
+/// of theirs, the same one however often they are sent: none becomes a second frame.
+#[derive(Debug)]
+struct WrongClock {
+    boot: BootId,
+    first: u64,
+    last: u64,
+    /// What it said when a frame arrived at `arrived`.
+    said: Timestamp,
+    arrived: Timestamp,
+}
+
+impl WrongClock {
+    /// The time that it should have said when it said `said`.
+    fn right(&self, said: Timestamp) -> Timestamp {
+        if said < self.said {
+            self.arrived - self.said.since(said)
+        } else {
+            self.arrived + said.since(self.said)
+        }
+    }
+
+    /// Whether `frame`, which arrived at `now`, is of this stretch, or goes on with it.
+    fn covers(&self, frame: &Frame, now: Timestamp) -> bool {
+        let (sequence, right) = (frame.id.sequence, self.right(frame.captured));
+        let covers = if sequence > self.last {
+            // New, so taken not long ago.
+            right <= now + OFF_MAX && now <= right + OFF_MAX
+        } else {
+            // When an earlier one was taken, the clock may have been right.
+            sequence >= self.first || !is_possible(frame.captured, now)
+        };
+        covers && is_possible(right, now)
+    }
 }
 
 impl Arrivals {
@@ -72,16 +114,30 @@ impl Arrivals {
         self.last
     }
 
-    fn of(&mut self, id: FrameId, now: Timestamp) -> Timestamp {
-        if let Some((_, arrival)) = self.restamped.iter().find(|(known, _)| *known == id) {
-            return *arrival;
+    /// The time of a frame, if its clock is known to have been wrong.
+    fn set_right(&mut self, frame: &Frame, now: Timestamp) -> Option<Timestamp> {
+        let FrameId { boot, sequence } = frame.id;
+        let clocks = || self.wrong_clocks.iter().enumerate().filter(|(_, clock)| clock.boot == boot);
+        let since = clocks().filter(|(_, clock)| sequence <= clock.last).min_by_key(|(_, clock)| clock.last);
+        let (i, _) = since.or_else(|| clocks().max_by_key(|(_, clock)| clock.last))?;
+        let clock = self.wrong_clocks.get_mut(i).filter(|clock| clock.covers(frame, now))?;
+        clock.first = clock.first.min(sequence);
+        clock.last = clock.last.max(sequence);
+        let right = clock.right(frame.captured);
+        self.next(now);
+        Some(right)
+    }
+
+    /// The time of a frame whose clock turns out to be wrong.
+    fn begin_wrong_clock(&mut self, frame: &Frame, now: Timestamp) -> Timestamp {
+        let arrived = self.next(now);
+        if self.wrong_clocks.len() == WRONG_CLOCKS_MAX {
+            self.wrong_clocks.pop_front();
         }
-        let arrival = self.next(now);
-        if self.restamped.len() == RESTAMPED_MAX {
-            self.restamped.pop_front();
-        }
-        self.restamped.push_back((id, arrival));
-        arrival
+        let FrameId { boot, sequence } = frame.id;
+        let clock = WrongClock { boot, first: sequence, last: sequence, said: frame.captured, arrived };
+        self.wrong_clocks.push_back(clock);
+        arrived
     }
 }
 
@@ -109,9 +165,14 @@ impl Intake {
         }
         let jpeg = Bytes::copy_from_slice(payload);
         match Frame::parse(jpeg.clone()).map_err(|_| Rejected::NoJpeg)? {
-            Some(frame) if is_possible(frame.captured, now) => Ok((frame, TimeSource::Camera)),
             Some(frame) => {
-                let captured = self.arrivals(camera, now)?.of(frame.id, now);
+                let known = self.arrivals.get_mut(camera);
+                let right = known.and_then(|arrivals| arrivals.set_right(&frame, now));
+                let captured = match right {
+                    Some(right) => right,
+                    None if is_possible(frame.captured, now) => return Ok((frame, TimeSource::Camera)),
+                    None => self.arrivals(camera, now)?.begin_wrong_clock(&frame, now),
+                };
                 let frame = stamp(&jpeg, frame.id, captured)?;
                 Ok((frame, TimeSource::ArrivalImpossible))
             }

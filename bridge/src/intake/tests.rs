@@ -2,6 +2,8 @@ use teiten_footage::{BootId, ContentHash, limits::CAPTURED_AHEAD_MAX};
 
 use super::*;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn now() -> Timestamp {
     Timestamp::Y2020 + Duration::from_secs(1000)
 }
@@ -69,6 +71,76 @@ fn a_frame_with_an_impossible_time_keeps_its_identity_and_stays_one_frame_when_s
     assert_eq!((second.id, second.captured), (ahead.id, now() + Duration::from_micros(1)));
     let later = now() + Duration::from_secs(15);
     assert_eq!(intake.frame(&camera(), &before_2020.jpeg, later).unwrap().0, first);
+}
+
+/// Frames of one run of a camera whose clock is `ahead`, 15 a second from `now()` on, as they arrive.
+fn run_ahead(
+    intake: &mut Intake,
+    ahead: Duration,
+    numbers: std::ops::Range<u64>,
+) -> Vec<(Frame, Frame, TimeSource)> {
+    let send = |number: u64| {
+        let arrival = now() + Duration::from_millis(66) * number as u32;
+        let sent = stamped(number, arrival + ahead);
+        let (taken, source) = intake.frame(&camera(), &sent.jpeg, arrival).unwrap();
+        (sent, taken, source)
+    };
+    numbers.map(send).collect()
+}
+
+#[test]
+fn any_number_of_frames_of_a_clock_that_is_ahead_stay_as_many_when_sent_again() {
+    let mut intake = intake();
+    let run = run_ahead(&mut intake, Duration::from_secs(60), 0..1000);
+    for (sent, taken, source) in &run {
+        assert_eq!(taken.captured, sent.captured - Duration::from_secs(60));
+        assert_eq!(*source, TimeSource::ArrivalImpossible);
+    }
+    // The last one's time is possible by then.
+    for later in [67, 82, 142, 5000].map(Duration::from_secs) {
+        for (sent, taken, _) in run.iter().step_by(100) {
+            assert_eq!(intake.frame(&camera(), &sent.jpeg, now() + later).unwrap().0, *taken);
+        }
+    }
+    assert_eq!(intake.arrivals[&camera()].wrong_clocks.len(), 1);
+}
+
+#[test]
+fn frames_that_an_earlier_bridge_had_are_moved_by_what_the_clock_is_off_too() {
+    let mut intake = intake();
+    run_ahead(&mut intake, Duration::from_secs(60), 200..210);
+    let earlier = stamped(50, now() + Duration::from_millis(66 * 50) + Duration::from_secs(60));
+    let (taken, _) = intake.frame(&camera(), &earlier.jpeg, now() + Duration::from_secs(14)).unwrap();
+    assert_eq!(taken.captured, earlier.captured - Duration::from_secs(60));
+}
+
+#[test]
+fn a_clock_that_is_set_right_is_followed_and_what_it_said_before_stays_as_it_was() {
+    let mut intake = intake();
+    let wrong = run_ahead(&mut intake, Duration::from_secs(60), 0..10);
+    for (sent, taken, source) in run_ahead(&mut intake, Duration::ZERO, 10..20) {
+        assert_eq!((taken, source), (sent, TimeSource::Camera));
+    }
+    let wronger = run_ahead(&mut intake, Duration::from_secs(3600), 20..30);
+    let right = stamped(15, now() + Duration::from_millis(66 * 15));
+    let later = now() + Duration::from_secs(90);
+    for (sent, taken, _) in wrong.iter().chain(&wronger) {
+        assert!(taken.captured <= now() + Duration::from_secs(2), "{taken:?}");
+        assert_eq!(intake.frame(&camera(), &sent.jpeg, later).unwrap().0, *taken);
+        assert_eq!(intake.frame(&camera(), &right.jpeg, later).unwrap(), (right.clone(), TimeSource::Camera));
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_and_drifts_is_never_far_off_its_frames_arrivals() {
+    let mut intake = intake();
+    for number in 0..100 {
+        let arrival = now() + Duration::from_secs(10) * number;
+        let sent = stamped(number.into(), arrival + Duration::from_secs(60) + SECOND * number);
+        let taken = intake.frame(&camera(), &sent.jpeg, arrival).unwrap().0;
+        assert!(taken.captured <= arrival + OFF_MAX && arrival <= taken.captured, "{number}: {taken:?}");
+        assert!(intake.arrivals[&camera()].wrong_clocks.len() <= WRONG_CLOCKS_MAX);
+    }
 }
 
 #[test]
