@@ -4,7 +4,8 @@
 //! A batch is tried until it is durable: its memory counts against the limits of [`crate::windows`], which
 //! refuse new frames when too much waits. An event is tried until it is accepted, but only as long as not
 //! too many wait: beyond that it is given up, for its batch is durable and the reconcile function finds
-//! batches without segments. A store or sink that refuses for good (no permission, 4xx) is tried on too, slowly
+//! batches without segments. Nothing finds again what a sensor saw: those events have a limit of their own, which no outage of
+//! hours reaches. A store or sink that refuses for good (no permission, 4xx) is tried on too, slowly
 //! and with an error in the log, because a mistake in the set-up gets mended. In no case is a frame said
 //! to be `stored` before both happened.
 
@@ -47,11 +48,13 @@ const CAMERA_REQUESTS_MAX: usize = 8;
 /// Requests to either at a time for all cameras.
 const REQUESTS_MAX: usize = 128;
 
-/// Events of one camera that may wait for the sink.
-const CAMERA_EVENTS_MAX: usize = 256;
+/// Events of one camera's windows that may wait for the sink, and of all cameras'.
+const CAMERA_WINDOW_EVENTS_MAX: usize = 256;
+const WINDOW_EVENTS_MAX: usize = 16_384;
 
-/// Events of all cameras that may wait for the sink.
-const EVENTS_MAX: usize = 16_384;
+/// The same of what sensors saw: a night of what is usual, or motion that starts and ends every other second for an hour.
+const CAMERA_SENSOR_EVENTS_MAX: usize = 2048;
+const SENSOR_EVENTS_MAX: usize = 16_384;
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -83,7 +86,7 @@ pub(crate) struct Shared {
     pub(crate) released: mpsc::UnboundedSender<Released>,
     store_requests: Semaphore,
     sink_requests: Semaphore,
-    events_waiting: AtomicUsize,
+    waiting: Waiting,
     log_limit: Mutex<LogLimit<Trouble>>,
 }
 
@@ -95,6 +98,7 @@ enum Trouble {
     Sink,
     SinkRefused,
     GivenUp,
+    SensorGivenUp,
 }
 
 /// One camera's share of what is under way.
@@ -103,7 +107,7 @@ struct Lane {
     camera: CameraId,
     store_requests: Semaphore,
     sink_requests: Semaphore,
-    events_waiting: AtomicUsize,
+    waiting: Waiting,
 }
 
 impl Shared {
@@ -122,7 +126,7 @@ impl Shared {
             released,
             store_requests: Semaphore::new(REQUESTS_MAX),
             sink_requests: Semaphore::new(REQUESTS_MAX),
-            events_waiting: AtomicUsize::new(0),
+            waiting: Waiting::up_to(WINDOW_EVENTS_MAX, SENSOR_EVENTS_MAX),
             log_limit: Mutex::new(LogLimit::new()),
         }
     }
@@ -201,7 +205,7 @@ impl Deliveries {
                 camera: camera.clone(),
                 store_requests: Semaphore::new(CAMERA_REQUESTS_MAX),
                 sink_requests: Semaphore::new(CAMERA_REQUESTS_MAX),
-                events_waiting: AtomicUsize::new(0),
+                waiting: Waiting::up_to(CAMERA_WINDOW_EVENTS_MAX, CAMERA_SENSOR_EVENTS_MAX),
             })
         });
         lane.clone()
@@ -299,20 +303,16 @@ impl Shared {
     async fn emit(&self, lane: &Lane, event: &Event, cause: &Cause) -> bool {
         let camera = &lane.camera;
         let step = Step::begin("send", Kind::Producer, cause);
+        let is_sensor = matches!(event, Event::SensorChanged { .. });
         let event = step.as_cause().of(event);
         step.tell("teiten.event", &event.id);
-        let _waiting = (Waiting::new(&lane.events_waiting), Waiting::new(&self.events_waiting));
+        let waiting = [&lane.waiting, &self.waiting].map(|waiting| waiting.enter(is_sensor));
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
         loop {
             // Those that wait for their turn count too: behind a sink that hangs nothing ever fails.
-            if lane.events_waiting.load(Ordering::Relaxed) > CAMERA_EVENTS_MAX
-                || self.events_waiting.load(Ordering::Relaxed) > EVENTS_MAX
-            {
-                self.metrics.events_given_up_total.inc();
+            if waiting.iter().any(Waiter::is_too_many) {
                 step.fail("given up, too many wait");
-                if let Some(times) = self.times(camera, Trouble::GivenUp) {
-                    tracing::error!(%camera, times, "event given up, too many wait");
-                }
+                self.report_given_up(camera, is_sensor);
                 return false;
             }
             let permits = turn(&lane.sink_requests, &self.sink_requests).await;
@@ -340,6 +340,17 @@ impl Shared {
         }
     }
 
+    fn report_given_up(&self, camera: &CameraId, is_sensor: bool) {
+        self.metrics.events_given_up_total.inc();
+        if is_sensor {
+            if let Some(times) = self.times(camera, Trouble::SensorGivenUp) {
+                tracing::error!(%camera, times, "what a sensor saw is lost, too many of its events wait");
+            }
+        } else if let Some(times) = self.times(camera, Trouble::GivenUp) {
+            tracing::error!(%camera, times, "event given up, too many wait");
+        }
+    }
+
     fn acknowledge(&self, lane: &Lane, frames: Vec<FrameId>) {
         for stored in Stored::of_frames(frames) {
             let topic = Topic::Stored(lane.camera.clone());
@@ -359,18 +370,44 @@ async fn turn<'a>(own: &'a Semaphore, all: &'a Semaphore) -> (SemaphorePermit<'a
     (own, all)
 }
 
-/// Counts one event for as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
+/// How many events wait for the sink: those of windows, which are found again when they are given up, and what sensors
+/// saw, which is not.
+#[derive(Debug)]
+struct Waiting {
+    windows: Count,
+    sensors: Count,
+}
 
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+#[derive(Debug)]
+struct Count {
+    now: AtomicUsize,
+    max: usize,
+}
+
+impl Waiting {
+    fn up_to(windows_max: usize, sensors_max: usize) -> Self {
+        let up_to = |max| Count { now: AtomicUsize::new(0), max };
+        Self { windows: up_to(windows_max), sensors: up_to(sensors_max) }
+    }
+
+    fn enter(&self, is_sensor: bool) -> Waiter<'_> {
+        let count = if is_sensor { &self.sensors } else { &self.windows };
+        count.now.fetch_add(1, Ordering::Relaxed);
+        Waiter(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+/// Counts one event for as long as it lives.
+struct Waiter<'a>(&'a Count);
+
+impl Waiter<'_> {
+    fn is_too_many(&self) -> bool {
+        self.0.now.load(Ordering::Relaxed) > self.0.max
+    }
+}
+
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
     }
 }

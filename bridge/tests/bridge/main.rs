@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{AilingBucket, Camera, Installation, frames, jpeg, picture, told};
+use harness::{AilingBucket, Camera, Installation, PATIENCE, frames, jpeg, picture, told};
 use teiten_footage::{
     CameraId, Event, Frame, SensorEvent, SensorKey, SensorState, Timestamp, Window,
     limits::{FRAME_BYTES_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX},
@@ -303,6 +303,31 @@ async fn what_a_sensor_saw_is_handed_on_until_it_is_accepted_and_nonsense_is_not
     assert_eq!(accepted.event, Event::SensorChanged { camera: camera.clone(), event });
     assert_eq!(accepted.id, SensorKey { camera, event }.to_string());
     assert!(all.sink.rest().is_empty());
+    bridge.drain().await;
+}
+
+#[tokio::test]
+async fn what_a_sensor_saw_outlasts_a_sink_that_is_away_for_more_windows_than_may_wait() {
+    let (mut all, bridge, camera) = Installation::with_camera("front-door").await;
+    let hour_ago = Window::containing(teiten_telemetry::now() - Duration::from_secs(3600), all.window);
+    let at = teiten_telemetry::now();
+    let event = SensorEvent { kind: SensorKind::Motion, state: SensorState::Started, at };
+    all.sink.answer(503);
+    let stored = async |count| {
+        while all.all_stored(&camera.id).await.len() < count {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    for i in 0..300 {
+        camera.send(&frames(hour_ago.plus(i), i, &[0])).await;
+    }
+    tokio::time::timeout(PATIENCE, stored(299)).await.expect("every batch is durable");
+    camera.send_to("teiten/front-door/event".to_owned(), event.to_json().into_bytes(), false).await;
+    camera.send(&frames(hour_ago.plus(300), 300, &[0])).await;
+    tokio::time::timeout(PATIENCE, stored(300)).await.expect("every batch is durable");
+    all.sink.answer(202);
+    let told = Event::SensorChanged { camera: camera.id.clone(), event };
+    while all.sink.next().await.event != told {}
     bridge.drain().await;
 }
 
