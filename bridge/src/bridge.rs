@@ -75,7 +75,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let publisher = Publisher::default();
     let (messages_in, messages) = mpsc::channel(MESSAGES_MAX);
     let (released_in, released) = mpsc::unbounded_channel();
-    let store = Store::new(config.frames, metrics.clone());
+    let store = Store::new(config.frames, config.limits.total_bytes_max, metrics.clone());
     let sink = Sink::new(&config.sink)?;
     let shared = Shared::new(store, sink, publisher.clone(), metrics.clone(), released_in);
     let transport = config.mqtt_tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;

@@ -3,22 +3,34 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Object, Put};
 use teiten_footage::{
     Batch, ContentHash, FrameId, batch,
     key::{BatchFormat, BatchKey},
     limits::{BATCH_BYTES_MAX, WINDOW_FRAMES_MAX},
 };
 use teiten_telemetry::metrics::BridgeMetrics;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::windows::batch_bytes;
 
 /// How often a race for one object may be lost before it counts as a failure.
 const RACES_MAX: u32 = 16;
 
-/// Merges at a time: each reads a stored batch, which no other limit counts.
-const MERGES_MAX: usize = 8;
+/// A stored batch that is smaller, as nearly all are, is read at once.
+const READ_AT_ONCE: usize = 4 << 20;
+
+/// What merging the largest batches takes: the stored one while its parts become one piece, or with what takes its place.
+const MERGE_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+
+/// What part of the memory for frames may be taken, beside it, by copies that are under way to the store or come from there.
+const COPIES_SHARE: usize = 4;
+
+/// The memory that this takes beside `buffer_bytes_max` for frames.
+const fn copies_bytes_max(buffer_bytes_max: usize) -> usize {
+    let share = buffer_bytes_max / COPIES_SHARE;
+    if share < MERGE_BYTES_MAX { MERGE_BYTES_MAX } else { share }
+}
 
 const HEADERS: Headers = Headers { content_type: BatchFormat::Mjpeg.content_type(), cache_control: "" };
 
@@ -58,12 +70,14 @@ impl StoreError {
 pub(crate) struct Store {
     bucket: Arc<dyn Bucket>,
     metrics: Arc<BridgeMetrics>,
-    merges: Semaphore,
+    /// Bytes that copies may still take.
+    room: Semaphore,
 }
 
 impl Store {
-    pub(crate) fn new(bucket: Arc<dyn Bucket>, metrics: Arc<BridgeMetrics>) -> Self {
-        Self { bucket, metrics, merges: Semaphore::new(MERGES_MAX) }
+    /// For a bridge that keeps `buffer_bytes_max` of frames.
+    pub(crate) fn new(bucket: Arc<dyn Bucket>, buffer_bytes_max: usize, metrics: Arc<BridgeMetrics>) -> Self {
+        Self { bucket, metrics, room: Semaphore::new(copies_bytes_max(buffer_bytes_max)) }
     }
 
     pub(crate) fn bucket_name(&self) -> &str {
@@ -73,42 +87,64 @@ impl Store {
     /// Makes every frame of `batch` durable under `key`. Doing it again changes nothing.
     pub(crate) async fn store(&self, key: &BatchKey, batch: &Batch) -> Result<Durable, StoreError> {
         let name = key.to_string();
-        let frames = batch.frames_hash();
+        let room = self.room_for(batch_bytes(batch)).await;
         let put = self.bucket.put(&name, batch.to_bytes(), HEADERS, Condition::IfAbsent).await?;
+        drop(room);
         if let Put::Stored(_) = put {
             self.metrics.batches_stored_total.inc();
-            return Ok(Durable { frames, left_out: Vec::new(), is_new: true });
+            return Ok(Durable { frames: batch.frames_hash(), left_out: Vec::new(), is_new: true });
         }
-        let _permit = self.merges.acquire().await.expect("the semaphore is never closed");
         for _ in 0..RACES_MAX {
-            let (stored, condition) = self.read(key, &name).await?;
-            let Some(merge) = merge(stored.as_ref(), batch) else {
-                self.metrics.batches_unchanged_total.inc();
-                let stored = stored.as_ref().unwrap_or(batch);
-                let left_out = missing(stored, batch);
-                return Ok(Durable { frames: stored.frames_hash(), left_out, is_new: false });
-            };
-            let put = self.bucket.put(&name, merge.to_bytes(), HEADERS, condition).await?;
-            if let Put::Stored(_) = put {
-                self.metrics.batches_merged_total.inc();
-                let left_out = missing(&merge, batch);
-                return Ok(Durable { frames: merge.frames_hash(), left_out, is_new: false });
+            if let Some(durable) = self.merge(key, &name, batch).await? {
+                return Ok(durable);
             }
         }
         Err(StoreError::Contended)
     }
 
-    /// What is stored under `key`, and the condition under which it may be replaced.
-    async fn read(&self, key: &BatchKey, name: &str) -> Result<(Option<Batch>, Condition), StoreError> {
-        let Some(object) = self.bucket.get(name).await? else {
-            return Ok((None, Condition::IfAbsent));
+    /// Merges `batch` into what is stored; `None` if somebody else changed that meanwhile.
+    async fn merge(&self, key: &BatchKey, name: &str, batch: &Batch) -> Result<Option<Durable>, StoreError> {
+        let mut room = self.room_for(2 * READ_AT_ONCE + batch_bytes(batch)).await;
+        let object = match self.bucket.get_range(name, 0, READ_AT_ONCE as u64).await {
+            // Of an empty object a store can give no part.
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            Ok(object) if object.as_ref().is_none_or(|object| object.bytes.len() < READ_AT_ONCE) => object,
+            _ => {
+                drop(room);
+                room = self.room_for(MERGE_BYTES_MAX).await;
+                self.bucket.get(name).await?
+            }
         };
+        let (stored, condition) = self.parse(key, name, object);
+        let Some(merge) = merge(stored.as_ref(), batch) else {
+            self.metrics.batches_unchanged_total.inc();
+            let stored = stored.as_ref().unwrap_or(batch);
+            let left_out = missing(stored, batch);
+            return Ok(Some(Durable { frames: stored.frames_hash(), left_out, is_new: false }));
+        };
+        let put = self.bucket.put(name, merge.to_bytes(), HEADERS, condition).await?;
+        drop(room);
+        let Put::Stored(_) = put else { return Ok(None) };
+        self.metrics.batches_merged_total.inc();
+        let left_out = missing(&merge, batch);
+        Ok(Some(Durable { frames: merge.frames_hash(), left_out, is_new: false }))
+    }
+
+    /// Waits for room for `bytes`; no more than there is in all.
+    async fn room_for(&self, bytes: usize) -> SemaphorePermit<'_> {
+        let permits = bytes.min(MERGE_BYTES_MAX) as u32;
+        self.room.acquire_many(permits).await.expect("the semaphore is never closed")
+    }
+
+    /// The batch that `object` is, and the condition under which it may be replaced.
+    fn parse(&self, key: &BatchKey, name: &str, object: Option<Object>) -> (Option<Batch>, Condition) {
+        let Some(object) = object else { return (None, Condition::IfAbsent) };
         let parsed = batch::parse(key.window, &object.bytes);
         if let Some(first) = parsed.rejected.first() {
             self.metrics.batch_pieces_rejected_total.inc_by(parsed.rejected.len() as u64);
             tracing::warn!(key = name, %first, pieces = parsed.rejected.len(), "foreign bytes in a stored batch");
         }
-        Ok((parsed.batch, Condition::IfMatch(object.etag)))
+        (parsed.batch, Condition::IfMatch(object.etag))
     }
 }
 

@@ -190,6 +190,19 @@ class Manifests(unittest.TestCase):
                     self.assertIn("memory", container["resources"]["limits"])
                     self.assertIn("cpu", container["resources"]["requests"])
 
+    def test_a_bridge_has_room_for_all_that_it_may_keep_at_a_time(self):
+        for where, resource in self.each(components=True):
+            if (resource["kind"], resource["metadata"]["name"]) == ("StatefulSet", "bridge"):
+                container = pod_of(resource)["spec"]["containers"][0]
+                environment = {item["name"]: item.get("value") for item in container["env"]}
+                buffer = int(environment["TEITEN_BUFFER_MIB"])
+                # In MiB, by bridge/src: copies for the store (store.rs), pictures of other bridges' cameras (bridge.rs), 16
+                # messages and one that is being read (mqtt.rs), 32 768 events that wait (delivery.rs), and the program.
+                most = buffer + max(buffer / 4, 128) + buffer / 8 + 17 * 4 + 32 * 4 + 32
+                with self.subTest(where):
+                    limit = re.fullmatch(r"(\d+)(Mi|Gi)", container["resources"]["limits"]["memory"])
+                    self.assertLessEqual(most, int(limit[1]) * {"Mi": 1, "Gi": 1024}[limit[2]])
+
     def test_the_namespace_enforces_the_restricted_standard_but_beside_rabbitmqs_pods(self):
         found = {}
         for where, resource in self.each(components=True):

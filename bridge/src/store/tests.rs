@@ -6,6 +6,8 @@ use teiten_footage::{BootId, CameraId, Frame, Timestamp, Window, WindowLength, b
 
 use super::*;
 
+const BUFFER_BYTES_MAX: usize = 64 << 20;
+
 fn window() -> Window {
     Window::containing(Timestamp::Y2020 + Duration::from_secs(1000), WindowLength::DEFAULT)
 }
@@ -37,7 +39,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let bucket = MemoryBucket::new("frames");
-        let store = Store::new(Arc::new(bucket.clone()), Arc::default());
+        let store = Store::new(Arc::new(bucket.clone()), BUFFER_BYTES_MAX, Arc::default());
         Self { bucket, store }
     }
 
@@ -97,8 +99,9 @@ async fn a_held_frame_gives_way_to_real_ones_and_never_replaces_any() {
 #[tokio::test]
 async fn bridges_that_race_for_one_window_lose_no_frame() {
     let bench = Bench::new();
-    let stores: Vec<Store> =
-        (0..8).map(|_| Store::new(Arc::new(bench.bucket.clone()), Arc::default())).collect();
+    let stores: Vec<Store> = (0..8)
+        .map(|_| Store::new(Arc::new(bench.bucket.clone()), BUFFER_BYTES_MAX, Arc::default()))
+        .collect();
     let mut racing = tokio::task::JoinSet::new();
     for (i, store) in (0..).zip(stores) {
         racing.spawn(async move {
@@ -119,6 +122,40 @@ async fn an_object_that_is_not_a_batch_is_replaced() {
     bench.bucket.put(&key().to_string(), rubbish, HEADERS, Condition::Always).await.unwrap();
     bench.store(&batch([0])).await;
     assert_eq!(bench.stored().await, batch([0]));
+}
+
+#[tokio::test]
+async fn what_is_merged_into_may_be_larger_than_what_is_read_at_once() {
+    let bench = Bench::new();
+    let large = |millis| {
+        let jpeg = frame(millis).jpeg;
+        // A comment segment behind the start of the image.
+        let comment = [&[0xff, 0xfe, 0xff, 0xff][..], &vec![0; 0xfffd]].concat();
+        let bytes = [&jpeg[..2], &comment.repeat(15), &jpeg[2..]].concat();
+        Frame::parse(bytes.into()).unwrap().unwrap()
+    };
+    let frames: Vec<_> = (0..5).map(large).collect();
+    let stored = Batch::new(window(), frames).unwrap();
+    assert!(batch_bytes(&stored) > READ_AT_ONCE);
+    bench.store(&stored).await;
+    bench.store(&batch([100])).await;
+    assert_eq!(bench.stored().await, stored.merge(batch([100])));
+    assert_eq!(bench.store.room.available_permits(), copies_bytes_max(BUFFER_BYTES_MAX));
+}
+
+#[tokio::test]
+async fn puts_wait_until_there_is_room_for_their_copies() {
+    let bench = Bench::new();
+    let taken = bench.store.room_for(MERGE_BYTES_MAX).await;
+    let stored = batch([0]);
+    let mut storing = std::pin::pin!(bench.store(&stored));
+    tokio::select! {
+        biased;
+        _ = &mut storing => panic!("there was no room"),
+        () = std::future::ready(()) => {}
+    }
+    drop(taken);
+    storing.await;
 }
 
 #[tokio::test]
