@@ -51,7 +51,10 @@ struct Live {
     next: Window,
     /// When this cursor was set: a camera that comes back with the last seconds' frames is given its grace.
     since: Timestamp,
-    /// The last frame before `next`.
+    /// When the newest frame was captured, and how late it came: so may those that follow it.
+    newest: Timestamp,
+    late: Duration,
+    /// The last frame before `next`; `None` until the first window is closed.
     last: Option<Frame>,
     /// Windows after `next` that are stored already, with the last frame of each.
     ahead: BTreeMap<Window, Frame>,
@@ -149,6 +152,7 @@ impl Camera {
         }
         self.heard = now;
         self.bytes += frame.jpeg.len();
+        self.note(window, &frame, now);
         let open = self.open.entry(window).or_insert_with(|| Open {
             frames: Vec::new(),
             ids: HashSet::new(),
@@ -159,6 +163,21 @@ impl Camera {
         open.ids.insert(frame.id);
         open.frames.push(frame);
         Ok(Admitted::New)
+    }
+
+    /// Notes how late the camera is, and its last picture: that may come from behind a cursor which ran ahead of it.
+    fn note(&mut self, window: Window, frame: &Frame, now: Timestamp) {
+        let Some(live) = &mut self.live else { return };
+        if live.newest < frame.captured {
+            live.newest = frame.captured;
+            live.late = now.since(frame.captured).min(HOLD_MAX);
+        }
+        let behind = live.last.as_mut().filter(|last| window < live.next && last.captured < frame.captured);
+        if let Some(last) = behind {
+            self.bytes += frame.jpeg.len();
+            self.bytes -= last.jpeg.len();
+            *last = frame.clone();
+        }
     }
 
     /// Whether one more frame of `bytes` is within every limit.
@@ -245,6 +264,7 @@ impl Camera {
         match held {
             Some(last) => {
                 live.next = window.next();
+                live.missed_in_a_row = 0;
                 self.bytes += last.jpeg.len();
                 self.batches_out += 1;
                 outcomes
@@ -323,11 +343,22 @@ impl Camera {
 
 impl Live {
     fn starting(next: Window, now: Timestamp) -> Self {
-        Self { next, since: now, last: None, ahead: BTreeMap::new(), missed_in_a_row: 0 }
+        Self {
+            next,
+            since: now,
+            newest: Timestamp::default(),
+            late: Duration::ZERO,
+            last: None,
+            ahead: BTreeMap::new(),
+            missed_in_a_row: 0,
+        }
     }
 
-    /// When the next window, should it still be empty, is held or missed.
+    /// When the next window, should it still be empty, is held or missed. It waits for frames that may be as late as the
+    /// newest one, unless that shows that they would have come before it.
     fn deadline(&self) -> Timestamp {
-        self.next.end().max(self.since) + WINDOW_GRACE
+        let end = self.next.end();
+        let late = if self.newest < end { self.late } else { Duration::ZERO };
+        (end + late).max(self.since) + WINDOW_GRACE
     }
 }
