@@ -13,6 +13,7 @@ use rand::Rng;
 use rumqttc::Transport;
 use teiten_footage::{
     CameraId, ReplicaId, SensorEvent, Timestamp, Topic,
+    limits::FRAME_BYTES_MAX,
     topic::{OFFLINE, ONLINE},
 };
 use teiten_mqtt::TlsFiles;
@@ -229,7 +230,7 @@ impl Bridge {
         while let Some(heard) = self.messages.recv().await {
             let _ = self.on_heard(heard, teiten_telemetry::now());
         }
-        let actions = self.windows.drain();
+        let actions = self.windows.drain(teiten_telemetry::now());
         self.act(actions);
         tracing::info!(batches = self.deliveries.under_way(), "draining");
         if timeout(DRAIN_MAX, self.deliveries.finish()).await.is_err() {
@@ -322,7 +323,11 @@ impl Bridge {
         self.windows.hand_over(|camera| self.fleet.owns(camera), now);
         if shift == Shift::Gained {
             for (camera, at, payload) in self.overheard.take(|camera| self.fleet.owns(camera), now) {
-                self.take_frame(&camera, &payload, at, now);
+                if Intake::is_unstamped(&payload) {
+                    self.take_frame(&camera, &payload, at, now);
+                } else if let Ok((frame, _)) = self.intake.frame(&camera, &payload, at) {
+                    self.windows.go_on_from(&camera, frame, now);
+                }
             }
             // What a bridge had in memory may be lost with it: cameras send it again.
             self.publisher.publish(&Topic::Hello, "");
@@ -356,6 +361,8 @@ impl Bridge {
             self.metrics.frames_elsewhere_total.inc();
             if Intake::is_unstamped(&message.payload) {
                 self.overheard.keep(camera, &message.payload, now);
+            } else if message.payload.len() <= FRAME_BYTES_MAX {
+                self.overheard.keep_newest(camera, &message.payload, now);
             }
         }
     }

@@ -127,7 +127,10 @@ impl Camera {
         if let Some(from) = self.ceded_from
             && (window >= from || now >= from.start() + WINDOW_GRACE)
         {
-            self.close_all(outcomes);
+            while self.close_oldest(outcomes) {}
+            // Those that this frame comes after are empty; the others' frames the other bridge may be given.
+            self.hold_before(window.min(from), outcomes);
+            self.silence();
             self.ceded_from = None;
             return Ok(Admitted::Ceded);
         }
@@ -163,6 +166,15 @@ impl Camera {
         open.ids.insert(frame.id);
         open.frames.push(frame);
         Ok(Admitted::New)
+    }
+
+    /// Windows from that of `last` on are this bridge's now; the frames of that one another bridge has.
+    pub(crate) fn go_on_from(&mut self, window: Window, last: Frame, now: Timestamp) {
+        let next = window.next().max(self.settled_before.unwrap_or(window));
+        if self.live.is_none() && self.ceded_from.is_none() && now.since(last.captured) <= HOLD_MAX {
+            self.bytes += last.jpeg.len();
+            self.live = Some(Live { last: Some(last), ..Live::starting(next, now) });
+        }
     }
 
     /// Notes how late the camera is, and its last picture: that may come from behind a cursor which ran ahead of it.
@@ -216,9 +228,13 @@ impl Camera {
         while self.settle_next(now, outcomes) {}
     }
 
-    /// Closes every open window, the oldest first, whatever its grace.
-    pub(crate) fn close_all(&mut self, outcomes: &mut Vec<Outcome>) {
+    /// Closes every open window, the oldest first, whatever its grace, and holds what is empty already: nothing more
+    /// will come.
+    pub(crate) fn close_all(&mut self, now: Timestamp, outcomes: &mut Vec<Outcome>) {
         while self.close_oldest(outcomes) {}
+        if let Some(until) = self.empty_until(now) {
+            self.hold_before(until, outcomes);
+        }
         self.silence();
     }
 
@@ -227,7 +243,6 @@ impl Camera {
     pub(crate) fn cede(&mut self, now: Timestamp, length: WindowLength) {
         if self.ceded_from.is_none() {
             self.ceded_from = Some(Window::containing(now, length).next());
-            self.silence();
         }
     }
 
@@ -249,7 +264,11 @@ impl Camera {
 
     /// Holds or gives up the next live window, if it is empty and its grace is over. Says whether it did.
     fn settle_next(&mut self, now: Timestamp, outcomes: &mut Vec<Outcome>) -> bool {
-        let Some(live) = &mut self.live else { return false };
+        let Some(live) = &self.live else { return false };
+        if self.ceded_from.is_some_and(|from| live.next >= from) {
+            self.silence();
+            return false;
+        }
         if self.open.contains_key(&live.next) || !is_due(live.deadline(), now) {
             return false;
         }
@@ -259,28 +278,50 @@ impl Camera {
             self.settled_before = None;
             return false;
         }
-        let window = live.next;
-        let held = live.last.clone().filter(|last| window.end().since(last.captured) <= HOLD_MAX);
-        match held {
-            Some(last) => {
-                live.next = window.next();
-                live.missed_in_a_row = 0;
-                self.bytes += last.jpeg.len();
-                self.batches_out += 1;
-                outcomes
-                    .push(Outcome::Store(Batch::new(window, [last]).expect("an earlier frame can be held")));
-            }
-            None => {
-                live.next = window.next();
-                live.missed_in_a_row += 1;
-                outcomes.push(Outcome::Missed(window));
-                if live.missed_in_a_row >= GAPS_IN_A_ROW_MAX {
-                    self.jump();
-                }
-            }
+        if !self.hold_next(outcomes) {
+            self.miss_next(outcomes);
         }
+        true
+    }
+
+    /// Holds the next live window, if there is a picture young enough. Says whether it did.
+    fn hold_next(&mut self, outcomes: &mut Vec<Outcome>) -> bool {
+        let Some(live) = &mut self.live else { return false };
+        let window = live.next;
+        let last = live.last.clone().filter(|last| window.end().since(last.captured) <= HOLD_MAX);
+        let Some(last) = last else { return false };
+        live.next = window.next();
+        live.missed_in_a_row = 0;
+        self.bytes += last.jpeg.len();
+        self.batches_out += 1;
+        outcomes.push(Outcome::Store(Batch::new(window, [last]).expect("an earlier frame can be held")));
         self.walk();
         true
+    }
+
+    fn hold_before(&mut self, until: Window, outcomes: &mut Vec<Outcome>) {
+        while self.live.as_ref().is_some_and(|live| live.next < until) && self.hold_next(outcomes) {}
+    }
+
+    fn miss_next(&mut self, outcomes: &mut Vec<Outcome>) {
+        let Some(live) = &mut self.live else { return };
+        outcomes.push(Outcome::Missed(live.next));
+        live.next = live.next.next();
+        live.missed_in_a_row += 1;
+        if live.missed_in_a_row >= GAPS_IN_A_ROW_MAX {
+            self.jump();
+        }
+        self.walk();
+    }
+
+    /// Up to where windows without a frame are empty, as far as can be told now: others follow that have frames, or the
+    /// camera has been silent for so long that it is slower than windows.
+    fn empty_until(&self, now: Timestamp) -> Option<Window> {
+        let live = self.live.as_ref()?;
+        let length = live.next.length();
+        let is_silent = now.since(self.heard) >= length.duration();
+        let present = is_silent.then(|| Window::containing(now, length).next());
+        live.ahead.keys().next_back().copied().max(present)
     }
 
     /// Enough windows were missed in a row: goes on at the first one that has frames, or waits for one.

@@ -4,6 +4,8 @@
 //! when it was killed, and what came until that was noticed, is lost, unless another bridge that heard it too goes on
 //! from there. What the first one stored all the same is stored once: an unstamped picture's identity is made of its
 //! bytes.
+//!
+//! Of a camera that would send again, the newest picture is kept: to be held in windows that stay empty.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,6 +23,10 @@ const KEPT_FOR: Duration = WindowLength::MAX
     .saturating_add(WINDOW_GRACE)
     .saturating_add(SILENCE_MAX)
     .saturating_add(BEAT_EVERY);
+
+/// How much older than the newest picture may be what is kept as such: most cameras send many more than are slower than
+/// windows, and each is a copy.
+const NEWEST_WITHIN: Duration = WindowLength::MIN.duration();
 
 /// Pictures by camera, each with its time of arrival.
 #[derive(Debug)]
@@ -49,6 +55,17 @@ impl Overheard {
             let pictures = self.cameras.entry(camera.clone()).or_default();
             pictures.push_back((now, Bytes::copy_from_slice(payload)));
         }
+    }
+
+    /// Keeps a copy of a picture in place of the camera's earlier ones.
+    pub(crate) fn keep_newest(&mut self, camera: &CameraId, payload: &Bytes, now: Timestamp) {
+        if let Some(pictures) = self.cameras.get_mut(camera) {
+            if pictures.back().is_some_and(|(at, _)| *at <= now && now < *at + NEWEST_WITHIN) {
+                return;
+            }
+            self.bytes -= pictures.drain(..).map(|(_, payload)| payload.len()).sum::<usize>();
+        }
+        self.keep(camera, payload, now);
     }
 
     /// Takes out the pictures of the cameras that are `mine` now, each camera's in the order of arrival.
@@ -110,6 +127,18 @@ mod tests {
         assert_eq!(times, [(camera("a"), start + KEPT_FOR), (camera("a"), now)], "the first is too old");
         assert!(overheard.take(is("a"), now).is_empty());
         assert_eq!(overheard.take(is("b"), now).len(), 1);
+        assert_eq!(overheard.bytes, 0);
+    }
+
+    #[test]
+    fn of_a_camera_that_would_send_again_the_newest_picture_is_kept() {
+        let mut overheard = Overheard::new(1000);
+        let (start, picture) = (Timestamp::Y2020, Bytes::from_static(b"0123456789"));
+        for millis in [0, 1, 600, 601] {
+            overheard.keep_newest(&camera("a"), &picture, start + Duration::from_millis(millis));
+        }
+        let taken = overheard.take(|_| true, start + Duration::from_secs(1));
+        assert_eq!(taken, [(camera("a"), start + Duration::from_millis(600), picture)]);
         assert_eq!(overheard.bytes, 0);
     }
 

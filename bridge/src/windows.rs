@@ -155,21 +155,24 @@ impl Windows {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) -> Result<Admitted, Excess> {
-        if !self.cameras.contains_key(camera) {
-            if self.cameras.len() >= self.limits.cameras_max {
-                return Err(Excess::Cameras);
-            }
-            let entry = Entry { camera: Camera::new(now), deadline: None };
-            self.cameras.insert(camera.clone(), entry);
+        if !self.has_place_for(camera, now) {
+            return Err(Excess::Cameras);
         }
         let window = Window::containing(frame.captured, self.length);
-        let room = self.limits.total_bytes_max.saturating_sub(self.total_bytes);
-        let limits = self.limits;
+        let (limits, room) = (self.limits, self.room());
         let mut admitted = Ok(Admitted::Duplicate);
         self.change(camera, actions, |camera, outcomes| {
             admitted = camera.on_frame(window, frame, now, &limits, room, outcomes);
         });
         admitted
+    }
+
+    /// Holds `frame`, which another bridge has, in windows of a camera that is this bridge's now and sends no other.
+    pub fn go_on_from(&mut self, camera: &CameraId, frame: Frame, now: Timestamp) {
+        let window = Window::containing(frame.captured, self.length);
+        if self.has_place_for(camera, now) && self.room() >= frame.jpeg.len() {
+            self.change(camera, &mut Vec::new(), |camera, _| camera.go_on_from(window, frame, now));
+        }
     }
 
     /// Does what is due at `now`.
@@ -188,12 +191,12 @@ impl Windows {
         self.cameras.values().filter_map(|entry| entry.deadline).min()
     }
 
-    /// Closes every open window as it is: nothing more will come.
-    pub fn drain(&mut self) -> Vec<Action> {
+    /// Closes every open window as it is, and holds what is empty already: nothing more will come.
+    pub fn drain(&mut self, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
         let names: Vec<CameraId> = self.cameras.keys().cloned().collect();
         for name in names {
-            self.change(&name, &mut actions, Camera::close_all);
+            self.change(&name, &mut actions, |camera, outcomes| camera.close_all(now, outcomes));
         }
         actions
     }
@@ -224,6 +227,23 @@ impl Windows {
     /// Bytes of frames that are buffered: in open windows, in batches not released, kept for holding.
     pub fn total_bytes(&self) -> usize {
         self.total_bytes
+    }
+
+    /// Whether `camera` is one of those kept track of, from now on at the latest.
+    fn has_place_for(&mut self, camera: &CameraId, now: Timestamp) -> bool {
+        if !self.cameras.contains_key(camera) {
+            if self.cameras.len() >= self.limits.cameras_max {
+                return false;
+            }
+            let entry = Entry { camera: Camera::new(now), deadline: None };
+            self.cameras.insert(camera.clone(), entry);
+        }
+        true
+    }
+
+    /// Bytes of frames that may still be buffered.
+    fn room(&self) -> usize {
+        self.limits.total_bytes_max.saturating_sub(self.total_bytes)
     }
 
     /// Lets one camera change, and keeps the books.

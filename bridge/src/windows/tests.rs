@@ -318,8 +318,32 @@ fn draining_closes_every_window_as_it_is() {
     let mut bench = Bench::new();
     bench.live(100.0);
     bench.late(40.0, 100.1);
-    assert_eq!(describe(&bench.windows.drain()), ["store 40: 40", "store 100: 100"]);
+    assert_eq!(describe(&bench.windows.drain(at(100.2))), ["store 40: 40", "store 100: 100"]);
     assert_eq!(bench.pass_until(1000.0), [""; 0]);
+}
+
+#[test]
+fn draining_holds_what_a_slow_camera_leaves_empty() {
+    let mut bench = Bench::new();
+    bench.live(0.0);
+    bench.pass_until(5.0);
+    bench.live(5.0);
+    assert_eq!(bench.pass_until(6.5).last().unwrap(), "6: hold 3: 0");
+    assert_eq!(describe(&bench.windows.drain(at(6.5))), ["store 5: 5", "hold 4: 0", "hold 6: 5"]);
+    // What an older picture may not be held for stays empty.
+    let mut bench = Bench::new();
+    bench.live(0.5);
+    bench.pass_until(11.9);
+    assert_eq!(describe(&bench.windows.drain(at(11.9))), ["hold 9: 0.5"]);
+}
+
+#[test]
+fn draining_leaves_windows_to_the_next_bridge_whose_frames_are_on_their_way() {
+    let mut bench = Bench::new();
+    for tenths in 0..40 {
+        bench.late(f64::from(tenths) / 10.0, f64::from(tenths) / 10.0 + 1.5);
+    }
+    assert_eq!(describe(&bench.windows.drain(at(5.5))), ["store 3: 3 3.1 3.2 3.3 3.4 3.5 3.6 3.7 3.8 3.9"]);
 }
 
 #[test]
@@ -338,12 +362,26 @@ fn a_camera_that_is_handed_over_is_completed_to_the_end_of_its_window_and_no_fur
 }
 
 #[test]
-fn whose_camera_is_handed_over_neither_holds_its_windows_nor_misses_them() {
+fn whose_camera_is_handed_over_holds_windows_up_to_the_present_one() {
     let mut bench = Bench::new();
-    bench.live(99.5);
     bench.live(100.5);
-    bench.hand_over(101.5);
-    assert_eq!(bench.pass_until(200.0), ["103: store 100: 100.5"]);
+    bench.hand_over(102.5);
+    assert_eq!(
+        bench.pass_until(200.0),
+        ["103: store 100: 100.5", "104: hold 101: 100.5", "105: hold 102: 100.5"]
+    );
+    assert_eq!(bench.windows.cameras.len(), 0);
+    let mut bench = Bench::new();
+    bench.live(100.5);
+    bench.hand_over(102.5);
+    let (admitted, stored) = bench.take(frame(103.5), 103.5);
+    assert_eq!(
+        (admitted, stored),
+        (
+            Ok(Admitted::Ceded),
+            ["store 100: 100.5", "hold 101: 100.5", "hold 102: 100.5"].map(str::to_owned).to_vec()
+        )
+    );
     let mut bench = Bench::new();
     bench.live(100.5);
     bench.hand_over(100.6);
@@ -353,6 +391,41 @@ fn whose_camera_is_handed_over_neither_holds_its_windows_nor_misses_them() {
         Ok(Admitted::Ceded),
         "backlog is completed for a while only"
     );
+}
+
+#[test]
+fn windows_of_a_camera_that_is_handed_over_are_not_held_while_their_frames_are_on_their_way() {
+    let mut bench = Bench::new();
+    for captured in (0..60).map(|tenths| f64::from(tenths) / 10.0) {
+        bench.pass_until(captured + 4.0);
+        if captured + 4.0 >= 5.5 {
+            bench.hand_over(5.5);
+        }
+        let (admitted, stored) = bench.take(frame(captured), captured + 4.0);
+        assert!(!stored.iter().any(|text| text.contains("hold")), "{stored:?}");
+        if admitted == Ok(Admitted::Ceded) {
+            break;
+        }
+    }
+    assert_eq!(bench.now, at(8.0));
+    assert_eq!(bench.pass_until(200.0), [""; 0]);
+}
+
+#[test]
+fn of_a_camera_that_was_another_bridges_its_last_picture_is_held() {
+    let mut bench = Bench::new();
+    bench.windows.go_on_from(&bench.camera, frame(95.0), at(101.5));
+    assert_eq!(bench.windows.total_bytes(), 10);
+    assert_eq!(bench.pass_until(103.5).last().unwrap(), "103.5: hold 100: 95");
+    bench.live(103.6);
+    assert_eq!(bench.pass_until(106.5), ["104: hold 101: 95", "105: hold 102: 95", "106: store 103: 103.6"]);
+    // One that it has itself is newer.
+    bench.windows.go_on_from(&bench.camera, frame(95.0), at(106.6));
+    assert_eq!(bench.pass_until(107.1), ["107: hold 104: 103.6"]);
+    let mut bench = Bench::new();
+    bench.windows.go_on_from(&bench.camera, frame(40.0), at(101.5));
+    assert_eq!(bench.pass_until(200.0), [""; 0]);
+    assert_eq!((bench.windows.total_bytes(), bench.windows.cameras.len()), (0, 0));
 }
 
 #[test]
@@ -514,7 +587,7 @@ proptest! {
             }
             prop_assert!(windows.total_bytes() <= 10 * (sent.len() + stored.closed));
         }
-        let actions = windows.drain();
+        let actions = windows.drain(now);
         stored.take(actions, &mut windows, &arrived);
         prop_assert_eq!(windows.total_bytes(), 0);
         let kept: Vec<_> = stored.batches.iter().filter(|(_, batch)| !batch.is_held())

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use teiten_bucket::MemoryBucket;
-use teiten_footage::FrameId;
+use teiten_bucket::{Bucket as _, MemoryBucket};
+use teiten_footage::{
+    FrameId,
+    key::{BatchFormat, BatchKey},
+};
 
-use crate::harness::{Camera, Installation, frames, picture};
+use crate::harness::{Camera, Installation, PATIENCE, frames, picture};
 
 const NAMES: [&str; 6] = ["gate", "yard", "porch", "garage", "attic", "cellar"];
 
@@ -52,6 +55,31 @@ async fn in_the_steady_state_each_frame_is_stored_by_exactly_one_bridge() {
         assert_eq!(stored, sent, "camera {}", camera.id);
     }
     assert!(busy.len() > 1, "one bridge had all cameras");
+}
+
+#[tokio::test]
+async fn the_last_picture_of_a_slow_camera_is_held_on_when_its_bridge_leaves() {
+    let all = Installation::start().await;
+    let mut cameras = cameras(&all).await;
+    let replicas = ["bridge-0", "bridge-1"];
+    let [leaves, stays] = replicas.map(|name| all.replica(name));
+    for camera in &mut cameras {
+        camera.are_there(&replicas).await;
+        camera.send(&frames(all.present(), 0, &[0])).await;
+    }
+    leaves.drain().await;
+    let next = all.present().next();
+    let held = async {
+        for camera in &cameras {
+            let key = BatchKey { camera: camera.id.clone(), window: next, format: BatchFormat::Mjpeg };
+            while all.frames.get(&key.to_string()).await.unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert!(all.stored(&key).await.is_held());
+        }
+    };
+    tokio::time::timeout(PATIENCE, held).await.expect("every camera's window is held");
+    stays.drain().await;
 }
 
 #[tokio::test]
