@@ -13,7 +13,8 @@
 //! *The rate of live frames.* If they have their PUBACKs later and later, and the link carries hardly more of them than
 //! are captured, then it is slower than the camera, and fewer pictures are asked for; after some quiet time, more
 //! again. A link that carries nothing at all is no slow one: an outage lowers no rate, and neither does the backlog
-//! that it leaves. So what lags counts only while PUBACKs of live frames still come.
+//! that it leaves. So what lags counts only while PUBACKs of live frames still come. Nor does an outage raise a rate that
+//! was lowered: nothing lags that is not sent. What the link carries when it is back is tried soon, for it may be another one.
 
 use std::{
     collections::VecDeque,
@@ -170,7 +171,7 @@ impl Uplink {
         self.acks.clear();
         self.live_ack = None;
         self.portion = Portion { bytes: 0, frames: 0, since: None, resume_at: None, ..self.portion };
-        self.limit.quiet_since = None;
+        self.limit.disconnected();
     }
 
     /// Whether one more frame of the backlog may be sent now.
@@ -195,7 +196,7 @@ impl Uplink {
     pub(crate) fn captured(&mut self, flights: &Flights, now: Instant) -> Option<Rate> {
         remember(&mut self.captures, now);
         let lag = self.lag(flights, now);
-        if lag < LAG_LOW {
+        if lag < LAG_LOW && self.live_ack.is_some() {
             self.limit.raise_in_time(now);
         } else {
             self.limit.quiet_since = None;
@@ -275,7 +276,14 @@ impl Limit {
         self.settled_at = Some(now + SETTLE + backed_up * 2);
     }
 
-    /// Live frames do not lag.
+    /// Nothing is under way any more that would have to be let off. The next link may carry more.
+    fn disconnected(&mut self) {
+        self.per_second = self.per_second.map(|_| self.target);
+        self.quiet = QUIET_MIN;
+        self.quiet_since = None;
+    }
+
+    /// Live frames come through and do not lag.
     fn raise_in_time(&mut self, now: Instant) {
         let since = *self.quiet_since.get_or_insert(now);
         let Some(per_second) = self.per_second else {

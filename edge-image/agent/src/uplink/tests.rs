@@ -67,12 +67,7 @@ impl Run {
         while self.now < end {
             if self.next_capture <= self.now {
                 self.send(Way::Live);
-                let limit = self.uplink.captured(&self.flights, self.now);
-                let limit = limit.map(|limit| 1.0 / limit.period().as_secs_f64());
-                if self.limits.last().unwrap().1 != limit {
-                    self.limits.push((self.now - self.start, limit));
-                }
-                self.next_capture += Duration::from_secs_f64(1.0 / limit.unwrap_or(rate).min(rate));
+                self.capture(rate);
             }
             while self.backlog > 0 && self.uplink.has_room_for_backlog(&self.flights, self.now) {
                 self.backlog -= 1;
@@ -98,6 +93,32 @@ impl Run {
                 self.land(id);
             }
         }
+    }
+
+    /// There is no connection for `seconds`, and another one after that. What is captured meanwhile is backlog.
+    fn outage(&mut self, seconds: u64, rate: f64) {
+        self.backlog += self.flights.end().count();
+        self.queue.clear();
+        self.acks.clear();
+        self.uplink.disconnected();
+        let end = self.now + Duration::from_secs(seconds);
+        while self.next_capture < end {
+            self.now = self.next_capture;
+            self.capture(rate);
+            self.backlog += 1;
+        }
+        self.now = end;
+        self.uplink.connected(self.round_trip);
+    }
+
+    /// A frame was captured: when the next one will be.
+    fn capture(&mut self, rate: f64) {
+        let limit = self.uplink.captured(&self.flights, self.now);
+        let limit = limit.map(|limit| 1.0 / limit.period().as_secs_f64());
+        if self.limits.last().unwrap().1 != limit {
+            self.limits.push((self.now - self.start, limit));
+        }
+        self.next_capture += Duration::from_secs_f64(1.0 / limit.unwrap_or(rate).min(rate));
     }
 
     fn send(&mut self, way: Way) {
@@ -204,6 +225,39 @@ fn an_outage_lowers_not_even_a_low_rate() {
         run.go(40, rate, |seconds| if seconds > 20.2 { 0.0 } else { 60.0 * frame });
         assert_eq!(run.limits, [(Duration::ZERO, None)], "at {rate}/s");
     }
+}
+
+#[test]
+fn an_outage_raises_no_rate_that_the_link_did_not_carry() {
+    let mut run = Run::new(0.5, 0);
+    let slow = |_| 5.0 * FRAME_BYTES as f64;
+    run.go(60, 15.0, slow);
+    let before = run.limit().unwrap();
+    run.outage(300, 15.0);
+    assert_eq!(run.limit(), Some(before));
+    run.go(300, 15.0, slow);
+    assert!(run.longest_delay(360..660) < 4 * SECOND, "{:?}", run.longest_delay(360..660));
+}
+
+#[test]
+fn what_was_to_be_let_off_is_no_more_after_an_outage() {
+    let mut run = Run::new(0.5, 0);
+    let slow = |_| 5.0 * FRAME_BYTES as f64;
+    run.go(4, 15.0, slow);
+    assert!(run.limit().is_some_and(|limit| limit < 4.0), "{:?}", run.limits);
+    run.outage(60, 15.0);
+    assert!(run.limit().is_some_and(|limit| (4.0..5.0).contains(&limit)), "{:?}", run.limits);
+}
+
+#[test]
+fn a_link_that_is_better_after_an_outage_is_used_soon_however_long_it_was_slow() {
+    let mut run = Run::new(0.5, 0);
+    let frame = FRAME_BYTES as f64;
+    run.go(900, 15.0, |_| 5.0 * frame);
+    run.outage(300, 15.0);
+    assert!(run.limit().is_some());
+    run.go(60, 15.0, |_| 40.0 * frame);
+    assert_eq!(run.limit(), None, "{:?}", run.limits);
 }
 
 #[test]
