@@ -235,7 +235,8 @@ impl Agent {
             self.send(frame.id, frame.jpeg.clone(), Way::Live);
         }
         self.limit_rate(now);
-        self.attendant.captured(&frame, idle, &mut self.link);
+        let preview_spacing = self.uplink.preview_spacing(self.outbox.flights(), now).filter(|_| idle);
+        self.attendant.captured(&frame, preview_spacing, &mut self.link);
         self.drop_oldest(&dropped);
     }
 

@@ -2,7 +2,7 @@
 //! the health file), does what control says, and looks after the pins.
 //!
 //! Nothing here may delay frames or pile up. Telemetry and previews are dropped while there is no connection, and
-//! previews also while frames wait for the network. What a sensor saw is kept until the broker has it, up to
+//! previews also while frames wait for the network, and most of them where it is slow. What a sensor saw is kept until the broker has it, up to
 //! [`EVENTS_MAX`].
 
 use std::{
@@ -44,8 +44,6 @@ use crate::{
 
 /// How often telemetry is said.
 const TELEMETRY_PERIOD: Duration = Duration::from_secs(10);
-/// The shortest time from one preview to the next.
-const PREVIEW_SPACING: Duration = Duration::from_millis(950);
 /// Sensor events that wait for the broker; the oldest make room.
 const EVENTS_MAX: usize = 64;
 /// How often everything else is.
@@ -253,8 +251,8 @@ impl Attendant {
         }
     }
 
-    /// A frame was captured; before it was sent, the link was `idle`.
-    pub(crate) fn captured(&mut self, frame: &Frame, idle: bool, link: &mut Link) {
+    /// A frame was captured. A preview may be sent, if at all, so long after the last one.
+    pub(crate) fn captured(&mut self, frame: &Frame, preview_spacing: Option<Duration>, link: &mut Link) {
         let now = Instant::now();
         self.condition.last_frame = now;
         self.rejected = None;
@@ -262,8 +260,9 @@ impl Attendant {
         if std::mem::take(&mut self.snapshot_is_due) {
             self.snapshot_is_due = !link.say(self.message(Topic::Snapshot, jpeg(), Delivery::Acked));
         }
-        let preview_is_due = self.last_preview.is_none_or(|last| now - last >= PREVIEW_SPACING);
-        if self.config.preview && preview_is_due && idle {
+        let preview_is_due =
+            preview_spacing.is_some_and(|spacing| self.last_preview.is_none_or(|last| now - last >= spacing));
+        if self.config.preview && preview_is_due {
             link.say(self.message(Topic::Preview, jpeg(), Delivery::Once));
             self.last_preview = Some(now);
         }

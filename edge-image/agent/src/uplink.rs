@@ -71,6 +71,11 @@ const LET_OFF_MIN: f64 = 0.3;
 /// A link that carried everything for this long is a good one: what was learnt of it is forgotten.
 const FORGET: Duration = Duration::from_secs(60);
 
+/// The shortest time from one preview to the next.
+const PREVIEW_SPACING: Duration = Duration::from_millis(950);
+/// The same where the link is slower than the camera: each takes a frame's place.
+const PREVIEW_SPACING_SLOW: Duration = Duration::from_secs(30);
+
 /// The way to the broker, as a camera sees it.
 #[derive(Debug)]
 pub(crate) struct Uplink {
@@ -192,6 +197,12 @@ impl Uplink {
         }
     }
 
+    /// How long after the last preview another one may be sent; `None` if none may be sent now.
+    pub(crate) fn preview_spacing(&self, flights: &Flights, now: Instant) -> Option<Duration> {
+        let spacing = if self.limit.is_forgotten() { PREVIEW_SPACING } else { PREVIEW_SPACING_SLOW };
+        (self.lag(flights, now) < LAG_LOW).then_some(spacing)
+    }
+
     /// A frame was captured: the most that are to be captured from now on, if there is a limit.
     pub(crate) fn captured(&mut self, flights: &Flights, now: Instant) -> Option<Rate> {
         remember(&mut self.captures, now);
@@ -258,6 +269,11 @@ impl Portion {
 }
 
 impl Limit {
+    /// Whether there is none, and was none of late.
+    fn is_forgotten(&self) -> bool {
+        self.per_second.is_none() && self.lifted_at.is_none()
+    }
+
     /// The link carried only so many of those that were captured, and needs `backed_up` for what is under way.
     fn lower(&mut self, carried: f64, captured: f64, backed_up: Duration, now: Instant) {
         if self.settled_at.is_some_and(|settled| now < settled) {

@@ -5,8 +5,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::Value;
 use teiten_agent::{
     Config, Ended, Host,
@@ -14,101 +12,13 @@ use teiten_agent::{
     gpio::{Board, BoardError, Input, Listener, Output},
 };
 use teiten_footage::{
-    Frame, SensorEvent, Topic,
-    limits::MQTT_PACKET_BYTES_MAX,
+    SensorEvent, Topic,
     sensor::{SensorKind, SensorState},
 };
-use tokio::{
-    sync::mpsc,
-    task::{AbortHandle, JoinHandle},
-};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::common::*;
-
-/// Somebody else at the broker, who hears everything.
-struct Visitor {
-    client: AsyncClient,
-    heard: mpsc::UnboundedReceiver<Heard>,
-    poll: AbortHandle,
-}
-
-#[derive(Debug)]
-struct Heard {
-    topic: String,
-    payload: Bytes,
-    retained: bool,
-}
-
-impl Visitor {
-    async fn enter(port: u16) -> Self {
-        let name = format!("visitor-{:x}", rand::random::<u64>());
-        let mut options = MqttOptions::new(name, "127.0.0.1", port);
-        options.set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
-        let (client, mut event_loop) = AsyncClient::new(options, 100);
-        client.try_subscribe("#", QoS::AtLeastOnce).unwrap();
-        let (sender, heard) = mpsc::unbounded_channel();
-        let (subscribed, ready) = tokio::sync::oneshot::channel();
-        let mut subscribed = Some(subscribed);
-        let poll = tokio::spawn(async move {
-            loop {
-                match event_loop.poll().await {
-                    Ok(Event::Incoming(Packet::Publish(message))) => {
-                        let rumqttc::Publish { topic, payload, retain: retained, .. } = message;
-                        let _test_has_ended = sender.send(Heard { topic, payload, retained });
-                    }
-                    Ok(Event::Incoming(Packet::SubAck(_))) => subscribed.take().unwrap().send(()).unwrap(),
-                    Ok(_) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            }
-        });
-        soon(ready).await.unwrap();
-        Self { client, heard, poll: poll.abort_handle() }
-    }
-
-    async fn publish(&self, topic: &str, payload: &str, retain: bool) {
-        self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await.unwrap();
-    }
-
-    async fn ask(&self, request: &str) {
-        self.publish(&Topic::Control(camera()).to_string(), request, false).await;
-    }
-
-    /// The next message on a topic.
-    async fn hear(&mut self, topic: &str) -> Heard {
-        soon(async {
-            loop {
-                let heard = self.heard.recv().await.unwrap();
-                if heard.topic == topic {
-                    return heard;
-                }
-            }
-        })
-        .await
-    }
-
-    async fn telemetry(&mut self) -> Value {
-        let heard = self.hear(&Topic::Telemetry(camera()).to_string()).await;
-        assert!(!heard.retained);
-        serde_json::from_slice(&heard.payload).unwrap()
-    }
-
-    async fn reply(&mut self) -> String {
-        let heard = self.hear(&Topic::ControlReply(camera()).to_string()).await;
-        String::from_utf8(heard.payload.to_vec()).unwrap()
-    }
-
-    async fn frame_on(&mut self, topic: Topic) -> Frame {
-        Frame::parse(self.hear(&topic.to_string()).await.payload).unwrap().unwrap()
-    }
-}
-
-impl Drop for Visitor {
-    fn drop(&mut self) {
-        self.poll.abort();
-    }
-}
 
 /// A board whose pins are wires of the test's.
 #[derive(Clone, Default)]

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
+use serde_json::Value;
 use teiten_agent::{
     Config,
     config::{Broker, Footage, PictureSize, Rate, Source},
@@ -21,7 +23,12 @@ use teiten_footage::{
     BootId, CameraId, Frame, FrameId, Stored, Timestamp, Topic, limits::MQTT_PACKET_BYTES_MAX,
 };
 use tempfile::TempDir;
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    task::{AbortHandle, JoinHandle},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) fn camera() -> CameraId {
@@ -221,6 +228,90 @@ async fn bridge(port: u16, stores: Arc<AtomicBool>, heard: mpsc::UnboundedSender
             }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Somebody else at the broker, who hears everything.
+pub(crate) struct Visitor {
+    client: AsyncClient,
+    pub(crate) heard: mpsc::UnboundedReceiver<Message>,
+    poll: AbortHandle,
+}
+
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    pub(crate) retained: bool,
+}
+
+impl Visitor {
+    pub(crate) async fn enter(port: u16) -> Self {
+        let name = format!("visitor-{:x}", rand::random::<u64>());
+        let mut options = MqttOptions::new(name, "127.0.0.1", port);
+        options.set_max_packet_size(MQTT_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
+        let (client, mut event_loop) = AsyncClient::new(options, 100);
+        client.try_subscribe("#", QoS::AtLeastOnce).unwrap();
+        let (sender, heard) = mpsc::unbounded_channel();
+        let (subscribed, ready) = tokio::sync::oneshot::channel();
+        let mut subscribed = Some(subscribed);
+        let poll = tokio::spawn(async move {
+            loop {
+                match event_loop.poll().await {
+                    Ok(Event::Incoming(Packet::Publish(message))) => {
+                        let rumqttc::Publish { topic, payload, retain: retained, .. } = message;
+                        let _test_has_ended = sender.send(Message { topic, payload, retained });
+                    }
+                    Ok(Event::Incoming(Packet::SubAck(_))) => subscribed.take().unwrap().send(()).unwrap(),
+                    Ok(_) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        soon(ready).await.unwrap();
+        Self { client, heard, poll: poll.abort_handle() }
+    }
+
+    pub(crate) async fn publish(&self, topic: &str, payload: &str, retain: bool) {
+        self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await.unwrap();
+    }
+
+    pub(crate) async fn ask(&self, request: &str) {
+        self.publish(&Topic::Control(camera()).to_string(), request, false).await;
+    }
+
+    /// The next message on a topic.
+    pub(crate) async fn hear(&mut self, topic: &str) -> Message {
+        soon(async {
+            loop {
+                let heard = self.heard.recv().await.unwrap();
+                if heard.topic == topic {
+                    return heard;
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn telemetry(&mut self) -> Value {
+        let heard = self.hear(&Topic::Telemetry(camera()).to_string()).await;
+        assert!(!heard.retained);
+        serde_json::from_slice(&heard.payload).unwrap()
+    }
+
+    pub(crate) async fn reply(&mut self) -> String {
+        let heard = self.hear(&Topic::ControlReply(camera()).to_string()).await;
+        String::from_utf8(heard.payload.to_vec()).unwrap()
+    }
+
+    pub(crate) async fn frame_on(&mut self, topic: Topic) -> Frame {
+        Frame::parse(self.hear(&topic.to_string()).await.payload).unwrap().unwrap()
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        self.poll.abort();
     }
 }
 

@@ -8,6 +8,7 @@ use teiten_agent::{
     config::{Pattern, PictureSize, Rate, Source},
     pattern::Painter,
 };
+use teiten_footage::Topic;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpSocket, TcpStream, tcp::OwnedWriteHalf},
@@ -16,8 +17,6 @@ use tokio::{
 
 use crate::common::*;
 
-/// What the proxy lets through towards the broker of 25 frames a second.
-const FRAMES_PER_SECOND: usize = 13;
 const CHUNK_BYTES: usize = 1_500;
 const LATE_MAX: Duration = Duration::from_millis(200);
 
@@ -39,6 +38,15 @@ async fn slow_link(broker: u16, bytes_per_second: usize) -> u16 {
         }
     });
     port
+}
+
+/// A camera of 25 frames a second behind a link that carries so many.
+async fn camera_on_slow_link(broker: &Mosquitto, frames_per_second: usize) -> Agent {
+    let size = PictureSize::new(320, 180).unwrap();
+    let pattern = Pattern { size, rate: Rate::new(25.0).unwrap() };
+    let frame_bytes = Painter::new(&camera(), size).jpeg(teiten_telemetry::now()).len();
+    let port = slow_link(broker.port, frames_per_second * frame_bytes).await;
+    Agent::start(Config { source: Source::Pattern(pattern), ..config(port) })
 }
 
 async fn trickle(
@@ -86,11 +94,7 @@ async fn on_a_slow_link_fewer_frames_come_evenly_and_without_growing_delay() {
     let broker = Mosquitto::start().await;
     let mut bridge = Bridge::start(broker.port, true);
     bridge.ready().await;
-    let size = PictureSize::new(320, 180).unwrap();
-    let pattern = Pattern { size, rate: Rate::new(25.0).unwrap() };
-    let frame_bytes = Painter::new(&camera(), size).jpeg(teiten_telemetry::now()).len();
-    let port = slow_link(broker.port, FRAMES_PER_SECOND * frame_bytes).await;
-    let agent = Agent::start(Config { source: Source::Pattern(pattern), ..config(port) });
+    let agent = camera_on_slow_link(&broker, 13).await;
 
     // Until the agent has found out, frames queue up; from then on the delay stays small.
     let started = Instant::now();
@@ -117,4 +121,27 @@ async fn on_a_slow_link_fewer_frames_come_evenly_and_without_growing_delay() {
     assert!(mean > Duration::from_millis(80), "fewer than 25 a second: one each {mean:?}");
     let uneven = spaces.iter().filter(|space| **space > mean * 2 || **space < mean / 2).count();
     assert!(uneven <= 2, "{uneven} of {} spaces are uneven: {spaces:?}", spaces.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_slow_link_previews_leave_it_to_the_frames() {
+    let broker = Mosquitto::start().await;
+    let mut bridge = Bridge::start(broker.port, true);
+    bridge.ready().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let agent = camera_on_slow_link(&broker, 5).await;
+    let (frame, preview) = (Topic::Frame(camera()).to_string(), Topic::Preview(camera()).to_string());
+    visitor.hear(&preview).await;
+    // The agent finds out.
+    for _ in 0..30 {
+        visitor.hear(&frame).await;
+    }
+    let (mut frames, mut previews) = (0, 0);
+    while frames < 60 {
+        let heard = soon(visitor.heard.recv()).await.unwrap();
+        frames += u32::from(heard.topic == frame);
+        previews += u32::from(heard.topic == preview);
+    }
+    agent.stop().await;
+    assert!(previews <= 1, "{previews} previews in the time of {frames} frames");
 }
