@@ -45,6 +45,8 @@ pub(crate) struct Throttling {
 
 /// The longest text that is taken from a file, in characters.
 const TEXT_CHARS_MAX: usize = 100;
+/// The same of what an update has to say: why it failed, with the address of its bundle.
+const UPDATE_CHARS_MAX: usize = 2000;
 
 impl Machine {
     /// The machine with its files below `root`: `/`, except in tests.
@@ -62,7 +64,7 @@ impl Machine {
             kernel: self.line("proc/sys/kernel/osrelease"),
             image: self.line("etc/teiten-release"),
             model: self.line("proc/device-tree/model"),
-            update: self.line("run/teiten/update-state"),
+            update: self.line_of("run/teiten/update-state", UPDATE_CHARS_MAX),
         }
     }
 
@@ -109,9 +111,13 @@ impl Machine {
     }
 
     fn line(&self, path: impl AsRef<Path>) -> Option<String> {
+        self.line_of(path, TEXT_CHARS_MAX)
+    }
+
+    fn line_of(&self, path: impl AsRef<Path>, chars_max: usize) -> Option<String> {
         let text = self.text(path)?;
         let line = text.lines().next()?.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-        (!line.is_empty()).then(|| line.chars().take(TEXT_CHARS_MAX).collect())
+        (!line.is_empty()).then(|| line.chars().take(chars_max).collect())
     }
 
     fn text(&self, path: impl AsRef<Path>) -> Option<String> {
@@ -269,6 +275,19 @@ mod tests {
             !has_network("1\n", "", &address("c0")),
             "it is being found out whether somebody has it already"
         );
+    }
+
+    #[test]
+    fn why_an_update_failed_is_told_to_its_end() {
+        // An address may have 1000 characters.
+        let bundle = format!("http://desk/{}.raucb", "a".repeat(980));
+        let state =
+            format!("failed: {bundle} cannot be downloaded (wget: server returned error: HTTP/1.1 404)");
+        let (_root, machine) =
+            machine(&[("run/teiten/update-state", &state), ("etc/teiten-release", &bundle)]);
+        let reading = machine.read();
+        assert_eq!(reading.update, Some(state));
+        assert_eq!(reading.image.map(|image| image.len()), Some(TEXT_CHARS_MAX));
     }
 
     #[test]
