@@ -11,7 +11,7 @@ use crate::config::{PictureSize, Quality, Rate};
 /// | | pattern | footage | V4L2 |
 /// |---|---|---|---|
 /// | rate | drawn at that rate | played at that rate | pictures are left out evenly; one that the device does not run at opens it anew |
-/// | `quality` | encoded with it | – | the encoder's for raw formats, the camera's own for MJPEG where it has that control |
+/// | `quality` | encoded with it | – | the encoder's for raw formats, the camera's own for JPEGs that go by that control |
 /// | `size` | drawn anew | – | the device is opened anew; what it refuses is counted, and left out until something else is asked for |
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Demand {

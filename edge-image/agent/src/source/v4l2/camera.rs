@@ -32,8 +32,9 @@ use crate::config::PixelFormat;
 /// Driver buffers: how many frames a busy agent may be late. Some drivers have no memory for that many.
 const BUFFERS: [u32; 3] = [4, 3, 2];
 
-/// The classes of controls that cameras have: user, camera, JPEG, image source, image processing.
-const CONTROL_CLASSES: [u32; 5] = [0x0098_0000, 0x009A_0000, 0x009D_0000, 0x009E_0000, 0x009F_0000];
+/// The classes of controls that cameras have: user, codec, camera, JPEG, image source, image processing.
+const CONTROL_CLASSES: [u32; 6] =
+    [0x0098_0000, 0x0099_0000, 0x009A_0000, 0x009D_0000, 0x009E_0000, 0x009F_0000];
 
 /// Controls of one class that cannot be read, at most.
 const UNREADABLE_MAX: u32 = 256;

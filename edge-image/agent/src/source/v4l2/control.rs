@@ -7,6 +7,10 @@ use crate::config::ControlValue;
 /// V4L2_CID_JPEG_COMPRESSION_QUALITY: the quality of a camera's own JPEGs.
 pub(super) const JPEG_QUALITY: u32 = 0x009D_0903;
 
+/// V4L2_CID_MPEG_VIDEO_BITRATE: what rules the MJPEG of a camera that makes it as a video (a Raspberry Pi's Camera
+/// Modules do), in bits per second. Its JPEG quality is then that of single JPEGs.
+pub(super) const VIDEO_BITRATE: u32 = 0x0099_09CF;
+
 /// One of a camera's controls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Control {

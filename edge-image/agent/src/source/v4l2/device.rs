@@ -10,11 +10,11 @@ use tracing::{debug, info, warn};
 
 use super::{
     camera::Camera,
-    control::{self, Control, ControlError, JPEG_QUALITY},
+    control::{self, Control, ControlError, JPEG_QUALITY, VIDEO_BITRATE},
     mode::{Asked, Mode, Offer, Wanted, best},
     trouble::Trouble,
 };
-use crate::config::{Quality, V4l2, WholeRate};
+use crate::config::{PixelFormat, Quality, V4l2, WholeRate};
 
 /// An opened, streaming device.
 pub(super) trait Device {
@@ -108,7 +108,7 @@ impl Open for Opener {
                 Ok(camera) => {
                     info!(device = camera.name(), %mode, "the camera is opened");
                     self.tell_if_too_slow(&camera.name(), mode, &wanted);
-                    let quality = controls.into_iter().find(|control| control.id == JPEG_QUALITY);
+                    let quality = QualityRule::of(mode.format, &controls);
                     return Ok(Box::new(Streaming { camera, mode, quality }));
                 }
                 Err(trouble @ Trouble::Refused { .. }) => {
@@ -156,11 +156,32 @@ pub(super) fn auto_mode(device: &Path) -> Result<Option<Mode>, Trouble> {
     Ok(best(&Camera::open(device)?.offers(None)?, &wanted))
 }
 
+/// What rules the quality of a camera's own JPEGs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum QualityRule {
+    Quality(Control),
+    Bitrate,
+    /// Nothing that can be set.
+    Own,
+}
+
+impl QualityRule {
+    fn of(format: PixelFormat, controls: &[Control]) -> Self {
+        let has_bitrate = controls.iter().any(|control| control.id == VIDEO_BITRATE);
+        let quality = controls.iter().find(|control| control.id == JPEG_QUALITY);
+        match quality {
+            _ if has_bitrate && format == PixelFormat::Mjpeg => Self::Bitrate,
+            Some(quality) => Self::Quality(quality.clone()),
+            None => Self::Own,
+        }
+    }
+}
+
 /// A camera that streams.
 struct Streaming {
     camera: Camera,
     mode: Mode,
-    quality: Option<Control>,
+    quality: QualityRule,
 }
 
 impl Device for Streaming {
@@ -169,7 +190,17 @@ impl Device for Streaming {
     }
 
     fn set_quality(&mut self, quality: Quality) {
-        let Some(control) = &self.quality else { return };
+        let control = match &self.quality {
+            QualityRule::Quality(control) => control,
+            QualityRule::Bitrate => {
+                warn!(
+                    "the camera's MJPEG goes by its control video_bitrate and not by a quality: set that under \
+                    source.controls, or choose the format \"jpeg\""
+                );
+                return;
+            }
+            QualityRule::Own => return,
+        };
         let Some(value) = control::scaled_quality(&control.range, quality.percent()) else { return };
         if let Err(error) = self.camera.set(control.id, value) {
             warn!(%error, value, "the camera keeps the quality of its JPEGs");
@@ -178,5 +209,28 @@ impl Device for Streaming {
 
     fn capture(&mut self, patience: Duration, take: &mut dyn FnMut(Duration, &[u8])) -> Result<(), Trouble> {
         self.camera.capture(patience, take)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{control::Range, *};
+
+    #[test]
+    fn the_mjpeg_of_a_camera_module_goes_by_its_bitrate_and_its_jpegs_by_their_quality() {
+        let control = |id, max| Control {
+            id,
+            name: String::new(),
+            range: Range::Number { min: 1, max, step: 1, default: 30, value: 30 },
+        };
+        let (bitrate, quality) = (control(VIDEO_BITRATE, 25_000_000), control(JPEG_QUALITY, 100));
+        let rule = |format, controls: &[&Control]| {
+            let controls: Vec<_> = controls.iter().map(|control| (*control).clone()).collect();
+            QualityRule::of(format, &controls)
+        };
+        assert_eq!(rule(PixelFormat::Mjpeg, &[&bitrate, &quality]), QualityRule::Bitrate);
+        assert_eq!(rule(PixelFormat::Jpeg, &[&bitrate, &quality]), QualityRule::Quality(quality.clone()));
+        assert_eq!(rule(PixelFormat::Mjpeg, &[&quality]), QualityRule::Quality(quality.clone()));
+        assert_eq!(rule(PixelFormat::Mjpeg, &[]), QualityRule::Own);
     }
 }
