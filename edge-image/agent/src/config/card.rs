@@ -122,7 +122,8 @@ fn ssh_key(text: &str) -> Option<String> {
     let text = text.trim();
     let mut words = text.split(' ');
     let kind = words.next()?;
-    let is_key = (kind.starts_with("ssh-") || kind.starts_with("ecdsa-"))
+    // Those that begin with sk- are on a security key (FIDO).
+    let is_key = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"].iter().any(|begin| kind.starts_with(begin))
         && words.next().is_some_and(|key| key.starts_with("AAAA"))
         && !text.chars().any(char::is_control);
     is_key.then(|| text.to_owned())
@@ -193,6 +194,11 @@ mod tests {
     #[test]
     fn a_key_is_one_line_of_a_public_key_file() {
         assert!(system("ssh_key = \"ssh-ed25519 AAAAC3Nza me@desk\"").unwrap().ssh_key.is_some());
+        for kind in
+            ["ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"]
+        {
+            assert!(system(&format!("ssh_key = \"{kind} AAAAGnNr\"")).unwrap().ssh_key.is_some(), "{kind}");
+        }
         assert_eq!(system("ssh_key = \"-----BEGIN OPENSSH PRIVATE KEY-----\""), None);
         assert_eq!(system("ssh_key = \"ssh-ed25519 AAAA\\nssh-rsa AAAA\""), None);
     }
