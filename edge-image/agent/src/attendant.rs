@@ -439,7 +439,7 @@ impl Attendant {
         let (state, why) = match self.source_health(Instant::now()) {
             Health::Starting => ("starting", None),
             Health::Flowing => ("flowing", None),
-            Health::Failing { why } => ("failing", Some(why)),
+            Health::Failing { why } | Health::Hung { why } => ("failing", Some(why)),
         };
         let mut dropped = tally.dropped.clone();
         let mut failures = BTreeMap::new();

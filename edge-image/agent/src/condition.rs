@@ -4,8 +4,8 @@
 //! seconds, as in /proc/uptime, and `connected` or `disconnected` (from the broker). The words: `flowing`, frames are
 //! captured; `waiting`, there is a reason why there can be none yet (the agent starts, or the clock is not set);
 //! `absent`, the camera fails for a reason that is known and in the log, and is tried again, or all its pictures are too
-//! large; `stalled`, there should be frames and are none. A line that grows old means that the agent itself stands
-//! still. It is written every [`WRITE_PERIOD`].
+//! large; `stalled`, there should be frames and are none, or only a restart of the machine may bring any. A line that
+//! grows old means that the agent itself stands still. It is written every [`WRITE_PERIOD`].
 
 use std::{
     fmt, io,
@@ -64,6 +64,7 @@ impl Condition {
         let recent = now.saturating_duration_since(self.last_frame) < STALLED_AFTER;
         match self.source {
             source::Health::Failing { .. } => Word::Absent,
+            source::Health::Hung { .. } => Word::Stalled,
             _ if !self.clock_is_set => Word::Waiting,
             source::Health::Starting if recent => Word::Waiting,
             source::Health::Flowing if recent => Word::Flowing,
@@ -120,6 +121,8 @@ mod tests {
         assert_eq!((live.word(now), live.word(later)), (Word::Flowing, Word::Stalled));
         let starting = Condition { source: source::Health::Starting, ..live };
         assert_eq!((starting.word(now), starting.word(later)), (Word::Waiting, Word::Stalled));
+        let hung = source::Health::Hung { why: "its driver has not come back".to_owned() };
+        assert_eq!(Condition { source: hung, ..live }.word(now), Word::Stalled);
         let absent = Condition { source: failing(), clock_is_set: false, ..live };
         assert_eq!(absent.word(later), Word::Absent);
         assert_eq!(Condition { clock_is_set: false, ..live.clone() }.word(later), Word::Waiting);

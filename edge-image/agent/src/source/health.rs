@@ -20,6 +20,11 @@ pub(crate) enum Health {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// There are none, and none will come before the device is plugged in anew or the machine restarts.
+    Hung {
+        /// What is wrong, and what to do.
+        why: String,
+    },
 }
 
 /// A source none of whose pictures has become a frame for this long gives none that can. (A rate of 0.1/s is the lowest.)

@@ -2,7 +2,8 @@
 //!
 //! Capturing blocks, so each opened device has a thread of its own, and a supervisor that waits for its pictures. A
 //! device that fails or stalls is closed, and opened anew after a while, for ever; what is wrong is logged when it
-//! changes, not each time, and counted. Should a driver not even come back from a call, its thread is left to itself.
+//! changes, not each time, and counted. A driver that does not even come back from a call is waited for: nothing can end
+//! its thread, and others would hang like it. Only the machine's restart may mend that, so the watchdog is told.
 //!
 //! Supervision, times and messages are tested without a camera, behind [`device::Device`]. The lines that call rscam
 //! ([`camera`]) are tested with Linux's virtual cameras, in an emulated machine.
@@ -84,8 +85,19 @@ async fn supervise(
         let mut said = start(Arc::clone(&opener), Arc::clone(&conditions), (asked, refused));
         let mut flowing_since: Option<Instant> = None;
         let end = loop {
-            match timeout(hung, said.recv()).await {
-                Ok(Some(Said::Picture(picture))) => {
+            let next = match timeout(hung, said.recv()).await {
+                Ok(next) => next,
+                Err(_) => {
+                    let trouble = Trouble::Hung { after: hung };
+                    outlet.losses.add(trouble.loss());
+                    outlet.health.send_replace(Health::Hung { why: trouble.to_string() });
+                    warn!(%trouble, "the camera gives no pictures, and nothing else can be tried");
+                    known = Some(trouble);
+                    said.recv().await
+                }
+            };
+            match next {
+                Some(Said::Picture(picture)) => {
                     let since = *flowing_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= STEADY && known.take().is_some() {
                         info!("the camera gives pictures again");
@@ -98,9 +110,8 @@ async fn supervise(
                         return;
                     }
                 }
-                Ok(Some(Said::Ended(end))) => break end,
-                Ok(None) => break End::Trouble(Trouble::Unexpected),
-                Err(_) => break End::Trouble(Trouble::Stalled { after: hung }),
+                Some(Said::Ended(end)) => break end,
+                None => break End::Trouble(Trouble::Unexpected),
             }
         };
         let trouble = match end {

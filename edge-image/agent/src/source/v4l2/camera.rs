@@ -10,7 +10,7 @@
 //! - What a driver does not tell (ENOTTY, EINVAL) comes as zeros or as an error: both are taken for "unknown".
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs, io,
     os::fd::{BorrowedFd, RawFd},
     path::{Path, PathBuf},
@@ -55,11 +55,9 @@ pub(super) struct Offered {
 impl Camera {
     /// Opens the device.
     pub(super) fn open(device: &Path) -> Result<Self, Trouble> {
-        // One at a time, so that the descriptor that appears is this one's.
-        static OPENING: Mutex<()> = Mutex::new(());
-        let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = descriptors(device);
         let name = device.display().to_string();
+        let Some(_opening) = Opening::begin(device) else { return Err(Trouble::InUse { device: name }) };
+        let before = descriptors(device);
         let camera = rscam::Camera::new(&name).map_err(|error| Trouble::of(&name, &error))?;
         let descriptor = descriptors(device).difference(&before).next().copied();
         Ok(Self { device: device.to_owned(), camera, descriptor })
@@ -227,6 +225,27 @@ impl Camera {
     }
 }
 
+/// A device that is being opened: one at a time, so that the descriptor that appears is this one's. Nobody waits for
+/// another one, which may hang in its driver for ever.
+struct Opening(PathBuf);
+
+static OPENING: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+impl Opening {
+    /// `None` while the same device is being opened.
+    fn begin(device: &Path) -> Option<Self> {
+        let device = fs::canonicalize(device).unwrap_or_else(|_| device.to_owned());
+        let is_alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner).insert(device.clone());
+        is_alone.then(|| Self(device))
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        OPENING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
 /// `None` for what is no number, switch or menu, or cannot be set.
 fn settable(control: rscam::Control) -> Option<Control> {
     if control.flags & (rscam::FLAG_DISABLED | rscam::FLAG_READ_ONLY) != 0 {
@@ -282,6 +301,17 @@ mod tests {
         let file = Camera::open(place.path()).unwrap();
         assert!(matches!(file.offered(), Err(Trouble::NoCamera { .. })));
         assert_eq!(file.controls(), []);
+    }
+
+    #[test]
+    fn a_device_that_hangs_while_it_is_opened_holds_up_no_other() {
+        let (hung, other) =
+            (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let opening = Opening::begin(hung.path()).unwrap();
+        assert!(Camera::open(other.path()).is_ok());
+        assert!(matches!(Camera::open(hung.path()), Err(Trouble::InUse { .. })));
+        drop(opening);
+        assert!(Camera::open(hung.path()).is_ok());
     }
 
     #[test]

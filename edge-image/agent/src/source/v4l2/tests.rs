@@ -25,8 +25,8 @@ enum Act {
     Give(Vec<u8>),
     /// Fails.
     Fail(Trouble),
-    /// Comes back no more.
-    Hang,
+    /// Comes back when it is let go, if ever.
+    Hang(script::Receiver<()>),
     Panic,
 }
 
@@ -55,9 +55,7 @@ impl Device for Scripted {
             Some(Act::Fail(trouble)) => return Err(trouble),
             // Without the hook that prints where it was.
             Some(Act::Panic) => std::panic::resume_unwind(Box::new("as rscam does")),
-            Some(Act::Hang) => loop {
-                std::thread::park();
-            },
+            Some(Act::Hang(let_go)) => let_go.recv().unwrap(),
             None => take(self.time, &self.rest),
         }
         Ok(())
@@ -198,17 +196,27 @@ async fn a_device_that_was_unplugged_or_missing_is_opened_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_stalls_hangs_or_makes_its_driver_panic_is_opened_anew() {
+async fn a_device_that_stalls_or_makes_its_driver_panic_is_opened_anew() {
     let stalled = Trouble::Stalled { after: STALLED };
-    let scripts = vec![
-        Ok(vec![give(1), Act::Fail(stalled)]),
-        Ok(vec![give(2), Act::Hang]),
-        Ok(vec![give(3), Act::Panic]),
-        Ok(vec![give(4)]),
-    ];
+    let scripts =
+        vec![Ok(vec![give(1), Act::Fail(stalled)]), Ok(vec![give(2), Act::Panic]), Ok(vec![give(3)])];
     let mut camera = supervised(PixelFormat::Mjpeg, SOON, scripts);
-    assert_eq!(camera.numbers(5).await, [1, 2, 3, 4, 0]);
-    assert_eq!((camera.losses.of(Loss::Stalled), camera.losses.of(Loss::Failed)), (2, 1));
+    assert_eq!(camera.numbers(4).await, [1, 2, 3, 0]);
+    assert_eq!((camera.losses.of(Loss::Stalled), camera.losses.of(Loss::Failed)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_whose_driver_hangs_is_waited_for_and_not_opened_beside_itself() {
+    let (let_go, held) = script::channel();
+    let scripts = vec![Ok(vec![give(1), Act::Hang(held), Act::Fail(missing())]), Ok(vec![give(2)])];
+    let mut camera = supervised(PixelFormat::Mjpeg, SOON, scripts);
+    assert_eq!(camera.next().await, 1);
+    let hung = |health: &Health| matches!(health, Health::Hung { .. });
+    camera.health.wait_for(hung).await.unwrap();
+    assert_eq!((camera.opened.try_iter().count(), camera.losses.of(Loss::Stalled)), (1, 1));
+    let_go.send(()).unwrap();
+    assert_eq!(camera.next().await, 2);
+    assert_eq!((camera.losses.of(Loss::Stalled), camera.losses.of(Loss::Missing)), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

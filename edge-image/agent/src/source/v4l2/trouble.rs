@@ -29,6 +29,8 @@ pub(super) enum Trouble {
     Stalled { after: Duration },
     #[error("no whole picture for {} s: check the camera's cable and its power, or choose a smaller size", after.as_secs())]
     OnlyTorn { after: Duration },
+    #[error("the camera's driver has not come back for {} s: plug the camera in anew, or restart the machine", after.as_secs())]
+    Hung { after: Duration },
     #[error("the camera's driver did something that is not expected of one")]
     Unexpected,
 }
@@ -52,7 +54,7 @@ impl Trouble {
             Self::Missing { .. } => Loss::Missing,
             Self::InUse { .. } => Loss::InUse,
             Self::NotOffered { .. } | Self::Refused { .. } => Loss::Refused,
-            Self::Stalled { .. } | Self::OnlyTorn { .. } => Loss::Stalled,
+            Self::Stalled { .. } | Self::OnlyTorn { .. } | Self::Hung { .. } => Loss::Stalled,
             Self::Forbidden { .. } | Self::NoCamera { .. } | Self::Failed { .. } | Self::Unexpected => {
                 Loss::Failed
             }
