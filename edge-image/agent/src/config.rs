@@ -9,6 +9,7 @@ mod gpio;
 mod home_assistant;
 mod light;
 mod read;
+mod section;
 mod v4l2;
 
 use std::{

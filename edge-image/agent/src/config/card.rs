@@ -6,10 +6,7 @@ use std::path::Path;
 
 use toml::Value;
 
-use super::{
-    Broker, OutputPin,
-    read::{Section, host},
-};
+use super::{Broker, OutputPin, read::host, section::Section};
 
 /// `[wifi]`: the wireless network. Left out, the camera uses a cable.
 #[derive(Debug, Clone, PartialEq, Eq)]

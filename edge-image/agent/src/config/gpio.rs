@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::read::Section;
+use super::section::Section;
 
 /// What is on the pins of a Raspberry Pi's header; nothing by default. Pins are named by their BCM numbers, 2 to 27.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,6 +1,6 @@
 //! `[home_assistant]`: whether Home Assistant finds the camera by itself.
 
-use super::read::Section;
+use super::section::Section;
 
 /// Whether and where the camera announces itself to Home Assistant (MQTT discovery).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use teiten_footage::Timestamp;
 
-use super::read::Section;
+use super::section::Section;
 
 const DAY_MINUTES: u64 = 24 * 60;
 
