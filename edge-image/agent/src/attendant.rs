@@ -2,11 +2,14 @@
 //! the health file), does what control says, and looks after the pins.
 //!
 //! Nothing here may delay frames or pile up. Telemetry and previews are dropped while there is no connection, and
-//! previews also while frames wait for the network, and most of them where it is slow. What a sensor saw is kept until the broker has it, up to
-//! [`EVENTS_MAX`].
+//! previews also while frames wait for the network, and most of them where it is slow. What a sensor saw is kept until
+//! the broker has it, up to a limit.
+
+mod events;
+mod report;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     future::pending,
     path::PathBuf,
     sync::Arc,
@@ -20,7 +23,6 @@ use teiten_footage::{
 };
 use tokio::{
     sync::watch,
-    task::spawn_blocking,
     time::{Interval, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{info, warn};
@@ -32,20 +34,19 @@ use crate::{
     config::{Config, Source},
     control::{Abilities, Desk, Switch, Updates, Wishes},
     gpio::{Panel, led, motion::Motion},
-    home_assistant::{self, Equipment},
     link::{Delivery, Link, Message},
-    machine::{Machine, Reading},
+    machine::Machine,
     mistakes,
-    source::{Demand, Health, Loss, Losses, Pictures},
+    source::{Demand, Health, Losses, Pictures},
     stamper::Rejected,
-    telemetry::{self, FrameRate, Telemetry},
+    telemetry::FrameRate,
     updater,
 };
+use events::Events;
+use report::read;
 
 /// How often telemetry is said.
 const TELEMETRY_PERIOD: Duration = Duration::from_secs(10);
-/// Sensor events that wait for the broker; the oldest make room.
-const EVENTS_MAX: usize = 64;
 /// How often everything else is.
 const PULSE_PERIOD: Duration = Duration::from_secs(1);
 
@@ -94,11 +95,7 @@ pub(crate) struct Attendant {
     rejected: Option<Rejected>,
     pattern: (led::Pattern, Instant),
     motion: Motion,
-    /// With their numbers, the oldest first.
-    events: VecDeque<(u64, SensorEvent)>,
-    /// This connection was given those with lower numbers.
-    events_told: u64,
-    next_event: u64,
+    events: Events,
     announced: bool,
     /// Those that an earlier run's settings had.
     mistakes_taken_back: bool,
@@ -149,9 +146,7 @@ impl Attendant {
             condition,
             rejected: None,
             motion: Motion::new(now),
-            events: VecDeque::new(),
-            events_told: 0,
-            next_event: 0,
+            events: Events::of(config.camera.clone()),
             announced: false,
             mistakes_taken_back: false,
             started: now,
@@ -210,7 +205,7 @@ impl Attendant {
 
     /// Whether there are events that the broker does not have.
     pub(crate) fn has_events(&self) -> bool {
-        !self.events.is_empty()
+        self.events.waiting().len() > 0
     }
 
     /// The link is up: says what everyone should know from the start.
@@ -221,8 +216,7 @@ impl Attendant {
         if !self.mistakes_taken_back {
             self.mistakes_taken_back = link.say(mistakes::taken_back(&self.config.camera));
         }
-        self.events_told = 0;
-        self.tell_events(link);
+        self.events.connected(link);
         self.report.reset();
         self.say_telemetry(reading, tally, link);
     }
@@ -234,21 +228,7 @@ impl Attendant {
 
     /// The broker has the message with this number.
     pub(crate) fn heard(&mut self, number: u64, link: &mut Link) {
-        self.events.retain(|(event, _)| *event != number);
-        self.tell_events(link);
-    }
-
-    /// Hands over the events that this connection was not given yet, as many as it takes: after an outage there may be more than
-    /// that, and the rest follows as the broker takes them.
-    fn tell_events(&mut self, link: &mut Link) {
-        let untold = self.events.partition_point(|(number, _)| *number < self.events_told);
-        for index in untold..self.events.len() {
-            let (number, event) = self.events[index];
-            if !link.say(self.event_message(number, &event)) {
-                return;
-            }
-            self.events_told = number + 1;
-        }
+        self.events.heard(number, link);
     }
 
     /// A frame was captured. A preview may be sent, if at all, so long after the last one.
@@ -381,97 +361,7 @@ impl Attendant {
     }
 
     fn keep_event(&mut self, state: SensorState, at: Timestamp, link: &mut Link) {
-        let event = SensorEvent { kind: SensorKind::Motion, state, at };
-        if self.events.len() == EVENTS_MAX {
-            self.events.pop_front();
-        }
-        let number = self.next_event;
-        self.next_event += 1;
-        self.events.push_back((number, event));
-        self.tell_events(link);
-    }
-
-    /// Announces the camera to Home Assistant at each connection, in case that the broker forgot; or once takes
-    /// back what an earlier run announced.
-    fn announce(&mut self, reading: &Reading, link: &mut Link) {
-        let Config { home_assistant, camera, .. } = &self.config;
-        if !home_assistant.enabled && self.announced {
-            return;
-        }
-        let mut withdrawal = None;
-        let payload = if home_assistant.enabled {
-            let equipment = Equipment {
-                model: reading.model.clone(),
-                thermometer: reading.temperature.is_some(),
-                wifi: reading.signal_dbm.is_some(),
-                motion_sensor: self.panel.sensor.is_some(),
-                light: self.panel.infrared.is_some(),
-            };
-            // Once a run: an earlier one may have had more.
-            withdrawal = home_assistant::withdrawal(&self.config, &equipment);
-            Bytes::from(home_assistant::announcement(&self.config, &equipment))
-        } else {
-            Bytes::new()
-        };
-        let topic = home_assistant::topic(&home_assistant.prefix, camera);
-        let mut announce = |payload| {
-            let topic = topic.clone();
-            link.say(Message { topic, payload, delivery: Delivery::Retained })
-        };
-        let withdrawn = withdrawal.filter(|_| !self.announced).is_none_or(|payload| announce(payload.into()));
-        self.announced = withdrawn && announce(payload);
-    }
-
-    async fn report(&mut self, tally: &Tally, link: &mut Link) {
-        let reading = read(self.machine.clone()).await;
-        self.say_telemetry(reading, tally, link);
-    }
-
-    fn say_telemetry(&mut self, reading: Reading, tally: &Tally, link: &mut Link) {
-        let now = Instant::now();
-        let per_second = self.frame_rate.measure(tally.captured, now);
-        let telemetry = self.telemetry(tally, per_second);
-        let payload = telemetry.with_machine(reading).to_json().into();
-        link.say(self.message(Topic::Telemetry, payload, Delivery::Once));
-    }
-
-    fn telemetry(&self, tally: &Tally, per_second: f64) -> Telemetry {
-        let (state, why) = match self.source_health(Instant::now()) {
-            Health::Starting => ("starting", None),
-            Health::Flowing => ("flowing", None),
-            Health::Failing { why } | Health::Hung { why } => ("failing", Some(why)),
-        };
-        let mut dropped = tally.dropped.clone();
-        let mut failures = BTreeMap::new();
-        for loss in Loss::ALL {
-            match (self.losses.of(loss), loss) {
-                (0, _) | (_, Loss::Skipped) => {}
-                (count, Loss::Torn | Loss::Unencodable) => drop(dropped.insert(loss.name(), count)),
-                (count, _) => drop(failures.insert(loss.name(), count)),
-            }
-        }
-        Telemetry {
-            at: teiten_telemetry::now().to_string(),
-            agent_uptime_seconds: self.started.elapsed().as_secs(),
-            uptime_seconds: None,
-            frames: telemetry::Frames {
-                captured: tally.captured,
-                sent: tally.sent,
-                stored: tally.stored,
-                per_second: telemetry::tenths(per_second),
-                skipped: self.losses.of(Loss::Skipped),
-                dropped,
-            },
-            spool: telemetry::Spool { frames: tally.unstored, bytes: tally.spool_bytes },
-            source: telemetry::Source { state, why, failures },
-            light: self.panel.infrared.as_ref().map(|lamp| lamp.is_lit().into()),
-            motion: self.panel.sensor.as_ref().map(|_| self.motion.is_moving().into()),
-            temperature_celsius: None,
-            throttling: None,
-            wifi_signal_dbm: None,
-            update: None,
-            versions: telemetry::Versions { agent: telemetry::AGENT_VERSION, image: None, kernel: None },
-        }
+        self.events.keep(SensorEvent { kind: SensorKind::Motion, state, at }, link);
     }
 
     /// How the source is, as far as it knows, and as its pictures are.
@@ -485,18 +375,9 @@ impl Attendant {
         self.clock.earliest().map(|_| teiten_telemetry::now())
     }
 
-    fn event_message(&self, number: u64, event: &SensorEvent) -> Message {
-        self.message(Topic::Event, event.to_json().into(), Delivery::Numbered(number))
-    }
-
     fn message(&self, topic: impl FnOnce(CameraId) -> Topic, payload: Bytes, delivery: Delivery) -> Message {
         Message { topic: topic(self.config.camera.clone()).to_string(), payload, delivery }
     }
-}
-
-async fn read(machine: Machine) -> Reading {
-    // The firmware takes its time to answer.
-    spawn_blocking(move || machine.read()).await.unwrap_or_default()
 }
 
 async fn level(panel: &mut Panel) -> (bool, Instant) {

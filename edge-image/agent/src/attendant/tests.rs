@@ -54,7 +54,7 @@ async fn what_the_sensor_sees_before_the_clock_is_set_is_told_once_it_is() {
         assert!(pulses < 60 && motions < 5, "{motions} looks at the sensor in {pulses} s");
         is_set.store(pulses > 1, Ordering::Relaxed);
     }
-    let (_, event) = attendant.events[0];
+    let event = attendant.events.waiting().next().unwrap();
     assert_eq!(event.state, SensorState::Started);
     assert!(event.at.since(started) < Duration::from_secs(1), "when it was, not when it is told");
 }
