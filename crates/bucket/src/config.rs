@@ -21,11 +21,11 @@ const BYTES_PER_SECOND_MIN: u64 = 256 << 10;
 
 /// How often an operation that may be repeated is tried. Callers have their own, slower retries: these are
 /// for a store that restarts or a connection that broke.
-const ATTEMPTS_MAX: u32 = 3;
+pub(crate) const ATTEMPTS_MAX: u32 = 3;
 
 /// The first pause between two attempts, and the longest.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
-const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 const _: () = assert!(CONNECT_TIMEOUT.as_millis() < ATTEMPT_TIMEOUT.as_millis());
 const _: () = assert!(RETRY_PAUSE.as_millis() <= RETRY_PAUSE_MAX.as_millis());

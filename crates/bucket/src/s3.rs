@@ -23,7 +23,7 @@ use teiten_telemetry::traces::{Kind, Step};
 
 use crate::{
     Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
-    config::{Patience, S3Config},
+    config::{ATTEMPTS_MAX, Patience, RETRY_PAUSE, RETRY_PAUSE_MAX, S3Config},
     part_of,
 };
 
@@ -50,26 +50,41 @@ impl S3Bucket {
         traced("get", key, self.request(key, request), outcome).await
     }
 
+    /// What was asked for is repeated until the answer's headers are there; from then on it is here that a connection may break.
     async fn request(
         &self,
         key: &str,
         request: GetObjectFluentBuilder,
     ) -> Result<Option<Object>, BucketError> {
-        let output = match request.bucket(&self.name).key(key).send().await {
+        let request = request.bucket(&self.name).key(key);
+        let mut pause = RETRY_PAUSE;
+        for _ in 1..ATTEMPTS_MAX {
+            match self.attempt(key, request.clone()).await {
+                Err(Unread::Torn(_)) => {}
+                outcome => return outcome.map_err(Unread::into_error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+        self.attempt(key, request).await.map_err(Unread::into_error)
+    }
+
+    async fn attempt(&self, key: &str, request: GetObjectFluentBuilder) -> Result<Option<Object>, Unread> {
+        let output = match request.send().await {
             Ok(output) => output,
             Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => {
                 return Ok(None);
             }
-            Err(error) => return Err(self.error("get", key, &error)),
+            Err(error) => return Err(Unread::Failed(self.error("get", key, &error))),
         };
-        let etag = self.tag("get", key, output.e_tag())?;
+        let etag = self.tag("get", key, output.e_tag()).map_err(Unread::Failed)?;
         let length = output.content_length().and_then(|length| u64::try_from(length).ok());
         let patience = self.patience.with(length.unwrap_or_default());
-        let body = tokio::time::timeout(patience, output.body.collect()).await;
-        match body {
+        let unavailable = |why: String| self.unavailable("get", key, why);
+        match tokio::time::timeout(patience, output.body.collect()).await {
             Ok(Ok(body)) => Ok(Some(Object { bytes: body.into_bytes(), etag })),
-            Ok(Err(error)) => Err(self.unavailable("get", key, DisplayErrorContext(error).to_string())),
-            Err(_elapsed) => Err(self.unavailable("get", key, "the body took too long".to_owned())),
+            Ok(Err(error)) => Err(Unread::Torn(unavailable(DisplayErrorContext(error).to_string()))),
+            Err(_elapsed) => Err(Unread::Failed(unavailable("the body took too long".to_owned()))),
         }
     }
 
@@ -188,6 +203,22 @@ impl S3Bucket {
 
     fn refused(&self, operation: &'static str, key: &str, why: String) -> BucketError {
         BucketError::Refused { bucket: self.name.clone(), operation, key: key.to_owned(), why }
+    }
+}
+
+/// Why an object was not read.
+enum Unread {
+    /// The answer broke off.
+    Torn(BucketError),
+    /// Anything else: what can be repeated was, or has taken its time.
+    Failed(BucketError),
+}
+
+impl Unread {
+    fn into_error(self) -> BucketError {
+        match self {
+            Self::Torn(error) | Self::Failed(error) => error,
+        }
     }
 }
 

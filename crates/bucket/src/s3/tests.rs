@@ -1,6 +1,13 @@
 //! What a store's own failures are taken for. That real stores' answers are understood is the conformance suite's affair.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -111,4 +118,28 @@ async fn what_is_large_has_more_time() {
     let small = store.put("playlist", Bytes::new(), Headers::default(), Condition::IfAbsent).await;
     assert!(small.unwrap_err().is_retryable());
     assert_eq!(store.get("pack").await.unwrap().unwrap().bytes.len(), LARGE);
+}
+
+/// A store whose first answers, so many, end after half of what they said.
+async fn torn_store(torn: u32) -> S3Bucket {
+    let asked = Arc::new(AtomicU32::new(0));
+    let router = Router::new().fallback(move || {
+        let is_torn = asked.fetch_add(1, Ordering::Relaxed) < torn;
+        async move {
+            let half = || async { Ok::<_, std::io::Error>(Bytes::from_static(b"half")) };
+            let other =
+                async move { if is_torn { Err(std::io::Error::other("torn")) } else { half().await } };
+            let body = Body::from_stream(stream::once(half()).chain(stream::once(other)));
+            ([("etag", "\"new\""), ("content-length", "8")], body).into_response()
+        }
+    });
+    S3Bucket::new(&serve(router).await, "media")
+}
+
+#[tokio::test]
+async fn what_breaks_off_is_read_again_a_few_times() {
+    assert_eq!(torn_store(1).await.get("segment").await.unwrap().unwrap().bytes, "halfhalf");
+    let range = torn_store(2).await.get_range("segment", 4, 8).await;
+    assert_eq!(range.unwrap().unwrap().bytes, "halfhalf");
+    assert!(torn_store(3).await.get("segment").await.unwrap_err().is_retryable());
 }
