@@ -117,18 +117,12 @@ impl Fragment {
         Ticks(self.start.0 + self.samples.iter().map(|sample| u64::from(sample.duration_ticks)).sum::<u64>())
     }
 
-    /// Where these bytes of its samples, counted from the first one's, are in the segment: all of this but for the hole in it.
-    pub fn place(&self, bytes: &Range<u64>) -> (Range<u64>, Range<u64>) {
+    /// Where these bytes of its samples, counted from the first one's, are in the segment: of the keyframe, and of the others.
+    pub fn place(&self, bytes: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
         let keyframe = self.keyframe.end - self.keyframe.start;
-        let at = |offset: u64| match offset.checked_sub(keyframe) {
-            None => self.keyframe.start + offset,
-            Some(offset) => self.others_at + offset,
-        };
-        // An end is where the last byte ends, not where the next one begins.
-        let whole = at(bytes.start)..at(bytes.end.saturating_sub(1)) + 1;
-        let both = bytes.start < keyframe && keyframe < bytes.end;
-        let hole = if both { self.keyframe.end..self.others_at } else { whole.end..whole.end };
-        (whole, hole)
+        let [start, end] = [bytes.start, bytes.end].map(|at| self.keyframe.start + at.min(keyframe));
+        let others = [bytes.start, bytes.end].map(|at| self.others_at + at.saturating_sub(keyframe));
+        [start..end, others[0]..others[1]].into_iter().filter(|place| !place.is_empty())
     }
 }
 

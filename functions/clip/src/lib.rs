@@ -1,16 +1,20 @@
-//! Clip: `GET /<camera>.mp4?from=…&to=…` answers with one MP4 file of the footage of that time, for whoever wants to keep
-//! or send it. Nothing is encoded again: the pictures are those of the segments, byte for byte.
+//! The clip function: a range of a camera's footage as one MP4 file, without encoding anything again, or as a time-lapse.
 //!
-//! A file that can be played while it is loaded begins with its sample tables (`moov`), which need the sizes of all
-//! pictures. So it is made in two passes: the first reads where each segment's pictures are ([`fragment`]) and decides
-//! what belongs into the file ([`cut`]); then the tables are written ([`movie`]), and the second pass hands the
-//! pictures through. What is held is some ten bytes a picture (13 MB for a day at 15 pictures a second), and a few segments.
+//! The pictures are handed through byte for byte, while they are read. Before them stand tables of them (ISO/IEC 14496-12 §8.7), so
+//! the footage is walked over several times: the first walk counts, so that it is known how long all will be and what is where
+//! ([`measure`]); the next ones write each table while it is sent, and the last one hands the pictures through ([`send`]). What
+//! is held is of one size, however long the file: an hour's listing, a few thousand places, and heads as far as there is room.
 
 mod clip;
 pub mod cut;
+mod file;
 pub mod fragment;
-pub mod movie;
+mod maker;
+mod measure;
+mod movie;
 mod part;
 mod recent;
+mod send;
+mod view;
 
-pub use clip::Clip;
+pub use clip::{Clip, KEPT_BYTES_MAX};

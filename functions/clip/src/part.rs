@@ -1,85 +1,139 @@
-//! What of which object a file's pictures are.
+//! What of which objects a file's pictures are, and how it is read.
 
 use std::ops::Range;
 
 use teiten_playlist::Listing;
 
-/// Bytes of a stored segment that are handed through, but for a hole in them.
+/// How much is read at a time where pictures are near each other in one object, in bytes.
+const READ_BYTES_MAX: u64 = 2 << 20;
+
+/// How much between pictures is read with them rather than asked around, in bytes.
+const GAP_BYTES_MAX: u64 = 64 << 10;
+
+/// Bytes in a row of a stored segment that are handed through.
 #[derive(Debug, Clone)]
-pub(crate) struct Part {
+pub(crate) struct Piece {
     pub(crate) listing: Listing,
-    /// From where to where in the object, the hole with them.
+    /// Counted in the object.
     pub(crate) bytes: Range<u64>,
-    /// Within `bytes`.
-    pub(crate) hole: Range<u64>,
 }
 
-impl Part {
-    /// How many bytes it gives.
-    pub(crate) fn length(&self) -> u64 {
-        (self.bytes.end - self.bytes.start) - (self.hole.end - self.hole.start)
-    }
-
-    /// Those of its bytes that are in `wanted`, which counts the bytes that it gives and lies within them.
-    fn cut(self, wanted: Range<u64>) -> Self {
-        let Self { listing, bytes, hole } = self;
-        let before_hole = hole.start - bytes.start;
-        let place = |at: u64| if at < before_hole { bytes.start + at } else { hole.end + (at - before_hole) };
-        let start = place(wanted.start);
-        // Behind the last byte.
-        let end = if wanted.is_empty() { start } else { place(wanted.end - 1) + 1 };
-        let spans = start < hole.start && hole.end < end;
-        Self { listing, bytes: start..end, hole: if spans { hole } else { start..start } }
-    }
+/// Bytes of an object that are read at once, and which of them are handed through.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) listing: Listing,
+    pub(crate) bytes: Range<u64>,
+    pub(crate) pieces: Vec<Range<u64>>,
 }
 
-/// The parts that give the bytes in `wanted`, which counts the bytes that `parts` give one after another.
-pub(crate) fn cut(parts: &[Part], wanted: Range<u64>) -> Vec<Part> {
+/// Those bytes that are in `wanted`, which counts the bytes that `pieces` give one after another.
+pub(crate) fn cut(pieces: impl IntoIterator<Item = Piece>, wanted: Range<u64>) -> Vec<Piece> {
     let mut begin = 0;
     let mut cut = Vec::new();
-    for part in parts {
-        let end = begin + part.length();
+    for Piece { listing, bytes } in pieces {
+        let end = begin + (bytes.end - bytes.start);
         let within = wanted.start.max(begin)..wanted.end.min(end);
         if !within.is_empty() {
-            cut.push(part.clone().cut(within.start - begin..within.end - begin));
+            let bytes = bytes.start + (within.start - begin)..bytes.start + (within.end - begin);
+            cut.push(Piece { listing, bytes });
         }
         begin = end;
     }
     cut
 }
 
+/// How `pieces` are read: with few requests, and no more than a little of what is not asked for.
+pub(crate) fn reads(pieces: impl IntoIterator<Item = Piece>) -> Vec<Read> {
+    let mut reads: Vec<Read> = Vec::new();
+    for Piece { listing, bytes } in pieces {
+        let joined = reads.last_mut().filter(|read| {
+            let gap = bytes.start.checked_sub(read.bytes.end);
+            let is_near = gap.is_some_and(|gap| gap <= GAP_BYTES_MAX);
+            is_near
+                && bytes.end - read.bytes.start <= READ_BYTES_MAX
+                && is_same_object(&listing, &read.listing)
+        });
+        match joined {
+            Some(read) => {
+                read.bytes.end = bytes.end;
+                read.pieces.push(bytes);
+            }
+            None => reads.push(Read { listing, bytes: bytes.clone(), pieces: vec![bytes] }),
+        }
+    }
+    reads
+}
+
+fn is_same_object(one: &Listing, other: &Listing) -> bool {
+    use teiten_playlist::Place;
+    match (one.place, other.place) {
+        (Place::Packed(one), Place::Packed(other)) => (one.first, one.hash) == (other.first, other.hash),
+        _ => one == other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use teiten_footage::{ContentHash, Pictures, Window};
-    use teiten_playlist::Place;
+    use teiten_footage::{ContentHash, Pictures, Timestamp, Window};
+    use teiten_playlist::{Part, Place};
 
     use super::*;
 
-    fn part(bytes: Range<u64>, hole: Range<u64>) -> Part {
-        let window = "20261123T040500.000Z-1000".parse::<Window>().unwrap();
-        let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes: 1 };
-        let listing = Listing { window, init: ContentHash::of(b"init"), place: Place::Segment(pictures) };
-        Part { listing, bytes, hole }
+    fn window(second: u64) -> Window {
+        "20261123T040500.000Z-1000".parse::<Window>().unwrap().plus(second)
     }
 
-    /// Where in their objects the bytes are that these parts give.
-    fn given(parts: &[Part]) -> Vec<u64> {
-        let of = |part: &Part| part.bytes.clone().filter(|at| !part.hole.contains(at)).collect::<Vec<_>>();
-        parts.iter().flat_map(of).collect()
+    fn segment(second: u64) -> Listing {
+        let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes: 1 };
+        Listing { window: window(second), init: ContentHash::of(b"init"), place: Place::Segment(pictures) }
+    }
+
+    fn packed(second: u64, hash: &[u8]) -> Listing {
+        let (init, hash) = (ContentHash::of(b"init"), ContentHash::of(hash));
+        let (as_of, offset) = (Timestamp::default(), 1000 * second);
+        let (first, count) = (window(0), 100);
+        let part =
+            Part { first, count, init, as_of, hash, init_bytes: 1, offset, size: 1000, keyframe_bytes: None };
+        Listing { window: window(second), init, place: Place::Packed(part) }
+    }
+
+    /// Where in their objects the bytes are that these pieces give.
+    fn given(pieces: &[Piece]) -> Vec<(Window, u64)> {
+        let of = |piece: &Piece| piece.bytes.clone().map(|at| (piece.listing.window, at)).collect::<Vec<_>>();
+        pieces.iter().flat_map(of).collect()
     }
 
     #[test]
-    fn any_range_of_what_parts_give_is_given_by_parts_of_them() {
-        let parts = [part(100..110, 104..106), part(7..9, 7..7), part(20..25, 20..23), part(40..46, 43..46)];
-        let all = given(&parts);
-        assert_eq!(all.len() as u64, parts.iter().map(Part::length).sum::<u64>());
+    fn any_range_of_what_pieces_give_is_given_by_parts_of_them() {
+        let piece = |second, bytes| Piece { listing: segment(second), bytes };
+        let pieces = [piece(0, 100..104), piece(0, 106..110), piece(1, 7..9), piece(2, 40..43)];
+        let all = given(&pieces);
         for start in 0..=all.len() {
             for end in start..=all.len() {
-                let cut = cut(&parts, start as u64..end as u64);
+                let cut = cut(pieces.clone(), start as u64..end as u64);
                 assert_eq!(given(&cut), all[start..end], "{start}..{end}");
-                assert_eq!(cut.iter().map(Part::length).sum::<u64>(), (end - start) as u64);
-                assert!(cut.iter().all(|part| part.length() > 0));
+                assert!(cut.iter().all(|piece| !piece.bytes.is_empty()));
             }
         }
+    }
+
+    #[test]
+    fn what_is_near_in_one_object_is_read_at_once() {
+        let of = |pieces: Vec<Piece>| {
+            let reads = reads(pieces);
+            reads.into_iter().map(|read| (read.bytes, read.pieces)).collect::<Vec<_>>()
+        };
+        let piece = |listing, bytes| Piece { listing, bytes };
+        let two = vec![piece(segment(0), 100..104), piece(segment(0), 106..110), piece(segment(1), 200..210)];
+        assert_eq!(of(two), [(100..110, vec![100..104, 106..110]), (200..210, vec![200..210])]);
+        let (one, other) = (|second| packed(second, b"one"), |second| packed(second, b"other"));
+        let pack = vec![piece(one(0), 10..900), piece(one(1), 1010..1900), piece(other(2), 2010..2900)];
+        assert_eq!(of(pack), [(10..1900, vec![10..900, 1010..1900]), (2010..2900, vec![2010..2900])]);
+        // Neither more than is good for the memory, nor much in between.
+        let large = READ_BYTES_MAX - 100;
+        let far = vec![piece(one(0), 0..large), piece(one(1), large..large + 200)];
+        assert_eq!(of(far).len(), 2);
+        let far = vec![piece(one(0), 0..10), piece(one(1), 11 + GAP_BYTES_MAX..12 + GAP_BYTES_MAX)];
+        assert_eq!(of(far).len(), 2);
     }
 }

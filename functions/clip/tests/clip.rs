@@ -40,11 +40,14 @@ fn jpeg(width: usize, height: usize, number: u64) -> Bytes {
 impl World {
     async fn start() -> Self {
         let media = MemoryBucket::new("media");
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let clip = Clip::new(Arc::new(media.clone()), Admission::Anybody);
-        let router = teiten_host::request_router(Arc::new(clip), Origins::default());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let address = serve(Clip::new(Arc::new(media.clone()), Admission::Anybody)).await;
+        Self { media, address, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The same footage, asked for of another function, which keeps nothing that it could read again.
+    async fn forgetful(&self) -> Self {
+        let media = self.media.clone();
+        let address = serve(Clip::keeping(Arc::new(media.clone()), Admission::Anybody, 0)).await;
         Self { media, address, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -89,6 +92,24 @@ impl World {
         let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
+}
+
+async fn serve(clip: Clip) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = teiten_host::request_router(Arc::new(clip), Origins::default());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    address
+}
+
+/// What is answered to a GET with these headers: status, entity tag, and the body; `None` if that breaks off, perhaps with all that
+/// was before it.
+async fn get(world: &World, query: &str, headers: &[(&str, &str)]) -> (u16, String, Option<Bytes>) {
+    let request = reqwest::Client::new().get(format!("http://{}/gate.mp4?{query}", world.address));
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let Ok(answer) = request.send().await else { return (0, String::new(), None) };
+    let tag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), tag.unwrap_or_default(), answer.bytes().await.ok())
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {
@@ -259,6 +280,14 @@ async fn a_part_of_a_clip_is_that_of_the_whole_and_what_follows_a_break_fits_on(
     let (status, _, named, _) = asked(&[("range", &format!("bytes={length}-"))]).await;
     assert_eq!((status, named), (416, Some(format!("bytes */{length}"))));
 
+    // Who has it already is sent nothing, and who has a part of another one nothing of this.
+    let (status, its, _, nothing) = asked(&[("if-none-match", &format!("W/{tag}"))]).await;
+    assert_eq!((status, &its, nothing.len()), (304, &tag, 0));
+    let (status, _, _, part) = asked(&[("range", "bytes=100-"), ("if-match", &tag)]).await;
+    assert!((status, &part[..]) == (206, &whole[100..]));
+    let (status, its, _, _) = asked(&[("range", "bytes=100-"), ("if-match", "\"another\"")]).await;
+    assert_eq!((status, &its), (412, &tag));
+
     // Late footage makes another file: what follows a break in the one would not fit.
     world.media.delete(&world.media.list_after("gate/2", "", 10).await.unwrap()[1].key).await.unwrap();
     let (_, other, _, rest) = asked(&[]).await;
@@ -317,4 +346,64 @@ async fn what_is_damaged_or_not_there_costs_itself_only() {
         let (answered, text) = world.refused(&path).await;
         assert!(answered == status && text.contains(named), "{path}: {answered} {text}");
     }
+}
+
+#[tokio::test]
+async fn a_download_goes_on_where_it_broke_off_though_there_is_more_by_now() {
+    let world = World::start().await;
+    for second in [0, 1, 3] {
+        world.film(window(second), 128).await;
+    }
+    let query = "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
+    let (status, tag, whole) = get(&world, query, &[]).await;
+    let whole = whole.unwrap();
+    assert_eq!(status, 200);
+    // What is written from the next second on is not in it.
+    let now = teiten_telemetry::now();
+    tokio::time::sleep(Duration::from_millis(1000 - now.unix_millis() % 1000)).await;
+    for second in [2, 4] {
+        world.film(window(second), 128).await;
+    }
+    let others = [world.forgetful().await, world.forgetful().await];
+    for (world, condition) in [(&world, "if-match"), (&others[0], "if-match"), (&others[1], "if-range")] {
+        let (status, its, rest) = get(world, query, &[("range", "bytes=2000-"), (condition, &tag)]).await;
+        assert_eq!((status, &its), (206, &tag));
+        assert!(rest.unwrap() == whole[2000..]);
+        let (status, other, grown) = get(world, query, &[]).await;
+        assert!(status == 200 && other != tag && grown.unwrap().len() > whole.len());
+        let (status, its, _) = get(world, query, &[("if-none-match", &tag)]).await;
+        assert!(status == 200 && its != tag);
+    }
+    // What it was is gone.
+    world.media.delete(&world.media.list_after("gate/2", "", 1).await.unwrap()[0].key).await.unwrap();
+    let world = world.forgetful().await;
+    assert_eq!(get(&world, query, &[("range", "bytes=2000-"), ("if-match", &tag)]).await.0, 412);
+}
+
+#[tokio::test]
+async fn who_has_a_file_has_the_same_as_of_later() {
+    let world = World::start().await;
+    world.film(window(0), 128).await;
+    let query = "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
+    let (_, tag, _) = get(&world, query, &[]).await;
+    let later: u64 = tag.trim_matches('"').split_once('-').unwrap().0.parse().unwrap();
+    let later = tag.replace(&later.to_string(), &(later - 1).to_string());
+    assert_eq!(get(&world.forgetful().await, query, &[("if-none-match", &later)]).await.0, 304);
+}
+
+#[tokio::test]
+async fn a_file_whose_footage_has_changed_breaks_off_and_is_forgotten() {
+    let world = World::start().await.forgetful().await;
+    for second in 0..5 {
+        world.film(window(second), 128).await;
+    }
+    let query = "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
+    let (_, tag, whole) = get(&world, query, &[]).await;
+    let (whole, part) = (whole.unwrap(), ("range", "bytes=0-"));
+    let (status, its, same) = get(&world, query, &[part]).await;
+    assert!((status, &its) == (206, &tag) && same.unwrap() == whole);
+    world.media.delete(&world.media.list_after("gate/2", "", 10).await.unwrap()[3].key).await.unwrap();
+    assert!(get(&world, query, &[part]).await.2.is_none(), "nothing is sent that is not of it");
+    let (status, its, other) = get(&world, query, &[part]).await;
+    assert!(status == 206 && its != tag && other.unwrap().len() < whole.len());
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::hmac;
 use teiten_footage::Timestamp;
@@ -32,6 +32,14 @@ pub enum Admission {
 }
 
 impl Admission {
+    /// What caches may do with an answer that can change: where it is not for anybody, none but the asker's own may keep it.
+    pub fn cache_control(&self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Anybody => "no-cache",
+            Self::Token(_) => "private, no-cache",
+        })
+    }
+
     /// Lets a request in, without what only its admission needed; or refuses it: 401 where it brings nothing, 403 where
     /// it brings a link that does not hold.
     pub fn admit(&self, mut asked: Asked, now: Timestamp) -> Result<Asked, Refusal> {

@@ -2,7 +2,8 @@
 //!
 //! The same program answers on Knative (`$PORT`) and on AWS Lambda. There the answer is streamed as well: the function's
 //! URL has to be one of invoke mode `RESPONSE_STREAM` (API Gateway and load balancers take no streamed
-//! answers), and AWS ends an answer at 200 MB. What is larger is refused there with 413 before anything is sent.
+//! answers), and AWS ends an answer at 200 MB. What is larger is refused there with 413 before anything is sent, and sent to
+//! who asks for it part by part.
 
 use std::{env, io, sync::Arc, time::Instant};
 
@@ -45,13 +46,22 @@ pub struct Asked {
     pub query: Vec<(String, String)>,
     /// The headers.
     pub headers: HeaderMap,
+    /// The longest answer that can be sent.
+    pub bytes_max: u64,
 }
 
 impl Asked {
+    /// A request for `path` with this query, without headers.
+    pub fn of(path: &str, query: &[(&str, &str)]) -> Self {
+        let query = query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Self { path: path.to_owned(), query, headers: HeaderMap::new(), bytes_max: u64::MAX }
+    }
+
     pub(crate) fn read<Sent>(request: &Request<Sent>) -> Result<Self, Refusal> {
         let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
         let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
-        Ok(Self { path: request.uri().path().to_owned(), query, headers: request.headers().clone() })
+        let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
+        Ok(Self { path, query, headers, bytes_max: u64::MAX })
     }
 
     /// The last part of the path. What is before it is a gateway's affair.
@@ -111,6 +121,11 @@ impl Refusal {
     /// 503: it may work later.
     pub fn unavailable(why: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    }
+
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The same with a header, such as WWW-Authenticate.
@@ -218,9 +233,11 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
     let mut response = match method {
         Method::GET | Method::HEAD => match Asked::read(&request) {
             Ok(mut asked) => {
-                // Parts are of GET alone (RFC 9110 §14.2).
+                // Parts are of GET alone (RFC 9110 §14.2), and nothing is sent of what HEAD asks for.
                 if method == Method::HEAD {
                     asked.headers.remove(header::RANGE);
+                } else {
+                    asked.bytes_max = host.bytes_max;
                 }
                 host.respond(asked).await
             }
@@ -252,12 +269,12 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
 impl<R: Responder> Host<R> {
     async fn respond(&self, asked: Asked) -> Response {
         let responder = Arc::clone(&self.responder);
-        let path = asked.path.clone();
+        let (path, bytes_max) = (asked.path.clone(), asked.bytes_max);
         // In a task of its own, so that a panic is this request's alone. It ends with the caller's patience.
         let mut task = tokio::task::JoinSet::new();
         task.spawn(async move { responder.respond(asked).await });
         match task.join_next().await {
-            Some(Ok(Ok(response))) => self.within_limits(response),
+            Some(Ok(Ok(response))) => within_limits(response, bytes_max),
             Some(Ok(Err(refusal))) => {
                 if refusal.status.is_server_error() {
                     warn!(function = R::NAME, path, why = refusal.why, "request failed, may work later");
@@ -270,20 +287,21 @@ impl<R: Responder> Host<R> {
             }
         }
     }
+}
 
-    fn within_limits(&self, response: Response) -> Response {
-        let length = response.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        match length {
-            Some(length) if length > self.bytes_max => {
-                let (length, most) = (length >> 20, self.bytes_max >> 20);
-                let why = format!(
-                    "the answer has {length} MiB, and {most} MiB are the most that can be sent: ask for less"
-                );
-                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why).answer()
-            }
-            _ => response,
+/// The answer, if it can be sent.
+fn within_limits(response: Response, bytes_max: u64) -> Response {
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(length) if length > bytes_max => {
+            let (length, most) = (length >> 20, bytes_max >> 20);
+            let why = format!(
+                "the answer has {length} MiB, and {most} MiB are the most that can be sent: ask for less, or for parts (Range)"
+            );
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why).answer()
         }
+        _ => response,
     }
 }
 
@@ -293,7 +311,7 @@ fn preflight() -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, if-range, range"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, if-match, if-none-match, if-range, range"),
         (header::ACCESS_CONTROL_MAX_AGE, "3600"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -10,7 +10,7 @@ use serde_json::json;
 use teiten_bucket::Validity;
 use teiten_footage::CameraId;
 use teiten_host::{Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{RangeForm, TimeRange, asked_camera};
+use teiten_playlist::{FILE_RANGE_MAX, RANGE_MAX, RangeForm, TimeRange, asked_camera, asked_lapse};
 use tracing::info;
 
 use crate::{Functions, LinkError, Links, Past};
@@ -38,15 +38,12 @@ fn wanted(asked: &Asked) -> Result<(CameraId, Option<Past>), Refusal> {
     let name = asked.name();
     if name.ends_with(".m3u8") {
         asked.has_no_keys_but(&["for", "from", "to"])?;
-        let (form, range) = (RangeForm::of(name), TimeRange::asked_for(asked)?);
+        let (form, range) = (RangeForm::of(name), TimeRange::asked_for(asked, RANGE_MAX)?);
         Ok((asked_camera(asked, form.extension())?, Some(Past::Playlist(range, form))))
     } else if name.ends_with(".mp4") {
         asked.has_no_keys_but(&["for", "from", "to", "lapse"])?;
-        let lapse = asked
-            .value("lapse")?
-            .map(|lapse| lapse.parse().map_err(|_| Refusal::bad_request("lapse is no whole number")));
-        let range = TimeRange::asked_for(asked)?;
-        Ok((asked_camera(asked, ".mp4")?, Some(Past::File(range, lapse.transpose()?))))
+        let (lapse, range) = (asked_lapse(asked)?, TimeRange::asked_for(asked, FILE_RANGE_MAX)?);
+        Ok((asked_camera(asked, ".mp4")?, Some(Past::File(range, lapse))))
     } else {
         asked.has_no_keys_but(&["for"])?;
         let camera = CameraId::new(name).map_err(|error| Refusal::bad_request(error.to_string()))?;
@@ -85,7 +82,7 @@ impl Responder for LinkDesk {
 impl From<LinkError> for Refusal {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::NoCamera(_) => Self::not_found(error.to_string()),
+            LinkError::NoCamera(_) | LinkError::NoPast(_) => Self::not_found(error.to_string()),
             LinkError::NoAddress(_) => Self::new(StatusCode::CONFLICT, error.to_string()),
             LinkError::Bucket(_) | LinkError::Sign(_) => Self::unavailable(error.to_string()),
         }
@@ -143,13 +140,11 @@ mod tests {
             let expected = format!("https://playback.example.org/{name}?from=2026-11-23T04:00:00.000000Z&");
             assert!(url.starts_with(&expected), "{url}");
             let (path, query) = url.split_once('?').unwrap();
-            let pair =
-                |pair: &str| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-            let query: Vec<_> = query.split('&').filter_map(pair).collect();
-            let asked = Asked { path: path.to_owned(), query, headers: HeaderMap::new() };
+            let query: Vec<_> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+            let asked = Asked::of(path, &query);
             let door = Admission::Token(Bearer::new(TOKEN).unwrap());
             let admitted = door.admit(asked, teiten_telemetry::now()).unwrap();
-            assert_eq!(TimeRange::asked_for(&admitted).unwrap().length().as_secs(), 3600);
+            assert_eq!(TimeRange::asked_for(&admitted, RANGE_MAX).unwrap().length().as_secs(), 3600);
         }
     }
 
@@ -182,11 +177,27 @@ mod tests {
                 "/porch.mp4?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z&lapse=quick",
                 StatusCode::BAD_REQUEST,
             ),
+            ("/porch.mp4?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z&lapse=1", StatusCode::BAD_REQUEST),
+            (
+                "/porch.mp4?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z&lapse=3601",
+                StatusCode::BAD_REQUEST,
+            ),
             ("/porch.mp4?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::CONFLICT),
         ] {
             let links = links_to("porch/live.m3u8").await;
             assert_eq!(get(Some(links), path, Some(TOKEN)).await.0, expected, "{path}");
         }
         assert_eq!(get(None, "/porch", Some(TOKEN)).await.0, StatusCode::CONFLICT);
+    }
+
+    #[tokio::test]
+    async fn the_past_of_a_camera_that_is_not_live_any_more_has_links() {
+        for (path, expected) in [
+            ("/porch.m3u8?from=2026-11-23T04:00:00Z&to=2026-11-23T05:00:00Z", StatusCode::OK),
+            ("/porch", StatusCode::NOT_FOUND),
+        ] {
+            let links = links_to("porch/archive.json").await;
+            assert_eq!(get(Some(links), path, Some(TOKEN)).await.0, expected, "{path}");
+        }
     }
 }

@@ -41,6 +41,11 @@ pub enum LinkError {
     /// Nothing was ever heard of such a camera.
     #[error("there is no live playlist of camera {0}: is it its name, and has it sent anything yet?")]
     NoCamera(CameraId),
+    /// Neither is there an archive of it.
+    #[error(
+        "there is neither a live playlist nor an archive of camera {0}: is it its name, and has it sent anything yet?"
+    )]
+    NoPast(CameraId),
     /// The store failed.
     #[error(transparent)]
     Bucket(#[from] BucketError),
@@ -60,7 +65,9 @@ impl Links {
 
     /// A link to the live playlist of `camera` that is valid from `now` on.
     pub async fn live(&self, camera: &CameraId, valid: Validity, now: Timestamp) -> Result<Link, LinkError> {
-        self.is_there(camera).await?;
+        if !self.is_there(&key::live_playlist_key(camera)).await? {
+            return Err(LinkError::NoCamera(camera.clone()));
+        }
         let url = self.signer.url(&key::live_playlist_key(camera), now, valid).await?;
         Ok(Link { url, expires: now + valid.duration() })
     }
@@ -74,17 +81,19 @@ impl Links {
         valid: Validity,
         now: Timestamp,
     ) -> Result<Link, LinkError> {
-        self.is_there(camera).await?;
+        // One that is not live any more has a past all the same.
+        let is_there = self.is_there(&key::live_playlist_key(camera)).await?
+            || self.is_there(&key::archive_key(camera)).await?;
+        if !is_there {
+            return Err(LinkError::NoPast(camera.clone()));
+        }
         let expires = now + valid.duration();
         let url = functions.link(camera, past, expires).map_err(LinkError::NoAddress)?;
         Ok(Link { url, expires })
     }
 
-    async fn is_there(&self, camera: &CameraId) -> Result<(), LinkError> {
-        match self.media.get(&key::live_playlist_key(camera)).await? {
-            Some(_) => Ok(()),
-            None => Err(LinkError::NoCamera(camera.clone())),
-        }
+    async fn is_there(&self, key: &str) -> Result<bool, LinkError> {
+        Ok(self.media.get(key).await?.is_some())
     }
 }
 

@@ -9,7 +9,7 @@ use teiten_bucket::{S3Args, S3Bucket, SignArgs, Validity};
 use teiten_footage::{CameraId, Timestamp, key};
 use teiten_host::TokenArgs;
 use teiten_link::{Domain, Functions, LinkDesk, Links, Past, VALID_DEFAULT};
-use teiten_playlist::{RANGE_MAX, RangeForm, TimeRange};
+use teiten_playlist::{FILE_RANGE_MAX, LAPSE, RANGE_MAX, RangeForm, TimeRange};
 
 /// Makes addresses of cameras' footage: they play in any HLS player (VLC, ffplay, Safari, hls.js) without keys, and stop
 /// working when their time is over. They cannot be called back before, except by exchanging the keys that they are
@@ -31,7 +31,7 @@ struct Args {
     #[arg(long, value_name = "TIME", value_parser = time, requires_all = ["camera", "to"])]
     from: Option<Timestamp>,
 
-    /// Until when, 24 hours later at most.
+    /// Until when, 24 hours later at most; with --clip, 31 days.
     #[arg(long, value_name = "TIME", value_parser = time, requires = "from")]
     to: Option<Timestamp>,
 
@@ -51,7 +51,7 @@ struct Args {
     clip: bool,
 
     /// As a time-lapse, so many times faster.
-    #[arg(long, value_name = "TIMES", requires = "clip", value_parser = clap::value_parser!(u32).range(2..=3600))]
+    #[arg(long, value_name = "TIMES", requires = "clip", value_parser = lapse)]
     lapse: Option<u32>,
 
     #[command(flatten)]
@@ -104,6 +104,11 @@ fn time(text: &str) -> Result<Timestamp, String> {
     Timestamp::from_rfc3339(text).ok_or_else(|| example.to_owned())
 }
 
+fn lapse(text: &str) -> Result<u32, String> {
+    let lapse = text.parse().ok().filter(|lapse| LAPSE.contains(lapse));
+    lapse.ok_or_else(|| format!("not a whole number from {} to {}", LAPSE.start(), LAPSE.end()))
+}
+
 impl Args {
     fn functions(&self) -> anyhow::Result<Functions> {
         let domain = Domain::parse(&self.domain).context("TEITEN_DOMAIN")?;
@@ -115,7 +120,9 @@ impl Args {
     fn past(&self) -> anyhow::Result<Option<Past>> {
         let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(None) };
         let range = TimeRange::new(from, to).context("--from is not before --to")?;
-        anyhow::ensure!(range.length() <= RANGE_MAX, "more than 24 hours: ask for several links");
+        let length_max = if self.clip { FILE_RANGE_MAX } else { RANGE_MAX };
+        let hours = length_max.as_secs() / 3600;
+        anyhow::ensure!(range.length() <= length_max, "more than {hours} hours: ask for several links");
         Ok(Some(match self.clip {
             true => Past::File(range, self.lapse),
             false => Past::Playlist(range, self.playlist.into()),

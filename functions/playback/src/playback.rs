@@ -12,8 +12,8 @@ use teiten_bucket::{Bucket, BucketError, SignError};
 use teiten_footage::{CameraId, InitKey, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{
-    BitRate, InitSections, RangeForm, Rendition, Stored, TimeRange, Variant, asked_camera, is_mixed,
-    moved_in, multivariant, stored_in, vod,
+    BitRate, InitSections, RANGE_MAX, RangeForm, Rendition, Stored, TimeRange, Variant, asked_camera,
+    is_mixed, moved_in, multivariant, stored_in, vod,
 };
 
 use crate::Links;
@@ -136,7 +136,7 @@ impl Responder for Playback {
         let form = RangeForm::of(asked.name());
         let camera = asked_camera(&asked, form.extension())?;
         asked.has_no_keys_but(&["from", "to"])?;
-        let text = self.answer(&camera, form, TimeRange::asked_for(&asked)?, now).await?;
+        let text = self.answer(&camera, form, TimeRange::asked_for(&asked, RANGE_MAX)?, now).await?;
         let length = text.len() as u64;
         let mut response = Response::new(Body::from(text));
         let headers = response.headers_mut();

@@ -29,6 +29,7 @@ mod range;
 mod renditions;
 mod shell;
 mod sizes;
+mod stored;
 
 pub use advance::{
     Footage, LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, SILENCE_MIN, Settings, Step, WINDOWS_MIN, advance,
@@ -52,7 +53,9 @@ pub use moving::{Seen, cut_off, mark};
 pub use pack::{Packed, pack};
 pub use parse::ParseError;
 pub use range::{
-    RANGE_MAX, RangeForm, Rendition, TimeRange, asked_camera, is_mixed, moved_in, stored_in, vod,
+    FILE_RANGE_MAX, LAPSE, RANGE_MAX, RangeForm, Rendition, TimeRange, asked_camera, asked_lapse, is_mixed,
+    moved_in, vod,
 };
 pub use renditions::{BitRate, Variant, multivariant};
 pub use shell::ShellError;
+pub use stored::{StoredHours, stored_in};

@@ -1,16 +1,14 @@
-//! Any range of time of a camera: what is stored of it, from a listing, and as a playlist.
+//! Any range of time of a camera, as it is asked for, and as a playlist.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window};
 use teiten_host::{Asked, Refusal};
 
 use crate::{
     hour::{Kind, Listed},
-    hour_advance::in_order,
     hour_marks::placed,
-    hours::StoredHourObjects,
     init_sections::InitSections,
     listing::{Listing, Stored},
     live::target_duration_seconds,
@@ -18,11 +16,14 @@ use crate::{
     sizes::Sizes,
 };
 
-/// The longest range that functions answer with: 86 400 windows of a second.
+/// The longest range that there are playlists of: 86 400 windows of a second.
 pub const RANGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// How many objects are listed at a time: what one request to S3 gives.
-const PAGE: usize = 1000;
+/// The longest range that there are files of.
+pub const FILE_RANGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// How much faster a time-lapse can be.
+pub const LAPSE: RangeInclusive<u32> = 2..=3600;
 
 /// Times from the first on and before the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +38,9 @@ impl TimeRange {
         (from < to).then_some(Self { from, to })
     }
 
-    /// What a request wants: `from` and `to` in its query (RFC 3339), no more than [`RANGE_MAX`] apart.
-    pub fn asked_for(asked: &Asked) -> Result<Self, Refusal> {
+    /// What a request wants: `from` and `to` in its query (RFC 3339), no more than `length_max` apart ([`RANGE_MAX`],
+    /// [`FILE_RANGE_MAX`]).
+    pub fn asked_for(asked: &Asked, length_max: Duration) -> Result<Self, Refusal> {
         let time = |name: &str| {
             let text = asked.value(name)?.ok_or_else(|| {
                 Refusal::bad_request(format!(
@@ -55,8 +57,8 @@ impl TimeRange {
         };
         let (from, to) = (time("from")?, time("to")?);
         let range = Self::new(from, to).ok_or_else(|| Refusal::bad_request("from is not before to"))?;
-        if range.length() > RANGE_MAX {
-            let most = RANGE_MAX.as_secs() / 3600;
+        if range.length() > length_max {
+            let most = length_max.as_secs() / 3600;
             return Err(Refusal::bad_request(format!("more than {most} hours: ask for several ranges")));
         }
         Ok(range)
@@ -83,6 +85,17 @@ impl TimeRange {
     }
 }
 
+/// How much faster than life a file shall be, if it shall: `lapse` in a request's query.
+pub fn asked_lapse(asked: &Asked) -> Result<Option<u32>, Refusal> {
+    let Some(text) = asked.value("lapse")? else { return Ok(None) };
+    let lapse = text.parse().ok().filter(|lapse| LAPSE.contains(lapse));
+    lapse.map(Some).ok_or_else(|| {
+        let text: String = text.chars().take(40).collect();
+        let (least, most) = (LAPSE.start(), LAPSE.end());
+        Refusal::bad_request(format!("lapse={text:?} is none: give a whole number from {least} to {most}"))
+    })
+}
+
 /// The camera whose name is asked for, with this extension.
 pub fn asked_camera(asked: &Asked, extension: &str) -> Result<CameraId, Refusal> {
     let name = asked.name();
@@ -90,36 +103,6 @@ pub fn asked_camera(asked: &Asked, extension: &str) -> Result<CameraId, Refusal>
         .ok_or_else(|| Refusal::not_found(format!("ask for /<camera>{extension}?from=…&to=…")))?
         .parse()
         .map_err(|error: teiten_footage::camera::CameraIdError| Refusal::not_found(error.to_string()))
-}
-
-/// What is stored of the windows that touch `range`, in the order of time: a request for each thousand objects, and
-/// one for each pack.
-pub async fn stored_in(
-    media: &dyn Bucket,
-    camera: &CameraId,
-    range: TimeRange,
-) -> Result<Vec<Stored>, BucketError> {
-    // A pack is listed with its first window, which is in the same hour.
-    let first = Hour::containing(range.from).start();
-    let mut after = key::segments_from(camera, Window::containing(first, WindowLength::MIN));
-    let end = key::segments_from(camera, Window::containing(range.to, WindowLength::MIN).next());
-    let mut objects = StoredHourObjects::default();
-    loop {
-        let page = media.list_after(&key::segments_prefix(camera), &after, PAGE).await?;
-        let is_last = page.len() < PAGE || page.last().is_some_and(|last| last.key >= end);
-        if let Some(last) = page.last() {
-            after.clone_from(&last.key);
-        }
-        page.into_iter().for_each(|object| objects.note(object));
-        if is_last {
-            break;
-        }
-    }
-    objects.segments.retain(|segment| range.touches(segment.key.window));
-    objects.packs.retain(|pack| pack.key.windows().any(|window| range.touches(window)));
-    let mut stored = in_order(&objects.stored(media).await?);
-    stored.retain(|item| range.touches(item.listing.window));
-    Ok(stored)
 }
 
 /// When something moved in `range`, as far as it is written down: a request for each hour. What goes on over the turn of
@@ -208,9 +191,8 @@ mod tests {
     use super::*;
 
     fn asked(from: &str, to: &str) -> Result<TimeRange, String> {
-        let query = vec![("from".to_owned(), from.to_owned()), ("to".to_owned(), to.to_owned())];
-        let asked = Asked { path: String::new(), query, headers: Default::default() };
-        TimeRange::asked_for(&asked).map_err(|refusal| refusal.to_string())
+        TimeRange::asked_for(&Asked::of("", &[("from", from), ("to", to)]), RANGE_MAX)
+            .map_err(|refusal| refusal.to_string())
     }
 
     #[test]
@@ -225,8 +207,10 @@ mod tests {
             let refusal = asked(from, to).unwrap_err();
             assert!(refusal.starts_with("400") && refusal.contains(named), "{refusal}");
         }
-        let nothing = Asked { path: "/a/Gate.m3u8".to_owned(), query: vec![], headers: Default::default() };
-        assert!(TimeRange::asked_for(&nothing).unwrap_err().to_string().contains("from is missing"));
+        let nothing = Asked::of("/a/Gate.m3u8", &[]);
+        assert!(
+            TimeRange::asked_for(&nothing, RANGE_MAX).unwrap_err().to_string().contains("from is missing")
+        );
         assert!(asked_camera(&nothing, ".m3u8").unwrap_err().to_string().contains("\"Gate\""));
         assert!(asked_camera(&nothing, ".mp4").unwrap_err().to_string().contains("<camera>.mp4"));
     }

@@ -224,18 +224,20 @@ async fn lambda_answers_http_with_http() {
 
 #[tokio::test]
 async fn lambda_streams_the_answers_to_requests() {
-    let get = |path: &str| {
+    let request = |method: &str, path: &str| {
         let mut request = api_gateway("a");
         request["rawPath"] = path.into();
-        request["requestContext"]["http"]["method"] = "GET".into();
+        request["requestContext"]["http"]["method"] = method.into();
         request["requestContext"]["http"]["path"] = path.into();
         request["body"] = Value::Null;
         request
     };
     let program = "programs::the_program_of_requests_runs_where_it_is_asked_to";
-    let outcomes = invoke_program(program, vec![get("/slow"), get("/nothing"), get("/large")]).await;
+    let requests = [("GET", "/slow"), ("GET", "/nothing"), ("GET", "/large"), ("HEAD", "/large")];
+    let requests = requests.map(|(method, path)| request(method, path)).to_vec();
+    let outcomes = invoke_program(program, requests).await;
     assert!(outcomes.iter().all(|(kind, _)| kind == "response"), "{outcomes:?}");
-    let [slow, nothing, large] = [&outcomes[0].1, &outcomes[1].1, &outcomes[2].1];
+    let [slow, nothing, large, how_large] = [0, 1, 2, 3].map(|index: usize| &outcomes[index].1);
     assert_eq!((&slow["head"]["statusCode"], &slow["body"]), (&json!(200), &json!("onetwo")));
     assert_eq!(slow["head"]["headers"]["access-control-allow-origin"], "*");
     assert_eq!(
@@ -244,6 +246,7 @@ async fn lambda_streams_the_answers_to_requests() {
     );
     assert_eq!(large["head"]["statusCode"], 413);
     assert!(large["body"].as_str().unwrap().contains("ask for less"), "{large}");
+    assert_eq!(how_large["head"]["statusCode"], 200, "whoever asks how large it is does not want it");
 }
 
 /// Keeps the events that are posted to it, and refuses the first one.

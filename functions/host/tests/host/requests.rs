@@ -94,7 +94,10 @@ async fn requests_are_answered_with_what_is_asked_for_or_why_not() {
             401 => assert_eq!(answer.headers()["www-authenticate"], "Bearer"),
             405 => assert_eq!(answer.headers()["allow"], "GET, HEAD, OPTIONS"),
             204 => {
-                assert_eq!(answer.headers()["access-control-allow-headers"], "authorization, if-range, range")
+                assert_eq!(
+                    answer.headers()["access-control-allow-headers"],
+                    "authorization, if-match, if-none-match, if-range, range"
+                )
             }
             _ => {}
         }
