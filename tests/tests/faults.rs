@@ -146,8 +146,12 @@ async fn batches_whose_events_were_forgotten_get_their_segments() -> anyhow::Res
     recording.every_frame_is_there_once()?;
     recording.every_sample_is_at_its_capture_time()?;
     ensure!(recording.frames().count() == 50);
-    let report = pipeline.reconcile().await?;
-    ensure!(report["batches_sent"] == 0 && report["batches_left"] == 0, "{report}");
+    // A held window's batch may just have come, and wait for a busy machine.
+    eventually("reconcile finds nothing to send", Duration::from_secs(30), async || {
+        let report = pipeline.reconcile().await?;
+        Ok((report["batches_sent"] == 0 && report["batches_left"] == 0).then_some(()))
+    })
+    .await?;
     // What was sent again goes on in the trace that the bridge began. (Held windows came later, as usual.)
     let mut sent_again = 0;
     for window in batches(&*frames, &camera).await?.keys() {
