@@ -13,7 +13,7 @@ use teiten_footage::{CameraId, InitKey, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{
     BitRate, InitSections, RANGE_MAX, RangeForm, Rendition, Stored, TimeRange, Variant, asked_camera,
-    is_mixed, moved_in, multivariant, stored_in, vod,
+    is_mixed, moved_in, multivariant, stored_in, target_duration, vod,
 };
 
 use crate::Links;
@@ -82,7 +82,7 @@ impl Playback {
                 }
             }
         };
-        let (whole, keyframes) = BitRate::of_stored(stored);
+        let (whole, keyframes) = BitRate::of_stored(stored, target_duration(stored));
         let whole = Variant { uri: uri(RangeForm::Whole), rate: whole };
         let keyframes = Variant { uri: uri(RangeForm::Keyframes), rate: keyframes };
         Ok(multivariant(&whole, Some(&keyframes), &inits))

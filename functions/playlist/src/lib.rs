@@ -54,7 +54,7 @@ pub use pack::{Packed, pack};
 pub use parse::ParseError;
 pub use range::{
     FILE_RANGE_MAX, LAPSE, RANGE_MAX, RangeForm, Rendition, TimeRange, asked_camera, asked_lapse, is_mixed,
-    moved_in, vod,
+    moved_in, target_duration, vod,
 };
 pub use renditions::{BitRate, Variant, multivariant};
 pub use shell::ShellError;

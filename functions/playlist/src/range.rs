@@ -166,6 +166,12 @@ pub fn is_mixed(stored: &[Stored]) -> bool {
     stored.iter().any(is_packed) && !stored.iter().all(is_packed)
 }
 
+/// The target duration of playlists of what is `stored`.
+pub fn target_duration(stored: &[Stored]) -> Duration {
+    let longest = stored.iter().map(|item| item.listing.window.length()).max().unwrap_or_default();
+    Duration::from_secs(target_duration_seconds(longest))
+}
+
 /// A VOD playlist of what is `stored`, with the URIs that `init` and `segment` give. `inits` are its init sections, for keyframes
 /// or if it [`is_mixed`].
 pub fn vod(
@@ -177,8 +183,7 @@ pub fn vod(
 ) -> String {
     let (sizes, listings) = (Sizes::of(stored, inits), stored.iter().map(|item| item.listing));
     let listings: &[Listing] = &listings.collect::<Vec<_>>();
-    let longest = listings.iter().map(|listing| listing.window.length()).max().unwrap_or_default();
-    let target_duration_seconds = target_duration_seconds(longest);
+    let target_duration_seconds = target_duration(stored).as_secs();
     let listed = Listed { kind: Kind::Vod, target_duration_seconds, listings, sizes: &sizes, init, segment };
     match rendition {
         Rendition::Whole(spans) => listed.segments(&placed(listings, spans)),

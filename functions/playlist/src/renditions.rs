@@ -2,17 +2,18 @@
 //! §4.4.3.6), for players that wind through it, and the multivariant playlist that names both (§4.4.6). All are of the same objects.
 //! Live footage has a multivariant playlist too.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition};
-use teiten_footage::{CameraId, ContentHash, Window, key};
+use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, key};
 
 use crate::{
     advance::Footage,
-    hour::HourPlaylist,
+    hour::{HourPlaylist, TARGET_DURATION_SECONDS},
     init_sections::InitSections,
     listing::Stored,
+    live::target_duration_seconds,
     shell::{PLAYLIST_HEADERS, ShellError},
     sizes::Sizes,
 };
@@ -29,32 +30,45 @@ pub struct Variant {
 /// How many bits a second it takes to play something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BitRate {
-    /// In the window that takes most.
+    /// In the run of windows that takes most (BANDWIDTH, §4.4.6.2).
     pub peak: u64,
     /// On average, if that is known.
     pub average: Option<u64>,
 }
 
 impl BitRate {
-    /// Of windows with so many bytes each.
-    pub fn of(windows: impl IntoIterator<Item = (Window, u64)>) -> Self {
-        let (mut peak, mut bytes, mut millis) = (0, 0, 0);
-        for (window, size) in windows {
-            let length = u64::from(window.length().millis());
-            peak = peak.max((size * 8000).div_ceil(length));
-            bytes += size;
-            millis += length;
+    /// Of windows in a row with so many bytes each. The peak is that of runs of half a `target` duration to one and a half; where
+    /// there are none, of all.
+    pub fn of(windows: impl IntoIterator<Item = (Window, u64)>, target: Duration) -> Self {
+        let windows: Vec<(u64, u64)> =
+            windows.into_iter().map(|(window, bytes)| (u64::from(window.length().millis()), bytes)).collect();
+        let (least, most) = ((target / 2).as_millis() as u64, (target * 3 / 2).as_millis() as u64);
+        let mut peak: Option<u64> = None;
+        for first in 0..windows.len() {
+            let (mut millis, mut bytes) = (0, 0);
+            for (length, size) in &windows[first..] {
+                (millis, bytes) = (millis + length, bytes + size);
+                if millis > most {
+                    break;
+                }
+                if millis >= least && peak.is_none_or(|peak| bytes * 8000 > peak * millis) {
+                    peak = Some((bytes * 8000).div_ceil(millis));
+                }
+            }
         }
-        Self { peak, average: (bytes * 8000).checked_div(millis) }
+        let millis: u64 = windows.iter().map(|(millis, _)| millis).sum();
+        let bytes: u64 = windows.iter().map(|(_, bytes)| bytes).sum();
+        let average = (bytes * 8000).checked_div(millis);
+        Self { peak: peak.or(average).unwrap_or_default(), average }
     }
 
-    /// Of what is stored, and of its keyframes.
-    pub fn of_stored(stored: &[Stored]) -> (Self, Self) {
+    /// Of what is stored, and of its keyframes, in playlists of this target duration.
+    pub fn of_stored(stored: &[Stored], target: Duration) -> (Self, Self) {
         let whole = stored.iter().map(|item| (item.listing.window, item.size_bytes));
         let keyframes = stored
             .iter()
             .filter_map(|item| Some((item.listing.window, item.listing.keyframe_bytes()?.into())));
-        (Self::of(whole), Self::of(keyframes))
+        (Self::of(whole, target), Self::of(keyframes, target))
     }
 }
 
@@ -96,7 +110,7 @@ pub(crate) async fn write_renditions(
             size_bytes: sizes.segment(listing).unwrap_or_default(),
         })
         .collect();
-    let (whole, keyframes) = BitRate::of_stored(&listed);
+    let (whole, keyframes) = BitRate::of_stored(&listed, Duration::from_secs(TARGET_DURATION_SECONDS));
     let beside = |key: String| key.rsplit('/').next().unwrap_or_default().to_owned();
     let keyframes_key = key::hour_keyframes_key(camera, hour);
     let variants = multivariant(
@@ -128,8 +142,13 @@ impl LiveVariants {
         footage: &[Footage],
     ) -> Result<(), ShellError> {
         let newest = footage.iter().max_by_key(|item| item.key.window.start());
-        let rate = BitRate::of(footage.iter().map(|item| (item.key.window, item.size_bytes)));
-        let Some(init) = newest.map(|item| item.key.init).filter(|_| rate.peak > 0) else { return Ok(()) };
+        let Some(SegmentKey { window, init, .. }) = newest.map(|item| &item.key) else { return Ok(()) };
+        let sizes = footage.iter().map(|item| (item.key.window, item.size_bytes));
+        let rate = BitRate::of(sizes, Duration::from_secs(target_duration_seconds(window.length())));
+        if rate.peak == 0 {
+            return Ok(());
+        }
+        let init = *init;
         // What is to come is not known: a step upwards leaves room, and is rarely taken.
         let promised = rate.peak.next_power_of_two();
         if self.written.is_some_and(|(known, most)| known == init && promised <= most) {
@@ -141,5 +160,35 @@ impl LiveVariants {
         media.put(&key::live_variants_key(camera), text, PLAYLIST_HEADERS, Condition::Always).await?;
         self.written = Some((init, promised));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use teiten_footage::{Timestamp, WindowLength};
+
+    use super::*;
+
+    /// Of seconds with so many bytes each.
+    fn rate(bytes: &[u64], target_seconds: u64) -> (u64, Option<u64>) {
+        let first = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT);
+        let windows = (0..).map(|index| first.plus(index)).zip(bytes.iter().copied());
+        let BitRate { peak, average } = BitRate::of(windows, Duration::from_secs(target_seconds));
+        (peak, average)
+    }
+
+    #[test]
+    fn the_peak_is_that_of_runs_about_as_long_as_the_target_duration() {
+        let mut minutes = [1000; 300];
+        minutes[100] = 61_000;
+        assert_eq!(rate(&minutes, 60), (3000 * 8, Some(1200 * 8)), "of thirty seconds with the large one");
+        minutes[130..160].fill(4000);
+        assert_eq!(rate(&minutes, 60).0, 4000 * 8);
+        // 61 kB, 29 kB and 120 kB in 60 seconds are less than 4 kB each; here they are more.
+        minutes[159] = 64_000;
+        assert_eq!(rate(&minutes, 60).0, 6000 * 8);
+        assert_eq!(rate(&minutes, 1).0, 64_000 * 8, "no run of two is short enough");
+        assert_eq!(rate(&[1000, 2000, 3000], 60), (2000 * 8, Some(2000 * 8)), "there is no run as long");
+        assert_eq!(rate(&[], 60), (0, None));
     }
 }
