@@ -4,8 +4,8 @@
 //! A batch is tried until it is durable: its memory counts against the limits of [`crate::windows`], which
 //! refuse new frames when too much waits. An event is tried until it is accepted, but only as long as not
 //! too many wait: beyond that it is given up, for its batch is durable and the reconcile function finds
-//! batches without segments. Nothing finds again what a sensor saw: those events have a limit of their own, which no outage of
-//! hours reaches. A store or sink that refuses for good (no permission, 4xx) is tried on too, slowly
+//! batches without segments. Nothing finds again what a sensor saw: those events have a limit of their own, which an outage of
+//! hours reaches only where motion comes and goes all the time. A store or sink that refuses for good (no permission, 4xx) is tried on too, slowly
 //! and with an error in the log, because a mistake in the set-up gets mended. In no case is a frame said
 //! to be `stored` before both happened.
 
@@ -52,7 +52,7 @@ const REQUESTS_MAX: usize = 128;
 const CAMERA_WINDOW_EVENTS_MAX: usize = 256;
 const WINDOW_EVENTS_MAX: usize = 16_384;
 
-/// The same of what sensors saw: a night of what is usual, or motion that starts and ends every other second for an hour.
+/// The same of what sensors saw: a night of what is usual, or motion that comes and goes every other second for half an hour.
 const CAMERA_SENSOR_EVENTS_MAX: usize = 2048;
 const SENSOR_EVENTS_MAX: usize = 16_384;
 

@@ -106,9 +106,9 @@ impl Store {
     async fn merge(&self, key: &BatchKey, name: &str, batch: &Batch) -> Result<Option<Durable>, StoreError> {
         let mut room = self.room_for(2 * READ_AT_ONCE + batch_bytes(batch)).await;
         let object = match self.bucket.get_range(name, 0, READ_AT_ONCE as u64).await {
-            // Of an empty object a store can give no part.
             Err(error) if error.is_retryable() => return Err(error.into()),
             Ok(object) if object.as_ref().is_none_or(|object| object.bytes.len() < READ_AT_ONCE) => object,
+            // It is larger, or empty: of that a store may refuse to give a part.
             _ => {
                 drop(room);
                 room = self.room_for(MERGE_BYTES_MAX).await;
