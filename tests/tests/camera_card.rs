@@ -408,12 +408,14 @@ async fn a_time_server_whose_name_is_not_known_at_first_is_asked_soon_after_it_i
     let ssh_port = free_port()?;
     let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(ssh_port);
     let machine = card.start(Board::Virt, Start::Ordinary, "virt", folder.path(), "softdog", "").await?;
-    let chronyd = async || Ok(owner.run(ssh_port, "pidof chronyd").await.ok().map(|said| said.stdout));
-    let first =
-        eventually("chronyd runs", BOOT_MAX, async || Ok(chronyd().await?.filter(|it| !it.is_empty())));
-    let first = first.await.with_context(|| machine.console())?;
+    let chronyd = async || {
+        let said = owner.run(ssh_port, "pidof chronyd").await.ok()?;
+        Some(said.stdout).filter(|number| !number.is_empty())
+    };
+    let first = eventually("chronyd runs", BOOT_MAX, async || Ok(chronyd().await)).await;
+    let first = first.with_context(|| machine.console())?;
     eventually("chronyd is started anew", BOOT_MAX, async || {
-        Ok(chronyd().await?.filter(|it| !it.is_empty() && *it != first))
+        Ok(chronyd().await.filter(|number| *number != first))
     })
     .await?;
 
