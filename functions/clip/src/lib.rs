@@ -8,7 +8,6 @@
 mod clip;
 pub mod cut;
 mod file;
-pub mod fragment;
 mod maker;
 mod measure;
 mod movie;

@@ -4,19 +4,19 @@
 //! it are kept, as far as all files together have room: so those of a short clip are read once, and what was just being written
 //! is looked at once.
 
-use std::{collections::VecDeque, sync::Arc};
-
-use futures::{
-    TryStream,
-    stream::{self, BoxStream, StreamExt as _, TryStreamExt as _},
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    sync::Arc,
 };
+
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, Hour, Timestamp, key};
-use teiten_playlist::{Listing, Stored, StoredHours, TimeRange};
+use teiten_footage::{CameraId, ContentHash, Hour, Timestamp, key};
+use teiten_playlist::{
+    Fragment, FragmentError, Listing, Place, Sample, Stored, StoredHours, TimeRange, fragments_in_pack,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
-
-use crate::fragment::{Fragment, FragmentError, Sample};
 
 /// How much of what follows a keyframe is read for its head: nearly always enough.
 const HEAD_BYTES: u64 = 4096;
@@ -63,39 +63,59 @@ impl View {
     ) -> BoxStream<'static, Result<Item, BucketError>> {
         let stored = StoredHours::new(&self.camera, self.range).as_of(self.as_of);
         let stored = stored.beginning_with(Hour::containing(start.max(self.range.from())));
-        let (media, kept_from) = (Arc::clone(&self.media), kept.from());
+        let (view, kept_from) = (Arc::new(self.clone()), kept.from());
+        let walking = Arc::clone(&view);
         let hours = stream::try_unfold(stored, move |mut stored| {
-            let media = Arc::clone(&media);
+            let view = Arc::clone(&walking);
             async move {
                 if kept_from.is_some_and(|kept| kept <= Hour::containing(start)) {
                     return Ok(None);
                 }
-                let next = stored.next(&*media).await?;
+                let next = stored.next(&*view.media).await?;
                 let next = next.filter(|(hour, _)| kept_from.is_none_or(|kept| *hour < kept));
-                Ok::<_, BucketError>(next.map(|(_, items)| (stream::iter(items.into_iter().map(Ok)), stored)))
+                let Some((_, mut items)) = next else { return Ok(None) };
+                items.retain(|item| item.listing.window.start() >= start);
+                let items = view.with_tables(items).await?;
+                Ok::<_, BucketError>(Some((stream::iter(items.into_iter().map(Ok)), stored)))
             }
         });
-        let items = hours
-            .try_flatten()
-            .try_filter(move |item| std::future::ready(item.listing.window.start() >= start));
-        let kept = stream::iter(kept.items(start)).map(Ok);
-        self.clone().with_heads(items).chain(kept).boxed()
-    }
-
-    /// What is listed, with what its heads tell. What is damaged or gone is left out as if it had never been.
-    fn with_heads(
-        self,
-        items: impl TryStream<Ok = Stored, Error = BucketError> + Send + 'static,
-    ) -> impl stream::Stream<Item = Result<Item, BucketError>> + Send + 'static {
-        let view = Arc::new(self);
-        let read = move |stored: Stored| {
+        let read = move |(stored, fragment): (Stored, Option<Fragment>)| {
             let view = Arc::clone(&view);
             async move {
-                let fragment = view.fragment(&stored).await?;
+                let fragment = match fragment {
+                    Some(fragment) => Some(fragment),
+                    None => view.fragment(&stored).await?,
+                };
                 Ok(fragment.map(|fragment| Item { listing: stored.listing, fragment }))
             }
         };
-        items.map_ok(read).try_buffered(HEADS_AT_A_TIME).try_filter_map(|item| std::future::ready(Ok(item)))
+        let items = hours.try_flatten().map_ok(read).try_buffered(HEADS_AT_A_TIME);
+        // What is damaged or gone is left out as if it had never been.
+        let items = items.try_filter_map(|item| std::future::ready(Ok(item)));
+        items.chain(stream::iter(kept.items(start)).map(Ok)).boxed()
+    }
+
+    /// What is stored in an hour, with what its packs say of it: two requests for each, in place of one for each window.
+    async fn with_tables(&self, items: Vec<Stored>) -> Result<Vec<(Stored, Option<Fragment>)>, BucketError> {
+        let mut said: HashMap<ContentHash, Vec<Option<Fragment>>> = HashMap::new();
+        let mut with = Vec::with_capacity(items.len());
+        for item in items {
+            let fragment = match item.listing.place {
+                Place::Packed(part) if !self.is_of_keyframes => {
+                    let fragments = match said.entry(part.hash) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(place) => {
+                            place.insert(fragments_in_pack(&*self.media, &part.key(&self.camera)).await?)
+                        }
+                    };
+                    let index = item.listing.window.index() - part.first.index();
+                    fragments.get_mut(index as usize).and_then(Option::take)
+                }
+                _ => None,
+            };
+            with.push((item, fragment));
+        }
+        Ok(with)
     }
 
     /// Where the pictures of a segment are; `None` if it is none, or gone.

@@ -239,7 +239,12 @@ async fn a_clip_is_the_same_file_once_its_hours_are_put_together() {
         packs += compact.run().await.unwrap().packs;
     }
     assert_eq!(packs, 2, "one of each hour");
-    assert_eq!(world.media.list_after("gate/2026-11-24/00/", "", 100).await.unwrap().len(), 1);
+    let left = world.media.list_after("gate/2026-11-24/00/", "", 100).await.unwrap();
+    assert_eq!(left.len(), 1);
+    // A pack tells all that the heads of its segments do.
+    let told = teiten_playlist::fragments_in_pack(&world.media, &left[0].key.parse().unwrap()).await.unwrap();
+    assert!(told.len() == 12 && told.iter().flatten().all(|fragment| fragment.samples.len() == 10));
+    assert_eq!(told.iter().flatten().count(), 12);
     for (query, before) in queries.into_iter().zip(before) {
         assert!(std::fs::read(world.clip(query).await).unwrap() == before, "{query}");
     }

@@ -8,6 +8,7 @@
 mod advance;
 mod archive;
 mod cameras;
+mod fragment;
 mod function;
 mod hour;
 mod hour_advance;
@@ -23,6 +24,7 @@ mod motion_mend;
 mod moves;
 mod moving;
 mod pack;
+mod pack_tables;
 mod parse;
 mod per_camera;
 mod range;
@@ -36,6 +38,7 @@ pub use advance::{
 };
 pub use archive::{Archive, StoredHour, stored_hour};
 pub use cameras::Cameras;
+pub use fragment::{Fragment, FragmentError, Sample};
 pub use function::Playlist;
 pub use hour::{HourPlaylist, TARGET_DURATION_SECONDS};
 pub use hour_advance::{
@@ -51,6 +54,7 @@ pub use motion_mend::{HEADS_MAX, mend_motion, mend_packed_motion};
 pub use moves::{Moves, Moving};
 pub use moving::{Seen, cut_off, mark};
 pub use pack::{Packed, pack};
+pub use pack_tables::fragments_in_pack;
 pub use parse::ParseError;
 pub use range::{
     FILE_RANGE_MAX, LAPSE, RANGE_MAX, RangeForm, Rendition, TimeRange, asked_camera, asked_lapse, is_mixed,

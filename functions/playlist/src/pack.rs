@@ -2,7 +2,8 @@
 //! plays by itself.
 //!
 //! The index is a `sidx` box (ISO/IEC 14496-12 §8.16.3), which any tool that plays from an address understands: how large
-//! each keyframe is and what follows it, and how long they last. The segments follow as they are.
+//! each keyframe is and what follows it, and how long they last. Tables of all samples follow ([`crate::pack_tables`]), and the segments
+//! as they are.
 
 use std::io::Cursor;
 
@@ -14,7 +15,10 @@ use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{PackKey, Ticks, Window};
 use tracing::warn;
 
-use crate::listing::{Listing, Part, Place, Stored};
+use crate::{
+    listing::{Listing, Part, Place, Stored},
+    pack_tables::tables,
+};
 
 /// A segment that is to be put into a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +33,20 @@ pub struct Packed<'a> {
 pub fn pack(init: &[u8], first: Window, segments: &[Packed<'_>]) -> Bytes {
     let windows = (0..).map(|index| first.plus(index));
     let references = segments.iter().zip(windows).flat_map(|(segment, window)| references(segment, window));
+    let tables = tables(first, segments);
     let index = Sidx {
         reference_id: 1,
         timescale: Ticks::PER_SECOND,
         earliest_presentation_time: first.start().ticks().0,
-        first_offset: 0,
+        first_offset: tables.len() as u64,
         references: references.collect(),
     };
     let segments_bytes: usize = segments.iter().map(|segment| segment.bytes.len()).sum();
-    let mut bytes = Vec::with_capacity(index_bytes_max(segments.len() as u32) as usize + segments_bytes);
+    let head_bytes = index_bytes_max(segments.len() as u32) as usize + tables.len();
+    let mut bytes = Vec::with_capacity(head_bytes + segments_bytes);
     bytes.extend_from_slice(init);
     index.encode(&mut bytes).expect("an hour's segments fit an index");
+    bytes.extend_from_slice(&tables);
     segments.iter().for_each(|segment| bytes.extend_from_slice(segment.bytes));
     bytes.into()
 }
@@ -77,17 +84,19 @@ fn second_chunk(segment: &Packed<'_>) -> Option<Ticks> {
 
 /// What the head of a pack tells.
 #[derive(Debug, PartialEq, Eq)]
-struct Index {
+pub(crate) struct Index {
     /// The size of the init section before it.
     init_bytes: u32,
     /// Where the first segment begins.
-    offset: u64,
+    pub(crate) offset: u64,
+    /// How much is between it and that.
+    pub(crate) tables_bytes: u64,
     /// The sizes of the segments, and of their keyframes.
-    sizes: Vec<(u32, u32)>,
+    pub(crate) sizes: Vec<(u32, u32)>,
 }
 
 impl Index {
-    fn read(head: &[u8]) -> Option<Self> {
+    pub(crate) fn read(head: &[u8]) -> Option<Self> {
         let mut cursor = Cursor::new(head);
         let mut init_bytes = 0;
         let header = loop {
@@ -99,7 +108,8 @@ impl Index {
             cursor.set_position(init_bytes);
         };
         let index = Sidx::read_atom(&header, &mut cursor).ok()?;
-        let (init_bytes, offset) = (u32::try_from(init_bytes).ok()?, cursor.position() + index.first_offset);
+        let (init_bytes, tables_bytes) = (u32::try_from(init_bytes).ok()?, index.first_offset);
+        let offset = cursor.position().checked_add(tables_bytes)?;
         let mut sizes: Vec<(u32, u32)> = Vec::new();
         for SegmentReference { referenced_size: size, starts_with_sap, .. } in index.references {
             if starts_with_sap {
@@ -108,12 +118,12 @@ impl Index {
                 sizes.last_mut()?.0 += size;
             }
         }
-        Some(Self { init_bytes, offset, sizes })
+        Some(Self { init_bytes, offset, tables_bytes, sizes })
     }
 }
 
 /// How long the head of a pack of so many segments is, at most: init section and index.
-fn index_bytes_max(count: u32) -> u64 {
+pub(crate) fn index_bytes_max(count: u32) -> u64 {
     INIT_BYTES_MAX + 64 + 24 * u64::from(count)
 }
 
@@ -126,7 +136,7 @@ pub(crate) async fn stored_in_pack(media: &dyn Bucket, key: &PackKey) -> Result<
     let head = media.get_range(&name, 0, index_bytes_max(key.count)).await?;
     let head = head.map_or_else(Bytes::new, |object| object.bytes);
     let index = Index::read(&head).filter(|index| index.sizes.len() == key.windows().len());
-    let Some(Index { init_bytes, mut offset, sizes }) = index else {
+    let Some(Index { init_bytes, mut offset, sizes, .. }) = index else {
         warn!(key = name, "pack has no index of its windows: it is passed over");
         return Ok(Vec::new());
     };
@@ -172,7 +182,8 @@ mod tests {
         assert!(pack.ends_with(&[two.clone(), one].concat()));
         let index = Index::read(&pack).unwrap();
         let sizes = vec![(two.len() as u32, 100), (100, 100)];
-        assert_eq!(index, Index { init_bytes: 28, offset: 28 + 76, sizes });
+        let tables_bytes = tables(window(), &packed).len() as u64;
+        assert_eq!(index, Index { init_bytes: 28, offset: 28 + 76 + tables_bytes, tables_bytes, sizes });
         let sidx = Sidx::decode(&mut &pack[28..]).unwrap();
         let durations = sidx.references.iter().map(|reference| reference.subsegment_duration);
         assert_eq!(durations.collect::<Vec<_>>(), [9000, 126_000, 135_000]);
