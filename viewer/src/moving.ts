@@ -103,6 +103,10 @@ export class Moving {
     else this.toPast(atMs, true);
   }
 
+  get rate(): number {
+    return this.#deck.isOpen ? this.#deck.rate : 1;
+  }
+
   setRate(rate: number): void {
     if (!this.#deck.isOpen) {
       if (rate > 1) this.#panel.say('Live runs at its own pace. Go back first.');

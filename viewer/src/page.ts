@@ -1,11 +1,12 @@
 // Which cameras are shown, live or as they were at a moment. Its parts are files of their own: ways through time, what is kept, the
 // address, the keys.
 
+import { actionsOf } from './actions.ts';
 import { Archives } from './archives.ts';
 import type { Clock } from './clock.ts';
 import { type Address, IN_STEP_MAX } from './core/address.ts';
 import type { Action } from './core/keys.ts';
-import { JUST_BEFORE_MS, nextSpeed } from './core/playback.ts';
+import { JUST_BEFORE_MS } from './core/playback.ts';
 import { dayOf, turnDay } from './core/scale.ts';
 import type { Services } from './core/services.ts';
 import type { Span } from './core/spans.ts';
@@ -21,9 +22,6 @@ import { addressOf, type Scene } from './scene.ts';
 import { type Model, Timeline } from './timeline.ts';
 import { fit, mostCommon, type Wall } from './wall.ts';
 
-const STEP_MS = 10_000;
-const STEP_LONG_MS = 60_000;
-
 export class Page implements Scene {
   readonly #wall: Wall;
   readonly #clock: Clock;
@@ -34,6 +32,7 @@ export class Page implements Scene {
   readonly #keeping: Keeping;
   readonly #moving: Moving;
   readonly #route: Route;
+  readonly #actions: Record<Action, () => void>;
   readonly #past = byId('past');
   readonly #main = byId('main');
   #names: readonly string[] = [];
@@ -62,7 +61,10 @@ export class Page implements Scene {
     });
     this.#panel = new Panel(this.#timeline.root, {
       run: (action) => this.run(action),
-      setRate: (rate) => this.#setRate(rate),
+      setRate: (rate) => {
+        this.#moving.setRate(rate);
+        this.render();
+      },
       turnDay: (days) => this.#timeline.showByHand(turnDay(this.#timeline.view, days)),
       showDay: (atMs) => this.#timeline.showByHand(dayOf(atMs)),
       setCameras: (cameras) => this.#setCameras(cameras),
@@ -80,9 +82,21 @@ export class Page implements Scene {
     });
     this.#moving = new Moving(this, this.#archives, this.#deck, this.#timeline, this.#panel, clock, {
       exchange: (run) => this.#exchange(run),
-      moved: () => this.#route.note(),
+      moved: () => {
+        this.#route.note();
+        this.render();
+      },
     });
     this.#route = new Route(() => addressOf(this), (address) => this.#withFocus(() => this.#show(address)));
+    this.#actions = actionsOf({
+      scene: this,
+      moving: this.#moving,
+      keeping: this.#keeping,
+      timeline: this.#timeline,
+      panel: this.#panel,
+      turn: (step) => this.#turn(step),
+      leave: () => this.#leave(),
+    });
     listenToKeys(() => this.#cameras.length > 0, (action) => this.run(action));
     new ResizeObserver(() => this.layout()).observe(this.#main);
     document.addEventListener('visibilitychange', () => this.#deck.rest(document.hidden));
@@ -150,7 +164,7 @@ export class Page implements Scene {
       nowMs,
       live: this.live,
       playing: this.live || (this.#deck.playing && !this.#deck.blocked),
-      rate: this.#rate,
+      rate: this.#moving.rate,
       delayMs: livePositionMs === null ? null : nowMs - livePositionMs,
       viewDay: this.#timeline.view,
       reach: this.#archives.reach(this.#cameras),
@@ -186,71 +200,8 @@ export class Page implements Scene {
   }
 
   run(action: Action): void {
-    switch (action) {
-      case 'play':
-        this.#moving.playOrPause();
-        break;
-      case 'back':
-      case 'forward':
-        this.#moving.moveBy(action === 'back' ? -STEP_MS : STEP_MS);
-        break;
-      case 'back-minute':
-      case 'forward-minute':
-        this.#moving.moveBy(action === 'back-minute' ? -STEP_LONG_MS : STEP_LONG_MS);
-        break;
-      case 'frame-back':
-      case 'frame-forward':
-        this.#moving.stepFrame(action === 'frame-back' ? -1 : 1);
-        break;
-      case 'motion-back':
-      case 'motion-forward':
-        void this.#moving.toMotion(action === 'motion-back' ? -1 : 1).then(() => this.render());
-        break;
-      case 'faster':
-      case 'slower':
-        this.#setRate(nextSpeed(this.#rate, action === 'faster' ? 1 : -1));
-        break;
-      case 'zoom-in':
-      case 'zoom-out':
-        this.#timeline.zoom(action === 'zoom-in' ? 1 : -1);
-        break;
-      case 'whole-day':
-        this.#timeline.showByHand(dayOf(this.positionMs));
-        break;
-      case 'live':
-        this.#moving.toLive();
-        break;
-      case 'mark-start':
-      case 'mark-end':
-        this.#keeping.mark(action === 'mark-start' ? 'start' : 'end');
-        break;
-      case 'snapshot':
-        void this.#keeping.snapshot();
-        break;
-      case 'link':
-        void this.#keeping.link();
-        break;
-      case 'fullscreen':
-        if (document.fullscreenElement === null) void document.documentElement.requestFullscreen?.().catch(() => {});
-        else void document.exitFullscreen();
-        break;
-      case 'camera-back':
-      case 'camera-forward':
-        this.#turn(action === 'camera-back' ? -1 : 1);
-        break;
-      case 'help':
-        this.#panel.toggleHelp();
-        break;
-      case 'leave':
-        if (this.#panel.closeWhatIsOpen()) break;
-        if (this.#keeping.drop()) this.#noteDropped();
-        else this.#toWall();
-    }
+    this.#actions[action]();
     this.render();
-  }
-
-  get #rate(): number {
-    return this.live ? 1 : this.#deck.rate;
   }
 
   #model(): Model {
@@ -344,7 +295,14 @@ export class Page implements Scene {
     if (this.#cameras.length > 0) this.#route.toWall();
   }
 
-  #turn(step: number): void {
+  /** Away from what is open, or selected, or else from the camera. */
+  #leave(): void {
+    if (this.#panel.closeWhatIsOpen()) return;
+    if (this.#keeping.drop()) this.#noteDropped();
+    else this.#toWall();
+  }
+
+  #turn(step: 1 | -1): void {
     const index = this.#names.indexOf(this.#cameras[0] ?? '');
     const name = this.#names[(index + step + this.#names.length) % this.#names.length];
     if (index < 0 || name === undefined || this.#cameras.length !== 1) return;
@@ -354,11 +312,6 @@ export class Page implements Scene {
   #setCameras(cameras: readonly string[]): void {
     if (cameras.length === 0) return;
     this.#route.go({ cameras, atMs: this.live ? this.#clock.now() - JUST_BEFORE_MS : this.positionMs, range: this.#keeping.selection });
-  }
-
-  #setRate(rate: number): void {
-    this.#moving.setRate(rate);
-    this.render();
   }
 
   /** The address has the range no more. */
