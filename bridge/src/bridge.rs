@@ -326,7 +326,7 @@ impl Bridge {
                 if Intake::is_unstamped(&payload) {
                     self.take_frame(&camera, &payload, at, now);
                 } else if let Ok((frame, _)) = self.intake.frame(&camera, &payload, at) {
-                    self.windows.go_on_from(&camera, frame, now);
+                    self.windows.go_on_from(&camera, frame, at, now);
                 }
             }
             // What a bridge had in memory may be lost with it: cameras send it again.

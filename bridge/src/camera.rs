@@ -168,24 +168,28 @@ impl Camera {
         Ok(Admitted::New)
     }
 
-    /// Windows from that of `last` on are this bridge's now; the frames of that one another bridge has.
-    pub(crate) fn go_on_from(&mut self, window: Window, last: Frame, now: Timestamp) {
-        let next = window.next().max(self.settled_before.unwrap_or(window));
-        if self.live.is_none() && self.ceded_from.is_none() && now.since(last.captured) <= HOLD_MAX {
+    /// Windows from that of `last` on, which arrived at `at`, are this bridge's now; that one's frames another bridge has.
+    pub(crate) fn go_on_from(&mut self, window: Window, last: Frame, at: Timestamp, now: Timestamp) {
+        if self.live.is_some() || self.ceded_from.is_some() || now.since(last.captured) > HOLD_MAX {
+            return;
+        }
+        self.live = Some(Live::starting(window.next().max(self.settled_before.unwrap_or(window)), now));
+        self.note(window, &last, at);
+        if let Some(live) = &mut self.live {
             self.bytes += last.jpeg.len();
-            self.live = Some(Live { last: Some(last), ..Live::starting(next, now) });
+            live.last = Some(last);
         }
     }
 
-    /// Notes how late the camera is, and its last picture: that may come from behind a cursor which ran ahead of it.
+    /// Notes how late the camera is, and a newer picture of windows that are stored already: that is what is held.
     fn note(&mut self, window: Window, frame: &Frame, now: Timestamp) {
         let Some(live) = &mut self.live else { return };
         if live.newest < frame.captured {
             live.newest = frame.captured;
             live.late = now.since(frame.captured).min(HOLD_MAX);
         }
-        let behind = live.last.as_mut().filter(|last| window < live.next && last.captured < frame.captured);
-        if let Some(last) = behind {
+        let kept = if window < live.next { live.last.as_mut() } else { live.ahead.get_mut(&window) };
+        if let Some(last) = kept.filter(|last| last.captured < frame.captured) {
             self.bytes += frame.jpeg.len();
             self.bytes -= last.jpeg.len();
             *last = frame.clone();
@@ -373,10 +377,11 @@ impl Camera {
         self.batches_out += 1;
         outcomes.push(Outcome::Store(batch));
         if let Some(live) = self.live.as_mut().filter(|live| window >= live.next) {
-            self.bytes += last.jpeg.len();
-            if let Some(replaced) = live.ahead.insert(window, last) {
-                self.bytes -= replaced.jpeg.len();
-            }
+            // Closed again, it may have earlier frames than before.
+            live.ahead.entry(window).or_insert_with(|| {
+                self.bytes += last.jpeg.len();
+                last
+            });
             self.walk();
         }
     }

@@ -167,11 +167,12 @@ impl Windows {
         admitted
     }
 
-    /// Holds `frame`, which another bridge has, in windows of a camera that is this bridge's now and sends no other.
-    pub fn go_on_from(&mut self, camera: &CameraId, frame: Frame, now: Timestamp) {
+    /// Holds `frame`, which arrived at `at` and another bridge has, in windows of a camera that is this bridge's now and
+    /// sends no other.
+    pub fn go_on_from(&mut self, camera: &CameraId, frame: Frame, at: Timestamp, now: Timestamp) {
         let window = Window::containing(frame.captured, self.length);
         if self.has_place_for(camera, now) && self.room() >= frame.jpeg.len() {
-            self.change(camera, &mut Vec::new(), |camera, _| camera.go_on_from(window, frame, now));
+            self.change(camera, &mut Vec::new(), |camera, _| camera.go_on_from(window, frame, at, now));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Cameras of any rate whose frames come late, in order, and now and then not at all.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use teiten_footage::{BootId, FrameId, limits::HOLD_MAX};
@@ -16,6 +18,11 @@ fn millis(millis: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
 
 fn start() -> Timestamp {
     Timestamp::Y2020 + Duration::from_secs(86_400)
+}
+
+fn frame(captured: Timestamp) -> Frame {
+    let id = FrameId { boot: BootId(1), sequence: captured.unix_micros() };
+    Frame { id, captured, jpeg: Bytes::from_static(&[0; 10]) }
 }
 
 #[derive(Debug, Clone)]
@@ -84,18 +91,24 @@ struct Run {
     arrived: Vec<Timestamp>,
     held: Vec<Window>,
     missed: Vec<Window>,
+    stored: BTreeSet<Window>,
 }
 
 impl Run {
-    fn of(course: &Course) -> Self {
-        let mut run = Self {
+    fn new(course: &Course) -> Self {
+        Self {
             windows: Windows::new(course.length, Limits::default()),
             camera: CameraId::new("front-door").unwrap(),
             now: start(),
             arrived: Vec::new(),
             held: Vec::new(),
             missed: Vec::new(),
-        };
+            stored: BTreeSet::new(),
+        }
+    }
+
+    fn of(course: &Course) -> Self {
+        let mut run = Self::new(course);
         for (captured, arrives) in course.frames() {
             run.pass_until(arrives);
             run.take(captured);
@@ -113,8 +126,7 @@ impl Run {
     }
 
     fn take(&mut self, captured: Timestamp) {
-        let id = FrameId { boot: BootId(1), sequence: captured.unix_micros() };
-        let frame = Frame { id, captured, jpeg: Bytes::from_static(&[0; 10]) };
+        let frame = frame(captured);
         let mut actions = Vec::new();
         self.windows.on_frame(&self.camera.clone(), frame, self.now, &mut actions).unwrap();
         self.arrived.push(captured);
@@ -126,6 +138,7 @@ impl Run {
             match action {
                 Action::Store { camera, batch } => {
                     self.windows.release(&camera, batch_bytes(&batch));
+                    self.stored.insert(batch.window());
                     if batch.is_held() {
                         self.note_held(&batch);
                     }
@@ -157,6 +170,54 @@ proptest! {
         if course.outage.is_zero() {
             let own = |window: &&Window| captured.iter().any(|at| Window::containing(*at, course.length) == **window);
             prop_assert_eq!(run.held.iter().find(own), None);
+        }
+    }
+    #[test]
+    fn a_camera_that_changes_hands_has_no_window_without_a_picture(
+        course in courses(),
+        changes in millis(10_000..50_000),
+        leaves in any::<bool>(),
+    ) {
+        let changes = start() + changes;
+        let (mut one, mut other) = (Run::new(&course), Run::new(&course));
+        let (before, after): (Vec<_>, Vec<_>) =
+            course.frames().into_iter().partition(|(_, arrives)| *arrives < changes);
+        // What is older is held by nobody.
+        prop_assume!(before.last().is_some_and(|(newest, _)| changes.since(*newest) <= HOLD_MAX));
+        for (captured, arrives) in &before {
+            one.pass_until(*arrives);
+            one.take(*captured);
+        }
+        one.pass_until(changes);
+        if leaves {
+            let actions = one.windows.drain(changes);
+            one.note(actions);
+        } else {
+            one.windows.hand_over(|_| false, changes);
+        }
+        let (newest, arrived) = before[before.len() - 1];
+        other.arrived.clone_from(&one.arrived);
+        other.windows.go_on_from(&other.camera, frame(newest), arrived, changes);
+        for (captured, arrives) in &after {
+            other.pass_until(*arrives);
+            other.take(*captured);
+            one.pass_until(*arrives);
+            if one.windows.is_ceding(&one.camera) {
+                one.take(*captured);
+            }
+        }
+        one.pass_until(other.now.max(one.now) + HOLD_MAX);
+        other.pass_until(one.now);
+        let (captured, arrived): (Vec<_>, Vec<_>) = course.frames().into_iter().unzip();
+        let gap = |times: &[Timestamp]| times.windows(2).map(|two| two[1].since(two[0])).max().unwrap();
+        if gap(&captured).max(gap(&arrived)) + course.length.duration() <= HOLD_MAX {
+            let stored: BTreeSet<_> = one.stored.union(&other.stored).copied().collect();
+            let mut window = *stored.first().unwrap();
+            let last = *stored.last().unwrap();
+            while window < last {
+                prop_assert!(stored.contains(&window), "{window}");
+                window = window.next();
+            }
         }
     }
 }

@@ -414,16 +414,16 @@ fn windows_of_a_camera_that_is_handed_over_are_not_held_while_their_frames_are_o
 #[test]
 fn of_a_camera_that_was_another_bridges_its_last_picture_is_held() {
     let mut bench = Bench::new();
-    bench.windows.go_on_from(&bench.camera, frame(95.0), at(101.5));
+    bench.windows.go_on_from(&bench.camera, frame(95.0), at(95.0), at(101.5));
     assert_eq!(bench.windows.total_bytes(), 10);
     assert_eq!(bench.pass_until(103.5).last().unwrap(), "103.5: hold 100: 95");
     bench.live(103.6);
     assert_eq!(bench.pass_until(106.5), ["104: hold 101: 95", "105: hold 102: 95", "106: store 103: 103.6"]);
     // One that it has itself is newer.
-    bench.windows.go_on_from(&bench.camera, frame(95.0), at(106.6));
+    bench.windows.go_on_from(&bench.camera, frame(95.0), at(95.0), at(106.6));
     assert_eq!(bench.pass_until(107.1), ["107: hold 104: 103.6"]);
     let mut bench = Bench::new();
-    bench.windows.go_on_from(&bench.camera, frame(40.0), at(101.5));
+    bench.windows.go_on_from(&bench.camera, frame(40.0), at(40.0), at(101.5));
     assert_eq!(bench.pass_until(200.0), [""; 0]);
     assert_eq!((bench.windows.total_bytes(), bench.windows.cameras.len()), (0, 0));
 }
