@@ -143,5 +143,6 @@ async fn on_a_slow_link_previews_leave_it_to_the_frames() {
         previews += u32::from(heard.topic == preview);
     }
     agent.stop().await;
-    assert!(previews <= 1, "{previews} previews in the time of {frames} frames");
+    // At one a second there is one to some five frames.
+    assert!(previews * 12 <= frames, "{previews} previews in the time of {frames} frames");
 }
