@@ -179,7 +179,7 @@ mod tests {
         let packed = [&two, &one].map(|bytes| Packed { bytes, keyframe_bytes: 100 });
         let pack = pack(&init, window(), &packed);
         assert!(pack.starts_with(&init) && pack[28..].starts_with(b"\0\0\0\x4csidx"));
-        assert!(pack.ends_with(&[two.clone(), one].concat()));
+        assert!(pack.ends_with(&[two.as_slice(), &one].concat()));
         let index = Index::read(&pack).unwrap();
         let sizes = vec![(two.len() as u32, 100), (100, 100)];
         let tables_bytes = tables(window(), &packed).len() as u64;

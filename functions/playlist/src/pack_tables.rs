@@ -172,7 +172,7 @@ mod tests {
         let mut rows = Vec::new();
         put_row(&mut rows, &fragment);
         assert_eq!(rows.len(), 1 + 3 + 2 + 2 + 2 + 3 + 2);
-        assert_eq!(rows[..6], [3, 0xb9, 0xc1, 0x07, 0xac, 0x02]);
+        assert_eq!(rows[..6], [3, 0xf9, 0xc0, 0x07, 0xac, 0x02]);
         let sizes = (fragment.others_at as u32 + 75_000, Pictures::KEYFRAME_AT + 50);
         assert_eq!(take_row(&mut &rows[..], window(), sizes), Some(Some(fragment.clone())));
         let short = (sizes.0 - 1, sizes.1);
@@ -184,17 +184,17 @@ mod tests {
 
     #[test]
     fn what_is_not_known_of_a_segment_is_said() {
-        let segment = [1; 400];
+        let segment = [1; 1000];
         let packed = [
-            Packed { bytes: &segment, keyframe_bytes: 399 },
-            Packed { bytes: &segment, keyframe_bytes: 400 },
+            Packed { bytes: &segment, keyframe_bytes: 999 },
+            Packed { bytes: &segment, keyframe_bytes: 1000 },
         ];
         let tables = tables(window(), &packed);
         assert_eq!(tables[4..8], *b"uuid");
         assert_eq!(tables.len(), u32::from_be_bytes(tables[..4].try_into().unwrap()) as usize);
-        let found = read(&tables, window(), &[(400, 399), (400, 400)]).unwrap();
-        assert_eq!(found, [None, Fragment::of_keyframe(window().next(), 400)]);
-        assert_eq!(read(&tables, window(), &[(400, 399)]), None, "more rows than segments");
+        let found = read(&tables, window(), &[(1000, 999), (1000, 1000)]).unwrap();
+        assert_eq!(found, [None, Fragment::of_keyframe(window().next(), 1000)]);
+        assert_eq!(read(&tables, window(), &[(1000, 999)]), None, "more rows than segments");
         assert_eq!(read(b"", window(), &[]), None);
     }
 }
