@@ -93,6 +93,8 @@ const PIN_LEVELS: &str = "0x3f200034";
 /// Vivid's controls that make something go wrong, once.
 const DISCONNECT: u32 = 0x00F0_F041;
 const BUFFER_ERROR: u32 = 0x00F0_F042;
+const REQBUFS_ERROR: u32 = 0x00F0_F043;
+const QBUF_ERROR: u32 = 0x00F0_F044;
 const STREAMON_ERROR: u32 = 0x00F0_F045;
 const FATAL_STREAMING_ERROR: u32 = 0x00F0_F046;
 /// And the one that does for good: per cent of the buffers.
@@ -160,6 +162,7 @@ async fn a_camera_is_captured_whatever_its_driver_does() -> anyhow::Result<()> {
     more_is_asked_of_it(&guest, &mosquitto).await?;
     let faults = [
         (BUFFER_ERROR, 1, None),
+        (QBUF_ERROR, 1, None),
         (DROPPED, 60, None),
         (DISCONNECT, 1, Some("there is no /dev/video0")),
         (FATAL_STREAMING_ERROR, 1, Some("/dev/video0 failed")),
@@ -167,8 +170,10 @@ async fn a_camera_is_captured_whatever_its_driver_does() -> anyhow::Result<()> {
     for (control, value, said) in faults {
         let seen = guest.machine.console().len();
         if control == FATAL_STREAMING_ERROR {
-            // Opening it anew fails at first, too.
-            guest.run(&format!("v4l2-control /dev/video0 {STREAMON_ERROR} 1"), wait_max).await?;
+            // Opening it anew fails at first, too, and then once more.
+            for control in [REQBUFS_ERROR, STREAMON_ERROR] {
+                guest.run(&format!("v4l2-control /dev/video0 {control} 1"), wait_max).await?;
+            }
         }
         guest.run(&format!("v4l2-control /dev/video0 {control} {value}"), wait_max).await?;
         if let Some(said) = said {
