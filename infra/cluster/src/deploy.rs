@@ -55,8 +55,10 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     let manifests = kubectl.run(&["kustomize", overlay], None)?;
     let bridge = kubectl.get("statefulsets.apps", "bridge", NAMESPACE)?;
     let tag = images::tag(settings, &options.built, bridge.as_ref())?;
-    let manifests =
-        tag.as_ref().map_or(manifests.clone(), |tag| images::tagged(&manifests, &settings.images, tag));
+    let manifests = match &tag {
+        Some(tag) => images::tagged(&manifests, &settings.images, tag),
+        None => manifests,
+    };
     if !check(kubectl, settings, &manifests, tag)? {
         println!("Nothing was changed.");
         return Ok(false);
