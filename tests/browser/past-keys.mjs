@@ -1,0 +1,157 @@
+// Keys, what is read aloud, and what is said of what cannot be.
+
+import { accessible, addressOf, check, expect, options, picture, until, untilShown, watching } from './past-tools.mjs';
+
+export async function watchKeys(page) {
+  const context = page.context();
+  const { gapFromMs } = options;
+
+  await check('live is a key away, and the way back leads to the wall', async () => {
+    await page.keyboard.press('g');
+    await until(page, 'it is live', async () => (await watching(page)).live);
+    await until(page, 'the picture is live', async () => (await page.locator('.enlarged').getAttribute('data-state')) === 'live');
+    await picture(page, 'camera-live');
+    await page.keyboard.press('ArrowLeft');
+    await until(page, 'ten seconds back is the past', async () => !(await watching(page)).live);
+    await until(page, 'it is there', async () => (await watching(page)).states[0] === 'ready');
+    await page.keyboard.press('Escape');
+    await until(page, 'the wall is shown', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall');
+  });
+
+  await check('a picture that has the keyboard hands it on between wall, live and past, and keeps its name', async () => {
+    const focused = () => page.evaluate(() => [document.activeElement.closest('#past, #wall')?.id, document.activeElement.getAttribute('aria-label')].join(': '));
+    await page.locator(`[data-camera=${options.camera}] .screen`).focus();
+    await page.keyboard.press('Enter');
+    await until(page, 'it is live', async () => (await focused()) === `wall: ${options.camera}, live`);
+    await page.keyboard.press('ArrowLeft');
+    await until(page, 'it is in the past', async () => (await focused()) === `past: ${options.camera}, past`);
+    await page.evaluate(() => {
+      window.names = [];
+      new MutationObserver(() => window.names.push(document.activeElement.getAttribute('aria-label'))).observe(document.activeElement, { attributeFilter: ['aria-label'] });
+    });
+    const { positionMs } = await watching(page);
+    await until(page, 'it plays on', async () => (await watching(page)).positionMs > positionMs + 2_000);
+    const names = await page.evaluate(() => window.names);
+    expect(names.length === 0, `it was renamed to ${names}`);
+    await page.keyboard.press('g');
+    await until(page, 'it is live again', async () => (await focused()) === `wall: ${options.camera}, live`);
+    await page.keyboard.press('Escape');
+    await until(page, 'it is on the wall', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall' && (await focused()) === `wall: ${options.camera}, live`);
+  });
+
+  await check('the Tab key leads through all that can be done, from top to bottom', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await until(page, 'it is shown', async () => (await watching(page))?.states[0] === 'ready');
+    const order = [];
+    for (let name = null; order.length < 60; order.push(name)) {
+      await page.keyboard.press('Tab');
+      name = await page.evaluate(() => {
+        const one = document.activeElement;
+        return one === document.body ? null : one.getAttribute('aria-label') ?? one.textContent.trim();
+      });
+      if (name === null) break;
+      // The date's field is invisible within what is touched; that has the ring.
+      const ring = await page.evaluate(() => getComputedStyle(document.activeElement.closest('.day') ?? document.activeElement).outlineStyle);
+      expect(ring !== 'none', `where the keyboard is cannot be seen at ${name}`);
+    }
+    const expected = ['All cameras', 'Previous camera', 'Next camera', options.camera, 'Go live', 'Previous motion', 'Next motion', 'Speed', 'Select a range', 'Keys', 'Day', 'Look closer', 'Timeline'];
+    const places = expected.map((name) => order.findIndex((one) => one.startsWith(name)));
+    const inOrder = places.every((place, index) => place >= 0 && (index === 0 || place > places[index - 1]));
+    await page.evaluate(() => document.activeElement.blur());
+    expect(inOrder, `the order is ${order.join(', ')}`);
+  });
+
+  await check('everything has a name for those who listen, and the timeline tells its time', async () => {
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await until(page, 'it is shown', async () => (await watching(page))?.states[0] === 'ready');
+    const nameless = await page.evaluate(() =>
+      [...document.querySelectorAll('button, select, input, [role=slider]')]
+        .filter((one) => one.offsetParent !== null && (one.getAttribute('aria-label') ?? one.textContent.trim()) === '')
+        .map((one) => one.outerHTML.slice(0, 80)),
+    );
+    expect(nameless.length === 0, `these have no name: ${nameless}`);
+    await accessible(page, 'a camera’s past');
+    const spoken = await page.locator('[role=slider]').getAttribute('aria-valuetext');
+    expect(/\d\d:\d\d:\d\d/.test(spoken), `the timeline says ${spoken}`);
+    await page.keyboard.press('?');
+    expect(await page.locator('#help').isVisible(), '? should show the keys');
+    await page.keyboard.press('Escape');
+  });
+
+  await check('a timeline that has the keyboard is not read aloud each second, but when it is moved', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 18_000));
+    await untilShown(page, 0, (ms) => ms < gapFromMs);
+    await page.locator('[role=slider]').focus();
+    await page.evaluate(() => {
+      const slider = document.querySelector('[role=slider]');
+      window.spoken = [slider.getAttribute('aria-valuetext')];
+      new MutationObserver(() => window.spoken.push(slider.getAttribute('aria-valuetext'))).observe(slider, { attributeFilter: ['aria-valuetext'] });
+    });
+    const { positionMs } = await watching(page);
+    await until(page, 'it plays on', async () => (await watching(page)).positionMs > positionMs + 4_000);
+    const spoken = await page.evaluate(() => window.spoken);
+    const kinds = spoken.map((words) => words.replace(/^.*\d\d:\d\d:\d\d/, ''));
+    expect(kinds.every((kind, index) => index === 0 || kind !== kinds[index - 1]), `it said ${spoken.join('; ')}`);
+    await page.keyboard.press('ArrowLeft');
+    await until(page, 'a key is answered', async () => (await page.evaluate(() => window.spoken.length)) > spoken.length);
+    await page.evaluate(() => document.activeElement.blur());
+  });
+
+  await check('a browser that cannot play the past says so, and shows live', async () => {
+    const old = await context.newPage();
+    await old.addInitScript(() => {
+      delete window.MediaSource;
+      delete window.ManagedMediaSource;
+    });
+    for (const cameras of [[options.camera], [options.camera, options.other]]) {
+      await old.goto('about:blank');
+      await old.goto(addressOf(options.url, cameras, gapFromMs - 6_000));
+      await until(old, 'it is said', async () => (await old.locator('#said').textContent()).startsWith('This browser plays live footage only'));
+      const { view, hash } = await old.evaluate(() => ({ view: document.body.dataset.view, hash: location.hash }));
+      expect(view === 'one' && hash === `#${options.camera}`, `it shows ${view} at ${hash}`);
+    }
+    await old.locator('#back').click();
+    await until(old, 'the wall is shown', async () => (await old.evaluate(() => document.body.dataset.view)) === 'wall');
+    expect(!(await old.locator('#look-back').isVisible()), 'there should be no way back in time');
+    await old.close();
+  });
+
+  await check('where the browser plays nothing before a touch, that is said, and one touch plays', async () => {
+    const wary = await context.newPage();
+    await wary.addInitScript(() => {
+      const { play } = HTMLMediaElement.prototype;
+      HTMLMediaElement.prototype.play = function () {
+        return navigator.userActivation.isActive ? play.call(this) : Promise.reject(new DOMException('not without a touch', 'NotAllowedError'));
+      };
+    });
+    for (const touched of ['#play', '#past .screen']) {
+      await wary.goto('about:blank');
+      await wary.goto(addressOf(options.url, [options.camera], gapFromMs - 8_000));
+      await until(wary, 'it is said', async () => (await wary.locator('#past .veil-title').textContent()) === 'Tap to play');
+      await until(wary, 'the button says Play', async () => (await wary.locator('#play').getAttribute('aria-label')) === 'Play');
+      await wary.locator(touched).click();
+      await untilShown(wary, 0, (ms) => ms >= gapFromMs - 7_000);
+      await until(wary, 'there is nothing more to say', async () => (await wary.locator('#past .veil-title').textContent()) === '');
+    }
+    await wary.close();
+  });
+
+  await check('a link to a camera that is not there leads to the wall, and says so', async () => {
+    await page.goto('about:blank');
+    await page.goto(`${options.url}#nobody/2026-11-23T04:05:01.250Z`);
+    await until(page, 'it is said', async () => (await page.locator('#said.shown').count()) === 1 && (await page.locator('#said').textContent()) === 'There is no camera nobody.');
+    expect((await page.evaluate(() => document.body.dataset.view)) === 'wall', 'the wall should be shown');
+  });
+
+  await check('the cameras to choose from are shown and hidden, also when several are chosen', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera, options.other], gapFromMs - 6_000));
+    await until(page, 'they are shown', () => page.locator('#cameras').isVisible());
+    for (const shown of [false, true]) {
+      await page.locator('#choose').click();
+      expect((await page.locator('#cameras').isVisible()) === shown && (await page.locator('#choose').getAttribute('aria-expanded')) === String(shown), `a touch should have ${shown ? 'shown' : 'hidden'} them`);
+    }
+  });
+}
