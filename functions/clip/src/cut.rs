@@ -293,14 +293,14 @@ mod tests {
             let (_, whole, tables) = taken(cut, &fragments);
             for split in 0..fragments.len() {
                 let (mut progress, mut rest) = (Progress::default(), Tables::default());
-                fragments[..split]
-                    .iter()
-                    .for_each(|fragment| drop(cut.push(&mut progress, fragment, &mut ())));
+                for fragment in &fragments[..split] {
+                    cut.push(&mut progress, fragment, &mut ());
+                }
                 let (samples, runs) = (progress.samples as usize, progress.runs as usize);
                 rest.sizes = tables.sizes[..samples].to_vec();
-                fragments[split..]
-                    .iter()
-                    .for_each(|fragment| drop(cut.push(&mut progress, fragment, &mut rest)));
+                for fragment in &fragments[split..] {
+                    cut.push(&mut progress, fragment, &mut rest);
+                }
                 cut.finish(&mut progress, &mut rest);
                 assert_eq!((progress, &rest.sizes), (whole, &tables.sizes));
                 assert_eq!(rest.durations, tables.durations[runs..]);

@@ -162,7 +162,7 @@ async fn late_footage_beside_packs_is_named_by_ranges_too() {
         .filter(|index| lines[*index].starts_with("https://s3.example.org/media/gate/2026-11-23/04/"))
         .map(|index| lines[index - 1])
         .collect();
-    let ranges_of = ["12@76", "12@88", "12@0", "12@0"].map(|range| format!("#EXT-X-BYTERANGE:{range}"));
+    let ranges_of = ["12@103", "12@115", "12@0", "12@0"].map(|range| format!("#EXT-X-BYTERANGE:{range}"));
     assert_eq!(ranges, ranges_of);
     let maps = lines.iter().filter(|line| line.starts_with("#EXT-X-MAP:"));
     let maps: Vec<&str> = maps.map(|line| line.rsplit_once(',').unwrap().1).collect();
