@@ -211,6 +211,14 @@ class Cluster(unittest.TestCase):
                               timeout=2 * WAIT_SECONDS_MAX)
         return done.returncode, done.stdout + done.stderr
 
+    def cluster(self):
+        """Starts a stand-in that has what Teiten wants, with the machine that acts for its nodes."""
+        machine = Machine(self.folder)
+        self.addCleanup(machine.stop)
+        server = self.serve(KINDS + KNATIVE, machine.react)
+        furnish(server, "dev.local/teiten")
+        return server, machine
+
     def deployment(self, *arguments):
         """The arguments of deploying, with a page that stands for the viewer's."""
         page = self.folder / "page"
@@ -287,10 +295,7 @@ class Cluster(unittest.TestCase):
         self.assertIn("refused", said)
 
     def test_deploy_sends_a_camera_through_and_again_changes_nothing_and_undeploy_keeps_the_footage(self):
-        machine = Machine(self.folder)
-        self.addCleanup(machine.stop)
-        server = self.serve(KINDS + KNATIVE, machine.react)
-        furnish(server, "dev.local/teiten")
+        server, machine = self.cluster()
 
         status, said = self.deploy()
         logs = "".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in self.folder.glob("*.log"))
@@ -364,10 +369,7 @@ class Cluster(unittest.TestCase):
         self.assertFalse([key for key in server.objects if key[2] == "teiten"])
 
     def test_images_that_were_built_anew_have_to_be_there_and_then_run_and_others_stay(self):
-        machine = Machine(self.folder)
-        self.addCleanup(machine.stop)
-        server = self.serve(KINDS + KNATIVE, machine.react)
-        furnish(server, "dev.local/teiten")
+        server, _ = self.cluster()
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
 
@@ -394,10 +396,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual((status, server.writes), (0, []), said)
 
     def test_who_changes_to_a_store_of_his_own_is_asked_for_its_keys_though_those_of_the_old_one_are_there(self):
-        machine = Machine(self.folder)
-        self.addCleanup(machine.stop)
-        server = self.serve(KINDS + KNATIVE, machine.react)
-        furnish(server, "dev.local/teiten")
+        server, _ = self.cluster()
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
         server.writes.clear()
@@ -410,9 +409,7 @@ class Cluster(unittest.TestCase):
             self.assertRegex(said, r"delete secret .*storage-admin")
 
     def test_at_a_terminal_the_camera_sends_until_enter_or_ctrl_c_and_leaves_nothing(self):
-        machine = Machine(self.folder)
-        self.addCleanup(machine.stop)
-        furnish(self.serve(KINDS + KNATIVE, machine.react), "dev.local/teiten")
+        self.cluster()
         command, environment = self.command(*self.deployment())
         keyboard, terminal = pty.openpty()
         self.addCleanup(os.close, keyboard)
@@ -431,10 +428,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual(self.left_in_the_store(), [])
 
     def test_a_secret_that_is_deleted_comes_back_with_other_keys_which_the_store_and_who_reads_them_get(self):
-        machine = Machine(self.folder)
-        self.addCleanup(machine.stop)
-        server = self.serve(KINDS + KNATIVE, machine.react)
-        furnish(server, "dev.local/teiten")
+        server, _ = self.cluster()
         status, said = self.deploy("--no-test-camera")
         self.assertEqual((status, len(server.all("jobs"))), (0, 1), said)
         keys = decoded(server.find("secrets", "storage-link"))
@@ -449,10 +443,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual([pod["metadata"]["name"] for pod in server.all("pods")], ["clip-00001-deployment-1"], said)
 
     def test_without_the_folder_of_the_brokers_authority_nothing_is_changed_unless_a_new_one_is_wanted(self):
-        machine = Machine(self.folder)
-        self.addCleanup(machine.stop)
-        server = self.serve(KINDS + KNATIVE, machine.react)
-        furnish(server, "dev.local/teiten")
+        server, _ = self.cluster()
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
         (self.folder / "cameras").rename(self.folder / "elsewhere")
@@ -476,9 +467,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual((self.deploy("--no-test-camera")[0], server.writes), (1, []), "another folder's authority")
 
     def test_where_footage_is_public_the_page_is_told_where_the_past_is_and_nobody_needs_a_token(self):
-        machine = Machine(self.folder)
-        self.addCleanup(machine.stop)
-        furnish(self.serve(KINDS + KNATIVE, machine.react), "dev.local/teiten")
+        self.cluster()
         domain = {"playback": "http://playback.cameras.test:8000", "clip": "http://clip.cameras.test:8000"}
         for access, name, told, status in (("public", "http://cameras.test:8000", domain, 404), ("public", "", {}, 404),
                                            ("private", "http://cameras.test:8000", {}, 401)):

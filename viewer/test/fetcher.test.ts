@@ -5,24 +5,29 @@ import { test } from 'node:test';
 import type { Resource } from '../src/core/footage.ts';
 import { Fetcher } from '../src/fetcher.ts';
 
+/** Runs something while a server listens. */
+async function serving(server: Server, run: (url: string) => Promise<void>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  try {
+    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.m4s`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
 /** A server that answers a request with the next of these statuses, 0 cuts the connection; the last one stays. */
 async function answering(statuses: readonly number[], run: (url: string, asked: () => number) => Promise<void>): Promise<void> {
   let asked = 0;
-  const server: Server = createServer((request, response) => {
+  const server = createServer((request, response) => {
     const status = statuses[Math.min(asked, statuses.length - 1)] ?? 0;
     asked += 1;
     if (status === 0) request.socket.destroy();
     else response.writeHead(status).end('0123456789');
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  try {
-    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.m4s`, () => asked);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
+  await serving(server, (url) => run(url, () => asked));
 }
 
 /** Sends pieces to the first request, each after a pause, and then nothing; answers the next ones at once. */
@@ -42,15 +47,7 @@ async function dripping(pieces: number, pauseMs: number, run: (url: string, aske
       if (sent === pieces) clearInterval(timer);
     }, pauseMs);
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  try {
-    await run(`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.m4s`, () => asked);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
+  await serving(server, (url) => run(url, () => asked));
 }
 
 const text = (bytes: ArrayBuffer): string => new TextDecoder().decode(bytes);

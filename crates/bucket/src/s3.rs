@@ -19,7 +19,10 @@ use aws_sdk_s3::{
     primitives::ByteStream,
 };
 use bytes::Bytes;
-use teiten_telemetry::traces::{Kind, Step};
+use teiten_telemetry::{
+    Backoff,
+    traces::{Kind, Step},
+};
 
 use crate::{
     Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
@@ -57,14 +60,13 @@ impl S3Bucket {
         request: GetObjectFluentBuilder,
     ) -> Result<Option<Object>, BucketError> {
         let request = request.bucket(&self.name).key(key);
-        let mut pause = RETRY_PAUSE;
+        let mut backoff = Backoff::new(RETRY_PAUSE, RETRY_PAUSE_MAX);
         for _ in 1..ATTEMPTS_MAX {
             match self.attempt(key, request.clone()).await {
                 Err(Unread::Torn(_)) => {}
                 outcome => return outcome.map_err(Unread::into_error),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+            tokio::time::sleep(backoff.wait()).await;
         }
         self.attempt(key, request).await.map_err(Unread::into_error)
     }

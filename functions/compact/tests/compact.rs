@@ -443,8 +443,7 @@ async fn every_camera_is_put_together_though_no_run_has_the_time_for_all() {
             }
         }
     }
-    println!("{packed:?}");
-    assert_eq!(packed.len(), names.len());
+    assert_eq!(packed.len(), names.len(), "{packed:?}");
 }
 
 #[tokio::test]
