@@ -93,8 +93,9 @@ check: _build-tools viewer
     cargo clippy --workspace --all-targets -- -D warnings
     cd viewer && npm run --silent check
     scripts/cargo-deny check licenses bans sources
-    @scripts/need shellcheck
+    @scripts/need shellcheck pyflakes3
     git grep -lE '^#!.*/(env )?(ba)?sh$' | xargs shellcheck
+    git ls-files '*.py' | xargs pyflakes3
     # The Buildroot tree, where a checkout is at hand: BUILDROOT=/path ./just check
     cd edge-image/buildroot && { [ -z "${BUILDROOT:-}" ] || git ls-files | xargs "$BUILDROOT/utils/check-package" -b; }
 

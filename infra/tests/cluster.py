@@ -467,7 +467,7 @@ class Cluster(unittest.TestCase):
         self.assertEqual((self.deploy("--no-test-camera")[0], server.writes), (1, []), "another folder's authority")
 
     def test_where_footage_is_public_the_page_is_told_where_the_past_is_and_nobody_needs_a_token(self):
-        self.cluster()
+        _, machine = self.cluster()
         domain = {"playback": "http://playback.cameras.test:8000", "clip": "http://clip.cameras.test:8000"}
         for access, name, told, status in (("public", "http://cameras.test:8000", domain, 404), ("public", "", {}, 404),
                                            ("private", "http://cameras.test:8000", {}, 401)):

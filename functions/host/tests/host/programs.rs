@@ -58,6 +58,8 @@ fn program_of(test: &str, environment: &[(&str, String)]) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(PROGRAM, "1")
+        // Panics that are asked for are not to be looked for in a report.
+        .env("RUST_BACKTRACE", "0")
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
