@@ -28,7 +28,7 @@ pub use portion::Portion;
 pub use request::{
     Asked, LAMBDA_BYTES_MAX, Origins, Refusal, Responder, request_router, run_requests, serve_requests,
 };
-pub use serve::{DRAIN_MAX, run, run_chore, run_router, serve, serve_chore};
+pub use serve::{DRAIN_MAX, Running, run, run_chore, run_router, serve, serve_chore};
 
 /// What a function does with an event.
 #[async_trait]

@@ -1,6 +1,6 @@
 //! Where requests come from: a listener, or AWS Lambda.
 
-use std::{env, io, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{env, io, net::Ipv4Addr, pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, serve::ListenerExt};
@@ -23,6 +23,9 @@ use crate::{Chore, Function, chore_router, handle, lambda};
 pub const DRAIN_MAX: Duration = Duration::from_secs(25);
 
 const PORT_DEFAULT: u16 = 8080;
+
+/// A program at work. It is compiled here, once; what is in an `async fn` is compiled in every crate that awaits it.
+pub type Running = Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
 
 /// Serves a function on `listener` until `shutdown`; then accepts no more connections, and returns once all
 /// requests that are under way are answered, or [`DRAIN_MAX`] is over.
@@ -71,13 +74,17 @@ pub(crate) fn is_lambda() -> bool {
 }
 
 /// Runs a router whose answers are streamed.
-pub(crate) async fn run_requests(name: &'static str, router: Router) -> anyhow::Result<()> {
-    if is_lambda() { lambda::run_streaming(router).await } else { run_on_port(name, router).await }
+pub(crate) fn run_requests(name: &'static str, router: Router) -> Running {
+    Box::pin(async move {
+        if is_lambda() { lambda::run_streaming(router).await } else { run_on_port(name, router).await }
+    })
 }
 
 /// Runs any handler, as [`run`] does a function's.
-pub async fn run_router(name: &'static str, router: Router) -> anyhow::Result<()> {
-    if is_lambda() { lambda::run(name, router).await } else { run_on_port(name, router).await }
+pub fn run_router(name: &'static str, router: Router) -> Running {
+    Box::pin(async move {
+        if is_lambda() { lambda::run(name, router).await } else { run_on_port(name, router).await }
+    })
 }
 
 async fn run_on_port(name: &'static str, router: Router) -> anyhow::Result<()> {
@@ -100,11 +107,15 @@ async fn run_on_port(name: &'static str, router: Router) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) async fn serve_router(
+pub(crate) fn serve_router(
     router: Router,
     listener: TcpListener,
     shutdown: CancellationToken,
-) -> io::Result<()> {
+) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>> {
+    Box::pin(serve_until(router, listener, shutdown))
+}
+
+async fn serve_until(router: Router, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
     let listener = listener.tap_io(|stream| {
         // Answers are small and awaited: none should wait to be joined by more.
         if let Err(error) = stream.set_nodelay(true) {
