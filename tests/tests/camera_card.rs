@@ -109,10 +109,6 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
 
     what_slows_the_pi_down_is_known(&owner, ssh_port).await.with_context(|| machine.console())?;
     no_partition_is_left_to_the_firmware(&owner, ssh_port).await.with_context(|| machine.console())?;
-    the_time_is_asked_for_without_a_router(&owner, ssh_port).await.with_context(|| machine.console())?;
-    an_adapter_that_comes_back_has_its_address_again(&owner, ssh_port)
-        .await
-        .with_context(|| machine.console())?;
     what_fills_var_costs_no_health_word(&owner, ssh_port).await.with_context(|| machine.console())?;
     stall_the_agent(&owner, ssh_port, &mut machine).await?;
     ensure!(card.hash()? == before, "something was written to the card");
@@ -219,37 +215,6 @@ async fn no_partition_is_left_to_the_firmware(owner: &Key, ssh_port: u16) -> any
     let registers = registers.collect::<anyhow::Result<Vec<_>>>()?;
     ensure!(registers == [0x575, 0x020], "{said}");
     Ok(())
-}
-
-/// The time server may be on the camera's own network.
-async fn the_time_is_asked_for_without_a_router(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
-    let anew = "ip route del default && old=$(pidof chronyd) && kill $old; \
-                for i in $(seq 40); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
-                ip route add default via 10.0.2.2; echo $old ${new:-none}";
-    let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
-    let (old, new) = said.trim().split_once(' ').context("two numbers")?;
-    ensure!(new != "none" && new != old, "without a default route nobody asks for the time: {said}");
-    Ok(())
-}
-
-/// A USB adapter is pulled and plugged in: its driver makes a new interface of the same name.
-async fn an_adapter_that_comes_back_has_its_address_again(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
-    let look = "cat /sys/class/net/usb0/ifindex; pidof udhcpc | wc -w; ls /run/teiten/interfaces";
-    let before = owner.succeed(ssh_port, look, BOOT_MAX).await?;
-    // The shell's own connection ends with it.
-    let replug = "{ cd /sys/bus/usb/drivers/cdc_ether; port=$(echo *:1.0); sleep 1; echo $port >unbind; \
-                  sleep 2; echo $port >bind; } >/dev/null 2>&1 </dev/null &";
-    owner.succeed(ssh_port, replug, BOOT_MAX).await?;
-    let number = before.split_whitespace().next().context("an interface's number")?;
-    eventually("a new interface has its address, and it alone is asked for", BOOT_MAX, async || {
-        // Meanwhile there is no network at all, and between two of these commands an interface may go or come.
-        let Ok(now) = owner.run(ssh_port, look).await else { return Ok(None) };
-        let now = String::from_utf8_lossy(&now.stdout).into_owned();
-        let words: Vec<_> = now.split_whitespace().collect();
-        println!("the adapter was interface {number}; its number, who asks for its address, what is noted: {words:?}");
-        Ok(matches!(words[..], [new, "1", noted] if new == noted && new != number).then_some(()))
-    })
-    .await
 }
 
 /// A spool in a directory may fill `/var`: the watchdog is told how the camera is all the same.
@@ -366,13 +331,37 @@ async fn a_card_asks_for_its_address_anew_after_a_cut_and_leaves_the_other_netwo
     })
     .await?;
 
-    what_dhcp_says_of_one_network_leaves_the_rest_alone(&owner, ssh_port).await
+    let an_adapter_comes_back = an_adapter_that_comes_back_has_its_address_again(&owner, ssh_port);
+    an_adapter_comes_back.await.with_context(|| machine.console())?;
+    what_dhcp_says_of_one_network_leaves_the_rest_alone(&owner, ssh_port).await?;
+    the_time_is_asked_for_without_a_router(&owner, ssh_port).await.with_context(|| machine.console())
 }
 
 /// Awaits that nothing comes through any more.
 async fn owner_is_cut_off(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
     eventually("the cable is out", BOOT_MAX, async || {
         Ok(owner.run(ssh_port, "true").await.map_or(true, |tried| !tried.status.success()).then_some(()))
+    })
+    .await
+}
+
+/// An adapter is pulled and plugged in: its driver makes a new interface of the same name. (Not on the emulated Pi: where
+/// an adapter goes with packets under way, QEMU's USB goes on serving them, and the next one may stay deaf.)
+async fn an_adapter_that_comes_back_has_its_address_again(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    let look = "cat /sys/class/net/eth0/ifindex; pidof udhcpc | wc -w; ls /run/teiten/interfaces";
+    let before = owner.succeed(ssh_port, look, BOOT_MAX).await?;
+    // The shell's own connection ends with it.
+    let replug = "{ port=$(basename $(readlink -f /sys/class/net/eth0/device)); cd /sys/bus/virtio/drivers/virtio_net; \
+                  sleep 1; echo $port >unbind; sleep 2; echo $port >bind; } >/dev/null 2>/dev/console </dev/null &";
+    owner.succeed(ssh_port, replug, BOOT_MAX).await?;
+    let number = before.split_whitespace().next().context("an interface's number")?;
+    eventually("a new interface has its address, and it alone is asked for", BOOT_MAX, async || {
+        // Meanwhile there is no network at all, and between two of these commands an interface may go or come.
+        let Ok(now) = owner.run(ssh_port, look).await else { return Ok(None) };
+        let now = String::from_utf8_lossy(&now.stdout).into_owned();
+        let words: Vec<_> = now.split_whitespace().collect();
+        println!("the adapter was interface {number}; its number, who asks for its address, what is noted: {words:?}");
+        Ok(matches!(words[..], [new, "1", noted] if new == noted && new != number).then_some(()))
     })
     .await
 }
@@ -393,6 +382,18 @@ async fn what_dhcp_says_of_one_network_leaves_the_rest_alone(
         ensure!(said.contains(kept), "{kept:?} is gone:\n{said}");
     }
     ensure!(!said.contains("default via 10.0.2.9"), "the last of several routers is taken:\n{said}");
+    Ok(())
+}
+
+/// The time server may be on the camera's own network.
+async fn the_time_is_asked_for_without_a_router(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
+    // While the clock is not set, it is started anew by itself, too.
+    let anew = "ip route del default; until old=$(pidof chronyd); do usleep 100000; done; kill $old; \
+                for i in $(seq 40); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
+                echo $old ${new:-none}";
+    let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
+    let (old, new) = said.trim().split_once(' ').context("two numbers")?;
+    ensure!(new != "none" && new != old, "without a default route nobody asks for the time: {said}");
     Ok(())
 }
 
