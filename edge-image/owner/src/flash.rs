@@ -62,12 +62,12 @@ fn fat_offset(image: &Path) -> anyhow::Result<u64> {
     }
 }
 
-/// Opens a card to write it. A disk that the kernel itself knows to be in use is refused, unless `force`.
-pub fn open(device: &Path, force: bool) -> io::Result<File> {
+/// Opens a card to write it. A disk that the kernel itself knows to be in use is refused, unless that is overruled.
+pub fn open(device: &Path, use_is_overruled: bool) -> io::Result<File> {
     let is_disk = fs::metadata(device)?.file_type().is_block_device();
     let mut options = OpenOptions::new();
     options.read(true).write(true);
-    if is_disk && !force {
+    if is_disk && !use_is_overruled {
         // The kernel refuses a disk that is in use (open(2), O_EXCL without O_CREAT): a last safeguard.
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_EXCL);
     }

@@ -61,7 +61,7 @@ struct Flash {
     /// The image to write; `./just image-debian` makes this one.
     #[arg(long, default_value = "target/image-debian/teiten-debian.img")]
     image: PathBuf,
-    /// Writes even to a disk that is mounted, in use or not removable.
+    /// Writes even to a disk that is mounted, in use or not removable; never to one that this machine runs from.
     #[arg(long)]
     force: bool,
     /// Does not ask.
@@ -162,18 +162,19 @@ fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
             )
         })?
         .len();
-    let facts = match kind.is_block_device() {
-        true => Some(allowed(&device, bytes, *force)?),
-        false => None,
+    let (facts, overruled) = match kind.is_block_device() {
+        true => allowed(&device, bytes, *force).map(|(facts, overruled)| (Some(facts), overruled))?,
+        false => (None, Vec::new()),
     };
     // Before anything is asked or copied.
-    let disk = open(&device, *force).map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            let command = as_root(arguments, card.parent().unwrap_or(&card));
-            anyhow!("you may not write to {}. This may:\n    {command}", device.display())
-        }
-        _ => Error::from(error).context(format!("{} cannot be opened", device.display())),
-    })?;
+    let disk =
+        open(&device, overruled.iter().any(Objection::is_use)).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                let command = as_root(arguments, card.parent().unwrap_or(&card));
+                anyhow!("you may not write to {}. This may:\n    {command}", device.display())
+            }
+            _ => Error::from(error).context(format!("{} cannot be opened", device.display())),
+        })?;
     if let Some(Facts { model, bytes, .. }) = facts {
         let gigabytes = bytes.unwrap_or_default() as f64 / 1e9;
         println!("{}: {model}, {gigabytes:.1} GB. Everything on it will be lost.", device.display());
@@ -199,18 +200,19 @@ fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is known of a disk that may be written.
-fn allowed(device: &Path, bytes: u64, force: bool) -> anyhow::Result<Facts> {
+/// What is known of a disk that may be written, and what `force` has overruled.
+fn allowed(device: &Path, bytes: u64, force: bool) -> anyhow::Result<(Facts, Vec<Objection>)> {
     let disk = device.file_name().context("a device without a name")?.to_string_lossy();
     let facts = System::default().disk(&disk)?;
-    if let Err(objections) = verdict(&facts, bytes, force) {
-        for objection in &objections {
-            eprintln!("{}: {objection}", device.display());
-        }
-        let forced = objections.iter().all(Objection::can_be_forced);
-        bail!("nothing was written{}", if forced { " (--force writes all the same)" } else { "" });
+    let objections = match verdict(&facts, bytes, force) {
+        Ok(overruled) => return Ok((facts, overruled)),
+        Err(objections) => objections,
+    };
+    for objection in &objections {
+        eprintln!("{}: {objection}", device.display());
     }
-    Ok(facts)
+    let forced = objections.iter().all(Objection::can_be_forced);
+    bail!("nothing was written{}", if forced { " (--force writes all the same)" } else { "" })
 }
 
 /// The command that flashes as root: of this program, for `sudo ./just` would build everything as root.

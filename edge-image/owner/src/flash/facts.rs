@@ -52,10 +52,7 @@ impl System {
         let is_partition = folder.join("partition").exists();
         let parent = folder.parent().and_then(Path::file_name).map(|disk| disk.to_string_lossy());
         let parts = self.with_partitions(name);
-        let mut holders: Vec<String> =
-            parts.iter().flat_map(|part| names_in(&self.block(part).join("holders"))).collect();
-        holders.sort();
-        holders.dedup();
+        let holders = self.holders(&parts);
         let whole: Vec<String> = parts.iter().chain(&holders).cloned().collect();
         let text = |file: &str| Some(fs::read_to_string(folder.join(file)).ok()?.trim().to_owned());
         let sectors = text("size").and_then(|size| size.parse::<u64>().ok()).context("it has no size")?;
@@ -83,6 +80,18 @@ impl System {
         let partitions = names_in(&self.block(name)).into_iter();
         let partitions = partitions.filter(|part| self.block(name).join(part).join("partition").exists());
         std::iter::once(name.to_owned()).chain(partitions).collect()
+    }
+
+    /// What is on top of devices, and on top of that: LVM on encryption, say.
+    fn holders(&self, devices: &[String]) -> Vec<String> {
+        let mut holders: Vec<String> =
+            devices.iter().flat_map(|device| names_in(&self.block(device).join("holders"))).collect();
+        if !holders.is_empty() {
+            holders.extend(self.holders(&holders));
+        }
+        holders.sort();
+        holders.dedup();
+        holders
     }
 
     /// Where a device of `names` is mounted, by device number: names in mountinfo can be anything.
@@ -201,6 +210,24 @@ mod tests {
         let facts = made.disk("sda");
         assert_eq!((facts.mounted_at, facts.swap), (vec!["/".to_owned()], vec!["sda2".to_owned()]));
         assert_eq!((facts.holders, facts.removable), (vec!["dm-0".to_owned()], false));
+    }
+
+    #[test]
+    fn a_system_is_seen_through_lvm_on_encryption() {
+        let made =
+            MadeUp::new("25 1 254:1 / / rw - ext4 /dev/mapper/vg-root rw\n", "/dev/dm-2 partition 1 0 -2\n");
+        made.block("pci0/nvme/nvme0n1", &[("size", "1000\n"), ("removable", "0\n"), ("dev", "259:0\n")]);
+        made.block(
+            "pci0/nvme/nvme0n1/nvme0n1p3",
+            &[("size", "1\n"), ("partition", "3\n"), ("dev", "259:3\n"), ("holders/dm-0", "")],
+        );
+        let on_encryption = [("size", "1\n"), ("dev", "254:0\n"), ("holders/dm-1", ""), ("holders/dm-2", "")];
+        made.block("virtual/block/dm-0", &on_encryption);
+        made.block("virtual/block/dm-1", &[("size", "1\n"), ("dev", "254:1\n")]);
+        made.block("virtual/block/dm-2", &[("size", "1\n"), ("dev", "254:2\n")]);
+        let facts = made.disk("nvme0n1");
+        assert_eq!((facts.mounted_at, facts.swap), (vec!["/".to_owned()], vec!["dm-2".to_owned()]));
+        assert_eq!(facts.holders, ["dm-0", "dm-1", "dm-2"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! May this device be overwritten? A decision over facts.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use super::Facts;
 
@@ -40,8 +40,22 @@ impl Objection {
     /// Whether `--force` overrules it. What could not work anyway, or would write under a running system, it
     /// does not.
     pub fn can_be_forced(&self) -> bool {
-        !matches!(self, Self::Partition { .. } | Self::TooSmall { .. })
+        match self {
+            Self::Partition { .. } | Self::TooSmall { .. } | Self::Swap { .. } => false,
+            Self::Mounted { at } => !at.iter().any(|at| is_of_the_system(at)),
+            Self::Held { .. } | Self::NotRemovable => true,
+        }
     }
+
+    /// Whether the kernel refuses to open such a disk for one user alone.
+    pub fn is_use(&self) -> bool {
+        !matches!(self, Self::NotRemovable)
+    }
+}
+
+/// Whether a running system, or its user's files, may be what is mounted there.
+fn is_of_the_system(at: &str) -> bool {
+    at == "/" || ["/boot", "/home", "/usr", "/var"].iter().any(|folder| Path::new(at).starts_with(folder))
 }
 
 /// What is wrong, and what to do.
@@ -50,7 +64,9 @@ impl fmt::Display for Objection {
         match self {
             Self::Partition { disk } => write!(f, "it is a partition: give the whole disk, {disk}"),
             Self::TooSmall { needed } => write!(f, "it is too small: the image has {needed} bytes"),
-            Self::Mounted { at } => write!(f, "it is mounted at {}: unmount it", at.join(", ")),
+            Self::Mounted { at } => {
+                write!(f, "it is mounted at {}: unmount it, if it is the right disk", at.join(", "))
+            }
             Self::Swap { name } => write!(f, "{name} is swap space: is this the right disk?"),
             Self::Held { by } => write!(f, "it is in use by {}: is this the right disk?", by.join(", ")),
             Self::NotRemovable => f.write_str("it is not removable: is this the right disk?"),
@@ -58,8 +74,9 @@ impl fmt::Display for Objection {
     }
 }
 
-/// Everything that speaks against writing `image_bytes` to the device of `facts`, unless `force` overrules it.
-pub fn verdict(facts: &Facts, image_bytes: u64, force: bool) -> Result<(), Vec<Objection>> {
+/// Everything that speaks against writing `image_bytes` to the device of `facts`; or, if nothing is left of that, what
+/// `force` has overruled.
+pub fn verdict(facts: &Facts, image_bytes: u64, force: bool) -> Result<Vec<Objection>, Vec<Objection>> {
     let mut objections = Vec::new();
     if let Some(disk) = &facts.partition_of {
         objections.push(Objection::Partition { disk: disk.clone() });
@@ -77,8 +94,9 @@ pub fn verdict(facts: &Facts, image_bytes: u64, force: bool) -> Result<(), Vec<O
     if !facts.removable {
         objections.push(Objection::NotRemovable);
     }
-    objections.retain(|objection| !(force && objection.can_be_forced()));
-    if objections.is_empty() { Ok(()) } else { Err(objections) }
+    let (overruled, objections): (Vec<_>, Vec<_>) =
+        objections.into_iter().partition(|objection| force && objection.can_be_forced());
+    if objections.is_empty() { Ok(overruled) } else { Err(objections) }
 }
 
 #[cfg(test)]
@@ -100,19 +118,42 @@ mod tests {
 
     #[test]
     fn a_removable_disk_that_nobody_uses_may_be_written() {
-        assert_eq!(verdict(&card(), 1 << 28, false), Ok(()));
+        assert_eq!(verdict(&card(), 1 << 28, false), Ok(Vec::new()));
     }
 
     #[test]
     fn a_disk_in_use_is_refused_unless_forced() {
-        for facts in [
-            Facts { mounted_at: vec!["/media/card".into()], ..card() },
-            Facts { swap: vec!["sdb2".into()], ..card() },
-            Facts { holders: vec!["dm-0".into()], ..card() },
-            Facts { removable: false, ..card() },
+        for (facts, is_use) in [
+            (Facts { mounted_at: vec!["/media/card".into()], ..card() }, true),
+            (Facts { mounted_at: vec!["/homes".into()], ..card() }, true),
+            (Facts { holders: vec!["dm-0".into()], ..card() }, true),
+            (Facts { removable: false, ..card() }, false),
         ] {
-            assert_eq!(verdict(&facts, 1 << 28, false).unwrap_err().len(), 1, "{facts:?}");
-            assert_eq!(verdict(&facts, 1 << 28, true), Ok(()));
+            let objections = verdict(&facts, 1 << 28, false).unwrap_err();
+            assert!(objections.len() == 1 && objections[0].can_be_forced(), "{facts:?}");
+            // The kernel's own word counts where nobody has overruled that.
+            assert_eq!(objections[0].is_use(), is_use, "{facts:?}");
+            assert_eq!(verdict(&facts, 1 << 28, true), Ok(objections));
+        }
+    }
+
+    #[test]
+    fn the_disk_of_a_running_system_is_refused_even_if_forced() {
+        let mounted = |at: &str| Facts {
+            mounted_at: vec![at.into(), "/media/card".into()],
+            removable: false,
+            ..card()
+        };
+        for facts in [
+            mounted("/"),
+            mounted("/boot/efi"),
+            mounted("/usr"),
+            mounted("/var/lib/mysql"),
+            mounted("/home"),
+            Facts { swap: vec!["sdb2".into()], ..card() },
+        ] {
+            let objections = verdict(&facts, 1 << 28, true).unwrap_err();
+            assert!(objections.len() == 1 && !objections[0].can_be_forced(), "{facts:?}: {objections:?}");
         }
     }
 
