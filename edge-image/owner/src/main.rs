@@ -112,8 +112,8 @@ struct Add {
     /// The wireless network's name; empty for a camera on a cable.
     #[arg(long)]
     wifi: Option<String>,
-    /// The wireless network's password; empty for an open network.
-    #[arg(long, requires = "wifi", env = "TEITEN_WIFI_PASSWORD", hide_env_values = true)]
+    /// The wireless network's password; empty for an open network. Without this, that in TEITEN_WIFI_PASSWORD.
+    #[arg(long, requires = "wifi")]
     wifi_password: Option<String>,
     /// The country that the camera is in, as two letters (DE, US, …): its rules for Wi-Fi hold.
     #[arg(long, requires = "wifi")]
@@ -137,8 +137,17 @@ fn main() -> anyhow::Result<()> {
 fn add(cameras: &Cameras, arguments: &Add) -> anyhow::Result<()> {
     let home = home(arguments, cameras.home()?)?;
     let added = cameras.add(&arguments.name, &home, arguments.renew, teiten_telemetry::now())?;
-    println!("{} is ready for its card: ./just flash DEVICE {}", added.folder.display(), arguments.name);
-    println!("Its settings are in teiten.toml there; the key in key.pem is the camera's identity.");
+    let (folder, name) = (added.folder.display(), &arguments.name);
+    if arguments.renew {
+        println!(
+            "{folder} has a new certificate. Copy ca.pem, certificate.pem, key.pem and updates.pem from there"
+        );
+        println!("onto the card's first partition (TEITEN): the settings that are there stay as they are.");
+        println!("For a new card, with the settings of {folder}: ./just flash DEVICE {name}");
+    } else {
+        println!("{folder} is ready for its card: ./just flash DEVICE {name}");
+        println!("Its settings are in teiten.toml there; the key in key.pem is the camera's identity.");
+    }
     if added.broker_renewed {
         let broker = added.folder.with_file_name("broker.teiten");
         println!("The broker has a new certificate for {}:", home.broker.join(", "));
@@ -328,14 +337,12 @@ fn wifi(network: String, arguments: &Add) -> anyhow::Result<Option<Wifi>> {
     if network.is_empty() {
         return Ok(None);
     }
-    let given =
-        |value: &Option<String>, question, flag| value.clone().map_or_else(|| ask(question, flag), Ok);
-    let password = given(
-        &arguments.wifi_password,
-        "Its password (shown as you type; empty: it has none)",
-        "--wifi-password",
-    )?;
-    let country = given(&arguments.country, "Country, as two letters", "--country")?;
+    let given = |value: Option<String>, question, flag| value.map_or_else(|| ask(question, flag), Ok);
+    // It may be in the environment of one who adds a camera on a cable, too.
+    let password = arguments.wifi_password.clone().or_else(|| env::var("TEITEN_WIFI_PASSWORD").ok());
+    let password =
+        given(password, "Its password (shown as you type; empty: it has none)", "--wifi-password")?;
+    let country = given(arguments.country.clone(), "Country, as two letters", "--country")?;
     Ok(Some(Wifi {
         network,
         password: Some(password).filter(|password| !password.is_empty()),

@@ -102,6 +102,47 @@ fn the_command_that_adding_a_camera_prints_writes_the_image_that_is_built() {
 }
 
 #[test]
+fn who_renews_a_certificate_is_told_what_to_copy_onto_the_card_whose_settings_stay() {
+    let place = tempfile::tempdir().unwrap();
+    owner(place.path(), &["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""], None);
+    let renewed = owner(place.path(), &["camera", "add", "yard", "--renew"], None);
+    for expected in ["ca.pem, certificate.pem, key.pem and updates.pem", "TEITEN", "cameras/yard"] {
+        assert!(renewed.contains(expected), "{expected}: {renewed}");
+    }
+    // What writes the settings that are in the folder is for a new card alone.
+    let (_, flash) = renewed.split_once("a new card").unwrap();
+    assert_eq!((renewed.matches("./just flash").count(), flash.matches("./just flash").count()), (1, 1));
+}
+
+#[test]
+fn a_password_for_wifi_in_the_environment_is_used_where_a_network_is_named_and_elsewhere_harmless() {
+    let place = tempfile::tempdir().unwrap();
+    let add = |arguments: &[&str]| {
+        owner(place.path(), &[&["camera", "add"], arguments].concat(), Some("long enough"))
+    };
+    add(&["yard", "--broker", "mqtt.home", "--wifi", ""]);
+    add(&["gate"]);
+    add(&["shed", "--wifi", "Hof", "--country", "DE"]);
+    let settings =
+        |name: &str| fs::read_to_string(place.path().join("cameras").join(name).join("teiten.toml")).unwrap();
+    assert!(!settings("gate").contains("long enough"), "{}", settings("gate"));
+    assert!(settings("shed").contains("password = \"long enough\""), "{}", settings("shed"));
+}
+
+/// What the program says when it is run in `folder`, which must succeed, with a Wi-Fi's password in its environment.
+fn owner(folder: &Path, arguments: &[&str], password: Option<&str>) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_teiten-owner"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).env_remove("TEITEN_CAMERAS");
+    match password {
+        Some(password) => command.env("TEITEN_WIFI_PASSWORD", password),
+        None => command.env_remove("TEITEN_WIFI_PASSWORD"),
+    };
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
 fn who_may_not_write_to_a_disk_is_told_the_command_that_may_before_anything_is_copied() {
     let place = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_teiten-owner");
