@@ -11,6 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
 };
+use rumqttc::tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use teiten_footage::{CameraId, Timestamp};
 
 /// The common name of the bridge's client certificate. It has a dot, so no camera can have it.
@@ -27,6 +28,9 @@ const YEAR: Duration = Duration::from_secs(31_556_952);
 const AUTHORITY_LIFETIME: Duration = YEAR.saturating_mul(30);
 /// A camera under a roof has to be reached with a ladder.
 const LIFETIME: Duration = YEAR.saturating_mul(10);
+
+/// What is used for as long is made anew: by then its owner has come by.
+const RENEWED_BEFORE_ITS_END: Duration = YEAR;
 
 /// A certificate and its private key, as PEM.
 #[derive(Clone)]
@@ -186,6 +190,29 @@ fn named(name: &str, lifetime: Duration, now: Timestamp) -> CertificateParams {
     let since_1970 = Duration::from_secs(now.unix_micros() / 1_000_000);
     params.not_after = date_time_ymd(1970, 1, 1) + since_1970 + lifetime;
     params
+}
+
+/// Whether it is time to make a certificate of ours (PEM) anew. What is none of ours is left alone.
+pub(crate) fn ends_soon(certificate: &str, now: Timestamp) -> bool {
+    end(certificate).is_some_and(|end| end < now + RENEWED_BEFORE_ITS_END)
+}
+
+/// When a certificate ends: what follows its beginning, which is the same in all of ours (RFC 5280 §4.1.2.5: up to 2049
+/// a UTCTime, later a GeneralizedTime).
+fn end(certificate: &str) -> Option<Timestamp> {
+    const BEGINNING: &[u8] = b"\x17\x0D200101000000Z";
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
+    let at = der.windows(BEGINNING.len()).position(|bytes| bytes == BEGINNING)? + BEGINNING.len();
+    let (century, digits) = match der.get(at..)? {
+        [0x17, 13, utc_time @ ..] => ("20", utc_time.get(..12)?),
+        [0x18, 15, generalized_time @ ..] => ("", generalized_time.get(..14)?),
+        _ => return None,
+    };
+    let digits = format!("{century}{}", str::from_utf8(digits).ok()?);
+    let (date, time) = digits.split_at_checked(8)?;
+    let [year, month, day] = [date.get(..4)?, date.get(4..6)?, date.get(6..)?];
+    let [hour, minute, second] = [time.get(..2)?, time.get(2..4)?, time.get(4..)?];
+    Timestamp::from_rfc3339(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
 }
 
 /// Positive, at most 20 octets and unforeseeable (RFC 5280 §4.1.2.2).

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use teiten_footage::{CameraId, Timestamp};
 
 use crate::{
-    authority::{Authority, BrokerHost, Identity, OWNER},
+    authority::{Authority, BRIDGE, BrokerHost, Identity, OWNER, ends_soon},
     settings::{self, Wifi},
 };
 
@@ -63,6 +63,17 @@ pub struct Added {
     pub folder: PathBuf,
     /// Whether the broker has a new certificate, which must be installed.
     pub broker_renewed: bool,
+    /// Folders of other certificates that are new, as those of before end soon. Who has copies of those needs new ones.
+    pub others_renewed: Vec<PathBuf>,
+}
+
+/// A certificate that is made when it is missing, and anew before it ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The folder that it is in.
+    pub folder: PathBuf,
+    /// Whether it takes the place of one that ends soon. Who has a copy of that needs a new one.
+    pub renewed: bool,
 }
 
 /// What a broker and its bridge need.
@@ -97,13 +108,14 @@ impl Cameras {
         self.folder.join(camera.as_str())
     }
 
-    /// The folder of the certificate that signs updates, made if it is missing.
+    /// The folder of the certificate that signs updates. (Cameras know the authority that has signed it, so they take
+    /// another one, too.)
     pub fn updates(&self, now: Timestamp) -> anyhow::Result<PathBuf> {
-        self.identity("updates.teiten", |authority| authority.updates(now), now)
+        Ok(self.identity("updates.teiten", |authority| authority.updates(now), now)?.folder)
     }
 
-    /// The folder of the certificate by which a broker knows the owner's own tools, made if it is missing.
-    pub fn owner(&self, now: Timestamp) -> anyhow::Result<PathBuf> {
+    /// The certificate by which a broker knows the owner's own tools.
+    pub fn owner(&self, now: Timestamp) -> anyhow::Result<Kept> {
         self.identity(OWNER, |authority| authority.owner(now), now)
     }
 
@@ -112,15 +124,14 @@ impl Cameras {
         name: &str,
         make: impl FnOnce(&Authority) -> Result<Identity, rcgen::Error>,
         now: Timestamp,
-    ) -> anyhow::Result<PathBuf> {
+    ) -> anyhow::Result<Kept> {
         ensure!(
             self.home()?.is_some(),
             "{} has no camera yet, and thus no key: ./just camera add NAME",
             self.folder.display()
         );
         let authority = self.authority(now)?;
-        self.keep(name, || make(&authority))?;
-        Ok(self.folder.join(name))
+        self.keep(name, now, || make(&authority))
     }
 
     /// Makes what is missing, and the folder of `camera`. One that is there is refused, or with `renew` gets a
@@ -148,7 +159,12 @@ impl Cameras {
         make_folder(&self.folder)?;
         let authority = self.authority(now)?;
         let broker_renewed = self.broker(&authority, &hosts, now)?;
-        self.keep("bridge.teiten", || authority.bridge(now))?;
+        let others = [
+            self.keep(BRIDGE, now, || authority.bridge(now))?,
+            self.keep(OWNER, now, || authority.owner(now))?,
+        ];
+        let others = others.into_iter().filter(|kept| kept.renewed);
+        let others_renewed = others.map(|kept| kept.folder).collect();
         let identity = authority.camera(camera, now)?;
         let trusted = read(&self.folder.join("ca.teiten/ca.pem"))?;
         if exists {
@@ -164,7 +180,7 @@ impl Cameras {
             fs::rename(&unfinished, &card).with_context(|| format!("{} cannot be made", card.display()))?;
         }
         write(&self.folder.join("owner.toml"), &toml::to_string(home)?)?;
-        Ok(Added { folder: card, broker_renewed })
+        Ok(Added { folder: card, broker_renewed, others_renewed })
     }
 
     /// The authority's certificate; `None` where the folder has no authority yet.
@@ -199,7 +215,11 @@ impl Cameras {
         make_folder(&self.folder)?;
         let authority = self.authority(now)?;
         self.broker(&authority, hosts, now)?;
-        self.keep("bridge.teiten", || authority.bridge(now))?;
+        self.keep(BRIDGE, now, || authority.bridge(now))?;
+        // Who has a copy of it would not hear that it is another one: `add` tells.
+        if !self.folder.join(OWNER).exists() {
+            self.keep(OWNER, now, || authority.owner(now))?;
+        }
         let identity = |name: &str| -> anyhow::Result<Identity> {
             let folder = self.folder.join(name);
             Ok(Identity {
@@ -210,7 +230,7 @@ impl Cameras {
         Ok(Desk {
             ca: read(&self.folder.join("ca.teiten/ca.pem"))?,
             broker: identity("broker.teiten")?,
-            bridge: identity("bridge.teiten")?,
+            bridge: identity(BRIDGE)?,
         })
     }
 
@@ -219,7 +239,7 @@ impl Cameras {
         Ok(self.authority(now)?.camera(camera, now)?)
     }
 
-    /// The broker's certificate, made if it is missing or not good for all hosts. Its names are beside it.
+    /// The broker's certificate, made if it is missing, not good for all hosts, or ends soon. Its names are beside it.
     fn broker(&self, authority: &Authority, hosts: &[BrokerHost], now: Timestamp) -> anyhow::Result<bool> {
         let folder = self.folder.join("broker.teiten");
         let names = folder.join("names");
@@ -228,7 +248,8 @@ impl Cameras {
             Err(_) => self.home()?.map(|home| home.broker).unwrap_or_default(),
         };
         let known = known.iter().map(|host| host.parse()).collect::<Result<Vec<BrokerHost>, _>>()?;
-        if folder.join("certificate.pem").exists() && hosts.iter().all(|host| known.contains(host)) {
+        let lasts = certificate(&folder)?.is_some_and(|certificate| !ends_soon(&certificate, now));
+        if lasts && hosts.iter().all(|host| known.contains(host)) {
             return Ok(false);
         }
         let mut all = hosts.to_vec();
@@ -239,13 +260,20 @@ impl Cameras {
         Ok(true)
     }
 
-    fn keep(&self, name: &str, make: impl FnOnce() -> Result<Identity, rcgen::Error>) -> anyhow::Result<()> {
+    fn keep(
+        &self,
+        name: &str,
+        now: Timestamp,
+        make: impl FnOnce() -> Result<Identity, rcgen::Error>,
+    ) -> anyhow::Result<Kept> {
         let folder = self.folder.join(name);
-        if folder.join("certificate.pem").exists() {
-            return Ok(());
+        let known = certificate(&folder)?;
+        let renewed = known.as_ref().is_some_and(|certificate| ends_soon(certificate, now));
+        if renewed || known.is_none() {
+            make_folder(&folder)?;
+            self.write_identity(&folder, &make()?)?;
         }
-        make_folder(&folder)?;
-        self.write_identity(&folder, &make()?)
+        Ok(Kept { folder, renewed })
     }
 
     /// The key first, the certificate last: where there is a certificate, the rest is there too.
@@ -254,6 +282,12 @@ impl Cameras {
         write(&folder.join("key.pem"), &identity.key)?;
         write(&folder.join("certificate.pem"), &identity.certificate)
     }
+}
+
+/// The certificate in a folder, if it has one.
+fn certificate(folder: &Path) -> anyhow::Result<Option<String>> {
+    let path = folder.join("certificate.pem");
+    path.exists().then(|| read(&path)).transpose()
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {

@@ -153,7 +153,15 @@ fn add(cameras: &Cameras, arguments: &Add) -> anyhow::Result<()> {
         println!("The broker has a new certificate for {}:", home.broker.join(", "));
         println!("give it the files of {} and ask clients for a certificate.", broker.display());
     }
+    for folder in &added.others_renewed {
+        tell_renewed(folder);
+    }
     Ok(())
+}
+
+fn tell_renewed(folder: &Path) {
+    println!("{} has a new certificate, as the one of before ends soon:", folder.display());
+    println!("who has a copy of its files needs these.");
 }
 
 fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
@@ -260,8 +268,11 @@ async fn update_camera(cameras: &Cameras, arguments: &Update) -> anyhow::Result<
     ensure!(!bundle.starts_with("https://"), "cameras fetch by http:// alone: the bundle is signed");
     ensure!(cameras.card(name).is_dir(), "there is no camera {name}: ./just camera add {name}");
     let identity = cameras.owner(teiten_telemetry::now())?;
+    if identity.renewed {
+        tell_renewed(&identity.folder);
+    }
     let home = cameras.home()?.context("no broker is known: ./just camera add NAME")?;
-    let broker = Broker::of(&home, broker.as_ref(), &identity)?;
+    let broker = Broker::of(&home, broker.as_ref(), &identity.folder)?;
     let served = if bundle.starts_with("http://") {
         None
     } else {

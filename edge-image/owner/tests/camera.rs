@@ -143,6 +143,18 @@ fn owner(folder: &Path, arguments: &[&str], password: Option<&str>) -> String {
 }
 
 #[test]
+fn the_owners_own_tools_have_a_certificate_as_soon_as_there_is_a_camera() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    cameras.add(&camera("yard"), &home(&["mqtt.home"]), false, NOW).unwrap();
+    let shown = openssl(
+        &["x509", "-in", "certificate.pem", "-noout", "-subject"],
+        &place.path().join("owner.teiten"),
+    );
+    assert!(shown.contains("CN = owner.teiten"), "{shown}");
+}
+
+#[test]
 fn who_may_not_write_to_a_disk_is_told_the_command_that_may_before_anything_is_copied() {
     let place = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_teiten-owner");
@@ -278,6 +290,38 @@ fn the_brokers_certificate_is_renewed_when_it_has_a_new_name_only() {
     assert!(!add("b", &["mqtt.home"]));
     assert!(add("c", &["192.168.1.10", "mqtt.home"]));
     assert!(!add("d", &["mqtt.home", "192.168.1.10"]));
+}
+
+#[test]
+fn what_ends_within_a_year_is_made_anew_and_told_when_a_camera_is_added() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    let years = |years: f64| NOW + Duration::from_secs_f64(years * 365.2425 * 86400.0);
+    let add = |name: &str, now: Timestamp| {
+        let added = cameras.add(&camera(name), &home(&["mqtt.home"]), false, now).unwrap();
+        let renewed = added.others_renewed.iter();
+        let renewed: Vec<_> = renewed.map(|folder| folder.file_name().unwrap().to_str().unwrap()).collect();
+        (added.broker_renewed, renewed.join(" "))
+    };
+    let ends = |name: &str| {
+        let place = place.path().join(name);
+        openssl(&["verify", "-x509_strict", "-CAfile", "ca.pem", "certificate.pem"], &place);
+        openssl(&["x509", "-in", "certificate.pem", "-noout", "-enddate"], &place)
+    };
+    assert_eq!(add("a", NOW), (true, String::new()));
+    cameras.updates(NOW).unwrap();
+    assert_eq!(add("b", years(8.9)), (false, String::new()));
+    assert_eq!(add("c", years(9.5)), (true, "bridge.teiten owner.teiten".to_owned()));
+    assert_eq!(add("d", years(9.5)), (false, String::new()));
+    // Cameras know the authority, not who signs updates in its name.
+    cameras.updates(years(9.5)).unwrap();
+    for name in ["broker.teiten", "bridge.teiten", "owner.teiten", "updates.teiten"] {
+        assert!(ends(name).contains(" 2046 GMT"), "{name}: {}", ends(name));
+    }
+    // The date of that one is written in another way (RFC 5280 §4.1.2.5).
+    assert_eq!(add("e", years(18.0)), (false, String::new()));
+    assert_eq!(add("f", years(19.0)), (true, "bridge.teiten owner.teiten".to_owned()));
+    assert_eq!(add("g", years(27.0)), (false, String::new()));
 }
 
 #[test]
