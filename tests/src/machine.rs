@@ -61,6 +61,9 @@ const SET_REBOOT_FLAGS: &str = "mbox property tag:0x00038064";
 /// What the first network card gets as the last part of its address, 10.0.2.15.
 const FIRST_ADDRESS: usize = 15;
 
+/// And its name server, 10.0.2.3.
+const FIRST_NAME_SERVER: usize = 3;
+
 impl Machine {
     /// Switches it on; what its console says is in `<folder>/<name>.console`.
     pub async fn start(name: &str, folder: &Path, hardware: &Hardware<'_>) -> anyhow::Result<Self> {
@@ -195,9 +198,10 @@ fn arguments(
     for (number, ports) in hardware.networks.iter().enumerate().rev() {
         let forward = |(here, there): &(u16, u16)| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}");
         let forwards: String = ports.iter().map(forward).collect();
-        // Each is a network to itself, whose first address it gets.
-        let address = FIRST_ADDRESS + number;
-        add(&["-netdev", &format!("user,id=n{number},dhcpstart=10.0.2.{address}{forwards}")]);
+        // Each is a network to itself, whose first address it gets, with a name server of its own.
+        let (address, name_server) = (FIRST_ADDRESS + number, FIRST_NAME_SERVER + number);
+        let addresses = format!("dhcpstart=10.0.2.{address},dns=10.0.2.{name_server}");
+        add(&["-netdev", &format!("user,id=n{number},{addresses}{forwards}")]);
         add(&["-device", &format!("{network_card},netdev=n{number}")]);
     }
     for (id, (socket, log)) in [("console", console), ("monitor", monitor)] {

@@ -308,97 +308,16 @@ async fn missing_settings_are_told_on_the_console_and_those_with_mistakes_to_the
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_card_asks_for_its_address_anew_after_a_cut_and_leaves_the_other_networks_alone()
--> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let owner = Key::generate(folder.path(), "owner")?;
-    let settings = format!("camera = \"gate\"\n[system]\nssh_key = {:?}\n", owner.public);
-    let ssh_port = free_port()?;
-    let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(ssh_port);
-    let mut machine = card.start(Board::Virt, Start::Ordinary, "virt", folder.path(), "softdog", "").await?;
-    let asked = "logread | grep -c 'dhcp: address 10.0.2.15 on eth0'";
-    let before = owner.succeed(ssh_port, asked, BOOT_MAX).await.with_context(|| machine.console())?;
-    ensure!(before.trim() == "1", "it was given its address {before} times");
-
-    // There may be another router at the cable's end.
-    machine.cable(false)?;
-    owner_is_cut_off(&owner, ssh_port).await?;
-    machine.cable(true)?;
-    eventually("the address is asked for anew", BOOT_MAX, async || {
-        let Ok(now) = owner.run(ssh_port, asked).await else { return Ok(None) };
-        Ok((now.stdout == b"2\n").then_some(()))
-    })
-    .await?;
-
-    let an_adapter_comes_back = an_adapter_that_comes_back_has_its_address_again(&owner, ssh_port);
-    an_adapter_comes_back.await.with_context(|| machine.console())?;
-    what_dhcp_says_of_one_network_leaves_the_rest_alone(&owner, ssh_port).await?;
-    the_time_is_asked_for_without_a_router(&owner, ssh_port).await.with_context(|| machine.console())
-}
-
-/// Awaits that nothing comes through any more.
-async fn owner_is_cut_off(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
-    eventually("the cable is out", BOOT_MAX, async || {
-        Ok(owner.run(ssh_port, "true").await.map_or(true, |tried| !tried.status.success()).then_some(()))
-    })
-    .await
-}
-
-/// An adapter is pulled and plugged in: its driver makes a new interface of the same name. (Not on the emulated Pi: where
-/// an adapter goes with packets under way, QEMU's USB goes on serving them, and the next one may stay deaf.)
-async fn an_adapter_that_comes_back_has_its_address_again(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
-    let look = "cat /sys/class/net/eth0/ifindex; pidof udhcpc | wc -w; ls /run/teiten/interfaces";
-    let before = owner.succeed(ssh_port, look, BOOT_MAX).await?;
-    // The shell's own connection ends with it.
-    let replug = "{ port=$(basename $(readlink -f /sys/class/net/eth0/device)); cd /sys/bus/virtio/drivers/virtio_net; \
-                  sleep 1; echo $port >unbind; sleep 2; echo $port >bind; } >/dev/null 2>/dev/console </dev/null &";
-    owner.succeed(ssh_port, replug, BOOT_MAX).await?;
-    let number = before.split_whitespace().next().context("an interface's number")?;
-    eventually("a new interface has its address, and it alone is asked for", BOOT_MAX, async || {
-        // Meanwhile there is no network at all, and between two of these commands an interface may go or come.
-        let Ok(now) = owner.run(ssh_port, look).await else { return Ok(None) };
-        let now = String::from_utf8_lossy(&now.stdout).into_owned();
-        let words: Vec<_> = now.split_whitespace().collect();
-        println!("the adapter was interface {number}; its number, who asks for its address, what is noted: {words:?}");
-        Ok(matches!(words[..], [new, "1", noted] if new == noted && new != number).then_some(()))
-    })
-    .await
-}
-
-/// The words of a DHCP server, as udhcpc hands them on.
-async fn what_dhcp_says_of_one_network_leaves_the_rest_alone(
-    owner: &Key,
-    ssh_port: u16,
-) -> anyhow::Result<()> {
-    let anew = "ip -6 addr add fd00::5/64 dev eth0; \
-                export interface=eth0 ip=10.0.2.15 mask=24 router='10.0.2.2 10.0.2.9' dns= metric=2; \
-                for word in deconfig bound renew; do /usr/lib/teiten/dhcp $word; done; \
-                ip addr show dev eth0; ip route; cat /run/resolv.conf";
-    let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
-    for kept in
-        ["inet6 fd00::5/64", "inet 10.0.2.15/24", "default via 10.0.2.2 dev eth0", "nameserver 10.0.2.3"]
-    {
-        ensure!(said.contains(kept), "{kept:?} is gone:\n{said}");
-    }
-    ensure!(!said.contains("default via 10.0.2.9"), "the last of several routers is taken:\n{said}");
-    Ok(())
-}
-
-/// The time server may be on the camera's own network.
-async fn the_time_is_asked_for_without_a_router(owner: &Key, ssh_port: u16) -> anyhow::Result<()> {
-    // While the clock is not set, it is started anew by itself, too.
-    let anew = "ip route del default; until old=$(pidof chronyd); do usleep 100000; done; kill $old; \
-                for i in $(seq 40); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
-                echo $old ${new:-none}";
-    let said = owner.succeed(ssh_port, anew, BOOT_MAX).await?;
-    let (old, new) = said.trim().split_once(' ').context("two numbers")?;
-    ensure!(new != "none" && new != old, "without a default route nobody asks for the time: {said}");
-    Ok(())
+/// Where a machine with two network cards answers. Both networks have the same addresses, as at home cable and Wi-Fi are
+/// one network, and name servers of their own.
+struct Networks {
+    owner: Key,
+    first: u16,
+    second: u16,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_server_whose_name_is_not_known_at_first_is_asked_soon_after_it_is() -> anyhow::Result<()> {
+async fn a_card_whose_networks_come_and_go_has_an_address_names_and_the_time_again() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let owner = Key::generate(folder.path(), "owner")?;
     let time_server = TimeServer::answering().await?;
@@ -406,71 +325,145 @@ async fn a_time_server_whose_name_is_not_known_at_first_is_asked_soon_after_it_i
         "camera = \"gate\"\n[system]\ntime_servers = [\"time.test:{}\"]\nssh_key = {:?}\n",
         time_server.port, owner.public
     );
-    let ssh_port = free_port()?;
-    let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(ssh_port);
-    let machine = card.start(Board::Virt, Start::Ordinary, "virt", folder.path(), "softdog", "").await?;
-    let chronyd = async || {
-        let said = owner.run(ssh_port, "pidof chronyd").await.ok()?;
-        Some(said.stdout).filter(|number| !number.is_empty())
+    let networks = Networks { owner, first: free_port()?, second: free_port()? };
+    let card = Card::with_settings(folder.path(), &settings, &[])?;
+    let card = card.with_ssh(networks.first).with_ssh(networks.second);
+    let board = Board::Virt;
+    let mut machine =
+        card.start(board, Start::Ordinary, "virt", folder.path(), "softdog", "teiten.patience=15").await?;
+    let steps = async {
+        networks.the_first_is_preferred().await?;
+        networks.the_time_is_asked_for_soon_after_its_servers_name_is_known().await?;
+        networks.another_goes_on_while_the_cable_is_pulled(&mut machine).await?;
+        networks.an_adapter_that_comes_back_has_its_address_again().await?;
+        networks.what_dhcp_says_of_one_leaves_the_rest_alone().await?;
+        networks.the_time_is_asked_for_without_a_router().await
     };
-    let first = eventually("chronyd runs", BOOT_MAX, async || Ok(chronyd().await)).await;
-    let first = first.with_context(|| machine.console())?;
-    eventually("chronyd is started anew", BOOT_MAX, async || {
-        Ok(chronyd().await.filter(|number| *number != first))
-    })
-    .await?;
-
-    // As if from now on a name server knew it. Were it not for the file that a lease leaves, this would take another 40
-    // of such seconds.
-    let known = "echo '10.0.2.2 time.test' >/run/hosts; mount --bind /run/hosts /etc/hosts; \
-                 old=$(pidof chronyd); touch /run/resolv.conf; \
-                 for i in $(seq 20); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
-                 echo $old ${new:-none}";
-    let said = owner.succeed(ssh_port, known, BOOT_MAX).await?;
-    let (old, new) = said.trim().split_once(' ').context("two numbers")?;
-    ensure!(new != "none" && new != old, "a name server that has come is not asked: {said}");
-    eventually("the clock is set", BOOT_MAX, async || {
-        let Ok(said) = owner.run(ssh_port, "adjtimex").await else { return Ok(None) };
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        Ok((said.contains("status:") && !said.contains("UNSYNC")).then_some(()))
-    })
-    .await
+    let done = steps.await;
+    done.with_context(|| machine.console())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_card_whose_cable_is_pulled_goes_by_its_other_network() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let owner = Key::generate(folder.path(), "owner")?;
-    let settings = format!("camera = \"gate\"\n[system]\nssh_key = {:?}\n", owner.public);
-    let (first, second) = (free_port()?, free_port()?);
-    let card = Card::with_settings(folder.path(), &settings, &[])?.with_ssh(first).with_ssh(second);
-    let mut machine = card.start(Board::Virt, Start::Ordinary, "virt", folder.path(), "softdog", "").await?;
-    // Both networks have the same addresses, as at home cable and Wi-Fi are one network.
-    let way = "ip route get 10.0.2.2; ip route";
-    eventually("the first interface is preferred", BOOT_MAX, async || {
-        let Ok(said) = owner.run(first, way).await else { return Ok(None) };
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        let both =
-            said.matches("default via 10.0.2.2").count() == 2 && said.matches("10.0.2.0/24").count() == 2;
-        Ok((both && said.lines().next().is_some_and(|way| way.contains("src 10.0.2.15"))).then_some(()))
-    })
-    .await
-    .with_context(|| machine.console())?;
+impl Networks {
+    /// What `command` prints when it is run by way of the second network.
+    async fn second(&self, command: &str) -> anyhow::Result<String> {
+        self.owner.succeed(self.second, command, BOOT_MAX).await
+    }
 
-    machine.cable(false)?;
-    eventually("the camera answers by the second interface", BOOT_MAX, async || {
-        let Ok(said) = owner.run(second, way).await else { return Ok(None) };
-        Ok(String::from_utf8_lossy(&said.stdout).contains("src 10.0.2.16").then_some(()))
-    })
-    .await
-    .with_context(|| machine.console())?;
+    /// Awaits that what `command` prints by way of the network at `port`, if anything, is right.
+    async fn eventually(
+        &self,
+        what: &str,
+        port: u16,
+        command: &str,
+        is_right: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<()> {
+        let mut last = String::new();
+        let awaited = eventually(what, BOOT_MAX, async || {
+            let Ok(said) = self.owner.run(port, command).await else { return Ok(None) };
+            last = String::from_utf8_lossy(&said.stdout).into_owned();
+            Ok((said.status.success() && is_right(&last)).then_some(()))
+        });
+        awaited.await.with_context(|| format!("{command} last printed:\n{last}"))
+    }
 
-    machine.cable(true)?;
-    eventually("the camera answers by the first interface again", BOOT_MAX, async || {
-        Ok(owner.run(first, "true").await.ok().filter(|tried| tried.status.success()).map(|_| ()))
-    })
-    .await
-    .with_context(|| machine.console())
+    async fn the_first_is_preferred(&self) -> anyhow::Result<()> {
+        let ways = "ip route get 10.0.2.2; ip route; cat /run/resolv.conf";
+        self.eventually("the first network is preferred", self.first, ways, |said| {
+            said.matches("default via 10.0.2.2").count() == 2
+                && said.matches("10.0.2.0/24").count() == 2
+                && said.lines().next().is_some_and(|way| way.contains("src 10.0.2.15"))
+                && said.ends_with("nameserver 10.0.2.3\nnameserver 10.0.2.4\n")
+        })
+        .await
+    }
+
+    /// Then the address of the first is asked for anew: there may be another router at the cable's end.
+    async fn another_goes_on_while_the_cable_is_pulled(&self, machine: &mut Machine) -> anyhow::Result<()> {
+        let asked = "logread | grep -c 'dhcp: address 10.0.2.15 on eth0'";
+        let before = self.owner.succeed(self.first, asked, BOOT_MAX).await?;
+        ensure!(before.trim() == "1", "it was given its address {before} times");
+        machine.cable(false)?;
+        let ways = "ip route get 10.0.2.2; cat /run/resolv.conf";
+        self.eventually("the camera answers by the second network", self.second, ways, |said| {
+            said.contains("src 10.0.2.16") && said.contains("nameserver 10.0.2.4\n")
+        })
+        .await?;
+        machine.cable(true)?;
+        let what = "the camera answers by the first network again, where it asked anew";
+        self.eventually(what, self.first, asked, |said| said == "2\n").await
+    }
+
+    /// An adapter is pulled and plugged in: its driver makes a new interface of the same name. (Not on the emulated Pi:
+    /// where an adapter goes with packets under way, QEMU's USB goes on serving them, and the next one may stay deaf.)
+    async fn an_adapter_that_comes_back_has_its_address_again(&self) -> anyhow::Result<()> {
+        let numbers = "cat /sys/class/net/eth0/ifindex /sys/class/net/eth1/ifindex";
+        let before = self.owner.succeed(self.first, numbers, BOOT_MAX).await?;
+        let (old, other) = before.trim().split_once('\n').context("two interfaces' numbers")?;
+        // The shell's own connection ends with it.
+        let pull = "{ port=$(basename $(readlink -f /sys/class/net/eth0/device)); echo $port >/run/port; sleep 1; \
+                    echo $port >/sys/bus/virtio/drivers/virtio_net/unbind; } >/dev/null 2>/dev/console </dev/null &";
+        self.owner.succeed(self.first, pull, BOOT_MAX).await?;
+        let names = "cat /run/resolv.conf";
+        let what = "the name servers of an adapter that is gone are asked no more";
+        self.eventually(what, self.second, names, |said| said == "nameserver 10.0.2.4\n").await?;
+        self.second("cat /run/port >/sys/bus/virtio/drivers/virtio_net/bind").await?;
+        let look = format!("{numbers}; pidof udhcpc | wc -w; ls /run/teiten/interfaces; {names}");
+        let what = "a new interface has its address, and it and the other alone are asked for";
+        self.eventually(what, self.second, &look, |said| {
+            let Some((new, _)) = said.split_once('\n') else { return false };
+            // It comes behind the other now.
+            let servers = "nameserver 10.0.2.4\nnameserver 10.0.2.3\n";
+            new != old && said == format!("{new}\n{other}\n2\n{other}\n{new}\n{servers}")
+        })
+        .await
+    }
+
+    /// The words of a DHCP server, as udhcpc hands them on.
+    async fn what_dhcp_says_of_one_leaves_the_rest_alone(&self) -> anyhow::Result<()> {
+        let anew = "ip -6 addr add fd00::5/64 dev eth0; \
+                    export interface=eth0 ip=10.0.2.15 mask=24 router='10.0.2.2 10.0.2.9' dns= metric=9; \
+                    for word in deconfig bound renew; do /usr/lib/teiten/dhcp $word; done; \
+                    ip addr show dev eth0; ip route; cat /run/resolv.conf";
+        let said = self.second(anew).await?;
+        for kept in
+            ["inet6 fd00::5/64", "inet 10.0.2.15/24", "default via 10.0.2.2 dev eth0", "nameserver 10.0.2.3"]
+        {
+            ensure!(said.contains(kept), "{kept:?} is gone:\n{said}");
+        }
+        ensure!(!said.contains("default via 10.0.2.9"), "the last of several routers is taken:\n{said}");
+        Ok(())
+    }
+
+    async fn the_time_is_asked_for_soon_after_its_servers_name_is_known(&self) -> anyhow::Result<()> {
+        let first = "until pidof chronyd; do usleep 100000; done";
+        let first = self.owner.succeed(self.first, first, BOOT_MAX).await?;
+        let what = "chronyd is started anew";
+        let is_another = |said: &str| !said.is_empty() && said != first;
+        self.eventually(what, self.first, "pidof chronyd", is_another).await?;
+
+        // As if from now on a name server knew it. Were it not for the file that a lease leaves, this would take almost
+        // twice as many of such seconds.
+        let known = "echo '10.0.2.2 time.test' >/run/hosts; mount --bind /run/hosts /etc/hosts; \
+                     old=$(pidof chronyd); touch /run/resolv.conf; \
+                     for i in $(seq 8); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
+                     echo $old ${new:-none}";
+        let said = self.owner.succeed(self.first, known, BOOT_MAX).await?;
+        let (old, new) = said.trim().split_once(' ').context("two numbers")?;
+        ensure!(new != "none" && new != old, "a name server that has come is not asked: {said}");
+        let is_set = |said: &str| said.contains("status:") && !said.contains("UNSYNC");
+        self.eventually("the clock is set", self.first, "adjtimex", is_set).await
+    }
+
+    /// The time server may be on the camera's own network.
+    async fn the_time_is_asked_for_without_a_router(&self) -> anyhow::Result<()> {
+        let anew = "while ip route del default 2>/dev/null; do :; done; old=$(pidof chronyd) && kill $old; \
+                    for i in $(seq 40); do new=$(pidof chronyd) && [ $new != $old ] && break; sleep 1; done; \
+                    echo $old ${new:-none}";
+        let said = self.second(anew).await?;
+        let (old, new) = said.trim().split_once(' ').context("two numbers")?;
+        ensure!(new != "none" && new != old, "without a default route nobody asks for the time: {said}");
+        Ok(())
+    }
 }
 
 #[test]
