@@ -333,11 +333,13 @@ async fn a_card_whose_networks_come_and_go_has_an_address_names_and_the_time_aga
         card.start(board, Start::Ordinary, "virt", folder.path(), "softdog", "teiten.patience=15").await?;
     let steps = async {
         networks.the_first_is_preferred().await?;
+        networks.an_update_begins_whose_rauc_is_mute().await?;
         networks.the_time_is_asked_for_soon_after_its_servers_name_is_known().await?;
         networks.another_goes_on_while_the_cable_is_pulled(&mut machine).await?;
         networks.an_adapter_that_comes_back_has_its_address_again().await?;
         networks.what_dhcp_says_of_one_leaves_the_rest_alone().await?;
-        networks.the_time_is_asked_for_without_a_router().await
+        networks.the_time_is_asked_for_without_a_router().await?;
+        networks.the_update_has_failed().await
     };
     let done = steps.await;
     done.with_context(|| machine.console())
@@ -463,6 +465,22 @@ impl Networks {
         let (old, new) = said.trim().split_once(' ').context("two numbers")?;
         ensure!(new != "none" && new != old, "without a default route nobody asks for the time: {said}");
         Ok(())
+    }
+
+    /// RAUC's service neither answers nor ends.
+    async fn an_update_begins_whose_rauc_is_mute(&self) -> anyhow::Result<()> {
+        let begin = "cd /run; printf '#!/bin/sh\nexec sleep 9999\n' >mute; chmod +x mute; \
+                     mount --bind mute /usr/sbin/rauc; mkdir www; echo bundle >www/bundle; \
+                     httpd -p 127.0.0.1:8000 -h /run/www; echo http://127.0.0.1:8000/bundle >/run/teiten/update";
+        self.owner.succeed(self.first, begin, BOOT_MAX).await?;
+        Ok(())
+    }
+
+    async fn the_update_has_failed(&self) -> anyhow::Result<()> {
+        let state = "cat /run/teiten/update-state /run/teiten/takes-updates";
+        let what = "an update is given up, and another one can be asked for";
+        let failed = "failed: RAUC's service does not answer\n";
+        self.eventually(what, self.second, state, |said| said == failed).await
     }
 }
 
