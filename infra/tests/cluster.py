@@ -389,6 +389,7 @@ class Cluster(unittest.TestCase):
         server.find("nodes", "pi")["status"]["images"].append({"names": [f"dev.local/teiten/encode:{self.tag}"]})
         status, said = self.deploy("--no-test-camera")
         self.assertEqual((status, {image.split(":")[1] for image in images()}), (0, {self.tag}), said)
+        self.assertEqual(len(server.all("jobs")), 2, "the new set-up of the store has run")
         # From a clone where none were built, those that run go on.
         server.writes.clear()
         self.tag = None

@@ -203,12 +203,12 @@ pub fn is_done(cron: &Value, jobs: &[Value], secrets: &[Value]) -> bool {
     let keys = secrets.iter().filter(|secret| secret["metadata"]["name"].as_str().is_some_and(is_of_store));
     let newest_keys = keys.map(made_at).max().flatten();
     // What the cluster adds to a template in a Job is left out of the comparison.
-    let wanted = containers(&cron["spec"]["jobTemplate"]["spec"]["template"]);
+    let wanted = work(&cron["spec"]["jobTemplate"]["spec"]["template"]);
     jobs.iter().any(|job| {
         let complete = has_condition(job, "Complete");
         let owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         let ours = owners.into_iter().any(|owner| owner["uid"] == cron["metadata"]["uid"]);
-        complete && ours && made_at(job) >= newest_keys && containers(&job["spec"]["template"]) == wanted
+        complete && ours && made_at(job) >= newest_keys && work(&job["spec"]["template"]) == wanted
     })
 }
 
@@ -237,8 +237,9 @@ pub fn job_of(cron: &Value, name: &str) -> Value {
     })
 }
 
-fn containers(template: &Value) -> (&Value, &Value) {
-    (&template["spec"]["containers"], &template["spec"]["volumes"])
+/// What a template's pods do.
+fn work(template: &Value) -> [&Value; 3] {
+    ["initContainers", "containers", "volumes"].map(|list| &template["spec"][list])
 }
 
 #[cfg(test)]
@@ -394,6 +395,15 @@ mod tests {
         };
         assert!(is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "True")], &[]));
         assert!(!is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "False")], &[]));
+        let with_program = |image: &str| {
+            let mut job = job("teiten-a", "True");
+            job["spec"]["template"]["spec"]["initContainers"] = json!([{"image": image}]);
+            job
+        };
+        let mut renewed = cron.clone();
+        renewed["spec"]["jobTemplate"]["spec"] = with_program("setup:2")["spec"].take();
+        assert!(!is_done(&renewed, &[with_program("setup:1")], &[]), "the program is another one");
+        assert!(is_done(&renewed, &[with_program("setup:2")], &[]));
         let mut made = job_of(&cron, "now");
         assert!(!is_done(&cron, std::slice::from_ref(&made), &[]), "it has not run");
         made["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
