@@ -294,6 +294,16 @@ class Cluster(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("refused", said)
 
+    def test_a_kind_that_the_cluster_does_not_know_is_told_and_the_others_are_looked_at(self):
+        server = self.serve(KINDS + [kind for kind in KNATIVE if kind[1] != "pingsources"])
+        server.store("v1", "namespaces", {"metadata": {"name": "teiten"}})
+        server.store("apps/v1", "statefulsets", {"metadata": {"name": "bridge"}, "spec": {"replicas": 1},
+                                                 "status": {"observedGeneration": 1, "readyReplicas": 0}})
+        status, said = self.teiten("status")
+        self.assertEqual(status, 1, said)
+        self.assertIn("does not know pingsources.sources.knative.dev", said)
+        self.assertIn("the part bridge: 0 of 1 ready", said)
+
     def test_deploy_sends_a_camera_through_and_again_changes_nothing_and_undeploy_keeps_the_footage(self):
         server, machine = self.cluster()
 

@@ -287,7 +287,7 @@ async fn set_up_store(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
         let under_way = |job: &Value| {
             job["status"]["active"].as_u64().unwrap_or(0) > 0 || job["status"]["conditions"].is_null()
         };
-        free_stuck(kubectl, &kubectl.list("statefulsets.apps,pods")?)?;
+        free_stuck(kubectl, &kubectl.list_all(&["statefulsets.apps", "pods"])?.0)?;
         if !jobs.iter().any(under_way) {
             println!("setting the store up");
             kubectl.apply(&ready::job_of(&cron, &format!("{NAME}-{}", now().unix_millis())))?;
@@ -300,7 +300,7 @@ async fn wait_until_ready(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut said = Vec::new();
     loop {
-        let objects = kubectl.list(&ready::KINDS.join(","))?;
+        let (objects, _) = kubectl.list_all(&ready::KINDS)?;
         let not_ready = ready::not_ready(&objects);
         if not_ready.is_empty() {
             println!("all {} parts are ready", ready::parts(&objects));

@@ -95,12 +95,31 @@ impl Kubectl {
 
     /// The items of a list in Teiten's namespace. A kind that the cluster does not know has none.
     pub fn list(&self, kind: &str) -> Result<Vec<Value>, KubectlError> {
-        match self.json(&["get", kind, "--namespace", NAMESPACE]) {
-            Err(KubectlError::Failed { stderr, .. }) if stderr.contains("doesn't have a resource type") => {
-                Ok(Vec::new())
+        Ok(self.list_all(&[kind])?.0)
+    }
+
+    /// The items of a list of several kinds in Teiten's namespace, and the kinds that the cluster does not know.
+    pub fn list_all<'a>(&self, kinds: &[&'a str]) -> Result<(Vec<Value>, Vec<&'a str>), KubectlError> {
+        let (mut known, mut unknown) = (kinds.to_vec(), Vec::new());
+        while !known.is_empty() {
+            let refusal = match self.json(&["get", &known.join(","), "--namespace", NAMESPACE]) {
+                Ok(list) => return Ok((items(list), unknown)),
+                Err(refusal) => refusal,
+            };
+            // Of several it names the first, and answers nothing of the others.
+            let is_named = |kind: &&str| {
+                let KubectlError::Failed { stderr, .. } = &refusal else { return false };
+                let plural = kind.split('.').next().unwrap_or_default();
+                stderr.contains(&format!("doesn't have a resource type \"{plural}\""))
+            };
+            let (named, others): (Vec<_>, Vec<_>) = known.into_iter().partition(is_named);
+            if named.is_empty() {
+                return Err(refusal);
             }
-            answer => Ok(items(answer?)),
+            unknown.extend(named);
+            known = others;
         }
+        Ok((Vec::new(), unknown))
     }
 
     /// One object, if it is there.

@@ -26,12 +26,19 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
         println!("There is no Teiten in this cluster: ./just deploy");
         return Ok(false);
     }
-    let objects = kubectl.list(&ready::KINDS.join(","))?;
+    let (objects, unknown) = kubectl.list_all(&ready::KINDS)?;
     let not_ready = ready::not_ready(&objects);
-    let mut well = not_ready.is_empty();
-    match ready::parts(&objects) {
+    let parts = ready::parts(&objects);
+    let mut well = not_ready.is_empty() && parts > 0 && unknown.is_empty();
+    if !unknown.is_empty() {
+        println!(
+            "The cluster does not know {}: a part of Knative is not there. `./just deploy --check` says which.",
+            unknown.join(", ")
+        );
+    }
+    match parts {
         0 => println!("No part of Teiten is in the cluster: ./just deploy"),
-        parts if well => println!("All {parts} parts are ready."),
+        parts if not_ready.is_empty() => println!("All {parts} parts are ready."),
         parts => {
             println!("{} of {parts} parts are not ready:\n  {}", not_ready.len(), not_ready.join("\n  "))
         }
