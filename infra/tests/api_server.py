@@ -129,6 +129,9 @@ class ApiServer(Objects):
     def write(self, what, api_version, plural, value):
         """A client's write."""
         with self.lock:
+            there = self.find(plural, value["metadata"]["name"], api_version) if plural == "statefulsets" else None
+            if there and there["spec"].get("volumeClaimTemplates") != value["spec"].get("volumeClaimTemplates"):
+                raise Refusal(422, "Invalid", "spec: Forbidden: updates to statefulset spec for fields other than … are forbidden")
             before = self.revision
             stored = self.store(api_version, plural, value)
             if self.revision != before:

@@ -4,6 +4,7 @@ are to run and says that they are ready. What a real cluster does with the manif
 
 import base64
 import copy
+import http.server
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.error
@@ -94,9 +96,12 @@ class Machine:
                     part["status"] = {"observedGeneration": part["metadata"]["generation"],
                                       "conditions": [{"type": "Ready", "status": "True"}],
                                       "url": f"http://{part['metadata']['name']}.teiten.svc.cluster.local"}
-        if server.all("statefulsets") and "storage-admin" in secrets:
-            for claim in ("data-storage-0",):
-                server.store("v1", "persistentvolumeclaims", {"metadata": {"name": claim, "namespace": "teiten"}})
+        for part in server.all("statefulsets"):
+            for template in part["spec"].get("volumeClaimTemplates", []):
+                claim = f"{template['metadata']['name']}-{part['metadata']['name']}-0"
+                if server.find("persistentvolumeclaims", claim) is None:
+                    spec = {**copy.deepcopy(template["spec"]), "storageClassName": "local-path"}
+                    server.store("v1", "persistentvolumeclaims", {"metadata": {"name": claim, "namespace": "teiten"}, "spec": spec})
 
     def run(self, name, secrets, config):
         """Starts the part `name`, if its secrets are there."""
@@ -175,6 +180,39 @@ def furnish(server, images):
                              ("kourier-system", ("3scale-kourier-gateway",))):
         for name in names:
             server.store("apps/v1", "deployments", deployment(namespace, name))
+
+
+class BareStore(http.server.BaseHTTPRequestHandler):
+    """A store without a single object. It takes what it is given, and keeps nothing, until it is full."""
+
+    protocol_version = "HTTP/1.1"
+    is_full = False
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, code, body=""):
+        """Answers in XML."""
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def do_GET(self):
+        if "list-type" in self.path:
+            self.answer(200, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+        else:
+            self.answer(404, "<Error><Code>NoSuchKey</Code></Error>")
+
+    def do_DELETE(self):
+        self.answer(204)
+
+    def do_PUT(self):
+        # As MinIO says it.
+        full = ("<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free drive threshold. "
+                "Please delete a few objects to proceed.</Message></Error>")
+        self.answer(507, full) if type(self).is_full else self.answer(200)
 
 
 class Cluster(unittest.TestCase):
@@ -294,6 +332,27 @@ class Cluster(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("refused", said)
 
+    def test_a_store_that_is_full_is_told_and_a_cluster_without_a_part_of_teiten_is_not_well(self):
+        server = self.serve(KINDS + KNATIVE)
+        furnish(server, "dev.local/teiten")
+        address = Machine(self.folder).address
+        server.store("v1", "namespaces", {"metadata": {"name": "teiten"}})
+        server.store("v1", "secrets", {"metadata": {"name": "storage-admin"}, "data": dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "a2V5")})
+        server.store("v1", "services", {"metadata": {"name": "storage"}, "spec": {"ports": [{"port": 9000}]},
+                                        "status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
+        store = http.server.ThreadingHTTPServer((address, 9000), type("Store", (BareStore,), {}))
+        self.addCleanup(store.server_close)
+        self.addCleanup(store.shutdown)
+        threading.Thread(target=store.serve_forever, daemon=True).start()
+        status, said = self.teiten("status")
+        self.assertEqual((status, "FULL" in said), (1, False), said)
+        self.assertIn("No part of Teiten is in the cluster", said)
+        store.RequestHandlerClass.is_full = True
+        status, said = self.teiten("status")
+        self.assertEqual(status, 1, said)
+        self.assertIn("The store is FULL", said)
+        self.assertIn("TEITEN_STORAGE_SIZE", said)
+
     def test_a_kind_that_the_cluster_does_not_know_is_told_and_the_others_are_looked_at(self):
         server = self.serve(KINDS + [kind for kind in KNATIVE if kind[1] != "pingsources"])
         server.store("v1", "namespaces", {"metadata": {"name": "teiten"}})
@@ -303,6 +362,23 @@ class Cluster(unittest.TestCase):
         self.assertEqual(status, 1, said)
         self.assertIn("does not know pingsources.sources.knative.dev", said)
         self.assertIn("the part bridge: 0 of 1 ready", said)
+
+    def test_the_store_s_volume_grows_where_it_can_and_keeps_no_deploy_from_going_on_where_it_cannot(self):
+        server, _ = self.cluster()
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+
+        def size():
+            return server.find("persistentvolumeclaims", "data-storage-0")["spec"]["resources"]["requests"]["storage"]
+
+        self.assertEqual(size(), "300Gi")
+        self.change({"TEITEN_STORAGE_SIZE": "400Gi"})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, size()), (0, "300Gi"), said)
+        self.assertIn("data-storage-0 stays at 300Gi", said)
+        server.find("storageclasses", "local-path")["allowVolumeExpansion"] = True
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, size()), (0, "400Gi"), said)
 
     def test_deploy_sends_a_camera_through_and_again_changes_nothing_and_undeploy_keeps_the_footage(self):
         server, machine = self.cluster()

@@ -203,6 +203,12 @@ class Manifests(unittest.TestCase):
                     limit = re.fullmatch(r"(\d+)(Mi|Gi)", container["resources"]["limits"]["memory"])
                     self.assertLessEqual(most, int(limit[1]) * {"Mi": 1, "Gi": 1024}[limit[2]])
 
+    def test_the_store_s_volume_is_as_large_as_the_settings_say(self):
+        settings = dict(line.split("=", 1) for line in (INFRA / "settings" / "teiten.env").read_text().splitlines() if re.match("[A-Z]", line))
+        (store,) = [r for r in self.overlays["local"] if (r["kind"], r["metadata"]["name"]) == ("StatefulSet", "storage")]
+        (volume,) = store["spec"]["volumeClaimTemplates"]
+        self.assertEqual(volume["spec"]["resources"]["requests"]["storage"], settings["TEITEN_STORAGE_SIZE"])
+
     def test_the_namespace_enforces_the_restricted_standard_but_beside_rabbitmqs_pods(self):
         found = {}
         for where, resource in self.each(components=True):

@@ -19,7 +19,7 @@ use crate::{
     secrets,
     settings::{Overlay, Settings},
     store::{ADMIN, Store},
-    trial,
+    trial, volume,
 };
 
 /// How often the cluster is looked at while something is waited for.
@@ -53,10 +53,15 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     let overlay = options.infra.join("overlays").join(settings.overlay.name());
     let overlay = overlay.to_str().context("a folder whose name is not UTF-8")?;
     let manifests = kubectl.run(&["kustomize", overlay], None)?;
-    let bridge = kubectl.get("statefulsets.apps", "bridge", NAMESPACE)?;
-    let tag = images::tag(settings, &options.built, bridge.as_ref())?;
+    let sets = kubectl.list("statefulsets.apps")?;
+    let set = |name: &str| sets.iter().find(|set| set["metadata"]["name"] == name);
+    let tag = images::tag(settings, &options.built, set("bridge"))?;
     let manifests = match &tag {
         Some(tag) => images::tagged(&manifests, &settings.images, tag),
+        None => manifests,
+    };
+    let manifests = match set(volume::STORE) {
+        Some(store) => volume::unchanged(&manifests, store, &settings.storage),
         None => manifests,
     };
     if !check(kubectl, settings, &manifests, tag)? {
@@ -85,6 +90,11 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     let applied = kubectl.apply_all(&manifests)?;
     if let Some(note) = left_over(&kubectl.list("statefulsets.apps")?, &applied) {
         println!("{note}");
+    }
+    if settings.overlay == Overlay::Local
+        && let Some(words) = volume::fit(kubectl, &settings.storage)?
+    {
+        println!("{words}");
     }
     restart_readers(kubectl)?;
     domain::map(kubectl, settings.domain.as_ref())?;
@@ -173,7 +183,7 @@ fn check(
         daemon_sets: kubectl.list_everywhere("daemonsets.apps")?,
         storage_classes: kubectl.list_everywhere("storageclasses.storage.k8s.io")?,
         config_network: kubectl.get("configmap", "config-network", "knative-serving")?,
-        has_volume: kubectl.get("persistentvolumeclaim", "data-storage-0", NAMESPACE)?.is_some(),
+        has_volume: kubectl.get("persistentvolumeclaim", volume::CLAIM, NAMESPACE)?.is_some(),
     };
     println!("cluster: {}", summary(&facts));
     let wanted = Wanted {

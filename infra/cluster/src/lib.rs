@@ -22,6 +22,7 @@ mod status;
 mod store;
 mod trial;
 mod undeploy;
+mod volume;
 
 pub use deploy::{Deploy, deploy};
 pub use kubectl::{Kubectl, KubectlError};

@@ -10,6 +10,8 @@ use teiten_link::Domain;
 use teiten_owner::authority::BrokerHost;
 use teiten_playlist::{LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, WINDOWS_MIN};
 
+use crate::volume::Size;
+
 /// Which parts are inside of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlay {
@@ -46,6 +48,8 @@ pub struct Settings {
     pub frames_bucket: String,
     /// The bucket of media.
     pub media_bucket: String,
+    /// How large the volume of the store that is brought along is to be.
+    pub(crate) storage: Size,
     /// Whether anybody may read footage whose address they know.
     pub public: bool,
     /// The store as the cluster reaches it; `None` is AWS.
@@ -183,6 +187,7 @@ impl FromStr for Settings {
         let domain = reader
             .value("TEITEN_DOMAIN", None, |text| Domain::parse(text).map_err(|error| error.to_string()));
         let endpoint = reader.value("AWS_ENDPOINT_URL_S3", None, url);
+        let storage = reader.value("TEITEN_STORAGE_SIZE", Size::default(), str::parse);
         let broker_hosts = reader.value("TEITEN_BROKER_HOSTS", Vec::new(), |text| {
             text.split_whitespace().map(|host| host.parse().map_err(|error| format!("{error}"))).collect()
         });
@@ -194,6 +199,7 @@ impl FromStr for Settings {
             window,
             frames_bucket: reader.required("TEITEN_FRAMES_BUCKET"),
             media_bucket: reader.required("TEITEN_MEDIA_BUCKET"),
+            storage,
             public,
             endpoint,
             region: reader.required("AWS_REGION"),
@@ -345,6 +351,8 @@ mod tests {
             ("TEITEN_PUBLIC_URL", "store.example.org"),
             ("TEITEN_DOMAIN", "ftp://example.org"),
             ("TEITEN_BROKER_HOSTS", "a b:1"),
+            ("TEITEN_STORAGE_SIZE", ""),
+            ("TEITEN_STORAGE_SIZE", "300 GB"),
             ("TEITEN_MEDIA_RETENTION_DAYS", "0"),
             ("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate"),
             ("TEITEN_MQTT", "broker"),

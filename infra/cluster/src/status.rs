@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use teiten_bucket::Bucket;
+use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, DeadLetter, Timestamp, key::CAMERAS_KEY};
 use teiten_playlist::{Cameras, LIVE_AGE_MAX, LivePlaylist};
 use teiten_telemetry::now;
@@ -68,6 +68,10 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
             return Ok(false);
         }
     }
+    if let Some(trouble) = trouble(store.try_writing().await) {
+        println!("{trouble}");
+        well = false;
+    }
     let letters = dead_letters::read(&*store.frames).await?;
     println!("{}", words(&letters));
     Ok(well && letters.count == 0)
@@ -110,6 +114,19 @@ fn report(cameras: &[(CameraId, Option<LivePlaylist>)], now: Timestamp) -> (Stri
         })
         .collect();
     (format!("{live} of {} cameras are live:\n{}", cameras.len(), lines.join("\n")), live == cameras.len())
+}
+
+/// That the store takes nothing, in words.
+fn trouble(written: Result<(), BucketError>) -> Option<String> {
+    let error = written.err()?.to_string();
+    // As MinIO says it.
+    Some(if error.contains("XMinioStorageFull") {
+        "The store is FULL: it takes no picture any more, and what cameras send is lost once they have no room to keep it. Give it more \
+         (TEITEN_STORAGE_SIZE), or keep footage for fewer days: infra/overlays/local/README.md."
+            .to_owned()
+    } else {
+        format!("The store cannot be written to: {error}")
+    })
 }
 
 fn ago(age: Duration) -> String {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use serde_json::Value;
-use teiten_bucket::{Bucket, S3Bucket, S3Config, Signer};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer};
 use teiten_link::VALID_DEFAULT;
 
 use crate::{
@@ -32,6 +33,14 @@ impl Store {
         let frames = Arc::new(S3Bucket::new(&config, &settings.frames_bucket));
         let media = Arc::new(S3Bucket::new(&config, &settings.media_bucket));
         Ok(Self { url, frames, media })
+    }
+
+    /// Whether batches can be written: writes a small object beside them, and deletes it.
+    pub(crate) async fn try_writing(&self) -> Result<(), BucketError> {
+        const KEY: &str = "status.teiten";
+        let headers = Headers { content_type: "text/plain", cache_control: "no-cache" };
+        self.frames.put(KEY, Bytes::from_static(b"?"), headers, Condition::Always).await?;
+        self.frames.delete(KEY).await
     }
 
     /// What signs links to it, with the keys of the component `link`.
