@@ -43,8 +43,8 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --target-dir) folder=$2 ;;
     --profile) profile=$2 ;;
-    --target) target=$2 ;;
-    --package) mkdir -p "$folder/$target/$profile" && echo "$PROGRAM" >"$folder/$target/$profile/$2" ;;
+    --target) targets="$targets $2" ;;
+    --package) for target in $targets; do mkdir -p "$folder/$target/$profile" && echo "$PROGRAM" >"$folder/$target/$profile/$2"; done ;;
   esac
   shift
 done
@@ -208,6 +208,20 @@ class Scripts(unittest.TestCase):
     def test_a_tag_that_the_settings_name_is_taken(self):
         self.assertEqual(set(self.build(self.project("mine"), "one").values()), {"mine"})
 
+    def test_images_are_for_the_architectures_that_can_be_built_here(self):
+        project = self.project("mine")
+        for machine, architectures in (("aarch64", {"arm64"}), ("x86_64", {"amd64", "arm64"})):
+            uname = self.folder / "uname"
+            uname.write_text(f"#!/bin/sh\necho {machine}\n")
+            uname.chmod(0o755)
+            status, said = self.run_script("scripts/images", "--only", "encode", project=project, CONTAINER_BUILDER="buildah", PROGRAM="one")
+            self.assertEqual(status, 0, said)
+            built = [re.search(r"--platform linux/(\S+)", call)[1] for call in self.calls() if call.startswith("build ")]
+            self.assertEqual((len(built), set(built)), (len(architectures), architectures), machine)
+        uname.write_text("#!/bin/sh\necho aarch64\n")
+        status, said = self.run_script("scripts/images", "--arch", "amd64,arm64", project=project, CONTAINER_BUILDER="buildah", PROGRAM="one")
+        self.assertEqual(status, 2, said)
+        self.assertIn("--arch arm64", said)
 
 
 class Recipes(unittest.TestCase):
