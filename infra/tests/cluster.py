@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -89,7 +90,8 @@ class Machine:
             name = part["metadata"]["name"]
             if self.run(name, secrets, settings(part, server)):
                 generation = part["metadata"]["generation"]
-                part["status"] = {"observedGeneration": generation, "readyReplicas": 1, "updatedReplicas": 1}
+                replicas = part["spec"].get("replicas", 1)
+                part["status"] = {"observedGeneration": generation, "readyReplicas": replicas, "updatedReplicas": replicas}
         for version, plural, _, _ in KNATIVE:
             for part in server.all(plural, version):
                 if plural != "services" or self.run(part["metadata"]["name"], secrets, settings(part, server)):
@@ -482,18 +484,34 @@ class Cluster(unittest.TestCase):
         status, said = self.deploy("--no-test-camera")
         self.assertEqual((status, server.writes), (0, []), said)
 
-    def test_who_changes_to_a_store_of_his_own_is_asked_for_its_keys_though_those_of_the_old_one_are_there(self):
-        server, _ = self.cluster()
+    def test_who_changes_to_a_store_of_his_own_is_asked_for_its_keys_though_those_of_the_old_one_are_there_and_then_runs_with_it(self):
+        server, machine = self.cluster()
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
         server.writes.clear()
-        self.change({"TEITEN_OVERLAY": "production", "TEITEN_MQTT": "mqtt.example.org:8883"})
+        # What `local` has left is a store and a broker like any other.
+        self.change({"TEITEN_OVERLAY": "production", "TEITEN_MQTT": f"{machine.address}:8883", "AWS_ENDPOINT_URL_S3": f"http://{machine.address}:9000"})
+        overlay = self.infra / "overlays" / "production" / "kustomization.yaml"
+        overlay.write_text(overlay.read_text().replace("port: 443", "port: 9000"))
         for arguments, of_components in (((), True), (("--make-keys",), False)):
             status, said = self.deploy("--no-test-camera", *arguments)
             self.assertEqual((status, server.writes), (1, []), said)
             self.assertIn("your store's keys are missing", said)
             self.assertEqual("create secret generic storage-bridge" in said, of_components, said)
             self.assertRegex(said, r"delete secret .*storage-admin")
+        command = re.search(r"scripts/program (storage-setup) (--print-policies .*)", said)
+        done = subprocess.run([PROGRAMS / f"teiten-{command[1]}", *command[2].split()], capture_output=True, text=True, check=True)
+        self.assertEqual({f"storage-{line.split(':')[0]}" for line in done.stdout.splitlines()} | {"storage-admin"},
+                         {secret["metadata"]["name"] for secret in server.all("secrets") if secret["metadata"]["name"].startswith("storage-")})
+
+        for secret in server.all("secrets"):
+            if secret["metadata"]["name"].startswith("storage-"):
+                secret["metadata"].update(labels={}, annotations={})
+        del server.objects["v1", "secrets", "teiten", "bridge-tls"]
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertIn(f"{machine.address}:8883 has to trust that certificate's authority", said)
+        self.assertIn("Still there, though these settings do without: broker storage", said)
 
     def test_at_a_terminal_the_camera_sends_until_enter_or_ctrl_c_and_leaves_nothing(self):
         self.cluster()

@@ -130,6 +130,22 @@ class Scripts(unittest.TestCase):
                             calls.index(f"admin policy detach store teiten-link --user {now}"))
             self.assertIn("admin policy remove store teiten-link", calls)
 
+    def test_where_the_store_is_no_minio_it_is_said_what_each_user_is_to_be_allowed(self):
+        policies = self.folder / "policies"
+        policies.mkdir()
+        for component in ("link", "dead-letters", "bridge"):
+            (policies / f"{component}.json").write_text(f'{{"of": "{component}"}}')
+        # Who is asked for his administration and knows none.
+        (self.folder / "mc").write_text('#!/bin/sh\n[ "$2" != admin ]\n')
+        for endpoint in ("http://ceph.example.org", ""):
+            status, said = self.run_script("infra/base/storage-setup/minio-users.sh", AWS_ENDPOINT_URL_S3=endpoint, AWS_ACCESS_KEY_ID="admin",
+                                           AWS_SECRET_ACCESS_KEY="secret", TEITEN_MEDIA_BUCKET="media", POLICIES=str(policies),
+                                           KEYS=str(self.folder), TEITEN_STORAGE_PRINCIPALS="encode=arn:aws:iam:::user/e bridge=arn:aws:iam:::user/b")
+            self.assertEqual(status, 0, said)
+            for component in ("link", "dead-letters"):
+                self.assertIn(f'rights of {component}: its user\'s own policy has to be {{"of": "{component}"}}\n', said)
+            self.assertNotIn("rights of bridge", said, "the buckets' policies know it")
+
     def test_without_the_store_s_address_for_players_there_is_no_link_and_nobody_is_asked(self):
         status, said = self.run_script("scripts/link", "front-door")
         self.assertEqual((status, self.calls()), (1, []), said)

@@ -2,6 +2,7 @@
 itself. (Real stores are tests/tests/storage.rs's affair.) Run by `./just test`."""
 
 import http.server
+import json
 import os
 import re
 import subprocess
@@ -104,6 +105,16 @@ class StorageSetup(unittest.TestCase):
         status, said = self.set_up("public")
         self.assertEqual(status, 1, said)
         self.assertIn("bucket media: policy: 403 AccessDenied: the stub", said)
+
+    def test_what_each_user_is_to_be_allowed_is_told_before_there_are_keys(self):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        done = subprocess.run([PROGRAMS / "teiten-storage-setup", "--print-policies", "--frames-bucket", "batches", "--media-bucket", "footage"],
+                              env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+        told = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+        self.assertEqual(len(told), 10)
+        bridge = json.dumps(json.loads(told["bridge"])["Statement"])
+        self.assertIn("arn:aws:s3:::batches/*", bridge)
+        self.assertNotIn("footage", bridge)
 
     def test_batches_and_footage_in_one_bucket_are_refused_and_nothing_is_written(self):
         self.stub.block = dict.fromkeys(FIELDS, False)

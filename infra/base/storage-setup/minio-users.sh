@@ -1,11 +1,11 @@
 #!/bin/sh
 # Where the store is MinIO: one user for each component, with the policy that `setup` wrote and no other. No S3 operation
-# makes users, and only MinIO's own client speaks its administration. A component's user of other keys, that `./just deploy` made
+# makes users, and only MinIO's own client speaks its administration. Elsewhere it says what they have to be allowed. A component's user of other keys, that `./just deploy` made
 # before, goes: its keys are valid no longer. Policies are named after the bucket of media, too, and so other installations at the same
-# MinIO keep theirs and their users. A second run changes nothing. Elsewhere it does nothing. Needs mc and a POSIX shell alone.
+# MinIO keep theirs and their users. A second run changes nothing. Needs mc and a POSIX shell alone.
 #
 # From the environment: AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (an administrator's), MC_CONFIG_DIR;
-# TEITEN_MEDIA_BUCKET;
+# TEITEN_MEDIA_BUCKET; TEITEN_STORAGE_PRINCIPALS: who has his rights from the buckets' policies;
 # POLICIES: a folder with <component>.json; KEYS: one with <component>/AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 set -eu
 
@@ -13,6 +13,17 @@ say() { echo "minio-users: $*"; }
 fail() { say "$*" >&2; exit 1; }
 # Runs mc; where it fails, its words are in $answer.
 try() { answer=$(mc --quiet "$@" 2>&1); }
+# Says what the users are to be allowed that others make, but for those that the buckets' policies know.
+tell_rights() {
+  for file in "$POLICIES"/*.json; do
+    component=${file##*/}
+    component=${component%.json}
+    case " ${TEITEN_STORAGE_PRINCIPALS:-}" in
+      *" $component="*) ;;
+      *) say "rights of $component: its user's own policy has to be $(cat "$file")" ;;
+    esac
+  done
+}
 # The policies of the user $1, with commas between them.
 policies_of() {
   try admin user info store "$1" || fail "user $1: $answer"
@@ -33,12 +44,14 @@ is_made_for() {
 }
 
 if [ -z "${AWS_ENDPOINT_URL_S3:-}" ]; then
-  say "nothing to do: the store is AWS S3"
+  say "LEFT OUT: the store is AWS S3, so its users are made by other means"
+  tell_rights
   exit
 fi
 try alias set store "$AWS_ENDPOINT_URL_S3" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" || fail "no answer: $answer"
 if ! try admin info store; then
   say "LEFT OUT: the store is no MinIO, so its users are made by other means"
+  tell_rights
   exit
 fi
 try admin user list store || fail "no list of users: $answer"

@@ -74,11 +74,18 @@ pub(crate) async fn certificates(
     match (settings.overlay, kubectl.get("secret", "bridge-tls", NAMESPACE)?) {
         // A broker of the user's own may have an authority of the user's own.
         (Overlay::Production, Some(theirs)) => trusted = secrets::value(&theirs, "ca.crt").unwrap_or(trusted),
-        _ => put_certificate(
-            kubectl,
-            "bridge",
-            &secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key),
-        )?,
+        (overlay, _) => {
+            let secret = secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key);
+            put_certificate(kubectl, "bridge", &secret)?;
+            if overlay == Overlay::Production {
+                println!(
+                    "note    {} has to trust that certificate's authority (ca.teiten/ca.pem in the folder `cameras`), or give the bridge one of \
+                     its own: kubectl -n {NAMESPACE} delete secret bridge-tls, kubectl -n {NAMESPACE} create secret generic bridge-tls \
+                     --from-file ca.crt=… --from-file tls.crt=… --from-file tls.key=…, and deploy again.",
+                    address.authority()
+                );
+            }
+        }
     }
     if settings.overlay == Overlay::Local {
         let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);

@@ -239,8 +239,12 @@ fn make_secrets(
             asked.iter().map(|name| format!("  kubectl -n {NAMESPACE} create secret generic {name} {keys}"));
         let commands: Vec<_> = delete.into_iter().chain(create).collect();
         bail!(
-            "your store's keys are missing. Make a user for each component with the rights that the job storage-setup prints, and\n{}\n\
+            "your store's keys are missing. Make a user for each component with the rights that\n  \
+             scripts/program storage-setup --print-policies --frames-bucket {} --media-bucket {}\n\
+             prints (where bucket policies know users, TEITEN_STORAGE_PRINCIPALS gives them their rights instead), and\n{}\n\
              If the store is your own MinIO, only {ADMIN} is needed: --make-keys makes the others",
+            settings.frames_bucket,
+            settings.media_bucket,
             commands.join("\n")
         );
     }

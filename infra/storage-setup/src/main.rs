@@ -21,13 +21,23 @@ struct Args {
 
     #[command(flatten)]
     s3: S3Args,
+
+    /// Only prints what each component's user has to be allowed: its policy. Needs no keys.
+    #[arg(long)]
+    print_policies: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
-    let Args { mut settings, s3 } = Args::parse();
+    let Args { mut settings, s3, print_policies } = Args::parse();
     (settings.frames, settings.media) = (s3.frames_bucket.clone(), s3.media_bucket.clone());
+    if print_policies {
+        for component in Component::all() {
+            println!("{}: {}", component.name(), component.user_policy(&settings));
+        }
+        return Ok(());
+    }
     settings.batches_expire_first()?;
     let config = s3.config()?;
     if let Some(folder) = &settings.policies {
