@@ -217,6 +217,15 @@ class BareStore(http.server.BaseHTTPRequestHandler):
         self.answer(507, full) if type(self).is_full else self.answer(200)
 
 
+class Cache(BareStore):
+    """What players ask, before a store: it gives out what there is, and does nothing else."""
+
+    def do_GET(self):
+        self.answer(403)
+
+    do_PUT = do_DELETE = do_GET
+
+
 class Cluster(unittest.TestCase):
     """The three commands."""
 
@@ -237,6 +246,14 @@ class Cluster(unittest.TestCase):
                   "contexts": [{"name": "stand-in", "context": {"cluster": "stand-in", "user": "tester"}}],
                   "users": [{"name": "tester", "user": {"token": "none"}}]}
         (self.folder / "kubeconfig").write_text(json.dumps(config))
+        return server
+
+    def listen(self, address, handler):
+        """Starts a server of HTTP."""
+        server = http.server.ThreadingHTTPServer(address, handler)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         return server
 
     def command(self, *arguments):
@@ -342,10 +359,7 @@ class Cluster(unittest.TestCase):
         server.store("v1", "secrets", {"metadata": {"name": "storage-admin"}, "data": dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "a2V5")})
         server.store("v1", "services", {"metadata": {"name": "storage"}, "spec": {"ports": [{"port": 9000}]},
                                         "status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
-        store = http.server.ThreadingHTTPServer((address, 9000), type("Store", (BareStore,), {}))
-        self.addCleanup(store.server_close)
-        self.addCleanup(store.shutdown)
-        threading.Thread(target=store.serve_forever, daemon=True).start()
+        store = self.listen((address, 9000), type("Store", (BareStore,), {}))
         status, said = self.teiten("status")
         self.assertEqual((status, "FULL" in said), (1, False), said)
         self.assertIn("No part of Teiten is in the cluster", said)
@@ -573,14 +587,16 @@ class Cluster(unittest.TestCase):
 
     def test_where_footage_is_public_the_page_is_told_where_the_past_is_and_nobody_needs_a_token(self):
         _, machine = self.cluster()
+        cache = self.listen(("127.0.0.1", 0), Cache)
         domain = {"playback": "http://playback.cameras.test:8000", "clip": "http://clip.cameras.test:8000"}
         for access, name, told, status in (("public", "http://cameras.test:8000", domain, 404), ("public", "", {}, 404),
                                            ("private", "http://cameras.test:8000", {}, 401)):
             with self.subTest(access=access, domain=name):
                 self.change({"TEITEN_MEDIA_ACCESS": access, "TEITEN_DOMAIN": name,
-                             "TEITEN_PUBLIC_URL": f"http://{machine.address}:9000"})
+                             "TEITEN_PUBLIC_URL": f"http://127.0.0.1:{cache.server_port}"})
                 code, said = self.deploy("--no-test-camera")
                 self.assertEqual(code, 0, said)
+                self.assertIn(f"http://127.0.0.1:{cache.server_port}/media/index.html", said)
                 with urllib.request.urlopen(f"http://{machine.address}:9000/media/teiten.json") as answer:
                     self.assertEqual(json.load(answer), told)
                     self.assertEqual(answer.headers["Cache-Control"], "no-cache")

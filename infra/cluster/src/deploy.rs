@@ -103,14 +103,13 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     wait_until_ready(kubectl, options.wait).await?;
     clear_old_settings(kubectl, &applied)?;
 
-    let url = Store::url(kubectl, settings)?
-        .context("the store has no address outside of the cluster: set TEITEN_PUBLIC_URL")?;
-    let store = Store::open(kubectl, settings, url)?;
+    let store = Store::of(kubectl, settings).await?;
+    let store = store.context("the store has no address outside of the cluster: set TEITEN_PUBLIC_URL")?;
     let functions = functions(kubectl, settings)?;
     // Where footage is private they answer to links alone, and the page has none to give.
     let asked = if settings.public { functions.clone() } else { Map::new() };
     let files = page::publish(&options.viewer, &asked, &*store.media).await.with_context(|| {
-        format!("the store at {} (where the outside reaches it: if that is another address, set TEITEN_PUBLIC_URL)", store.url)
+        format!("the store at {} (if it is at another address for this machine and for players, set TEITEN_PUBLIC_URL)", store.here)
     })?;
     println!(
         "the viewer: {}",
@@ -375,7 +374,8 @@ mod tests {
     fn said(changes: &[(&str, &str)], functions: &[(&str, &str)]) -> String {
         let text = changes.iter().fold(SHIPPED.to_owned(), |text, (from, to)| text.replace(from, to));
         let bucket = Arc::new(MemoryBucket::new("media"));
-        let store = Store { url: "http://10.0.0.2:9000".to_owned(), frames: bucket.clone(), media: bucket };
+        let url = "http://10.0.0.2:9000".to_owned();
+        let store = Store { url: url.clone(), here: url, frames: bucket.clone(), media: bucket };
         let functions = functions.iter().map(|(name, url)| ((*name).to_owned(), Value::from(*url))).collect();
         addresses(&text.parse().unwrap(), &store, &functions).join("\n")
     }

@@ -17,7 +17,8 @@ pub(crate) fn closed(settings: &Settings, manifests: &str) -> Vec<(String, u16)>
     outside
 }
 
-fn port_of(url: &str) -> u16 {
+/// The port that a URL leads to.
+pub(crate) fn port_of(url: &str) -> u16 {
     let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
     let authority = rest.split('/').next().unwrap_or_default();
     let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());

@@ -47,14 +47,11 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
         println!("{failed}");
         well = false;
     }
-    let store = match Store::url(kubectl, settings)? {
-        Some(url) => Store::open(kubectl, settings, url)?,
-        None => {
-            println!(
-                "The store has no address outside of the cluster, so cameras are not known: set TEITEN_PUBLIC_URL."
-            );
-            return Ok(false);
-        }
+    let Some(store) = Store::of(kubectl, settings).await? else {
+        println!(
+            "The store has no address outside of the cluster, so cameras are not known: set TEITEN_PUBLIC_URL."
+        );
+        return Ok(false);
     };
     match cameras(&*store.media).await {
         Ok(cameras) => {
@@ -64,7 +61,7 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
             well &= live;
         }
         Err(error) => {
-            println!("The store at {} does not answer: {error:#}", store.url);
+            println!("The store at {} does not answer: {error:#}", store.here);
             return Ok(false);
         }
     }

@@ -1,16 +1,18 @@
 //! The object store as this machine reaches it, with the administrator's keys.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::Value;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer};
 use teiten_link::VALID_DEFAULT;
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     Kubectl, NAMESPACE,
     address::{self, Address},
+    egress::port_of,
     secrets,
     settings::{Overlay, Settings, credentials},
 };
@@ -18,21 +20,47 @@ use crate::{
 /// The Secret with the administrator's keys.
 pub(crate) const ADMIN: &str = "storage-admin";
 
-/// Both buckets, and where the outside reaches them.
+/// How long the store's own address may take to answer, before players' is taken instead.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// Both buckets, and where they are.
 pub(crate) struct Store {
-    /// The store's URL, for players too.
+    /// Where players reach the store: as the settings say, else where it is.
     pub url: String,
+    /// Where this machine reaches it.
+    pub here: String,
     pub frames: Arc<dyn Bucket>,
     pub media: Arc<dyn Bucket>,
 }
 
 impl Store {
-    /// The store of an installation whose URL is known.
-    pub(crate) fn open(kubectl: &Kubectl, settings: &Settings, url: String) -> anyhow::Result<Self> {
-        let config = config(kubectl, settings, &url, ADMIN)?;
+    /// The store of an installation; `None` if it has no address outside of the cluster. It is spoken to where it is itself: what
+    /// players ask may do no more than read. Where it cannot be reached there, it is spoken to where they ask.
+    pub(crate) async fn of(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Option<Self>> {
+        let own = match settings.overlay {
+            Overlay::Local => {
+                reach(kubectl, "storage")?.map(|address| format!("http://{}", address.authority()))
+            }
+            Overlay::Production => Some(
+                settings
+                    .endpoint
+                    .clone()
+                    .unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", settings.region)),
+            ),
+        };
+        let Some(url) = settings.media_url.clone().or(own.clone()) else { return Ok(None) };
+        let here = match own {
+            Some(own) if own == url || answers(&own).await => own,
+            _ => url.clone(),
+        };
+        let is_aws = settings.overlay == Overlay::Production
+            && settings.endpoint.is_none()
+            && Some(&here) != settings.media_url.as_ref();
+        // With AWS, its own client knows where it is.
+        let config = config(kubectl, settings, (!is_aws).then_some(&*here), ADMIN)?;
         let frames = Arc::new(S3Bucket::new(&config, &settings.frames_bucket));
         let media = Arc::new(S3Bucket::new(&config, &settings.media_bucket));
-        Ok(Self { url, frames, media })
+        Ok(Some(Self { url, here, frames, media }))
     }
 
     /// Whether batches can be written: writes a small object beside them, and deletes it.
@@ -45,34 +73,34 @@ impl Store {
 
     /// What signs links to it, with the keys of the component `link`.
     pub(crate) fn signer(&self, kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Signer> {
-        let config = config(kubectl, settings, &self.url, "storage-link")?;
+        let is_told =
+            settings.overlay == Overlay::Local || settings.endpoint.is_some() || settings.media_url.is_some();
+        let config = config(kubectl, settings, is_told.then_some(&*self.url), "storage-link")?;
         Ok(Signer::new(&config, &settings.media_bucket, VALID_DEFAULT.parse()?))
-    }
-
-    /// Where the outside reaches the store: as the settings say, else where it is.
-    pub(crate) fn url(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Option<String>> {
-        if let Some(url) = &settings.media_url {
-            return Ok(Some(url.clone()));
-        }
-        if settings.overlay == Overlay::Production {
-            let aws = || format!("https://s3.{}.amazonaws.com", settings.region);
-            return Ok(Some(settings.endpoint.clone().unwrap_or_else(aws)));
-        }
-        Ok(reach(kubectl, "storage")?.map(|address| format!("http://{}", address.authority())))
     }
 }
 
-/// The store at `url` for who has the keys of a Secret.
-fn config(kubectl: &Kubectl, settings: &Settings, url: &str, secret: &str) -> anyhow::Result<S3Config> {
+/// Whether anybody takes connections at a URL.
+async fn answers(url: &str) -> bool {
+    let port = port_of(url);
+    let authority = url.split('/').nth(2).unwrap_or_default();
+    let host = authority.strip_suffix(&format!(":{port}")).unwrap_or(authority);
+    matches!(timeout(ANSWER_MAX, TcpStream::connect(format!("{host}:{port}"))).await, Ok(Ok(_)))
+}
+
+/// The store at `url` (AWS without one) for who has the keys of a Secret.
+fn config(
+    kubectl: &Kubectl,
+    settings: &Settings,
+    url: Option<&str>,
+    secret: &str,
+) -> anyhow::Result<S3Config> {
     let keys = kubectl.get("secret", secret, NAMESPACE)?;
     let keys = keys.with_context(|| format!("there is no secret {secret}"))?;
     let key =
         |name| secrets::value(&keys, name).with_context(|| format!("the secret {secret} has no {name}"));
     let credentials = credentials(&key("AWS_ACCESS_KEY_ID")?, &key("AWS_SECRET_ACCESS_KEY")?);
-    // With AWS, its own client knows where it is.
-    let is_told =
-        settings.overlay == Overlay::Local || settings.endpoint.is_some() || settings.media_url.is_some();
-    Ok(S3Config::new(is_told.then_some(url), &settings.region, credentials)?)
+    Ok(S3Config::new(url, &settings.region, credentials)?)
 }
 
 /// Where the outside reaches the Service `name`.
