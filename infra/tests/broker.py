@@ -227,8 +227,8 @@ class Readme(unittest.TestCase):
         must("mosquitto_pub", "-h", "localhost", "-p", port, "--cafile", card / "ca.pem", "--cert", card / "certificate.pem",
              "--key", card / "key.pem", "-q", "1", "-t", "teiten/front-door/frame", "-m", "x")
 
-        limits = re.findall("^max_.*", settings, re.M)
-        self.assertEqual(len(limits), 3)
+        limits = re.findall("^(?:max_|message_size_limit).*", settings, re.M)
+        self.assertEqual(len(limits), 4)
         self.assertLessEqual(set(limits), set((SHIPPED / "mosquitto.conf").read_text().splitlines()))
 
 
