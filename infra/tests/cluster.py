@@ -27,6 +27,12 @@ from programs import MOSQUITTO, PROGRAMS, PROJECT, WAIT_SECONDS_MAX, free_port
 SHIPPED = PROJECT / "infra" / "base" / "broker"
 # Of the images that are on the node.
 TAG = "0.1.0-0123456789ab"
+IMAGES = ("bridge", "clip", "compact", "dead-letters", "encode", "link", "pictures", "playback", "playlist", "reconcile", "storage-setup")
+
+
+def images(place, tag):
+    """Our images, as a node tells of them."""
+    return [{"names": [f"{place}/{name}:{tag}"]} for name in IMAGES]
 
 
 def decoded(secret):
@@ -164,12 +170,12 @@ def deployment(namespace, name):
             "spec": {"replicas": 1}, "status": {"readyReplicas": 1}}
 
 
-def furnish(server, images):
+def furnish(server, place):
     """A cluster of one node with Knative, as k3s and Knative's release files make it."""
     for namespace in ("kube-system", "knative-serving", "knative-eventing", "kourier-system"):
         server.store("v1", "namespaces", {"metadata": {"name": namespace}})
     server.store("v1", "nodes", {"metadata": {"name": "pi"}, "status": {
-        "conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": [f"{images}/encode:{TAG}"]}],
+        "conditions": [{"type": "Ready", "status": "True"}], "images": images(place, TAG),
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.33.4+k3s1"}}})
     server.store("storage.k8s.io/v1", "storageclasses", {"metadata": {
@@ -235,7 +241,7 @@ class Cluster(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-cluster-"))
         self.addCleanup(shutil.rmtree, self.folder)
         self.folder.chmod(0o755)
-        self.tag = TAG
+        self.tag, self.built_at = TAG, None
 
     def serve(self, kinds, react=lambda server: None):
         """Starts a stand-in."""
@@ -289,6 +295,7 @@ class Cluster(unittest.TestCase):
         path.unlink(missing_ok=True)
         if self.tag:
             path.write_text(self.tag + "\n")
+            os.utime(path, self.built_at)
         return path
 
     def deploy(self, *arguments):
@@ -475,24 +482,34 @@ class Cluster(unittest.TestCase):
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
 
-        def images():
+        def named():
             parts = [part["spec"]["template"] for plural in ("statefulsets", "services") for part in server.all(plural) if "template" in part["spec"]]
             parts += [cron["spec"]["jobTemplate"]["spec"]["template"] for cron in server.all("cronjobs")]
             found = [container["image"] for part in parts for kind in ("containers", "initContainers") for container in part["spec"].get(kind, [])]
             return [image for image in found if image.startswith("dev.local/")]
 
-        self.assertEqual(len(images()), 11)
-        self.assertEqual({image.split(":")[1] for image in images()}, {TAG})
+        self.assertEqual({image.split("/")[-1] for image in named()}, {f"{name}:{TAG}" for name in IMAGES})
         self.tag = "0.1.0-ba9876543210"
         server.writes.clear()
         status, said = self.deploy("--no-test-camera")
         self.assertEqual((status, server.writes), (1, []), said)
         self.assertIn(f"dev.local/teiten/…:{self.tag}", said)
-        server.find("nodes", "pi")["status"]["images"].append({"names": [f"dev.local/teiten/encode:{self.tag}"]})
+        on_the_node = server.find("nodes", "pi")["status"]["images"]
+        on_the_node += images("dev.local/teiten", self.tag)
         status, said = self.deploy("--no-test-camera")
-        self.assertEqual((status, {image.split(":")[1] for image in images()}), (0, {self.tag}), said)
+        self.assertEqual((status, {image.split(":")[1] for image in named()}), (0, {self.tag}), said)
+        self.assertIn(f"images: {self.tag} (running: {TAG})", said)
+        self.assertNotIn("was changed since the images were built", said)
         self.assertEqual(len(server.all("jobs")), 2, "the new set-up of the store has run")
+        # As a kubelet does it that needs room: what does not run goes.
+        on_the_node.remove({"names": [f"dev.local/teiten/clip:{self.tag}"]})
+        self.built_at = (0, 0)
+        status, said = self.deploy("--check")
+        self.assertEqual(status, 1, said)
+        self.assertIn("on pi (clip)", said)
+        self.assertRegex(said, r"note    \S+ was changed since the images were built")
         # From a clone where none were built, those that run go on.
+        on_the_node += images("dev.local/teiten", self.tag)
         server.writes.clear()
         self.tag = None
         status, said = self.deploy("--no-test-camera")

@@ -1,11 +1,14 @@
 //! What a cluster lacks, and how to get it. Everything is asked for before anything is applied, and all that is missing is
 //! said together.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde_json::Value;
 
-use crate::{address::is_ready, settings::Overlay};
+use crate::{
+    address::{balanced, is_ready},
+    settings::Overlay,
+};
 
 /// The oldest Kubernetes that knows every field of the manifests (`persistentVolumeClaimRetentionPolicy` from 1.27 on) and that
 /// the oldest Knative below takes. A newer Knative asks for a newer one by itself.
@@ -20,8 +23,9 @@ const ON_THE_NODES: &str = "dev.local";
 /// A kubelet names no more than this many of a node's images.
 const IMAGES_NAMED_MAX: usize = 50;
 
-const BUILD_IMAGES: &str = "./just images --save target/images/archives, and on each node `k3s ctr images import NAME-ARCH.tar` (kind: `kind load \
-     image-archive`, minikube: `minikube image load`); or set TEITEN_IMAGES to a registry of yours, and ./just images --push";
+const BUILD_IMAGES: &str = "./just images --save target/images/archives, and on each node put those of its architecture (NAME-ARCH.tar) into \
+     /var/lib/rancher/k3s/agent/images/ and restart k3s, which imports them and keeps them, as it does no image that was imported by hand \
+     (kind: `kind load image-archive`, minikube: `minikube image load`); or set TEITEN_IMAGES to a registry of yours, and ./just images --push";
 
 const KNATIVE: &str = "https://knative.dev/docs/install/yaml-install";
 
@@ -66,6 +70,8 @@ pub struct Facts {
     pub storage_classes: Vec<Value>,
     /// Knative Serving's ConfigMap `config-network`.
     pub config_network: Option<Value>,
+    /// Kourier's Service.
+    pub kourier: Vec<Value>,
     /// Whether Teiten's volume for the store is there already.
     pub has_volume: bool,
 }
@@ -79,6 +85,8 @@ pub struct Wanted {
     pub images: String,
     /// Their tag, if it is known.
     pub tag: Option<String>,
+    /// All of them, with that tag.
+    pub ours: BTreeSet<String>,
     /// Whether the events' Broker is Knative's own one over channels.
     pub channel_broker: bool,
     /// What is outside at a port that the network policies do not open: the setting that names it, and the port.
@@ -118,6 +126,7 @@ pub fn findings(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     found.extend(architectures(facts));
     found.extend(knative(facts, "Serving", "knative-serving", &["activator", "controller", "webhook"]));
     found.extend(networking_layer(facts));
+    found.extend(way_in(facts));
     found.extend(knative(
         facts,
         "Eventing",
@@ -321,6 +330,17 @@ fn kourier(facts: &Facts) -> Option<Finding> {
     })
 }
 
+/// That the outside reaches no function, for Kourier waits for an address.
+fn way_in(facts: &Facts) -> Option<Finding> {
+    let waits = |service: &&Value| service["spec"]["type"] == "LoadBalancer" && balanced(service).is_none();
+    facts.kourier.iter().find(waits)?;
+    Some(note(
+        "Kourier's Service has no address outside of the cluster, so nobody outside reaches `playback` and `clip`",
+        "k3s gives ports 80 and 443 to its Traefik: start it with --disable traefik, or give Kourier's Service other ports (and write one \
+         behind TEITEN_DOMAIN). Elsewhere install a load balancer, such as MetalLB.",
+    ))
+}
+
 fn no_layer(configured: &str) -> Finding {
     missing(
         format!("Knative's networking layer: config-network names {configured}"),
@@ -409,18 +429,25 @@ fn images(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
         return None;
     }
     let (prefix, suffix) = (format!("{}/", wanted.images), format!(":{tag}"));
-    let is_ours = |name: &str| name.starts_with(&prefix) && name.ends_with(&suffix);
-    let without: Vec<&str> = facts
+    let without: Vec<String> = facts
         .nodes
         .iter()
         .filter(|node| is_ready(node) && runs_ours(node))
-        .filter(|node| {
-            let images: Vec<&Value> = node["status"]["images"].as_array().into_iter().flatten().collect();
-            let mut names = images.iter().flat_map(|image| image["names"].as_array().into_iter().flatten());
-            let has = names.any(|name| name.as_str().is_some_and(is_ours));
-            !has && images.len() < IMAGES_NAMED_MAX
+        .filter_map(|node| {
+            let images = node["status"]["images"].as_array().map_or(&[][..], Vec::as_slice);
+            let names = images.iter().flat_map(|image| image["names"].as_array().into_iter().flatten());
+            let there: BTreeSet<&str> = names.filter_map(Value::as_str).collect();
+            let lacking: Vec<&str> =
+                wanted.ours.iter().map(String::as_str).filter(|image| !there.contains(image)).collect();
+            // Of more than it names, nobody knows.
+            if lacking.is_empty() || images.len() >= IMAGES_NAMED_MAX {
+                return None;
+            }
+            let short = |image: &&str| image.trim_start_matches(&prefix).trim_end_matches(&suffix).to_owned();
+            let all = lacking.len() == wanted.ours.len();
+            let which = (!all).then(|| lacking.iter().map(short).collect::<Vec<_>>().join(", "));
+            Some(which.map_or(name(node).to_owned(), |which| format!("{} ({which})", name(node))))
         })
-        .map(name)
         .collect();
     if without.is_empty() {
         return None;

@@ -8,7 +8,8 @@ fn node(name: &str, architecture: &str) -> Value {
         "status": {
             "conditions": [{"type": "Ready", "status": "True"}],
             "nodeInfo": {"architecture": architecture, "kubeletVersion": "v1.33.4+k3s1"},
-            "images": [{"names": ["docker.io/rancher/mirrored-pause:3.6"]}, {"names": ["dev.local/teiten/encode:0.1.0"]}],
+            "images": [{"names": ["docker.io/rancher/mirrored-pause:3.6"]}, {"names": ["dev.local/teiten/bridge:0.1.0"]},
+                {"names": ["dev.local/teiten/clip@sha256:0123", "dev.local/teiten/clip:0.1.0"]}],
         },
     })
 }
@@ -53,8 +54,13 @@ fn facts() -> Facts {
         config_network: Some(
             json!({"data": {"_example": "…", "ingress-class": "kourier.ingress.networking.knative.dev"}}),
         ),
+        kourier: Vec::new(),
         has_volume: false,
     }
+}
+
+fn ours(tag: &str) -> BTreeSet<String> {
+    ["bridge", "clip"].map(|name| format!("dev.local/teiten/{name}:{tag}")).into()
 }
 
 fn local() -> Wanted {
@@ -62,6 +68,7 @@ fn local() -> Wanted {
         overlay: Overlay::Local,
         images: "dev.local/teiten".to_owned(),
         tag: Some("0.1.0".to_owned()),
+        ours: ours("0.1.0"),
         channel_broker: true,
         closed: Vec::new(),
     }
@@ -195,13 +202,38 @@ fn images_of_no_registry_must_be_on_every_node() {
     assert!(finding.stops && finding.what.contains("pi-2") && !finding.what.contains("pi-1"), "{finding}");
     let registry = Wanted { images: "ghcr.io/you/teiten".to_owned(), ..local() };
     assert_eq!(findings(&facts, &registry), []);
-    let newer = Wanted { tag: Some("0.1.1".to_owned()), ..local() };
+    let newer = Wanted { tag: Some("0.1.1".to_owned()), ours: ours("0.1.1"), ..local() };
     let finding = only(&facts, &newer);
     assert!(finding.stops && finding.what.contains("(dev.local/teiten/…:0.1.1) on pi-1, pi-2"), "{finding}");
     assert!(only(&facts, &Wanted { tag: None, ..local() }).how.contains("TEITEN_VERSION="));
     // A kubelet that names as many as it ever does may have left it out.
     facts.nodes[1]["status"]["images"] = vec![json!({"names": ["other"]}); IMAGES_NAMED_MAX].into();
     assert_eq!(findings(&facts, &local()), []);
+}
+
+#[test]
+fn an_image_that_a_node_has_no_longer_is_named() {
+    let mut facts = facts();
+    // As a kubelet leaves it that needed room: what does not run goes.
+    facts.nodes[1]["status"]["images"] = json!([{"names": ["dev.local/teiten/bridge:0.1.0"]}]);
+    let finding = only(&facts, &local());
+    assert!(
+        finding.stops && finding.what.ends_with("(dev.local/teiten/…:0.1.0) on pi-2 (clip)"),
+        "{finding}"
+    );
+    assert!(finding.how.contains("/var/lib/rancher/k3s/agent/images/"), "{finding}");
+}
+
+#[test]
+fn a_gateway_that_waits_for_an_address_is_told_and_keeps_nobody_from_deploying() {
+    let with = |kind: &str, ingress: Value| {
+        let service = json!({"spec": {"type": kind, "ports": [{"port": 80}]}, "status": {"loadBalancer": {"ingress": ingress}}});
+        findings(&Facts { kourier: vec![service], ..facts() }, &local())
+    };
+    let found = with("LoadBalancer", Value::Null);
+    assert!(found.len() == 1 && !found[0].stops && found[0].how.contains("--disable traefik"), "{found:?}");
+    assert_eq!(with("LoadBalancer", json!([{"ip": "192.168.1.20"}])), []);
+    assert_eq!(with("NodePort", Value::Null), []);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! `./just deploy`: what is missing is made, what is there stays as it is.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
@@ -64,7 +68,10 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         Some(store) => volume::unchanged(&manifests, store, &settings.storage),
         None => manifests,
     };
-    if !check(kubectl, settings, &manifests, tag)? {
+    let running = set("bridge").and_then(images::running);
+    let changed = images::changed_since(&options.built, options.infra.parent().unwrap_or(Path::new("")))
+        .filter(|_| settings.version.is_none());
+    if !check(kubectl, settings, &manifests, tag, running, changed.as_deref())? {
         println!("Nothing was changed.");
         return Ok(false);
     }
@@ -102,6 +109,11 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     set_up_store(kubectl, options.wait).await?;
     wait_until_ready(kubectl, options.wait).await?;
     clear_old_settings(kubectl, &applied)?;
+    if let Some(domain) = &settings.domain
+        && let Some(note) = domain::other_scheme(domain, &kubectl.list(domain::MAPPINGS)?)
+    {
+        println!("{note}");
+    }
 
     let store = Store::of(kubectl, settings).await?;
     let store = store.context("the store has no address outside of the cluster: set TEITEN_PUBLIC_URL")?;
@@ -174,6 +186,8 @@ fn check(
     settings: &Settings,
     manifests: &str,
     tag: Option<String>,
+    running: Option<&str>,
+    changed: Option<&Path>,
 ) -> anyhow::Result<bool> {
     let facts = Facts {
         version: kubectl.json(&["version"])?,
@@ -182,13 +196,24 @@ fn check(
         daemon_sets: kubectl.list_everywhere("daemonsets.apps")?,
         storage_classes: kubectl.list_everywhere("storageclasses.storage.k8s.io")?,
         config_network: kubectl.get("configmap", "config-network", "knative-serving")?,
+        kourier: kubectl.named_everywhere("services.v1.", "kourier")?,
         has_volume: kubectl.get("persistentvolumeclaim", volume::CLAIM, NAMESPACE)?.is_some(),
     };
     println!("cluster: {}", summary(&facts));
+    if let Some(tag) = &tag {
+        println!("{}", images::words(tag, running));
+    }
+    if let Some(changed) = changed {
+        println!(
+            "note    {} was changed since the images were built: ./just images builds others.",
+            changed.display()
+        );
+    }
     let wanted = Wanted {
         overlay: settings.overlay,
         images: settings.images.clone(),
         tag,
+        ours: images::ours(manifests, &settings.images),
         channel_broker: manifests.contains("eventing.knative.dev/broker.class: MTChannelBasedBroker"),
         closed: egress::closed(settings, manifests),
     };

@@ -10,7 +10,7 @@ use crate::{Kubectl, KubectlError, NAMESPACE};
 pub(crate) const ANSWERING: [&str; 2] = ["playback", "clip"];
 
 /// The kinds of what a domain takes. A claim is of the cluster: it says whose the name is.
-const MAPPINGS: &str = "domainmappings.serving.knative.dev";
+pub(crate) const MAPPINGS: &str = "domainmappings.serving.knative.dev";
 const CLAIMS: &str = "clusterdomainclaims.networking.internal.knative.dev";
 
 /// What gives a function its name in a domain: the claim, then the mapping.
@@ -61,6 +61,21 @@ pub(crate) fn remove(kubectl: &Kubectl, wanted: &[String]) -> Result<(), Kubectl
     Ok(())
 }
 
+/// That Knative answers at the names in `domain` in another way than players are told to ask, as its `mappings` say.
+pub(crate) fn other_scheme(domain: &Domain, mappings: &[Value]) -> Option<String> {
+    let scheme = |url: &str| url.split_once("://").map(|(scheme, _)| scheme.to_owned());
+    ANSWERING.iter().find_map(|function| {
+        let mapping = mappings.iter().find(|mapping| mapping["metadata"]["name"] == domain.host(function))?;
+        let (told, answers) = (domain.url(function), mapping["status"]["url"].as_str()?);
+        (scheme(&told) != scheme(answers)).then(|| {
+            format!(
+                "note    Players are told {told}, and Knative answers at {answers}. Unless a proxy of yours is between them, write TEITEN_DOMAIN \
+                 with http:// before it, or give Knative certificates (https://knative.dev/docs/serving/encryption/external-domain-tls)."
+            )
+        })
+    })
+}
+
 /// Where the outside reaches a function; `None` where it does not.
 pub(crate) fn address(domain: Option<&Domain>, functions: &[Value], name: &str) -> Option<String> {
     let function = functions.iter().find(|function| function["metadata"]["name"] == name)?;
@@ -84,6 +99,22 @@ mod tests {
         );
         assert_eq!(mapping["metadata"]["name"], "clip.home.arpa");
         assert_eq!(mapping["spec"]["ref"]["name"], "clip");
+    }
+
+    #[test]
+    fn a_domain_without_the_certificates_that_players_would_need_is_told() {
+        let said = |told: &str, answers: Value| {
+            let mapping = json!({"metadata": {"name": "clip.home.arpa"}, "status": {"url": answers}});
+            other_scheme(&Domain::parse(told).unwrap().unwrap(), &[mapping])
+        };
+        let words = said("home.arpa", "http://clip.home.arpa".into()).unwrap();
+        assert!(
+            words.contains("told https://clip.home.arpa, and Knative answers at http://clip.home.arpa"),
+            "{words}"
+        );
+        assert_eq!(said("home.arpa", "https://clip.home.arpa".into()), None);
+        assert_eq!(said("http://home.arpa:8080", "http://clip.home.arpa".into()), None);
+        assert_eq!(said("home.arpa", Value::Null), None);
     }
 
     #[test]

@@ -93,6 +93,12 @@ impl Kubectl {
         Ok(items(self.json(&["get", kind, "--all-namespaces"])?))
     }
 
+    /// The objects of a name in all namespaces.
+    pub fn named_everywhere(&self, kind: &str, name: &str) -> Result<Vec<Value>, KubectlError> {
+        let selector = format!("metadata.name={name}");
+        Ok(items(self.json(&["get", kind, "--all-namespaces", "--field-selector", &selector])?))
+    }
+
     /// The items of a list in Teiten's namespace. A kind that the cluster does not know has none.
     pub fn list(&self, kind: &str) -> Result<Vec<Value>, KubectlError> {
         Ok(self.list_all(&[kind])?.0)
