@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -96,7 +97,8 @@ class Broker(unittest.TestCase):
         assert "listener 8883\n" in shipped
         config = (shipped.replace("/mosquitto/tls", str(cls.folder)).replace("/mosquitto/config", str(cls.folder))
                   .replace("listener 8883\n", f"listener {cls.port} 127.0.0.1\n"))
-        cls.addClassCleanup(Mosquitto(cls.folder, cls.port, config).stop)
+        cls.mosquitto = Mosquitto(cls.folder, cls.port, config)
+        cls.addClassCleanup(cls.mosquitto.stop)
 
     def client(self, program, who):
         """The beginning of a command line of mosquitto_pub or mosquitto_sub."""
@@ -197,6 +199,44 @@ class Broker(unittest.TestCase):
         said += [("owner.teiten", topic) for topic in ("teiten-bridge/hello", "teiten-bridge/bridge-0/status")]
         self.assertEqual(self.heard("owner.teiten", "teiten/#", said), [])
         self.assertEqual(self.heard("owner.teiten", "teiten-bridge/#", said), [])
+
+    def is_there(self):
+        """Whether the broker passes the kubelet's probes, which ask the same."""
+        text = (SHIPPED / "broker.yaml").read_text()
+        self.assertEqual((text.count("Probe:"), text.count("exec: &listens\n"), text.count("exec: *listens\n")), (2, 1, 1))
+        (command,) = re.findall(r"- sh\n +- -c\n +- >-\n((?:.*\n)+?) +periodSeconds", text)
+        self.assertEqual(command.count(f":{8883:04X} "), 2)
+        return run("sh", "-c", " ".join(command.replace(f":{8883:04X} ", f":{self.port:04X} ").split("\n"))).returncode == 0
+
+    def logged(self, name):
+        """The broker's log, once a client of this name has come and gone."""
+        self.assertEqual(self.publish("garden", "teiten/garden/status", "online", "-i", name).returncode, 0)
+        until = time.monotonic() + WAIT_SECONDS_MAX
+        while f"Client {name} disconnected" not in (log := (self.folder / "log").read_text()):
+            self.assertLess(time.monotonic(), until, log)
+            time.sleep(0.02)
+        return log
+
+    def test_what_looks_whether_the_broker_is_there_leaves_nothing_in_its_log(self):
+        before = self.logged("before")
+        self.assertTrue(self.is_there())
+        after = self.logged("after").removeprefix(before)
+        self.assertEqual([line for line in after.splitlines() if "after" not in line and "New connection" not in line], [])
+        self.assertEqual(after.count("New connection"), 1)
+
+    def test_a_broker_that_takes_no_connections_any_more_is_found_out(self):
+        self.mosquitto.process.send_signal(signal.SIGSTOP)
+        waiting = [socket.socket() for _ in range(80)]
+        try:
+            for client in waiting:
+                client.connect(("127.0.0.1", self.port))
+            self.assertFalse(self.is_there())
+        finally:
+            for client in waiting:
+                client.close()
+            self.mosquitto.process.send_signal(signal.SIGCONT)
+        self.logged("again")
+        self.assertTrue(self.is_there())
 
     def test_plain_text_is_not_spoken(self):
         done = run("mosquitto_pub", "-h", "localhost", "-p", self.port, "-t", "teiten/front-door/frame", "-m", "x")
