@@ -62,7 +62,8 @@ test-infra: _programs
     python3 infra/tests/broker.py
     python3 infra/tests/outage.py
     python3 infra/tests/lambda_functions.py
-    scripts/manifest-tools python3 infra/tests/cluster.py
+    # Half of it is waiting. Each has an address of its own.
+    scripts/side-by-side 'scripts/manifest-tools python3 infra/tests/cluster.py WithCamera' 'scripts/manifest-tools python3 infra/tests/cluster.py WithoutCamera'
 
 # An image is built, looked at and run as a container without rights: a release build, so not in `test`.
 test-images: _build-tools

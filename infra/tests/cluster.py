@@ -232,8 +232,8 @@ class Cache(BareStore):
     do_PUT = do_DELETE = do_GET
 
 
-class Cluster(unittest.TestCase):
-    """The three commands."""
+class Commands(unittest.TestCase):
+    """The three commands in a folder of their own."""
 
     def setUp(self):
         self.infra = PROJECT / "infra"
@@ -302,10 +302,6 @@ class Cluster(unittest.TestCase):
         """Deploys."""
         return self.teiten(*self.deployment(*arguments))
 
-    def left_in_the_store(self):
-        """The objects of the test camera."""
-        return [path for path in (self.folder / "bucket").rglob("*") if "test-camera" in str(path) and path.is_file()]
-
     def change(self, values):
         """Changes settings, in a copy of the manifests."""
         copied = self.folder / "infra"
@@ -317,6 +313,156 @@ class Cluster(unittest.TestCase):
         for name, value in values.items():
             lines = [f"{name}={value}" if line.startswith(f"{name}=") else line for line in lines]
         path.write_text("\n".join(lines) + "\n")
+
+
+class WithCamera(Commands):
+    """What sends a test camera through: mostly waiting."""
+
+    def left_in_the_store(self):
+        """The objects of the test camera."""
+        return [path for path in (self.folder / "bucket").rglob("*") if "test-camera" in str(path) and path.is_file()]
+
+    def kept_by_the_broker(self, machine):
+        """The topics of the messages that the broker retains, as the owner hears them."""
+        authority = self.folder / "cameras" / "ca.teiten"
+        key, request, certificate = (self.folder / f"owner.{kind}" for kind in ("key", "request", "pem"))
+        for command in (["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=owner.teiten", "-keyout", key, "-out", request],
+                        ["x509", "-req", "-in", request, "-CA", authority / "ca.pem", "-CAkey", authority / "key.pem", "-days", "1", "-out", certificate]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        # It gives up (27) once there is no further one.
+        done = subprocess.run(["mosquitto_sub", "-h", machine.address, "-p", "8883", "--cafile", authority / "ca.pem", "--cert", certificate,
+                               "--key", key, "-t", "teiten/#", "--retained-only", "-F", "%t", "-W", "3"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr.strip()), (27, "Timed out"))
+        return done.stdout.split()
+
+    def give_up_an_event(self, machine):
+        """Posts an event to the sink of dead letters, as Knative's Broker does once a function has refused it."""
+        headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/teiten/bridge", "ce-type": "teiten.batch.stored",
+                   "ce-subject": "gate", "ce-knativeerrordest": "http://encode.teiten.svc.cluster.local",
+                   "ce-knativeerrorcode": "422", "ce-knativeerrordata": base64.b64encode(b"no frame can be decoded\n").decode(),
+                   "content-type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{machine.port('dead-letters')}/", data=b"{}", headers=headers)
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    self.assertEqual(answer.status, 204)
+                    return
+            except ConnectionError:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
+
+    def test_deploy_sends_a_camera_through_and_again_changes_nothing_and_undeploy_keeps_the_footage(self):
+        server, machine = self.cluster()
+
+        status, said = self.deploy()
+        logs = "".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in self.folder.glob("*.log"))
+        self.assertEqual(status, 0, said + logs)
+        self.assertRegex(said, r"its pictures came through: \d+\.\d\d s from the first picture of a window to the playlist")
+        self.assertIn(f"http://{machine.address}:9000/media/index.html (nobody opens it without a key", said)
+        for words in ("./just link CAMERA", f"TEITEN_PUBLIC_URL=http://{machine.address}:9000 ", "set TEITEN_DOMAIN"):
+            self.assertIn(words, said)
+        self.assertNotIn("X-Amz-", said, "a link whose segments would not play")
+        self.assertEqual([name for name, process in machine.processes.items() if process.poll() is not None], [], "ended by itself")
+        for function, name in (("playback", "gate.m3u8"), ("clip", "gate.mp4")):
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"http://127.0.0.1:{machine.port(function)}/{name}")
+            self.assertEqual(refused.exception.code, 401, function)
+        with urllib.request.urlopen(f"http://{machine.address}:9000/media/index.html") as page:
+            self.assertEqual(page.read(), b"<title>the viewer</title>")
+        keys = decoded(server.find("secrets", "storage-admin"))
+        self.assertEqual(len(keys["AWS_SECRET_ACCESS_KEY"]), 40)
+        self.assertNotEqual(keys, decoded(server.find("secrets", "storage-bridge")))
+        self.assertEqual(self.left_in_the_store(), [], "the test camera left something behind")
+        self.assertEqual(self.kept_by_the_broker(machine), [], "the test camera left something with the broker")
+
+        before = copy.deepcopy(server.objects)
+        server.writes.clear()
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertEqual(server.writes, [], said)
+        self.assertEqual(server.objects, before)
+        self.assertIn("the viewer: as it was", said)
+
+        self.change({"TEITEN_PUBLIC_URL": f"http://{machine.address}:9000", "TEITEN_DOMAIN": "http://cameras.test:8000"})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertIn("playback  http://playback.cameras.test:8000/CAMERA.m3u8?from=…&to=…", said)
+        self.assertIn("clip      http://clip.cameras.test:8000/CAMERA.mp4?from=…&to=…", said)
+        self.assertNotIn("note ", said)
+        names = ["clip.cameras.test", "playback.cameras.test"]
+        for plural in ("domainmappings", "clusterdomainclaims"):
+            self.assertEqual(sorted(value["metadata"]["name"] for value in server.all(plural)), names)
+        self.assertEqual(server.find("domainmappings", "clip.cameras.test")["spec"]["ref"]["name"], "clip")
+        self.change({"TEITEN_DOMAIN": ""})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, server.all("domainmappings"), server.all("clusterdomainclaims")), (0, [], []), said)
+
+        status, said = self.teiten("status")
+        self.assertEqual(status, 0, said)
+        self.assertRegex(said, r"All \d+ parts are ready")
+        self.assertIn("No camera has sent a picture yet", said)
+        self.assertIn("no dead letters", said)
+        self.give_up_an_event(machine)
+        status, said = self.teiten("status")
+        self.assertEqual(status, 1, said)
+        self.assertIn("1 events were given up", said)
+        self.assertIn("teiten.batch.stored of gate, refused by http://encode.teiten.svc.cluster.local with 422: no frame can be decoded\n", said)
+        server.find("statefulsets", "bridge")["status"]["readyReplicas"] = 0
+        self.assertIn("the part bridge: 0 of 1 ready", self.teiten("status")[1])
+
+        status, said = self.teiten("undeploy")
+        self.assertEqual(status, 0, said)
+        left = sorted(f"{plural}/{name}" for _, plural, namespace, name in server.objects if namespace == "teiten")
+        self.assertEqual({kind.split("/")[0] for kind in left} - {"jobs"}, {"secrets", "persistentvolumeclaims"}, left)
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertEqual(decoded(server.find("secrets", "storage-admin")), keys, "the footage's keys are as they were")
+        status, said = self.teiten("undeploy", "--footage")
+        self.assertEqual(status, 1, said)
+        status, said = self.teiten("undeploy", "--footage", "--yes")
+        self.assertEqual(status, 0, said)
+        self.assertFalse([key for key in server.objects if key[2] == "teiten"])
+
+    def test_at_a_terminal_the_camera_sends_until_enter_or_ctrl_c_is_seen_by_a_link_and_leaves_nothing(self):
+        server, machine = self.cluster()
+        self.change({"TEITEN_PUBLIC_URL": f"http://{machine.address}:9000"})
+        command, environment = self.command(*self.deployment())
+        keyboard, terminal = pty.openpty()
+        self.addCleanup(os.close, keyboard)
+        with subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True) as deploying:
+            self.addCleanup(deploying.kill)
+            os.close(terminal)
+            said = []
+            for line in deploying.stdout:
+                said.append(line)
+                if "until you press Enter" in line:
+                    self.assertNotEqual(self.left_in_the_store(), [])
+                    deploying.send_signal(signal.SIGINT)
+            self.assertEqual(deploying.wait(WAIT_SECONDS_MAX), 0, "".join(said))
+        self.assertIn("clearing the test camera away", "".join(said))
+        key = decoded(server.find("secrets", "storage-link"))["AWS_ACCESS_KEY_ID"]
+        self.assertRegex("".join(said), rf"playlist http://{machine.address}:9000/media/test-camera/live.m3u8\?.*X-Amz-Credential={key}%2F")
+        self.assertEqual(self.left_in_the_store(), [])
+
+
+class WithoutCamera(Commands):
+    """What sends none."""
+
+    def status_of(self, url):
+        """How a function answers, once it listens."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while True:
+            try:
+                with urllib.request.urlopen(url) as answer:
+                    return answer.status
+            except urllib.error.HTTPError as error:
+                return error.code
+            except urllib.error.URLError:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
 
     def test_a_cluster_without_knative_is_told_what_it_lacks_and_left_as_it_is(self):
         server = self.serve(KINDS)
@@ -403,80 +549,6 @@ class Cluster(unittest.TestCase):
         status, said = self.deploy("--no-test-camera")
         self.assertEqual((status, size()), (0, "400Gi"), said)
 
-    def test_deploy_sends_a_camera_through_and_again_changes_nothing_and_undeploy_keeps_the_footage(self):
-        server, machine = self.cluster()
-
-        status, said = self.deploy()
-        logs = "".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in self.folder.glob("*.log"))
-        self.assertEqual(status, 0, said + logs)
-        self.assertRegex(said, r"its pictures came through: \d+\.\d\d s from the first picture of a window to the playlist")
-        self.assertIn(f"http://{machine.address}:9000/media/index.html (nobody opens it without a key", said)
-        for words in ("./just link CAMERA", f"TEITEN_PUBLIC_URL=http://{machine.address}:9000 ", "set TEITEN_DOMAIN"):
-            self.assertIn(words, said)
-        self.assertNotIn("X-Amz-", said, "a link whose segments would not play")
-        self.assertEqual([name for name, process in machine.processes.items() if process.poll() is not None], [], "ended by itself")
-        for function, name in (("playback", "gate.m3u8"), ("clip", "gate.mp4")):
-            with self.assertRaises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(f"http://127.0.0.1:{machine.port(function)}/{name}")
-            self.assertEqual(refused.exception.code, 401, function)
-        with urllib.request.urlopen(f"http://{machine.address}:9000/media/index.html") as page:
-            self.assertEqual(page.read(), b"<title>the viewer</title>")
-        keys = decoded(server.find("secrets", "storage-admin"))
-        self.assertEqual(len(keys["AWS_SECRET_ACCESS_KEY"]), 40)
-        self.assertNotEqual(keys, decoded(server.find("secrets", "storage-bridge")))
-        self.assertEqual(self.left_in_the_store(), [], "the test camera left something behind")
-        self.assertEqual(self.kept_by_the_broker(machine), [], "the test camera left something with the broker")
-
-        before = copy.deepcopy(server.objects)
-        server.writes.clear()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
-        self.assertEqual(server.writes, [], said)
-        self.assertEqual(server.objects, before)
-        self.assertIn("the viewer: as it was", said)
-
-        self.change({"TEITEN_PUBLIC_URL": f"http://{machine.address}:9000", "TEITEN_DOMAIN": "http://cameras.test:8000"})
-        status, said = self.deploy()
-        self.assertEqual(status, 0, said)
-        key = decoded(server.find("secrets", "storage-link"))["AWS_ACCESS_KEY_ID"]
-        self.assertRegex(said, rf"playlist http://{machine.address}:9000/media/test-camera/live.m3u8\?.*X-Amz-Credential={key}%2F")
-        self.assertIn("playback  http://playback.cameras.test:8000/CAMERA.m3u8?from=…&to=…", said)
-        self.assertIn("clip      http://clip.cameras.test:8000/CAMERA.mp4?from=…&to=…", said)
-        self.assertNotIn("note ", said)
-        names = ["clip.cameras.test", "playback.cameras.test"]
-        for plural in ("domainmappings", "clusterdomainclaims"):
-            self.assertEqual(sorted(value["metadata"]["name"] for value in server.all(plural)), names)
-        self.assertEqual(server.find("domainmappings", "clip.cameras.test")["spec"]["ref"]["name"], "clip")
-        self.change({"TEITEN_DOMAIN": ""})
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual((status, server.all("domainmappings"), server.all("clusterdomainclaims")), (0, [], []), said)
-
-        status, said = self.teiten("status")
-        self.assertEqual(status, 0, said)
-        self.assertRegex(said, r"All \d+ parts are ready")
-        self.assertIn("No camera has sent a picture yet", said)
-        self.assertIn("no dead letters", said)
-        self.give_up_an_event(machine)
-        status, said = self.teiten("status")
-        self.assertEqual(status, 1, said)
-        self.assertIn("1 events were given up", said)
-        self.assertIn("teiten.batch.stored of gate, refused by http://encode.teiten.svc.cluster.local with 422: no frame can be decoded\n", said)
-        server.find("statefulsets", "bridge")["status"]["readyReplicas"] = 0
-        self.assertIn("the part bridge: 0 of 1 ready", self.teiten("status")[1])
-
-        status, said = self.teiten("undeploy")
-        self.assertEqual(status, 0, said)
-        left = sorted(f"{plural}/{name}" for _, plural, namespace, name in server.objects if namespace == "teiten")
-        self.assertEqual({kind.split("/")[0] for kind in left} - {"jobs"}, {"secrets", "persistentvolumeclaims"}, left)
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
-        self.assertEqual(decoded(server.find("secrets", "storage-admin")), keys, "the footage's keys are as they were")
-        status, said = self.teiten("undeploy", "--footage")
-        self.assertEqual(status, 1, said)
-        status, said = self.teiten("undeploy", "--footage", "--yes")
-        self.assertEqual(status, 0, said)
-        self.assertFalse([key for key in server.objects if key[2] == "teiten"])
-
     def test_images_that_were_built_anew_have_to_be_there_and_then_run_and_others_stay(self):
         server, _ = self.cluster()
         status, said = self.deploy("--no-test-camera")
@@ -544,25 +616,6 @@ class Cluster(unittest.TestCase):
         self.assertIn(f"{machine.address}:8883 has to trust that certificate's authority", said)
         self.assertIn("Still there, though these settings do without: broker storage", said)
 
-    def test_at_a_terminal_the_camera_sends_until_enter_or_ctrl_c_and_leaves_nothing(self):
-        self.cluster()
-        command, environment = self.command(*self.deployment())
-        keyboard, terminal = pty.openpty()
-        self.addCleanup(os.close, keyboard)
-        with subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True) as deploying:
-            self.addCleanup(deploying.kill)
-            os.close(terminal)
-            said = []
-            for line in deploying.stdout:
-                said.append(line)
-                if "until you press Enter" in line:
-                    self.assertNotEqual(self.left_in_the_store(), [])
-                    deploying.send_signal(signal.SIGINT)
-            self.assertEqual(deploying.wait(WAIT_SECONDS_MAX), 0, "".join(said))
-        self.assertIn("clearing the test camera away", "".join(said))
-        self.assertEqual(self.left_in_the_store(), [])
-
     def test_a_secret_that_is_deleted_comes_back_with_other_keys_which_the_store_and_who_reads_them_get(self):
         server, _ = self.cluster()
         status, said = self.deploy("--no-test-camera")
@@ -621,50 +674,6 @@ class Cluster(unittest.TestCase):
                 for function, kind in (("playback", "m3u8"), ("clip", "mp4")):
                     url = f"http://127.0.0.1:{machine.port(function)}/gate.{kind}?{hour}"
                     self.assertEqual(self.status_of(url), status, function)
-
-    def status_of(self, url):
-        """How a function answers, once it listens."""
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while True:
-            try:
-                with urllib.request.urlopen(url) as answer:
-                    return answer.status
-            except urllib.error.HTTPError as error:
-                return error.code
-            except urllib.error.URLError:
-                self.assertLess(time.monotonic(), deadline)
-                time.sleep(0.1)
-
-    def kept_by_the_broker(self, machine):
-        """The topics of the messages that the broker retains, as the owner hears them."""
-        authority = self.folder / "cameras" / "ca.teiten"
-        key, request, certificate = (self.folder / f"owner.{kind}" for kind in ("key", "request", "pem"))
-        for command in (["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=owner.teiten", "-keyout", key, "-out", request],
-                        ["x509", "-req", "-in", request, "-CA", authority / "ca.pem", "-CAkey", authority / "key.pem", "-days", "1", "-out", certificate]):
-            subprocess.run(["openssl", *command], check=True, capture_output=True)
-        # It gives up (27) once there is no further one.
-        done = subprocess.run(["mosquitto_sub", "-h", machine.address, "-p", "8883", "--cafile", authority / "ca.pem", "--cert", certificate,
-                               "--key", key, "-t", "teiten/#", "--retained-only", "-F", "%t", "-W", "3"],
-                              capture_output=True, text=True, check=False)
-        self.assertEqual((done.returncode, done.stderr.strip()), (27, "Timed out"))
-        return done.stdout.split()
-
-    def give_up_an_event(self, machine):
-        """Posts an event to the sink of dead letters, as Knative's Broker does once a function has refused it."""
-        headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/teiten/bridge", "ce-type": "teiten.batch.stored",
-                   "ce-subject": "gate", "ce-knativeerrordest": "http://encode.teiten.svc.cluster.local",
-                   "ce-knativeerrorcode": "422", "ce-knativeerrordata": base64.b64encode(b"no frame can be decoded\n").decode(),
-                   "content-type": "application/json"}
-        request = urllib.request.Request(f"http://127.0.0.1:{machine.port('dead-letters')}/", data=b"{}", headers=headers)
-        deadline = time.monotonic() + WAIT_SECONDS_MAX
-        while True:
-            try:
-                with urllib.request.urlopen(request) as answer:
-                    self.assertEqual(answer.status, 204)
-                    return
-            except ConnectionError:
-                self.assertLess(time.monotonic(), deadline)
-                time.sleep(0.1)
 
 
 if __name__ == "__main__":

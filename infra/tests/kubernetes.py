@@ -157,7 +157,7 @@ class Kubernetes(Objects):
         return {f"{kind}/{name}": value["metadata"]["resourceVersion"] for (_, kind, namespace, name), value in self.objects.items() if namespace == "teiten"}
 
 
-class Deployed(cluster.Cluster):
+class Deployed(cluster.Commands):
     """The commands, on a server that is one."""
 
     def setUp(self):
@@ -227,12 +227,6 @@ class Deployed(cluster.Cluster):
         left = {name for name in self.server.versions() if not name.startswith(("jobs/", "secrets/"))}
         self.assertEqual(left, {"persistentvolumeclaims/data-storage-0"})
         self.assertEqual(self.server.find("secrets", "storage-admin")["metadata"]["resourceVersion"], before["secrets/storage-admin"])
-
-
-def load_tests(loader, *_):
-    """Only what is above: cluster.py's own tests have a stand-in."""
-    names = [name for name in vars(Deployed) if name.startswith("test")]
-    return unittest.TestSuite(Deployed(name) for name in names)
 
 
 if __name__ == "__main__":
