@@ -18,6 +18,16 @@ export async function watchKeys(page) {
     await until(page, 'the wall is shown', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall');
   });
 
+  await check('on a page that was just opened, half a minute ago is three keys away', async () => {
+    const fresh = await context.newPage();
+    await fresh.goto(`${options.url}#${options.camera}`);
+    await until(fresh, 'the picture is live', async () => (await fresh.locator('.enlarged').getAttribute('data-state')) === 'live');
+    const { positionMs } = await watching(fresh);
+    for (let times = 0; times < 3; times += 1) await fresh.keyboard.press('ArrowLeft');
+    await untilShown(fresh, 0, (ms) => ms > positionMs - 30_000 - options.frameMs && ms < positionMs - 20_000);
+    await fresh.close();
+  });
+
   await check('a picture that has the keyboard hands it on between wall, live and past, and keeps its name', async () => {
     const focused = () => page.evaluate(() => [document.activeElement.closest('#past, #wall')?.id, document.activeElement.getAttribute('aria-label')].join(': '));
     await page.locator(`[data-camera=${options.camera}] .screen`).focus();

@@ -2,19 +2,22 @@
 
 import { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
+import type { Services } from './core/services.ts';
 import type { Span } from './core/spans.ts';
 import type { PlaylistFeed } from './feed.ts';
 
 export class Archives {
   readonly #feedOf: (camera: string) => PlaylistFeed | null;
   readonly #clock: Clock;
+  readonly #services: () => Services;
   readonly #changed: () => void;
   readonly #archives = new Map<string, CameraArchive>();
 
   /** `changed` is called when more is known of any camera. */
-  constructor(feedOf: (camera: string) => PlaylistFeed | null, clock: Clock, changed: () => void) {
+  constructor(feedOf: (camera: string) => PlaylistFeed | null, clock: Clock, services: () => Services, changed: () => void) {
     this.#feedOf = feedOf;
     this.#clock = clock;
+    this.#services = services;
     this.#changed = changed;
   }
 
@@ -23,7 +26,7 @@ export class Archives {
     if (archive === undefined) {
       const feed = this.#feedOf(camera);
       if (feed === null) throw new Error(`there is no camera ${camera}`);
-      archive = new CameraArchive(camera, feed, this.#clock, this.#changed);
+      archive = new CameraArchive(camera, feed, this.#clock, this.#services, this.#changed);
       this.#archives.set(camera, archive);
     }
     return archive;

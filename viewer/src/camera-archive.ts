@@ -3,9 +3,10 @@
 
 import type { Clock } from './clock.ts';
 import { readAs } from './core/answer.ts';
-import { type Entry, entryBefore, entryFrom, joined, parsePlaylist } from './core/footage.ts';
+import { type Entry, entryBefore, entryFrom, joined, parsePlaylist, type Resource } from './core/footage.ts';
 import { HOUR_MS, hourBefore, hourFrom, hourOf, hourPath, hoursIn, parseArchive } from './core/hours.ts';
 import { footageOf, type MotionHour, motionOf, parseMotion } from './core/motion-track.ts';
+import { rangeUrl, type Services } from './core/services.ts';
 import { cut, gaps, type Span, union } from './core/spans.ts';
 import { parseThumbnails, type Thumbnail, thumbnailAt } from './core/thumbnails.ts';
 import type { PlaylistFeed } from './feed.ts';
@@ -17,6 +18,8 @@ const GROWING_EVERY_MS = 20_000;
 /** How often to ask again for what could not be had, for what was not there, and for what should not change any more. */
 const RETRY_EVERY_MS = 3_000;
 const MISSING_EVERY_MS = 120_000;
+/** While something is wanted that will be listed soon, its list is asked for this often. */
+const AWAITED_EVERY_MS = 3_000;
 /** Late footage may come still, and an hour is put together; its small objects stay for longer than this. */
 const SETTLED_EVERY_MS = 30 * 60_000;
 /** Until so long after it was to be asked for again, what the storage said stands. */
@@ -35,6 +38,8 @@ const LISTED_WITHIN_MS = 90_000;
 /** In a view of at most this length, footage is worth knowing to the second even if that takes the hours' playlists. */
 const CLOSE_VIEW_MS = 2 * HOUR_MS;
 const THUMBNAIL_WITHIN_MS = 10_000;
+/** Segments that are this close to each other have nothing between them. */
+const ROUNDING_MS = 1;
 
 /** Footage in a view. */
 export interface Coverage {
@@ -51,6 +56,8 @@ interface Kept<T> {
   known: boolean;
   pending: boolean;
   askedAtMs: number;
+  /** When what is known was asked for, as the cameras count. */
+  asOfMs: number;
   againAtMs: number;
   /** From then on it is out of date: what is not in it may be there. */
   standsUntilMs: number;
@@ -66,14 +73,19 @@ export class CameraArchive {
   readonly camera: string;
   readonly #base: string;
   readonly #clock: Clock;
+  readonly #services: () => Services;
   readonly #feed: PlaylistFeed;
   readonly #changed: () => void;
   readonly #archive: Kept<readonly number[]> = freshKept();
+  /** What was asked for because it is not listed yet. */
+  readonly #recent: Kept<HourOfFootage> = freshKept();
   readonly #playlists = new Map<number, Kept<HourOfFootage>>();
   readonly #keyframes = new Map<number, Kept<HourOfFootage>>();
   readonly #motions = new Map<number, Kept<MotionHour>>();
   readonly #thumbnails = new Map<number, Kept<Thumbnail[]>>();
   #seenLive: Entry[] = [];
+  /** The times of which what was seen live tells all. */
+  #toldLive: readonly Span[] = [];
   #seenVersion = 0;
   /** What follows from all that was fetched, until something else is. */
   #motionSpans: readonly Span[] | null = null;
@@ -82,11 +94,12 @@ export class CameraArchive {
   #withLive: { listed: readonly Entry[]; seen: readonly Entry[]; entries: readonly Entry[] } | null = null;
 
   /** `changed` is called when more is known. */
-  constructor(camera: string, feed: PlaylistFeed, clock: Clock, changed: () => void) {
+  constructor(camera: string, feed: PlaylistFeed, clock: Clock, services: () => Services, changed: () => void) {
     this.camera = camera;
     this.#base = new URL(`${camera}/`, document.baseURI).href;
     this.#feed = feed;
     this.#clock = clock;
+    this.#services = services;
     this.#changed = changed;
   }
 
@@ -120,11 +133,13 @@ export class CameraArchive {
       const entry = entryFrom(entries, atMs);
       if (entry !== null && entry.startMs <= atMs) return entry;
       if (!this.#tellsAll(hourMs, atMs)) return undefined;
-      if (entry !== null) return entry;
+      if (entry !== null) return this.mayHold({ startMs: atMs, endMs: entry.startMs }) ? undefined : entry;
     }
     const seen = entryFrom(this.#seenLive, atMs);
-    // Until the hours are known, what was seen live may not be the next footage there is.
-    return stands(this.#archive) || (seen !== null && seen.startMs <= atMs) ? seen : undefined;
+    if (seen !== null && seen.startMs <= atMs) return seen;
+    // Until the hours are known, and what is live, there may be footage sooner.
+    if (!stands(this.#archive) || !this.#feed.answered) return undefined;
+    return seen !== null && this.mayHold({ startMs: atMs, endMs: seen.startMs }) ? undefined : seen;
   }
 
   /** The last segment that begins before `atMs`; null when there is none, undefined when that is not known yet. */
@@ -139,9 +154,32 @@ export class CameraArchive {
       const entry = entryBefore(entries, atMs);
       if (entry !== null && entry.endMs >= atMs) return entry;
       if (!this.#tellsAll(hourMs, atMs)) return undefined;
-      if (entry !== null) return entry;
+      if (entry !== null) return this.mayHold({ startMs: entry.endMs, endMs: atMs }) ? undefined : entry;
     }
-    return stands(this.#archive) || (seen !== null && seen.endMs >= atMs) ? seen : undefined;
+    if (seen !== null && seen.endMs >= atMs) return seen;
+    if (!stands(this.#archive)) return undefined;
+    return seen !== null && this.mayHold({ startMs: seen.endMs, endMs: atMs }) ? undefined : seen;
+  }
+
+  /**
+   * Whether there may be footage within a span where none is known: what was stored just now is not listed yet, and who came later has not
+   * seen it live. Then lists are asked for sooner, and for this very span whoever lists any range.
+   */
+  mayHold({ startMs, endMs }: Span): boolean {
+    // Behind what is live there is nothing yet.
+    const untilMs = Math.min(endMs, this.#toldLive.at(-1)?.endMs ?? startMs);
+    let may = false;
+    for (const gap of gaps(this.#toldLive, { startMs, endMs: untilMs })) {
+      for (const hourMs of new Set([hourOf(gap.startMs), hourOf(gap.endMs - 1)])) {
+        const toldMs = this.#toldUntil(hourMs);
+        if (Math.min(gap.endMs, hourMs + HOUR_MS) <= toldMs + ROUNDING_MS) continue;
+        may = true;
+        const list = this.#listOf(hourMs);
+        list.againAtMs = Math.min(list.againAtMs, list.askedAtMs + AWAITED_EVERY_MS);
+        this.#askFor({ startMs: toldMs, endMs: gap.endMs });
+      }
+    }
+    return may;
   }
 
   /**
@@ -175,7 +213,7 @@ export class CameraArchive {
       const entries = close || loaded?.complete === false ? this.#entriesOf(hourMs) : loaded?.entries;
       const motion = this.#motionOf(hourMs);
       if (entries !== undefined) {
-        exact.push(...this.#remembered(entries, () => union(entries, 1)));
+        exact.push(...this.#remembered(entries, () => union(entries, ROUNDING_MS)));
         rough.push(...this.#unlisted(hourMs));
       } else {
         // Where motion is known there is footage; where it is not, there may be.
@@ -183,7 +221,7 @@ export class CameraArchive {
         rough.push({ startMs: hourMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) });
       }
     }
-    const known = union(exact, 1);
+    const known = union(exact, ROUNDING_MS);
     return { exact: cut(known, view), rough: rough.flatMap((span) => gaps(known, span)) };
   }
 
@@ -251,13 +289,39 @@ export class CameraArchive {
     if (version !== null && version.number !== this.#seenVersion) {
       this.#seenVersion = version.number;
       const oldestMs = this.#clock.now() - SEEN_LIVE_MS;
+      this.#seenLive = this.#seenLive.filter(({ endMs }) => endMs > oldestMs);
+      this.#toldLive = this.#toldLive.filter(({ endMs }) => endMs > oldestMs);
       const seen = parsePlaylist(version.text, this.#feed.url)?.entries ?? [];
-      this.#seenLive = joined(this.#seenLive, seen).filter(({ endMs }) => endMs > oldestMs);
+      this.#see(seen, { startMs: seen[0]?.startMs ?? 0, endMs: seen.at(-1)?.endMs ?? 0 });
     }
     this.#refresh(this.#archive, async () => {
       const archive = await this.#object(`${this.#base}archive.json`, (text) => parseArchive(JSON.parse(text)));
       return archive?.hours ?? null;
     }, () => ARCHIVE_EVERY_MS);
+  }
+
+  /** Takes note of what there is within a span that no list has yet. */
+  #see(entries: readonly Entry[], told: Span): void {
+    this.#seenLive = joined(this.#seenLive, entries);
+    this.#toldLive = union([...this.#toldLive, told], ROUNDING_MS);
+  }
+
+  /** Asks the function that lists what is stored of any range, where there is one. */
+  #askFor(span: Span): void {
+    const { playback } = this.#services();
+    if (playback === null) return;
+    this.#refresh(this.#recent, async () => {
+      // What follows is there: without it, the answer is of something else.
+      const { href } = rangeUrl(playback, `${this.camera}.m3u8`, { ...span, endMs: span.endMs + ROUNDING_MS });
+      const found = await this.#object(href, (text) => parsePlaylist(text, href));
+      if (found !== null) this.#see(found.entries.map((entry) => ({ ...entry, ...this.#here(entry), init: this.#here(entry.init) })), span);
+      return found;
+    }, () => AWAITED_EVERY_MS);
+  }
+
+  /** An object of the camera at the address where this page's footage is: a function may know another. */
+  #here({ url, range }: Resource): Resource {
+    return { url: new URL(url.split(`/${this.camera}/`).at(-1) ?? '', this.#base).href, range };
   }
 
   /** An hour's segments, with those behind them that were seen live; undefined while they are not known. */
@@ -284,14 +348,24 @@ export class CameraArchive {
     return (kept?.value?.complete === true || stands(kept)) && (hourMs === hourOf(atMs) || stands(this.#archive));
   }
 
-  /** The time behind what an hour that is still written lists: up to what is seen live, or up to now where the list is out of date. */
+  /** What tells whether there is footage in an hour: the list of its segments, or that of hours. */
+  #listOf(hourMs: number): Kept<HourOfFootage> | Kept<readonly number[]> {
+    return this.#has(hourMs) ? this.#listed(this.#playlists, hourMs, '.m3u8') : this.#archive;
+  }
+
+  /** Up to when it is known what footage an hour has. */
+  #toldUntil(hourMs: number): number {
+    const hour = this.#has(hourMs) ? this.#playlists.get(hourMs)?.value : null;
+    if (hour?.complete === true) return hourMs + HOUR_MS;
+    return Math.max(this.#listOf(hourMs).asOfMs - LISTED_WITHIN_MS, hour?.entries.at(-1)?.endMs ?? hourMs);
+  }
+
+  /** The time behind what an hour that is still written tells: up to what is seen live, or up to now where the list is out of date. */
   #unlisted(hourMs: number): Span[] {
     const kept = this.#playlists.get(hourMs);
-    const listedMs = kept?.value?.entries.at(-1)?.endMs;
-    if (kept?.value?.complete !== false || listedMs === undefined) return [];
-    if (!stands(kept)) return [{ startMs: listedMs, endMs: Math.min(hourMs + HOUR_MS, this.#clock.now()) }];
-    const seenMs = this.#seenLive.at(-1)?.endMs;
-    return seenMs === undefined || seenMs - listedMs > LISTED_WITHIN_MS ? [] : [{ startMs: listedMs, endMs: seenMs }];
+    if (kept?.value?.complete !== false) return [];
+    const endMs = stands(kept) ? (this.#seenLive.at(-1)?.endMs ?? hourMs) : this.#clock.now();
+    return [{ startMs: this.#toldUntil(hourMs), endMs: Math.min(hourMs + HOUR_MS, endMs) }];
   }
 
   #seenIn(hourMs: number): readonly Entry[] {
@@ -353,6 +427,7 @@ export class CameraArchive {
           // What was there once, and cannot be found now, is still worth more than nothing.
           kept.value = value ?? kept.value;
           kept.known = true;
+          kept.asOfMs = this.#clock.now() - (Date.now() - kept.askedAtMs);
           kept.againAtMs = Date.now() + againAfterMs(value);
           kept.standsUntilMs = kept.againAtMs + LATE_MS;
         },
@@ -373,7 +448,7 @@ export class CameraArchive {
 }
 
 function freshKept<T>(): Kept<T> {
-  return { value: null, known: false, pending: false, askedAtMs: 0, againAtMs: 0, standsUntilMs: 0, usedAtMs: 0 };
+  return { value: null, known: false, pending: false, askedAtMs: 0, asOfMs: 0, againAtMs: 0, standsUntilMs: 0, usedAtMs: 0 };
 }
 
 /** Whether the storage has said what there is, and not too long ago. While it is asked again, and while it cannot be, that holds for a moment. */

@@ -42,7 +42,7 @@ export class Page implements Scene {
   constructor(wall: Wall, clock: Clock, services: () => Services) {
     this.#wall = wall;
     this.#clock = clock;
-    this.#archives = new Archives((camera) => wall.tile(camera)?.feed ?? null, clock, () => {
+    this.#archives = new Archives((camera) => wall.tile(camera)?.feed ?? null, clock, services, () => {
       this.#timeline.draw();
       this.#timeline.refreshPeek();
       this.#deck.tick();

@@ -94,6 +94,11 @@ export class PastPlayer {
     return !this.#video.seeking && this.#video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA && this.#media.has(atMs) ? 'ready' : 'loading';
   }
 
+  /** Whether there may be footage here that is not listed yet. */
+  get awaitsList(): boolean {
+    return this.state === 'loading' && this.#archive.mayHold({ startMs: this.positionMs, endMs: this.positionMs + INTO_ENTRY_MS });
+  }
+
   /** Footage ready to be played on, in milliseconds. */
   get bufferedMs(): number {
     const { buffered, currentTime } = this.#video;

@@ -7,6 +7,8 @@ import { PastPlayer } from './past-player.ts';
 
 /** Footage that is not there within this time is worth a sign that it is being fetched. */
 const BUSY_AFTER_MS = 400;
+/** And after this time worth saying why. */
+const WORDS_AFTER_MS = 1_500;
 
 export class PastTile {
   readonly camera: string;
@@ -44,9 +46,10 @@ export class PastTile {
     const state = this.player.state === 'ready' && this.player.blocked ? 'blocked' : this.player.state;
     this.#busySinceMs = state === 'loading' ? (this.#busySinceMs ?? nowMs) : null;
     const busy = this.#busySinceMs !== null && nowMs - this.#busySinceMs > BUSY_AFTER_MS;
-    const shown = state === 'loading' && !busy ? 'ready' : state;
+    const unlisted = this.#busySinceMs !== null && nowMs - this.#busySinceMs > WORDS_AFTER_MS && this.player.awaitsList;
+    const shown = unlisted ? 'unlisted' : state === 'loading' && !busy ? 'ready' : state;
     if (this.item.dataset['state'] !== shown) this.item.dataset['state'] = shown;
-    const [title, text] = this.#words(state, nowMs);
+    const [title, text] = this.#words(shown, nowMs);
     setText(this.#title, title);
     setText(this.#text, text);
     // Without the time: what has the keyboard is read aloud whenever its name changes.
@@ -67,6 +70,8 @@ export class PastTile {
       }
       case 'end':
         return ['No footage yet', 'Nothing later is stored'];
+      case 'unlisted':
+        return ['Not listed yet', 'What was recorded just now is there within a minute'];
       case 'blocked':
         return ['Tap to play', ''];
       case 'failed':

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hourBefore, hourFrom, hourOf, hourPath, hoursIn, parseArchive } from '../src/core/hours.ts';
 import { footageOf, motionOf, nextMotion, parseMotion, peaks, previousMotion } from '../src/core/motion-track.ts';
-import { parseServices } from '../src/core/services.ts';
+import { NO_SERVICES, parseServices } from '../src/core/services.ts';
 import { parseThumbnails, thumbnailAt } from '../src/core/thumbnails.ts';
 
 const AT = Date.UTC(2026, 10, 23, 4);
@@ -82,9 +82,9 @@ test('thumbnails are found by their time, or near it', () => {
 });
 
 test('functions are where teiten.json says, also beside the page; what is no address is none', () => {
-  assert.deepEqual(parseServices({ clip: 'https://clip.example/x' }, 'https://x.example/teiten.json'), { clip: 'https://clip.example/x' });
-  assert.deepEqual(parseServices({ clip: '/clip' }, 'https://x.example/teiten.json'), { clip: 'https://x.example/clip' });
+  assert.deepEqual(parseServices({ clip: 'https://clip.example/x' }, 'https://x.example/teiten.json'), { clip: 'https://clip.example/x', playback: null });
+  assert.deepEqual(parseServices({ clip: '/clip', playback: 'range' }, 'https://x.example/teiten.json'), { clip: 'https://x.example/clip', playback: 'https://x.example/range' });
   for (const json of [null, {}, { clip: 7 }, { clip: '' }, { clip: 'javascript:alert(1)' }, { clip: 'http://' }]) {
-    assert.deepEqual(parseServices(json, 'https://x.example/teiten.json'), { clip: null });
+    assert.deepEqual(parseServices(json, 'https://x.example/teiten.json'), NO_SERVICES);
   }
 });

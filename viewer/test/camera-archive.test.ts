@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { CameraArchive } from '../src/camera-archive.ts';
 import { Clock } from '../src/clock.ts';
+import { NO_SERVICES, type Services } from '../src/core/services.ts';
 import type { PlaylistFeed } from '../src/feed.ts';
 import { nearestMotion } from '../src/motion-search.ts';
 
@@ -31,6 +32,12 @@ function growing(fromMinute: number, toMinute: number): string {
   return ['#EXTM3U', '#EXT-X-TARGETDURATION:60', '#EXT-X-MAP:URI="../init.mp4"', ...segments, ''].join('\n');
 }
 
+/** A live playlist of twelve seconds from a moment of that hour on. */
+function seenLive(fromMs: number): string {
+  const segments = Array.from({ length: 12 }, (_, second) => ['#EXTINF:1.000,', `${second}.m4s`]).flat();
+  return ['#EXTM3U', '#EXT-X-TARGETDURATION:1', '#EXT-X-MAP:URI="init.mp4"', `#EXT-X-PROGRAM-DATE-TIME:${new Date(GROWING + fromMs).toISOString()}`, ...segments, ''].join('\n');
+}
+
 const ARCHIVE_AT_14 = JSON.stringify({ window_millis: 60_000, days: { '2026-11-23': [14] } });
 
 type Answer = readonly [status: number, body: string];
@@ -38,7 +45,8 @@ type Answer = readonly [status: number, body: string];
 /** Runs something with an archive whose objects are answered by their path below the camera's. */
 async function archived(
   answer: (path: string, times: number) => Answer,
-  run: (archive: CameraArchive, asked: Map<string, number>, feed: { newest: { number: number; text: string } | null }) => Promise<void>,
+  run: (archive: CameraArchive, asked: Map<string, number>, feed: { answered: boolean; newest: { number: number; text: string } | null }) => Promise<void>,
+  playback?: string,
 ): Promise<void> {
   const asked = new Map<string, number>();
   const server = createServer((request, response) => {
@@ -54,9 +62,10 @@ async function archived(
   });
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   Object.assign(globalThis, { document: { baseURI: base } });
-  const feed = { newest: null, url: `${base}yard/live.m3u8` };
+  const services: Services = { ...NO_SERVICES, playback: playback === undefined ? null : `${base}${playback}` };
+  const feed = { answered: true, newest: null, url: `${base}yard/live.m3u8` };
   try {
-    await run(new CameraArchive('yard', feed as unknown as PlaylistFeed, new Clock(), () => {}), asked, feed);
+    await run(new CameraArchive('yard', feed as unknown as PlaylistFeed, new Clock(), () => services, () => {}), asked, feed);
   } finally {
     server.closeAllConnections();
     server.close();
@@ -198,6 +207,90 @@ test('in the view of a day a list that is loaded is kept up to date, and where i
       return coverage.rough.length === 0 ? coverage : undefined;
     });
     assert.deepEqual(exact, [{ startMs: GROWING, endMs: GROWING + 39 * MINUTE }]);
+  });
+});
+
+test('what was stored between the list of an hour and what is seen live is not known until it is listed, and asked for soon', async (context) => {
+  let nowMs = GROWING + 5 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  let listed: Answer = [200, growing(0, 4)];
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : listed), async (archive, asked, feed) => {
+    feed.newest = { number: 1, text: seenLive(4 * MINUTE + 48_000) };
+    assert.equal((await until(() => archive.entryFrom(GROWING)))?.startMs, GROWING);
+    const [seenMs, atMs] = [GROWING + 4 * MINUTE + 48_000, GROWING + 4 * MINUTE + 20_000];
+    assert.deepEqual([archive.entryFrom(atMs), archive.entryBefore(atMs + 1), archive.entryBefore(seenMs)], [undefined, undefined, undefined]);
+    assert.ok(archive.mayHold({ startMs: atMs, endMs: atMs + 1 }));
+    assert.equal(archive.entryFrom(seenMs)?.startMs, seenMs);
+    assert.equal(archive.entryFrom(seenMs + 12_000), null);
+
+    nowMs += 4_000;
+    listed = [200, growing(0, 5)];
+    assert.equal((await until(() => archive.entryFrom(atMs)))?.startMs, GROWING + 4 * MINUTE);
+    assert.equal(archive.entryBefore(seenMs)?.startMs, GROWING + 4 * MINUTE);
+    assert.equal(asked.get('2026-11-23/14.m3u8'), 2);
+  });
+});
+
+test('where a function lists any range, what is not listed yet is asked of it, and fetched from where the page is', async (context) => {
+  context.mock.method(Date, 'now', () => GROWING + 5 * MINUTE);
+  const [seenMs, atMs] = [GROWING + 4 * MINUTE + 48_000, GROWING + 4 * MINUTE + 20_000];
+  const stored = ['#EXTM3U', '#EXT-X-MAP:URI="http://within:9000/media/yard/init.mp4"', `#EXT-X-PROGRAM-DATE-TIME:${new Date(atMs).toISOString()}`, '#EXTINF:1.000,', 'http://within:9000/media/yard/2026-11-23/14/a.m4s', '#EXT-X-ENDLIST', ''].join('\n');
+  const answer = (path: string): Answer => {
+    if (path.startsWith('/range/')) return [200, stored];
+    return path === 'archive.json' ? [200, ARCHIVE_AT_14] : [200, growing(0, 4)];
+  };
+  await archived(answer, async (archive, asked, feed) => {
+    feed.newest = { number: 1, text: seenLive(4 * MINUTE + 48_000) };
+    const found = await until(() => archive.entryFrom(atMs - 5_000));
+    assert.equal(found?.startMs, atMs);
+    assert.deepEqual([found?.url, found?.init.url], ['2026-11-23/14/a.m4s', 'init.mp4'].map((name) => `${document.baseURI}yard/${name}`));
+    // What it does not list is not there.
+    assert.equal(archive.entryFrom(atMs + 1_000)?.startMs, seenMs);
+    assert.equal(archive.entryBefore(atMs)?.startMs, GROWING + 3 * MINUTE);
+    const range = [...asked.keys()].filter((path) => path.startsWith('/range/')).map((path) => decodeURIComponent(path));
+    assert.deepEqual(range, [`/range/yard.m3u8?from=${new Date(GROWING + 4 * MINUTE).toISOString()}&to=${new Date(seenMs + 1).toISOString()}`]);
+  }, 'range');
+});
+
+test('a list that was asked for when footage would have been in it says that there is none', async (context) => {
+  let nowMs = GROWING + 5 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : [200, growing(0, 4)]), async (archive, _asked, feed) => {
+    feed.newest = { number: 1, text: seenLive(4 * MINUTE + 48_000) };
+    const [seenMs, atMs] = [GROWING + 4 * MINUTE + 48_000, GROWING + 4 * MINUTE + 20_000];
+    await until(() => archive.entryFrom(GROWING));
+    assert.equal(archive.entryFrom(atMs), undefined);
+    nowMs = seenMs + 91_000;
+    assert.equal((await until(() => archive.entryFrom(atMs)))?.startMs, seenMs);
+    assert.equal((await until(() => archive.entryBefore(seenMs)))?.startMs, GROWING + 3 * MINUTE);
+  });
+});
+
+test('at the turn of an hour what is not listed yet is not known, though nothing of the new hour is', async (context) => {
+  const turnMs = GROWING + HOUR;
+  let nowMs = turnMs + 10_000;
+  context.mock.method(Date, 'now', () => nowMs);
+  const archive15 = JSON.stringify({ window_millis: 60_000, days: { '2026-11-23': [14, 15] } });
+  let hours: Answer = [200, ARCHIVE_AT_14];
+  await archived((path) => (path === 'archive.json' ? hours : [200, path.includes('/14.') ? growing(0, 59) : growing(60, 61)]), async (archive, _asked, feed) => {
+    feed.newest = { number: 1, text: seenLive(HOUR + 5_000) };
+    await until(() => archive.entryFrom(GROWING));
+    assert.deepEqual([turnMs - 10_000, turnMs + 1_000].map((atMs) => archive.entryFrom(atMs)), [undefined, undefined]);
+    nowMs += 4_000;
+    hours = [200, archive15];
+    assert.equal((await until(() => archive.entryFrom(turnMs + 1_000)))?.startMs, turnMs);
+    assert.equal(archive.entryFrom(turnMs - 10_000), undefined);
+  });
+});
+
+test('before the live playlist has been had, nothing is known to be the end', async () => {
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE] : [200, playlist(hourOf(path))]), async (archive, _asked, feed) => {
+    feed.answered = false;
+    assert.equal((await until(() => archive.entryFrom(DAY)))?.startMs, DAY);
+    await until(() => archive.entryFrom(DAY + 23 * HOUR));
+    assert.equal(archive.entryFrom(DAY + 23 * HOUR + MINUTE), undefined);
+    feed.answered = true;
+    assert.equal(archive.entryFrom(DAY + 23 * HOUR + MINUTE), null);
   });
 });
 

@@ -1,15 +1,16 @@
 // What is saved: its address, its name, and how far it has come.
 
+import { rangeUrl } from './services.ts';
 import type { Span } from './spans.ts';
 
 /** Times of a time-lapse, in how many of them pass in a second of it. */
 export const LAPSES: readonly number[] = [10, 30, 60, 300, 600];
 
 /** The request for a clip, or with `lapse` for a time-lapse, of the function at `base`. */
-export function clipUrl(base: string, camera: string, { startMs, endMs }: Span, lapse: number | null): string {
-  const query = new URLSearchParams({ from: new Date(startMs).toISOString(), to: new Date(endMs).toISOString() });
-  if (lapse !== null) query.set('lapse', String(lapse));
-  return `${base.replace(/\/+$/, '')}/${camera}.mp4?${query}`;
+export function clipUrl(base: string, camera: string, range: Span, lapse: number | null): string {
+  const url = rangeUrl(base, `${camera}.mp4`, range);
+  if (lapse !== null) url.searchParams.set('lapse', String(lapse));
+  return url.href;
 }
 
 /** A file's name: the camera, and the viewer's local time, in an order that sorts. */
