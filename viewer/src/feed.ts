@@ -90,7 +90,7 @@ export class PlaylistFeed {
 
   async #run(): Promise<void> {
     this.#running = true;
-    while (this.#pace !== 'off') {
+    while (!this.#isOff()) {
       const waitMs = this.#nextPollIn();
       if (waitMs > 0) {
         await new Promise<void>((resolve) => {
@@ -100,16 +100,21 @@ export class PlaylistFeed {
             resolve();
           };
         });
-        if (this.#nextPollIn() > 1) continue;
+        if (this.#isOff() || this.#nextPollIn() > 1) continue;
       }
       await this.#poll();
     }
     this.#running = false;
   }
 
+  /** Whether nobody wants to know; that may change whenever something is awaited. */
+  #isOff(): boolean {
+    return this.#pace === 'off';
+  }
+
   #nextPollIn(): number {
     const polledAtMs = this.#polledAtMs;
-    if (this.#pace === 'off' || polledAtMs === null) return 0;
+    if (this.#isOff() || polledAtMs === null) return 0;
     const nowMs = this.#clock.now();
     const since = (everyMs: number): number => Math.min(everyMs, polledAtMs + everyMs - nowMs);
     if (this.#pace === 'slow') return since(SLOW_EVERY_MS);
@@ -128,10 +133,11 @@ export class PlaylistFeed {
     let text: string | null;
     try {
       text = await this.#clock.fetch(this.url, REQUEST_MS_MAX, readText);
+      if (this.#isOff()) return;
       this.#answered = true;
       this.#failingSinceMs = null;
     } catch {
-      this.#failingSinceMs ??= sentAtMs;
+      if (!this.#isOff()) this.#failingSinceMs ??= sentAtMs;
       return;
     }
     // A camera may be announced before its first window is.

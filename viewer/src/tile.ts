@@ -13,9 +13,9 @@ export type Attention = 'watched' | 'aside' | 'hidden';
 /** Opens a player for a camera; null as long as there is none to open. */
 export type OpenPlayer = (video: HTMLVideoElement, feed: PlaylistFeed) => Player | null;
 
-/** A player whose picture stands still for this long, while there is footage to play, is replaced. */
+/** A player whose picture stands still for this long, and for as long as a window, while there is footage to play, is replaced. */
 const HUNG_MS = 4_000;
-/** A replacement waits this long, and twice as long each time up to the limit. */
+/** A replacement waits this long, and twice as long each time up to the limit; so is its first picture waited for. */
 const REOPEN_MS = 1_000;
 const REOPEN_MS_MAX = 16_000;
 /** Footage newer than this, and than its windows' length explains, should be playing. */
@@ -186,7 +186,8 @@ export class Tile {
   }
 
   destroy(): void {
-    this.feed.setPace('off');
+    this.#attention = 'hidden';
+    this.#setPace();
     this.#player?.destroy();
     this.#player = null;
     this.item.remove();
@@ -241,7 +242,9 @@ export class Tile {
     if (!fresh) this.#staleAtMs = nowMs;
     const frozenSinceMs = player.frozenSinceMs();
     if (frozenSinceMs === null || player.blocked()) return false;
-    return nowMs - Math.max(frozenSinceMs, this.#staleAtMs) > HUNG_MS;
+    // What has never moved may be loading still: where that takes too long, it would take as long the next time.
+    const patience = player.moving() ? 1 : this.#reopenMs / REOPEN_MS;
+    return nowMs - Math.max(frozenSinceMs, this.#staleAtMs) > HUNG_MS * patience + (playlist?.windowMs ?? 0);
   }
 
   /** Copies the picture behind the video, so that it stays when the player goes. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { Clock } from '../src/clock.ts';
@@ -13,6 +13,36 @@ async function until(holds: () => boolean): Promise<void> {
     await new Promise(setImmediate);
   }
 }
+
+test('a feed that is off asks for nothing and tells nothing', async () => {
+  const answers: ServerResponse[] = [];
+  const server = createServer((_request, response) => answers.push(response));
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  let told = 0;
+  const feed = new PlaylistFeed(`http://127.0.0.1:${(server.address() as AddressInfo).port}/live.m3u8`, new Clock(), () => (told += 1));
+  try {
+    feed.setPace('slow');
+    await until(() => answers.length === 1);
+    answers[0]?.end(PLAYLIST);
+    await until(() => told === 1);
+    // It waits for the next time to ask, or has asked.
+    for (const isAsked of [false, true]) {
+      if (isAsked) feed.setPace('live');
+      await until(() => !isAsked || answers.length === 2);
+      feed.setPace('off');
+      answers[1]?.end(PLAYLIST.replace('05:00', '05:01'));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.deepEqual([answers.length, told, feed.newest?.number], [isAsked ? 2 : 1, 1, 1]);
+    }
+    assert.equal(feed.answered, false);
+  } finally {
+    feed.setPace('off');
+    server.closeAllConnections();
+    server.close();
+  }
+});
 
 test('after a pause nothing of what was answered, or failed, before it counts', async () => {
   let status = 200;
