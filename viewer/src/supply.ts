@@ -146,6 +146,8 @@ export class Supply {
     } catch (error) {
       if (!abort.signal.aborted) this.#doWithout({ entry, alone }, error);
     } finally {
+      // What one of the two waits for is of no use without the other.
+      abort.abort();
       this.#requests.delete(key);
       this.#changed();
     }

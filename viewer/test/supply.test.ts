@@ -50,6 +50,25 @@ test('what is waited for is asked for alone, and what follows once it has come',
   assert.deepEqual(asked, ['init.mp4', '2.m4s', '3.m4s', '4.m4s']);
 });
 
+test('a segment whose init section cannot be had is not asked for any more', async (context) => {
+  const asked: string[] = [];
+  context.mock.method(globalThis, 'fetch', async (url: string) => {
+    asked.push(url.slice('http://storage/'.length));
+    return new Response('', { status: url.endsWith('init.mp4') ? 404 : 503 });
+  });
+  const doubted = new Promise<void>((resolve) => {
+    Object.assign(archive, { doubt: resolve });
+  });
+  const footage = new PlayableFootage(archive);
+  const supply = new Supply(archive, footage, new KnownFrames(), new Feeder(footage), () => {});
+  supply.request(WATCHED, given());
+  await doubted;
+  supply.end();
+  // It would be asked for again after 0.4 s.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  assert.deepEqual(asked, ['init.mp4', '2.m4s']);
+});
+
 test('whoever pauses where the frames’ times are forgotten has them fetched again', (context) => {
   const { supply, frames, asked } = silent(context);
   const whole = given({ startMs: AT, endMs: AT + 10_000 });
