@@ -5,10 +5,9 @@ import { covers } from './core/spans.ts';
 import { clockText, dayText } from './core/text.ts';
 import type { Thumbnail } from './core/thumbnails.ts';
 import { element, setText } from './dom.ts';
+import { Sheets } from './sheets.ts';
 
 const WIDTH = 176;
-const SHEETS_MAX = 12;
-const RETRY_EVERY_MS = 5_000;
 /** Whether there is footage is looked up in this much around the moment. */
 const AROUND_MS = 30_000;
 
@@ -18,13 +17,12 @@ export class Peek {
   readonly #name = element('span', { class: 'peek-name' });
   readonly #time = element('strong', {});
   readonly #note = element('span', {});
-  readonly #sheets = new Map<string, Sheet>();
-  readonly #changed: () => void;
+  readonly #sheets: Sheets;
   #drawn = '';
 
   /** `changed` is called when a picture has come that may be the one to show. */
   constructor(changed: () => void) {
-    this.#changed = changed;
+    this.#sheets = new Sheets(changed);
     this.root = element('div', { class: 'peek', 'aria-hidden': 'true', hidden: true }, this.#canvas, element('span', { class: 'peek-words' }, this.#name, this.#time, this.#note));
   }
 
@@ -51,7 +49,7 @@ export class Peek {
   /** Draws a thumbnail; false while its sheet is not there. */
   #draw(thumbnail: Thumbnail | null): boolean {
     if (thumbnail === null) return false;
-    const sheet = this.#sheet(thumbnail);
+    const sheet = this.#sheets.of(thumbnail);
     if (sheet === null) return false;
     const { x, y, width, height } = thumbnail;
     const name = `${thumbnail.sheet} ${x},${y} ${sheet.version}`;
@@ -63,52 +61,4 @@ export class Peek {
     this.#canvas.getContext('2d')?.drawImage(sheet.picture, x, y, width, height, 0, 0, this.#canvas.width, this.#canvas.height);
     return true;
   }
-
-  /** The sheet that a thumbnail is on; null while it, or a version that has the thumbnail, is being fetched. */
-  #sheet({ sheet: url, version }: Thumbnail): LoadedSheet | null {
-    const known = this.#sheets.get(url) ?? { loaded: null, asked: -1, retryAtMs: 0 };
-    this.#sheets.delete(url);
-    this.#sheets.set(url, known);
-    const [oldest] = this.#sheets.keys();
-    if (this.#sheets.size > SHEETS_MAX && oldest !== undefined) {
-      this.#sheets.get(oldest)?.loaded?.picture.close();
-      this.#sheets.delete(oldest);
-    }
-    // The sheet of an hour that is not over grows: what its index says now was not on the one of before.
-    if (known.asked < version && Date.now() >= known.retryAtMs) {
-      known.asked = version;
-      void this.#load(url, version, known);
-    }
-    return known.loaded !== null && known.loaded.version >= version ? known.loaded : null;
-  }
-
-  async #load(url: string, version: number, sheet: Sheet): Promise<void> {
-    try {
-      const response = await fetch(url, { cache: 'no-cache' });
-      if (!response.ok) throw new Error(`status ${response.status}`);
-      const picture = await createImageBitmap(await response.blob());
-      if (this.#sheets.get(url) !== sheet || (sheet.loaded?.version ?? -1) > version) {
-        picture.close();
-        return;
-      }
-      sheet.loaded?.picture.close();
-      sheet.loaded = { picture, version };
-    } catch {
-      sheet.asked = sheet.loaded?.version ?? -1;
-      sheet.retryAtMs = Date.now() + RETRY_EVERY_MS;
-    }
-    this.#changed();
-  }
-}
-
-interface LoadedSheet {
-  readonly picture: ImageBitmap;
-  readonly version: number;
-}
-
-/** One sheet: what of it is there, and which version was asked for last. */
-interface Sheet {
-  loaded: LoadedSheet | null;
-  asked: number;
-  retryAtMs: number;
 }
