@@ -132,7 +132,7 @@ export class Page implements Scene {
     this.#names = names;
     this.#wall.show(names);
     // Whoever watches the past goes on where they are: the address may lag behind.
-    if (this.live || !this.#cameras.every((camera) => names.includes(camera))) this.#route.follow();
+    if (this.live || !this.#cameras.every((camera) => names.includes(camera))) this.#route.followAgain();
     else {
       this.#mark();
       this.layout();

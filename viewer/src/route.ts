@@ -26,6 +26,12 @@ export class Route {
     if (this.#where().cameras.length === 0) this.#cameFromWall = false;
   }
 
+  /** Shows what there is now of where we are; what the address does not say of that yet, it says before. */
+  followAgain(): void {
+    if (this.#timer !== undefined) this.#write();
+    this.follow();
+  }
+
   /** From the wall to somewhere; the browser's way back leads there again. */
   enter(address: Address): void {
     this.#cameFromWall = true;
@@ -44,17 +50,25 @@ export class Route {
   }
 
   toWall(): void {
-    clearTimeout(this.#timer);
+    this.#drop();
     if (this.#cameFromWall) history.back();
     else this.go({ cameras: [], atMs: null, range: null });
   }
 
   /** Brings the address up to where we are, once that rests. */
   note(): void {
+    this.#drop();
+    this.#timer = setTimeout(() => this.#write(), NOTED_AFTER_MS);
+  }
+
+  #write(): void {
+    this.#drop();
+    const address = formatAddress(this.#where());
+    if (address !== '' && address !== location.hash) history.replaceState(null, '', address);
+  }
+
+  #drop(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      const address = formatAddress(this.#where());
-      if (address !== '' && address !== location.hash) history.replaceState(null, '', address);
-    }, NOTED_AFTER_MS);
+    this.#timer = undefined;
   }
 }
