@@ -95,6 +95,8 @@ pub struct StoredHour {
     pub hour: Hour,
     /// Whether it has a playlist.
     pub has_playlist: bool,
+    /// Whether it has had one that is ended: what is written before that is there.
+    pub has_end: bool,
     /// The first footage that it has, if it has any.
     pub first: Option<Window>,
     /// When that was written.
@@ -117,15 +119,16 @@ pub async fn stored_hour(
             after.clone_from(&last.key);
             continue;
         };
-        let playlist = key::hour_playlist_key(camera, hour);
         let of_hour = page.iter().filter(|object| key::hour_of(camera, &object.key) == Some(hour));
         let first = of_hour.clone().find_map(|object| {
             let written = Timestamp::from_unix_millis(object.modified_unix_millis);
             Some((window_of(&object.key)?, written))
         });
-        let has_playlist = of_hour.clone().any(|object| object.key == playlist);
+        let has = |key: String| of_hour.clone().any(|object| object.key == key);
+        let has_playlist = has(key::hour_playlist_key(camera, hour));
+        let has_end = has(key::hour_variants_key(camera, hour));
         let (first, first_written) = first.unzip();
-        return Ok(Some(StoredHour { hour, has_playlist, first, first_written }));
+        return Ok(Some(StoredHour { hour, has_playlist, has_end, first, first_written }));
     }
 }
 

@@ -91,7 +91,7 @@ async fn named_hours(
 }
 
 /// The hours that have a playlist and footage: a request for each hour of the archive. What is over and has no playlist is given
-/// one.
+/// one, and one that nobody ended is ended.
 async fn stored_hours(
     media: &dyn Bucket,
     camera: &CameraId,
@@ -99,16 +99,20 @@ async fn stored_hours(
 ) -> Result<BTreeSet<Hour>, BucketError> {
     let mut hours = BTreeSet::new();
     let mut after = None;
-    while let Some(StoredHour { hour, has_playlist, first, .. }) = stored_hour(media, camera, after).await? {
-        let is_listed = match first {
-            None => false,
-            Some(_) if has_playlist => true,
-            Some(_) if plan::is_settled(hour, now) => {
-                warn!(%camera, %hour, "an hour with footage has no playlist: it is listed anew");
-                unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten().is_some()
+    while let Some(stored) = stored_hour(media, camera, after).await? {
+        let StoredHour { hour, has_playlist, has_end, first, .. } = stored;
+        let mut is_listed = has_playlist && first.is_some();
+        if first.is_some() && !(has_playlist && has_end) && plan::is_settled(hour, now) {
+            warn!(%camera, %hour, has_playlist, "an hour with footage has no playlist, or none that is ended");
+            // What came late is put in behind the end.
+            for _ in 0..2 {
+                let step = unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten();
+                if step.is_none() {
+                    break;
+                }
+                is_listed = true;
             }
-            Some(_) => false,
-        };
+        }
         if is_listed {
             hours.insert(hour);
         }
