@@ -12,8 +12,8 @@ use teiten_bucket::{Bucket, BucketError, SignError};
 use teiten_footage::{CameraId, InitKey, Timestamp};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{
-    BitRate, InitSections, RANGE_MAX, RangeForm, Rendition, Stored, TimeRange, Variant, asked_camera,
-    is_mixed, moved_in, multivariant, stored_in, target_duration, vod,
+    BitRate, InitSections, RANGE_MAX, RANGE_WINDOWS_MAX, RangeForm, Rendition, Stored, TimeRange, Variant,
+    asked_camera, is_mixed, moved_in, multivariant, stored_in, target_duration, vod,
 };
 
 use crate::Links;
@@ -104,6 +104,12 @@ impl Playback {
         if stored.is_empty() {
             let (from, to) = (range.from(), range.to());
             return Err(Refusal::not_found(format!("there is no footage of {camera} from {from} to {to}")));
+        }
+        if stored.len() > RANGE_WINDOWS_MAX {
+            let windows = stored.len();
+            return Err(Refusal::bad_request(format!(
+                "there are {windows} segments in this range, and no more than {RANGE_WINDOWS_MAX} are listed: ask for less"
+            )));
         }
         let moved;
         let rendition = match form {

@@ -183,6 +183,25 @@ async fn a_long_range_is_listed_whole() {
 }
 
 #[tokio::test]
+async fn a_range_with_more_windows_than_answers_have_room_for_is_refused_and_half_of_it_is_listed() {
+    let world = World::start().await;
+    let first: Window = "20261123T000000.000Z-500".parse().unwrap();
+    let SegmentKey { camera, init, pictures, .. } = world.store(&first.to_string(), "one", "a").await;
+    for index in 1..2 * 24 * 3600 {
+        let (camera, window) = (camera.clone(), first.plus(index));
+        let key = SegmentKey { camera, window, init, pictures }.to_string();
+        world.media.put(&key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
+    }
+    for name in ["gate.m3u8", "gate.iframes.m3u8", "gate.master.m3u8"] {
+        let (status, text) =
+            world.get(&format!("/{name}?from=2026-11-23T00:00:00Z&to=2026-11-24T00:00:00Z")).await;
+        assert!(status == 400 && text.contains("172800") && text.contains("ask for less"), "{status} {text}");
+    }
+    let (status, text) = world.get("/gate.m3u8?from=2026-11-23T12:00:00Z&to=2026-11-24T00:00:00Z").await;
+    assert_eq!((status, text.matches("#EXTINF:").count()), (200, 24 * 3600));
+}
+
+#[tokio::test]
 async fn where_footage_is_private_who_has_a_link_gets_links_and_nobody_else_gets_anything() {
     let credentials =
         Credentials { access_key: "key".to_owned(), secret_key: "secret".to_owned(), session_token: None };

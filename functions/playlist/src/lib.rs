@@ -57,8 +57,8 @@ pub use pack::{Packed, pack};
 pub use pack_tables::fragments_in_pack;
 pub use parse::ParseError;
 pub use range::{
-    FILE_RANGE_MAX, LAPSE, RANGE_MAX, RangeForm, Rendition, TimeRange, asked_camera, asked_lapse, is_mixed,
-    moved_in, target_duration, vod,
+    FILE_RANGE_MAX, LAPSE, RANGE_MAX, RANGE_WINDOWS_MAX, RangeForm, Rendition, TimeRange, asked_camera,
+    asked_lapse, is_mixed, moved_in, target_duration, vod,
 };
 pub use renditions::{BitRate, Variant, multivariant};
 pub use shell::ShellError;

@@ -19,6 +19,9 @@ use crate::{
 /// The longest range that there are playlists of: 86 400 windows of a second.
 pub const RANGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// The most windows that a playlist of a range lists: those of a second that touch the longest one.
+pub const RANGE_WINDOWS_MAX: usize = RANGE_MAX.as_secs() as usize + 1;
+
 /// The longest range that there are files of.
 pub const FILE_RANGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
