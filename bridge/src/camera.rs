@@ -68,7 +68,8 @@ pub(crate) struct Camera {
     live: Option<Live>,
     /// While there is no cursor: where the last one stopped. A straggler from before does not set a new one.
     settled_before: Option<Window>,
-    /// Another bridge has this camera from here on; the window before is completed.
+    /// Another bridge has this camera from here on; the window before is completed, and what stays empty is held until
+    /// there is a frame that it goes on from.
     ceded_from: Option<Window>,
     /// When a frame was admitted last.
     heard: Timestamp,
@@ -128,10 +129,13 @@ impl Camera {
             && (window >= from || now >= from.start() + WINDOW_GRACE)
         {
             while self.close_oldest(outcomes) {}
-            // Those that this frame comes after are empty; the others' frames the other bridge may be given.
-            self.hold_before(window.min(from), outcomes);
-            self.silence();
-            self.ceded_from = None;
+            // With the camera's newest frame the other bridge goes on; backlog tells it nothing of the present.
+            if self.live.as_ref().is_none_or(|live| live.newest <= frame.captured) {
+                // Those that this frame comes after are empty; the others' frames the other bridge may be given.
+                self.hold_before(window, outcomes);
+                self.silence();
+                self.ceded_from = None;
+            }
             return Ok(Admitted::Ceded);
         }
         let before = self.open.range(..window).next_back().map(|(before, _)| *before);
@@ -242,8 +246,9 @@ impl Camera {
         self.silence();
     }
 
-    /// Another bridge has this camera now: it holds windows and reports them missed. The present one, of length
-    /// `length`, is completed here as well, since both of them hear what arrives: so it is whole at its end.
+    /// Another bridge has this camera now: it holds windows and reports them missed, once it hears a frame. The present
+    /// window, of length `length`, is completed here as well, since both of them hear what arrives: so it is whole at its
+    /// end. Empty ones are held here until that frame, for the other bridge may have heard none; what both hold is there once.
     pub(crate) fn cede(&mut self, now: Timestamp, length: WindowLength) {
         if self.ceded_from.is_none() {
             self.ceded_from = Some(Window::containing(now, length).next());
@@ -269,10 +274,6 @@ impl Camera {
     /// Holds or gives up the next live window, if it is empty and its grace is over. Says whether it did.
     fn settle_next(&mut self, now: Timestamp, outcomes: &mut Vec<Outcome>) -> bool {
         let Some(live) = &self.live else { return false };
-        if self.ceded_from.is_some_and(|from| live.next >= from) {
-            self.silence();
-            return false;
-        }
         if self.open.contains_key(&live.next) || !is_due(live.deadline(), now) {
             return false;
         }
@@ -282,9 +283,15 @@ impl Camera {
             self.settled_before = None;
             return false;
         }
-        if !self.hold_next(outcomes) {
-            self.miss_next(outcomes);
+        let is_others = self.ceded_from.is_some_and(|from| live.next >= from);
+        if self.hold_next(outcomes) {
+            return true;
         }
+        if is_others {
+            self.silence();
+            return false;
+        }
+        self.miss_next(outcomes);
         true
     }
 

@@ -189,15 +189,16 @@ proptest! {
             one.take(*captured);
         }
         one.pass_until(changes);
+        other.arrived.clone_from(&one.arrived);
         if leaves {
             let actions = one.windows.drain(changes);
             one.note(actions);
+            let (newest, arrived) = before[before.len() - 1];
+            other.windows.go_on_from(&other.camera, frame(newest), arrived, changes);
         } else {
+            // Who has just come has overheard nothing.
             one.windows.hand_over(|_| false, changes);
         }
-        let (newest, arrived) = before[before.len() - 1];
-        other.arrived.clone_from(&one.arrived);
-        other.windows.go_on_from(&other.camera, frame(newest), arrived, changes);
         for (captured, arrives) in &after {
             other.pass_until(*arrives);
             other.take(*captured);

@@ -362,35 +362,52 @@ fn a_camera_that_is_handed_over_is_completed_to_the_end_of_its_window_and_no_fur
 }
 
 #[test]
-fn whose_camera_is_handed_over_holds_windows_up_to_the_present_one() {
+fn whose_camera_is_handed_over_holds_windows_until_its_next_frame() {
     let mut bench = Bench::new();
     bench.live(100.5);
     bench.hand_over(102.5);
     assert_eq!(
-        bench.pass_until(200.0),
-        ["103: store 100: 100.5", "104: hold 101: 100.5", "105: hold 102: 100.5"]
+        bench.pass_until(107.2),
+        [
+            "103: store 100: 100.5",
+            "104: hold 101: 100.5",
+            "105: hold 102: 100.5",
+            "106: hold 103: 100.5",
+            "107: hold 104: 100.5"
+        ]
     );
-    assert_eq!(bench.windows.cameras.len(), 0);
+    // Backlog is nothing that the other bridge could hold.
+    assert_eq!(bench.take(frame(40.0), 107.3), (Ok(Admitted::Ceded), Vec::new()));
+    assert!(bench.windows.is_ceding(&bench.camera));
+    assert_eq!(
+        bench.take(frame(107.5), 107.5),
+        (Ok(Admitted::Ceded), ["hold 105: 100.5", "hold 106: 100.5"].map(str::to_owned).to_vec())
+    );
+    assert!(!bench.windows.is_ceding(&bench.camera));
+    let camera = bench.camera.clone();
+    bench.windows.release(&camera, 10);
+    bench.windows.release(&camera, 10);
+    assert_eq!(bench.pass_until(200.0), [""; 0]);
+    assert_eq!((bench.windows.total_bytes(), bench.windows.cameras.len()), (0, 0));
+}
+
+#[test]
+fn whose_camera_is_handed_over_and_stays_silent_reports_nothing_missed() {
     let mut bench = Bench::new();
     bench.live(100.5);
     bench.hand_over(102.5);
-    let (admitted, stored) = bench.take(frame(103.5), 103.5);
-    assert_eq!(
-        (admitted, stored),
-        (
-            Ok(Admitted::Ceded),
-            ["store 100: 100.5", "hold 101: 100.5", "hold 102: 100.5"].map(str::to_owned).to_vec()
-        )
-    );
+    let passed = bench.pass_until(200.0);
+    assert_eq!(passed.last().unwrap(), "112: hold 109: 100.5");
+    assert_eq!((bench.windows.total_bytes(), bench.windows.cameras.len()), (0, 0));
+}
+
+#[test]
+fn backlog_of_a_camera_that_is_handed_over_is_completed_for_a_while_only() {
     let mut bench = Bench::new();
     bench.live(100.5);
     bench.hand_over(100.6);
     bench.late(40.0, 100.7);
-    assert_eq!(
-        bench.take(frame(41.0), 103.0).0,
-        Ok(Admitted::Ceded),
-        "backlog is completed for a while only"
-    );
+    assert_eq!(bench.take(frame(41.0), 103.0).0, Ok(Admitted::Ceded));
 }
 
 #[test]
