@@ -141,10 +141,11 @@ fn unique_prefix() -> String {
 
 type Case = fn(Corner) -> BoxFuture<'static, Result<(), Failure>>;
 
-const CASES: [(&str, Case); 15] = [
+const CASES: [(&str, Case); 16] = [
     ("an absent object is absent", |corner| Box::pin(absent(corner))),
     ("what is put can be got", |corner| Box::pin(round_trip(corner))),
     ("a part of an object can be got", |corner| Box::pin(parts(corner))),
+    ("an object that is too large is not got", |corner| Box::pin(too_large(corner))),
     ("an empty object is an object", |corner| Box::pin(empty_object(corner))),
     ("awkward keys are kept as they are", |corner| Box::pin(awkward_keys(corner))),
     ("overwriting changes the entity tag", |corner| Box::pin(overwrite(corner))),
@@ -266,6 +267,21 @@ async fn parts(corner: Corner) -> Result<(), Failure> {
     }
     let absent = corner.bucket.get_range(&corner.key("no-parts"), 0, 4).await?;
     expect("get of a part of an absent object", true, absent.is_none())
+}
+
+async fn too_large(corner: Corner) -> Result<(), Failure> {
+    let key = corner.key("too-large");
+    let put = corner.store("too-large", b"0123456789", Condition::Always).await?;
+    let got = corner.bucket.get_up_to(&key, 10).await?;
+    let got = got.map(|object| (object.bytes, object.etag));
+    expect("get of up to 10 bytes of 10", Some((Bytes::from_static(b"0123456789"), put)), got)?;
+    match corner.bucket.get_up_to(&key, 9).await {
+        Err(BucketError::TooLarge { bytes, .. }) => expect("the size told", 10, bytes)?,
+        Err(error) => return Err(error.into()),
+        Ok(got) => return Err(wrong("get of up to 9 bytes of 10", "a refusal", &format!("{got:?}"))),
+    }
+    let absent = corner.bucket.get_up_to(&corner.key("nothing-large"), 9).await?;
+    expect("get of up to 9 bytes of an absent object", true, absent.is_none())
 }
 
 async fn empty_object(corner: Corner) -> Result<(), Failure> {

@@ -102,6 +102,16 @@ pub trait Bucket: Send + Sync + fmt::Debug {
     /// Reads an object whole; `None` if there is none.
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError>;
 
+    /// Reads an object whole if it has `bytes_max` bytes at most, else none of it ([`BucketError::TooLarge`]); `None` if
+    /// there is none.
+    async fn get_up_to(&self, key: &str, bytes_max: usize) -> Result<Option<Object>, BucketError> {
+        let object = self.get(key).await?;
+        match object.as_ref().map(|object| object.bytes.len()).filter(|bytes| *bytes > bytes_max) {
+            Some(bytes) => Err(BucketError::too_large(self.name(), key, bytes as u64, bytes_max)),
+            None => Ok(object),
+        }
+    }
+
     /// Reads `length` bytes of an object from `offset` on, fewer where it ends before; `None` if there is no such
     /// object.
     async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Object>, BucketError> {
@@ -164,9 +174,25 @@ pub enum BucketError {
         /// The cause.
         why: String,
     },
+    /// The object has more bytes than were to be read.
+    #[error("bucket {bucket}: get {key:?}: the object has {bytes} bytes, more than {bytes_max}")]
+    TooLarge {
+        /// The bucket.
+        bucket: String,
+        /// The object's key.
+        key: String,
+        /// How many bytes it has.
+        bytes: u64,
+        /// How many it may have.
+        bytes_max: usize,
+    },
 }
 
 impl BucketError {
+    fn too_large(bucket: &str, key: &str, bytes: u64, bytes_max: usize) -> Self {
+        Self::TooLarge { bucket: bucket.to_owned(), key: key.to_owned(), bytes, bytes_max }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })

@@ -47,10 +47,15 @@ impl S3Bucket {
         Self { client: config.client().clone(), name: name.to_owned(), patience: config.patience }
     }
 
-    /// (A part of) an object; `None` if there is none.
-    async fn read(&self, key: &str, request: GetObjectFluentBuilder) -> Result<Option<Object>, BucketError> {
+    /// (A part of) an object, which has `bytes_max` bytes at most; `None` if there is none.
+    async fn read(
+        &self,
+        key: &str,
+        request: GetObjectFluentBuilder,
+        bytes_max: usize,
+    ) -> Result<Option<Object>, BucketError> {
         let outcome = |object: &Option<Object>| if object.is_some() { "read" } else { "absent" };
-        traced("get", key, self.request(key, request), outcome).await
+        traced("get", key, self.request(key, request, bytes_max), outcome).await
     }
 
     /// What was asked for is repeated until the answer's headers are there; from then on it is here that a connection may break.
@@ -58,20 +63,26 @@ impl S3Bucket {
         &self,
         key: &str,
         request: GetObjectFluentBuilder,
+        bytes_max: usize,
     ) -> Result<Option<Object>, BucketError> {
         let request = request.bucket(&self.name).key(key);
         let mut backoff = Backoff::new(RETRY_PAUSE, RETRY_PAUSE_MAX);
         for _ in 1..ATTEMPTS_MAX {
-            match self.attempt(key, request.clone()).await {
+            match self.attempt(key, request.clone(), bytes_max).await {
                 Err(Unread::Torn(_)) => {}
                 outcome => return outcome.map_err(Unread::into_error),
             }
             tokio::time::sleep(backoff.wait()).await;
         }
-        self.attempt(key, request).await.map_err(Unread::into_error)
+        self.attempt(key, request, bytes_max).await.map_err(Unread::into_error)
     }
 
-    async fn attempt(&self, key: &str, request: GetObjectFluentBuilder) -> Result<Option<Object>, Unread> {
+    async fn attempt(
+        &self,
+        key: &str,
+        request: GetObjectFluentBuilder,
+        bytes_max: usize,
+    ) -> Result<Option<Object>, Unread> {
         let output = match request.send().await {
             Ok(output) => output,
             Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => {
@@ -81,6 +92,9 @@ impl S3Bucket {
         };
         let etag = self.tag("get", key, output.e_tag()).map_err(Unread::Failed)?;
         let length = output.content_length().and_then(|length| u64::try_from(length).ok());
+        if let Some(bytes) = length.filter(|bytes| *bytes > bytes_max as u64) {
+            return Err(Unread::Failed(BucketError::too_large(&self.name, key, bytes, bytes_max)));
+        }
         let patience = self.patience.with(length.unwrap_or_default());
         let unavailable = |why: String| self.unavailable("get", key, why);
         match tokio::time::timeout(patience, output.body.collect()).await {
@@ -272,7 +286,11 @@ impl Bucket for S3Bucket {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.read(key, self.client.get_object()).await
+        self.get_up_to(key, usize::MAX).await
+    }
+
+    async fn get_up_to(&self, key: &str, bytes_max: usize) -> Result<Option<Object>, BucketError> {
+        self.read(key, self.client.get_object(), bytes_max).await
     }
 
     async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Object>, BucketError> {
@@ -281,7 +299,7 @@ impl Bucket for S3Bucket {
             return Ok(whole.map(|object| Object { bytes: Bytes::new(), etag: object.etag }));
         };
         let request = self.client.get_object().range(format!("bytes={offset}-{last}"));
-        let object = self.read(key, request).await?;
+        let object = self.read(key, request, usize::MAX).await?;
         // A store may pass over the header and send all (RFC 9110 §14.2).
         let is_whole = |object: &Object| object.bytes.len() as u64 > length;
         Ok(object.map(|object| match is_whole(&object) {

@@ -97,14 +97,8 @@ impl Encode {
     /// The batch, which version of it that is, and whether nothing had to be left out.
     async fn read(&self, key: &BatchKey) -> Result<(Batch, ETag, bool), Failure> {
         let name = key.to_string();
-        let object = self.frames.get(&name).await.map_err(failure)?;
+        let object = self.frames.get_up_to(&name, BATCH_BYTES_MAX).await.map_err(failure)?;
         let Object { bytes, etag } = object.ok_or_else(|| permanent("there is no such batch (any more)"))?;
-        if bytes.len() > BATCH_BYTES_MAX {
-            return Err(Failure::Permanent(anyhow!(
-                "the batch has {} bytes, more than {BATCH_BYTES_MAX}",
-                bytes.len()
-            )));
-        }
         let Parsed { batch, rejected } = batch::parse(key.window, &bytes);
         for part in &rejected {
             warn!(
@@ -216,7 +210,11 @@ fn in_batch(failure: Failure, key: &BatchKey) -> Failure {
     }
 }
 
-/// Even a store that refuses may take it later, when somebody has mended its set-up; the batch is not to blame.
+/// Even a store that refuses may take it later, when somebody has mended its set-up; the batch is not to blame, unless it is
+/// none of the bridge's.
 fn failure(error: BucketError) -> Failure {
-    Failure::Transient(error.into())
+    match error {
+        BucketError::TooLarge { .. } => Failure::Permanent(error.into()),
+        _ => Failure::Transient(error.into()),
+    }
 }

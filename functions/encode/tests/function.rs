@@ -135,6 +135,40 @@ async fn an_init_section_that_is_deleted_is_stored_again_with_a_later_segment() 
     assert_eq!(buckets.media_keys().await, [key.to_string(), init]);
 }
 
+/// The bucket `frames` of a machine that has no memory for more than a batch may have.
+#[derive(Debug)]
+struct Bounded(Arc<MemoryBucket>);
+
+#[async_trait]
+impl Bucket for Bounded {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        let object = self.0.get(key).await?;
+        assert!(object.as_ref().is_none_or(|object| object.bytes.len() <= BATCH_BYTES_MAX), "out of memory");
+        Ok(object)
+    }
+
+    async fn get_up_to(&self, key: &str, bytes_max: usize) -> Result<Option<Object>, BucketError> {
+        assert!(bytes_max <= BATCH_BYTES_MAX, "out of memory");
+        self.0.get_up_to(key, bytes_max).await
+    }
+
+    async fn put(&self, _: &str, _: Bytes, _: Headers, _: Condition) -> Result<Put, BucketError> {
+        unreachable!("encode puts no batches")
+    }
+
+    async fn list_after(&self, _: &str, _: &str, _: usize) -> Result<Vec<Listed>, BucketError> {
+        unreachable!("nothing is listed to encode")
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), BucketError> {
+        unreachable!("nothing is deleted by encode")
+    }
+}
+
 /// The bucket `media`, on the way to which another instance, with more frames of the batch, is faster than the first segment.
 #[derive(Debug)]
 struct Overtaken {
@@ -243,7 +277,8 @@ async fn a_segment_is_not_older_than_its_batch_though_what_was_merged_into_that_
 #[tokio::test]
 async fn what_can_never_be_encoded_is_refused_for_good_and_says_why() {
     let buckets = Buckets::new();
-    let function = buckets.function();
+    let frames = Arc::new(Bounded(buckets.frames.clone()));
+    let function = Encode::new(frames, buckets.media.clone(), Settings::default());
     let missing = Event::BatchStored { bucket: "frames".to_owned(), key: key(), frames: None };
     assert!(permanent(&function, missing.clone()).await.ends_with("there is no such batch (any more)"));
 
@@ -258,7 +293,7 @@ async fn what_can_never_be_encoded_is_refused_for_good_and_says_why() {
 
     for (bytes, why) in [
         (Bytes::from_static(b"no picture"), "there is no frame in the batch"),
-        (vec![0; BATCH_BYTES_MAX + 1].into(), "more than 67108864"),
+        (vec![0; BATCH_BYTES_MAX + 1].into(), "67108865 bytes, more than 67108864"),
     ] {
         let event = buckets.store(bytes).await;
         let error = permanent(&function, event).await;

@@ -143,3 +143,15 @@ async fn what_breaks_off_is_read_again_a_few_times() {
     assert_eq!(range.unwrap().unwrap().bytes, "halfhalf");
     assert!(torn_store(3).await.get("segment").await.unwrap_err().is_retryable());
 }
+
+#[tokio::test]
+async fn of_what_is_too_large_nothing_is_read() {
+    // Its body never comes.
+    let router = Router::new().fallback(async || {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        ([("etag", "\"new\""), ("content-length", "9")], body).into_response()
+    });
+    let store = S3Bucket::new(&serve(router).await, "frames");
+    let error = store.get_up_to("foreign", 8).await.unwrap_err();
+    assert_eq!(error.to_string(), "bucket frames: get \"foreign\": the object has 9 bytes, more than 8");
+}
