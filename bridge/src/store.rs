@@ -17,7 +17,7 @@ use crate::windows::batch_bytes;
 /// How often a race for one object may be lost before it counts as a failure.
 const RACES_MAX: u32 = 16;
 
-/// A stored batch that is smaller, as nearly all are, is read at once.
+/// A stored batch that is no larger, as nearly all are, is read at once.
 const READ_AT_ONCE: usize = 4 << 20;
 
 /// What merging the largest batches takes: the stored one while its parts become one piece, or with what takes its place.
@@ -104,17 +104,7 @@ impl Store {
 
     /// Merges `batch` into what is stored; `None` if somebody else changed that meanwhile.
     async fn merge(&self, key: &BatchKey, name: &str, batch: &Batch) -> Result<Option<Durable>, StoreError> {
-        let mut room = self.room_for(2 * READ_AT_ONCE + batch_bytes(batch)).await;
-        let object = match self.bucket.get_range(name, 0, READ_AT_ONCE as u64).await {
-            Err(error) if error.is_retryable() => return Err(error.into()),
-            Ok(object) if object.as_ref().is_none_or(|object| object.bytes.len() < READ_AT_ONCE) => object,
-            // It is larger, or empty: of that a store may refuse to give a part.
-            _ => {
-                drop(room);
-                room = self.room_for(MERGE_BYTES_MAX).await;
-                self.bucket.get(name).await?
-            }
-        };
+        let (object, room) = self.read(name, batch_bytes(batch)).await?;
         let (stored, condition) = self.parse(key, name, object);
         let Some(merge) = merge(stored.as_ref(), batch) else {
             self.metrics.batches_unchanged_total.inc();
@@ -128,6 +118,25 @@ impl Store {
         self.metrics.batches_merged_total.inc();
         let left_out = missing(&merge, batch);
         Ok(Some(Durable { frames: merge.frames_hash(), left_out, is_new: false }))
+    }
+
+    /// What is stored under `name`, with room for merging `fresh` bytes into it.
+    async fn read(
+        &self,
+        name: &str,
+        fresh: usize,
+    ) -> Result<(Option<Object>, SemaphorePermit<'_>), StoreError> {
+        let mut bytes_max = READ_AT_ONCE;
+        loop {
+            let room = self.room_for(2 * bytes_max + fresh).await;
+            match self.bucket.get_up_to(name, bytes_max).await {
+                // How large it is, is known now. (What is no batch of ours is refused the second time.)
+                Err(BucketError::TooLarge { bytes, .. }) if bytes_max < BATCH_BYTES_MAX => {
+                    bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX).min(BATCH_BYTES_MAX);
+                }
+                read => return Ok((read?, room)),
+            }
+        }
     }
 
     /// Waits for room for `bytes`; no more than there is in all.

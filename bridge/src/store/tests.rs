@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_bucket::MemoryBucket;
+use teiten_bucket::{Listed, MemoryBucket};
 use teiten_footage::{BootId, CameraId, Frame, Timestamp, Window, WindowLength, batch};
+use tokio::sync::Notify;
 
 use super::*;
 
@@ -124,23 +126,125 @@ async fn an_object_that_is_not_a_batch_is_replaced() {
     assert_eq!(bench.stored().await, batch([0]));
 }
 
+/// A frame of about a megabyte.
+fn large_frame(millis: i64) -> Frame {
+    let jpeg = frame(millis).jpeg;
+    // A comment segment behind the start of the image.
+    let comment = [&[0xff, 0xfe, 0xff, 0xff][..], &vec![0; 0xfffd]].concat();
+    let bytes = [&jpeg[..2], &comment.repeat(15), &jpeg[2..]].concat();
+    Frame::parse(bytes.into()).unwrap().unwrap()
+}
+
+/// A batch that is larger than what is read at once.
+fn large_batch() -> Batch {
+    let stored = Batch::new(window(), (0..5).map(large_frame)).unwrap();
+    assert!(batch_bytes(&stored) > READ_AT_ONCE);
+    stored
+}
+
 #[tokio::test]
 async fn what_is_merged_into_may_be_larger_than_what_is_read_at_once() {
     let bench = Bench::new();
-    let large = |millis| {
-        let jpeg = frame(millis).jpeg;
-        // A comment segment behind the start of the image.
-        let comment = [&[0xff, 0xfe, 0xff, 0xff][..], &vec![0; 0xfffd]].concat();
-        let bytes = [&jpeg[..2], &comment.repeat(15), &jpeg[2..]].concat();
-        Frame::parse(bytes.into()).unwrap().unwrap()
-    };
-    let frames: Vec<_> = (0..5).map(large).collect();
-    let stored = Batch::new(window(), frames).unwrap();
-    assert!(batch_bytes(&stored) > READ_AT_ONCE);
+    let stored = large_batch();
     bench.store(&stored).await;
     bench.store(&batch([100])).await;
     assert_eq!(bench.stored().await, stored.merge(batch([100])));
     assert_eq!(bench.store.room.available_permits(), copies_bytes_max(BUFFER_BYTES_MAX));
+}
+
+/// A bucket of which nobody may read more at once than a batch may have, and which may hang where that is much.
+#[derive(Debug)]
+struct Watched {
+    bucket: MemoryBucket,
+    /// Told when it hangs.
+    hangs: Option<Arc<Notify>>,
+}
+
+impl Watched {
+    async fn watch(&self, object: Option<&Object>) {
+        let bytes = object.map_or(0, |object| object.bytes.len());
+        assert!(bytes <= BATCH_BYTES_MAX, "{bytes} bytes were read");
+        if let Some(hangs) = self.hangs.as_ref().filter(|_| bytes > READ_AT_ONCE) {
+            hangs.notify_one();
+            std::future::pending().await
+        }
+    }
+}
+
+#[async_trait]
+impl Bucket for Watched {
+    fn name(&self) -> &str {
+        self.bucket.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        let object = self.bucket.get(key).await?;
+        self.watch(object.as_ref()).await;
+        Ok(object)
+    }
+
+    async fn get_up_to(&self, key: &str, bytes_max: usize) -> Result<Option<Object>, BucketError> {
+        let object = self.bucket.get_up_to(key, bytes_max).await?;
+        self.watch(object.as_ref()).await;
+        Ok(object)
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        self.bucket.put(key, bytes, headers, condition).await
+    }
+
+    async fn list_after(&self, _: &str, _: &str, _: usize) -> Result<Vec<Listed>, BucketError> {
+        unreachable!("nothing is listed to store")
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), BucketError> {
+        unreachable!("nothing is deleted")
+    }
+}
+
+#[tokio::test]
+async fn one_late_frame_of_a_large_window_holds_up_no_other_camera() {
+    let bench = Bench::new();
+    bench.store(&large_batch()).await;
+    let reading = Arc::new(Notify::new());
+    let slow = Watched { bucket: bench.bucket.clone(), hangs: Some(reading.clone()) };
+    let store = Store::new(Arc::new(slow), BUFFER_BYTES_MAX, Arc::default());
+    let (key, late) = (key(), batch([100]));
+    let mut merging = std::pin::pin!(store.store(&key, &late));
+    tokio::select! {
+        _ = &mut merging => panic!("the large batch is never read"),
+        () = reading.notified() => {}
+    }
+    let other = BatchKey { camera: CameraId::new("yard").unwrap(), ..key.clone() };
+    let stored = batch([0]);
+    tokio::select! {
+        biased;
+        durable = store.store(&other, &stored) => assert!(durable.unwrap().is_new),
+        () = std::future::ready(()) => panic!("there was no room"),
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_larger_than_a_batch_may_be_is_not_read_but_named_with_its_size() {
+    let bench = Bench::new();
+    let foreign = Bytes::from(vec![0; BATCH_BYTES_MAX + 1]);
+    bench.bucket.put(&key().to_string(), foreign, HEADERS, Condition::Always).await.unwrap();
+    let watched = Watched { bucket: bench.bucket.clone(), hangs: None };
+    let store = Store::new(Arc::new(watched), BUFFER_BYTES_MAX, Arc::default());
+    let error = store.store(&key(), &batch([0])).await.unwrap_err();
+    assert!(!error.is_retryable());
+    let said = error.to_string();
+    assert!(
+        said.contains(&key().to_string()) && said.contains("67108865 bytes, more than 67108864"),
+        "{said}"
+    );
+    assert_eq!(store.room.available_permits(), copies_bytes_max(BUFFER_BYTES_MAX));
 }
 
 #[tokio::test]
