@@ -13,7 +13,6 @@ use rand::Rng;
 use rumqttc::Transport;
 use teiten_footage::{
     CameraId, ReplicaId, SensorEvent, Timestamp, Topic,
-    limits::FRAME_BYTES_MAX,
     topic::{OFFLINE, ONLINE},
 };
 use teiten_mqtt::TlsFiles;
@@ -323,7 +322,7 @@ impl Bridge {
         self.windows.hand_over(|camera| self.fleet.owns(camera), now);
         if shift == Shift::Gained {
             for (camera, at, payload) in self.overheard.take(|camera| self.fleet.owns(camera), now) {
-                if Intake::is_unstamped(&payload) {
+                if matches!(Intake::capture_time(&payload), Ok(None)) {
                     self.take_frame(&camera, &payload, at, now);
                 } else if let Ok((frame, _)) = self.intake.frame(&camera, &payload, at) {
                     self.windows.go_on_from(&camera, frame, at, now);
@@ -359,10 +358,11 @@ impl Bridge {
             self.take_frame(camera, &message.payload, now, now);
         } else {
             self.metrics.frames_elsewhere_total.inc();
-            if Intake::is_unstamped(&message.payload) {
-                self.overheard.keep(camera, &message.payload, now);
-            } else if message.payload.len() <= FRAME_BYTES_MAX {
-                self.overheard.keep_newest(camera, &message.payload, now);
+            match Intake::capture_time(&message.payload) {
+                Ok(None) => self.overheard.keep(camera, &message.payload, now),
+                Ok(Some(captured)) => self.overheard.keep_newest(camera, &message.payload, captured, now),
+                // Its own bridge says so.
+                Err(_) => {}
             }
         }
     }

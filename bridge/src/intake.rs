@@ -147,9 +147,11 @@ impl Intake {
         Self { cameras_max, arrivals: HashMap::new() }
     }
 
-    /// Whether `payload` is a JPEG whose publisher gives it no identity, so that it cannot be told that it is stored.
-    pub fn is_unstamped(payload: &Bytes) -> bool {
-        payload.len() <= FRAME_BYTES_MAX && matches!(Frame::parse(payload.clone()), Ok(None))
+    /// When the JPEG in `payload` was captured, as its stamp has it; `None` if its publisher gives it none, and so no
+    /// identity: then it cannot be told that it is stored.
+    pub fn capture_time(payload: &Bytes) -> Result<Option<Timestamp>, Rejected> {
+        let frame = parse(within_limit(payload)?.clone())?;
+        Ok(frame.map(|frame| frame.captured))
     }
 
     /// The frame in `payload`, which arrived from `camera` at `now`. The frame owns its bytes: it does not
@@ -160,11 +162,8 @@ impl Intake {
         payload: &Bytes,
         now: Timestamp,
     ) -> Result<(Frame, TimeSource), Rejected> {
-        if payload.len() > FRAME_BYTES_MAX {
-            return Err(Rejected::TooLarge);
-        }
-        let jpeg = Bytes::copy_from_slice(payload);
-        match Frame::parse(jpeg.clone()).map_err(|_| Rejected::NoJpeg)? {
+        let jpeg = Bytes::copy_from_slice(within_limit(payload)?);
+        match parse(jpeg.clone())? {
             Some(frame) => {
                 let known = self.arrivals.get_mut(camera);
                 let right = known.and_then(|arrivals| arrivals.set_right(&frame, now));
@@ -197,6 +196,14 @@ impl Intake {
     }
 }
 
+fn within_limit(payload: &Bytes) -> Result<&Bytes, Rejected> {
+    if payload.len() > FRAME_BYTES_MAX { Err(Rejected::TooLarge) } else { Ok(payload) }
+}
+
+fn parse(jpeg: Bytes) -> Result<Option<Frame>, Rejected> {
+    Frame::parse(jpeg).map_err(|_| Rejected::NoJpeg)
+}
+
 fn is_possible(captured: Timestamp, now: Timestamp) -> bool {
     captured >= Timestamp::Y2020 && captured <= now + CAPTURED_AHEAD_MAX
 }
@@ -204,7 +211,8 @@ fn is_possible(captured: Timestamp, now: Timestamp) -> bool {
 fn stamp(jpeg: &Bytes, id: FrameId, captured: Timestamp) -> Result<Frame, Rejected> {
     let frame = Frame::stamp(jpeg, id, captured).map_err(|_| Rejected::NoJpeg)?;
     // A stamp makes a JPEG longer.
-    if frame.jpeg.len() > FRAME_BYTES_MAX { Err(Rejected::TooLarge) } else { Ok(frame) }
+    within_limit(&frame.jpeg)?;
+    Ok(frame)
 }
 
 #[cfg(test)]

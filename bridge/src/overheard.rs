@@ -5,7 +5,8 @@
 //! from there. What the first one stored all the same is stored once: an unstamped picture's identity is made of its
 //! bytes.
 //!
-//! Of a camera that would send again, the newest picture is kept: to be held in windows that stay empty.
+//! Of a camera that would send again, the newest picture is kept, as its stamp has it (backlog arrives behind what is live): to
+//! be held in windows that stay empty.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,10 +29,17 @@ const KEPT_FOR: Duration = WindowLength::MAX
 /// windows, and each is a copy.
 const NEWEST_WITHIN: Duration = WindowLength::MIN.duration();
 
-/// Pictures by camera, each with its time of arrival.
+#[derive(Debug)]
+struct Picture {
+    arrived: Timestamp,
+    captured: Timestamp,
+    payload: Bytes,
+}
+
+/// Pictures by camera, in the order of arrival.
 #[derive(Debug)]
 pub(crate) struct Overheard {
-    cameras: HashMap<CameraId, VecDeque<(Timestamp, Bytes)>>,
+    cameras: HashMap<CameraId, VecDeque<Picture>>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -45,6 +53,10 @@ impl Overheard {
     /// Keeps a copy of a picture, in place of what is too old. Where all is full of what is not, of two cameras the
     /// one that was heard first is kept.
     pub(crate) fn keep(&mut self, camera: &CameraId, payload: &Bytes, now: Timestamp) {
+        self.keep_captured(camera, payload, now, now);
+    }
+
+    fn keep_captured(&mut self, camera: &CameraId, payload: &Bytes, captured: Timestamp, now: Timestamp) {
         let pictures = self.cameras.entry(camera.clone()).or_default();
         self.bytes -= forget_old(pictures, now);
         if self.bytes + payload.len() > self.bytes_max {
@@ -53,19 +65,29 @@ impl Overheard {
         if self.bytes + payload.len() <= self.bytes_max {
             self.bytes += payload.len();
             let pictures = self.cameras.entry(camera.clone()).or_default();
-            pictures.push_back((now, Bytes::copy_from_slice(payload)));
+            let payload = Bytes::copy_from_slice(payload);
+            pictures.push_back(Picture { arrived: now, captured, payload });
         }
     }
 
-    /// Keeps a copy of a picture in place of the camera's earlier ones.
-    pub(crate) fn keep_newest(&mut self, camera: &CameraId, payload: &Bytes, now: Timestamp) {
+    /// Keeps a copy of a picture in place of the camera's earlier ones, if it is newer.
+    pub(crate) fn keep_newest(
+        &mut self,
+        camera: &CameraId,
+        payload: &Bytes,
+        captured: Timestamp,
+        now: Timestamp,
+    ) {
+        // What a clock that is ahead said would keep what comes once it is set from being newer.
+        let captured = captured.min(now);
         if let Some(pictures) = self.cameras.get_mut(camera) {
-            if pictures.back().is_some_and(|(at, _)| *at <= now && now < *at + NEWEST_WITHIN) {
+            self.bytes -= forget_old(pictures, now);
+            if pictures.back().is_some_and(|newest| captured < newest.captured + NEWEST_WITHIN) {
                 return;
             }
-            self.bytes -= pictures.drain(..).map(|(_, payload)| payload.len()).sum::<usize>();
+            self.bytes -= pictures.drain(..).map(|picture| picture.payload.len()).sum::<usize>();
         }
-        self.keep(camera, payload, now);
+        self.keep_captured(camera, payload, captured, now);
     }
 
     /// Takes out the pictures of the cameras that are `mine` now, each camera's in the order of arrival.
@@ -77,7 +99,7 @@ impl Overheard {
         self.forget_old(now);
         let mut taken = Vec::new();
         for (camera, pictures) in self.cameras.extract_if(|camera, _| mine(camera)) {
-            let named = pictures.into_iter().map(|(at, payload)| (camera.clone(), at, payload));
+            let named = pictures.into_iter().map(|it| (camera.clone(), it.arrived, it.payload));
             taken.extend(named.inspect(|(_, _, payload)| self.bytes -= payload.len()));
         }
         taken
@@ -92,10 +114,10 @@ impl Overheard {
 }
 
 /// Drops what is too old, or of a clock that was set back since. Says how many bytes that were.
-fn forget_old(pictures: &mut VecDeque<(Timestamp, Bytes)>, now: Timestamp) -> usize {
+fn forget_old(pictures: &mut VecDeque<Picture>, now: Timestamp) -> usize {
     let mut bytes = 0;
-    while let Some((at, payload)) = pictures.front()
-        && (*at + KEPT_FOR < now || *at > now)
+    while let Some(Picture { arrived, payload, .. }) = pictures.front()
+        && (*arrived + KEPT_FOR < now || *arrived > now)
     {
         bytes += payload.len();
         pictures.pop_front();
@@ -135,10 +157,23 @@ mod tests {
         let mut overheard = Overheard::new(1000);
         let (start, picture) = (Timestamp::Y2020, Bytes::from_static(b"0123456789"));
         for millis in [0, 1, 600, 601] {
-            overheard.keep_newest(&camera("a"), &picture, start + Duration::from_millis(millis));
+            let now = start + Duration::from_millis(millis);
+            overheard.keep_newest(&camera("a"), &picture, now, now);
         }
         let taken = overheard.take(|_| true, start + Duration::from_secs(1));
         assert_eq!(taken, [(camera("a"), start + Duration::from_millis(600), picture)]);
+        assert_eq!(overheard.bytes, 0);
+    }
+
+    #[test]
+    fn the_newest_picture_is_the_last_that_was_captured_though_backlog_arrives_after_it() {
+        let mut overheard = Overheard::new(1000);
+        let (start, second) = (Timestamp::Y2020, Duration::from_secs(1));
+        let [live, backlog] = ["live", "backlog"].map(|name| Bytes::from_static(name.as_bytes()));
+        overheard.keep_newest(&camera("a"), &live, start + 59 * second, start + 60 * second);
+        overheard.keep_newest(&camera("a"), &backlog, start, start + 61 * second);
+        let taken = overheard.take(|_| true, start + 62 * second);
+        assert_eq!(taken, [(camera("a"), start + 60 * second, live)]);
         assert_eq!(overheard.bytes, 0);
     }
 
