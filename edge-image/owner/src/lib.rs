@@ -5,6 +5,7 @@
 pub mod authority;
 pub mod bundle;
 pub mod cameras;
+pub mod commands;
 pub mod flash;
 pub mod serve;
 mod settings;
