@@ -79,7 +79,7 @@ impl Card {
 
     /// Puts it into a Pi and switches that on. `modules` are drivers that no device of it asks for.
     pub async fn boot(&self, name: &str, folder: &Path, modules: &str) -> anyhow::Result<Machine> {
-        let more = "softdog.soft_margin=10";
+        let more = "softdog.soft_margin=10 teiten.age=15";
         self.start(Board::Pi3aPlus, Start::Ordinary, name, folder, modules, more).await
     }
 

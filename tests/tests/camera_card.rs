@@ -35,7 +35,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(400);
 /// How long the cable is pulled.
 const CUT: Duration = Duration::from_secs(30);
 
-/// A stalled agent's word grows old in 30 s; then the watchdog is not fed for 10.
+/// A stalled agent's word grows old in 15 s; then the watchdog is not fed for 10.
 const WATCHDOG_MAX: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread")]
