@@ -155,6 +155,13 @@ export async function watchKeys(page) {
     expect((await page.evaluate(() => document.body.dataset.view)) === 'wall', 'the wall should be shown');
   });
 
+  await check('a link to a time without footage plays what comes next, and says what it passed over', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], options.fromMs - 600_000));
+    await until(page, 'it is said', async () => /^No footage from \d.* to \d.*\.$/.test(await page.locator('#said.shown').textContent()));
+    await untilShown(page, 0, (ms) => ms >= options.fromMs);
+  });
+
   await check('the cameras to choose from are shown and hidden, also when several are chosen', async () => {
     await page.goto('about:blank');
     await page.goto(addressOf(options.url, [options.camera, options.other], gapFromMs - 6_000));

@@ -3,6 +3,7 @@
 import type { CameraArchive } from './camera-archive.ts';
 import type { Clock } from './clock.ts';
 import { BEHIND_MS, follow, isNearLive, winds } from './core/playback.ts';
+import type { Span } from './core/spans.ts';
 import { PastTile } from './past-tile.ts';
 
 /** Those that are ready wait for one that is not for at most this long. */
@@ -11,10 +12,14 @@ const WAIT_MS_MAX = 4_000;
 const READY_MS = 300;
 /** One that has no footage now is moved along in steps of this. */
 const IDLE_STEP_MS = 500;
+/** Whoever is led over a gap longer than this wants to know. */
+const GAP_SAID_MS = 60_000;
 
 export interface DeckEvents {
   /** The past has been watched to its end, and what follows is live. */
   readonly reachedLive: () => void;
+  /** There is no footage for a while, and playback goes on behind that. */
+  readonly skipped: (gap: Span) => void;
   /** A picture was touched. */
   readonly touched: (camera: string) => void;
   /** A picture's size became known. */
@@ -216,7 +221,9 @@ export class Deck {
     const found = nexts.filter((nextMs): nextMs is number => typeof nextMs === 'number');
     if (nexts.includes(undefined)) return false;
     if (found.length > 0) {
-      this.#seek(Math.min(...found));
+      const nextMs = Math.min(...found);
+      if (nextMs - this.#atMs > GAP_SAID_MS) this.#events.skipped({ startMs: this.#atMs, endMs: nextMs });
+      this.#seek(nextMs);
       return true;
     }
     if (isNearLive(this.#atMs, this.#clock.now())) this.#events.reachedLive();

@@ -10,6 +10,7 @@ import { JUST_BEFORE_MS } from './core/playback.ts';
 import { dayOf, turnDay } from './core/scale.ts';
 import type { Services } from './core/services.ts';
 import type { Span } from './core/spans.ts';
+import { sinceText } from './core/text.ts';
 import { Deck } from './deck.ts';
 import { byId, setText } from './dom.ts';
 import { Keeping } from './keeping.ts';
@@ -49,6 +50,10 @@ export class Page implements Scene {
     });
     this.#deck = new Deck(this.#past, (camera) => this.#archives.of(camera), clock, {
       reachedLive: () => this.#moving.reachedLive(),
+      skipped: ({ startMs, endMs }) => {
+        const nowMs = clock.now();
+        this.#panel.say(`No footage from ${sinceText(startMs, nowMs)} to ${sinceText(endMs, nowMs)}.`);
+      },
       touched: (camera) => (this.#cameras.length > 1 && !this.#deck.blocked ? this.#route.go({ cameras: [camera], atMs: this.positionMs, range: null }) : this.run('play')),
       resized: () => this.layout(),
     });
