@@ -62,17 +62,13 @@ fn references(segment: &Packed<'_>, window: Window) -> impl Iterator<Item = Segm
         sap_delta_time: 0,
     };
     let (whole, length) = (segment.bytes.len(), window.length().ticks().0);
+    let keyframe = whole.min(segment.keyframe_bytes as usize);
     let split =
         second_chunk(segment).filter(|start| (window.start().ticks()..window.end().ticks()).contains(start));
-    let (first, second) = match split {
-        Some(start) => {
-            let (keyframe, duration) = (segment.keyframe_bytes as usize, start.0 - window.start().ticks().0);
-            let rest = reference(false, whole - keyframe, length - duration);
-            (reference(true, keyframe, duration), Some(rest))
-        }
-        None => (reference(true, whole, length), None),
-    };
-    std::iter::once(first).chain(second)
+    // What follows and tells no time is not the keyframe's all the same: who reads it shall see that it is damaged.
+    let shown = split.map_or(length, |start| start.0 - window.start().ticks().0);
+    let rest = (keyframe < whole).then(|| reference(false, whole - keyframe, length - shown));
+    std::iter::once(reference(true, keyframe, shown)).chain(rest)
 }
 
 /// When the pictures after the keyframe begin, if there are any.
@@ -175,18 +171,19 @@ mod tests {
         let traf = Traf { tfdt: Some(tfdt), ..Traf::default() };
         Moof { mfhd: Mfhd { sequence_number: 1 }, traf: vec![traf] }.encode(&mut second).unwrap();
         let (init, first) = (boxed(b"ftyp", 20), boxed(b"mdat", 92));
-        let [two, one] = [[&first[..], &second].concat(), first.clone()];
-        let packed = [&two, &one].map(|bytes| Packed { bytes, keyframe_bytes: 100 });
+        let [two, one, damaged] =
+            [[&first[..], &second].concat(), first.clone(), [&first[..], b"rubbish"].concat()];
+        let packed = [&two, &one, &damaged].map(|bytes| Packed { bytes, keyframe_bytes: 100 });
         let pack = pack(&init, window(), &packed);
-        assert!(pack.starts_with(&init) && pack[28..].starts_with(b"\0\0\0\x4csidx"));
-        assert!(pack.ends_with(&[two.as_slice(), &one].concat()));
+        assert!(pack.starts_with(&init) && pack[28..].starts_with(b"\0\0\0\x64sidx"));
+        assert!(pack.ends_with(&[two.as_slice(), &one, &damaged].concat()));
         let index = Index::read(&pack).unwrap();
-        let sizes = vec![(two.len() as u32, 100), (100, 100)];
+        let sizes = vec![(two.len() as u32, 100), (100, 100), (107, 100)];
         let tables_bytes = tables(window(), &packed).len() as u64;
-        assert_eq!(index, Index { init_bytes: 28, offset: 28 + 76 + tables_bytes, tables_bytes, sizes });
+        assert_eq!(index, Index { init_bytes: 28, offset: 28 + 100 + tables_bytes, tables_bytes, sizes });
         let sidx = Sidx::decode(&mut &pack[28..]).unwrap();
         let durations = sidx.references.iter().map(|reference| reference.subsegment_duration);
-        assert_eq!(durations.collect::<Vec<_>>(), [9000, 126_000, 135_000]);
+        assert_eq!(durations.collect::<Vec<_>>(), [9000, 126_000, 135_000, 135_000, 0]);
     }
 
     #[test]
