@@ -14,6 +14,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::try_join_all;
 
 pub use config::{Credentials, S3Args, S3Config, S3ConfigError};
 pub use folder::{put_changed, put_folder};
@@ -139,6 +140,21 @@ pub trait Bucket: Send + Sync + fmt::Debug {
 
     /// Deletes an object; one that does not exist is deleted already.
     async fn delete(&self, key: &str) -> Result<(), BucketError>;
+
+    /// Deletes objects, as [`Bucket::delete`] does one. Where that fails, some are deleted and some are not.
+    async fn delete_all(&self, keys: &[String]) -> Result<(), BucketError> {
+        delete_each(self, keys).await
+    }
+}
+
+/// How many objects are deleted at a time, each by a request of its own.
+const DELETIONS_AT_A_TIME: usize = 8;
+
+async fn delete_each<B: Bucket + ?Sized>(bucket: &B, keys: &[String]) -> Result<(), BucketError> {
+    for some in keys.chunks(DELETIONS_AT_A_TIME) {
+        try_join_all(some.iter().map(|key| bucket.delete(key))).await?;
+    }
+    Ok(())
 }
 
 /// The bytes of an object that [`Bucket::get_range`] is asked for.

@@ -17,6 +17,7 @@ use aws_sdk_s3::{
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::{get_object::builders::GetObjectFluentBuilder, put_object::builders::PutObjectFluentBuilder},
     primitives::ByteStream,
+    types::{Delete, ObjectIdentifier},
 };
 use bytes::Bytes;
 use teiten_telemetry::{
@@ -27,11 +28,14 @@ use teiten_telemetry::{
 use crate::{
     Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
     config::{ATTEMPTS_MAX, Patience, RETRY_PAUSE, RETRY_PAUSE_MAX, S3Config},
-    part_of,
+    delete_each, part_of,
 };
 
 /// The most objects of one page of a listing: S3's own limit.
 const PAGE_OBJECTS_MAX: usize = 1000;
+
+/// The most objects that one request deletes. S3 takes a thousand, but it has to be answered in the time that any request has.
+const DELETED_OBJECTS_MAX: usize = 250;
 
 /// A bucket of an S3-compatible store.
 #[derive(Debug, Clone)]
@@ -193,6 +197,31 @@ impl S3Bucket {
         Ok(listed)
     }
 
+    /// Deletes what one request can.
+    async fn delete_some(&self, keys: &[String]) -> Result<(), BucketError> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        let objects = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build());
+        let objects = objects.collect::<Result<Vec<_>, _>>();
+        let delete = objects.and_then(|keys| Delete::builder().set_objects(Some(keys)).quiet(true).build());
+        let delete = delete.map_err(|error| self.refused("delete", first, error.to_string()))?;
+        let asked = self.client.delete_objects().bucket(&self.name).delete(delete);
+        let failed = match asked.send().await {
+            Ok(answer) => answer.errors.unwrap_or_default().into_iter().next(),
+            Err(error) if Answer::of(&error).is_some_and(|answer| answer.may_be_of_several()) => {
+                return delete_each(self, keys).await;
+            }
+            Err(error) => return Err(self.error("delete", first, &error)),
+        };
+        let Some(failed) = failed else { return Ok(()) };
+        let code = failed.code().unwrap_or("without a code");
+        let why = format!("{code}: {}", failed.message().unwrap_or("without a message"));
+        let key = failed.key().unwrap_or(first);
+        Err(match code {
+            "AccessDenied" => self.refused("delete", key, why),
+            _ => self.unavailable("delete", key, why),
+        })
+    }
+
     fn error<E>(&self, operation: &'static str, key: &str, error: &SdkError<E, HttpResponse>) -> BucketError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -260,6 +289,12 @@ impl<'a> Answer<'a> {
         // RequestTimeout is a 400: the store gave up waiting for the body.
         let may_pass = matches!(self.status, 408 | 409 | 429) || self.is_absent_object();
         self.status >= 500 || may_pass || self.code == "RequestTimeout"
+    }
+
+    /// Whether deleting several objects at once may be all that is refused: a store may not know how, want Content-MD5, or look for a
+    /// policy that allows it in the whole bucket.
+    fn may_be_of_several(&self) -> bool {
+        !self.is_retryable() || self.status == 501
     }
 
     fn is_absent_object(&self) -> bool {
@@ -335,6 +370,13 @@ impl Bucket for S3Bucket {
             Err(error) if Answer::of(&error).is_some_and(|answer| answer.is_absent_object()) => Ok(()),
             Err(error) => Err(self.error("delete", key, &error)),
         }
+    }
+
+    async fn delete_all(&self, keys: &[String]) -> Result<(), BucketError> {
+        for some in keys.chunks(DELETED_OBJECTS_MAX) {
+            self.delete_some(some).await?;
+        }
+        Ok(())
     }
 }
 

@@ -155,3 +155,43 @@ async fn of_what_is_too_large_nothing_is_read() {
     let error = store.get_up_to("foreign", 8).await.unwrap_err();
     assert_eq!(error.to_string(), "bucket frames: get \"foreign\": the object has 9 bytes, more than 8");
 }
+
+/// A store that answers like this when it is asked to delete several objects, and counts those that it is asked for one by one.
+async fn store_that_deletes((status, body): (u16, &'static str)) -> (S3Bucket, Arc<AtomicU32>) {
+    let deleted = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&deleted);
+    let router = Router::new().fallback(move |method: Method| async move {
+        if method == Method::DELETE {
+            counted.fetch_add(1, Ordering::Relaxed);
+            return StatusCode::NO_CONTENT.into_response();
+        }
+        (StatusCode::from_u16(status).unwrap(), format!("<?xml version=\"1.0\"?>{body}")).into_response()
+    });
+    (S3Bucket::new(&serve(router).await, "media"), deleted)
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_delete_several_objects_at_once_deletes_them_one_by_one() {
+    let keys: Vec<String> = (0..300).map(|index| format!("segment-{index}")).collect();
+    for (answer, one_by_one) in [
+        ((200, "<DeleteResult></DeleteResult>"), 0),
+        ((501, "<Error><Code>NotImplemented</Code></Error>"), 300),
+        ((400, "<Error><Code>MissingContentMD5</Code></Error>"), 300),
+        ((403, "<Error><Code>AccessDenied</Code></Error>"), 300),
+    ] {
+        let (store, deleted) = store_that_deletes(answer).await;
+        store.delete_all(&keys).await.unwrap();
+        assert_eq!(deleted.load(Ordering::Relaxed), one_by_one, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_deleted_with_others_is_told() {
+    for (code, is_retryable) in [("AccessDenied", false), ("InternalError", true)] {
+        let body = format!("<DeleteResult><Error><Key>two</Key><Code>{code}</Code></Error></DeleteResult>");
+        let (store, _) = store_that_deletes((200, body.leak())).await;
+        let error = store.delete_all(&["one", "two"].map(str::to_owned)).await.unwrap_err();
+        assert_eq!(error.is_retryable(), is_retryable);
+        assert!(error.to_string().contains("\"two\"") && error.to_string().contains(code), "{error}");
+    }
+}
