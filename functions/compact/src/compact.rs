@@ -22,9 +22,6 @@ const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "ma
 /// How many segments are read at a time.
 const SEGMENTS_AT_A_TIME: usize = 8;
 
-/// How many objects are deleted at a time.
-const DELETIONS_AT_A_TIME: usize = 8;
-
 /// The most steps that a playlist takes until it is up to date: an end, and what came late or was put together.
 const STEPS_MAX: usize = 3;
 
@@ -37,11 +34,14 @@ pub struct Settings {
     pub after: Duration,
     /// How old an hour may be that is still looked at. Up to [`plan::LAST_BEFORE_HORIZON`] before, it is put together.
     pub horizon: Duration,
+    /// How long a run goes on to further hours. Less than its caller waits for: it sees the last one through.
+    pub run_max: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { after: Duration::from_secs(3600), horizon: Duration::from_secs(12 * 3600) }
+        let [after, horizon, run_max] = [3600, 12 * 3600, 8 * 60].map(Duration::from_secs);
+        Self { after, horizon, run_max }
     }
 }
 
@@ -62,6 +62,8 @@ pub struct Report {
     pub motion_mended: usize,
     /// Hours that could not be dealt with; the log says why.
     pub failed: usize,
+    /// Cameras that it was not done with when its time was over.
+    pub cameras_left: usize,
 }
 
 /// Puts hours together.
@@ -101,18 +103,18 @@ impl Compact {
         camera: &CameraId,
         hour: Hour,
         now: Timestamp,
+        until: Timestamp,
         report: &mut Report,
     ) -> Result<(), ShellError> {
         let media = &*self.media;
         let stored = stored_objects(media, camera, hour).await?;
-        let listed = read_hour(media, camera, hour).await?.filter(HourPlaylist::ended);
-        let settled = listed.filter(|playlist| plan::is_settled(playlist, &stored));
-        let is_settled = settled.is_some();
-        let playlist = match settled {
+        let before = read_hour(media, camera, hour).await?.filter(HourPlaylist::ended);
+        let is_settled = before.as_ref().is_some_and(|playlist| plan::is_settled(playlist, &stored));
+        let playlist = match &before {
             // Of most hours nothing else is to be asked for.
-            Some(playlist) => Some(playlist),
+            Some(playlist) if is_settled => Some(playlist.clone()),
             // What an interrupted run has put together is listed by this.
-            None => self.up_to_date(camera, hour, now).await?,
+            _ => self.up_to_date(camera, hour, now).await?,
         };
         let Some(playlist) = playlist else { return Ok(()) };
         if mend_packed_motion(media, &playlist, &stored.sensor, now).await? {
@@ -124,7 +126,7 @@ impl Compact {
         let may_be_put_together = now + plan::LAST_BEFORE_HORIZON < hour.end() + self.settings.horizon;
         if let Some(as_of) = plan::as_of(&stored, now).filter(|_| may_be_put_together) {
             let runs = plan::runs(&playlist, &stored);
-            for run in &runs {
+            for run in runs.iter().take_while(|_| !self.is_over(until)) {
                 report.bytes += self.put_together(camera, run, as_of).await?;
                 report.packs += 1;
                 report.segments += run.len();
@@ -135,13 +137,28 @@ impl Compact {
             }
         }
         let superseded = plan::superseded(&playlist, &stored, now);
+        // Whoever plays by a playlist from before this run, or by one of a short while ago, needs them still.
+        if superseded.is_empty()
+            || before != Some(playlist)
+            || !self.is_of_long_ago(&key::hour_playlist_key(camera, hour), now).await?
+        {
+            return Ok(());
+        }
+        media.delete_all(&superseded).await?;
         report.deleted += superseded.len();
-        stream::iter(superseded)
-            .map(|key| async move { media.delete(&key).await })
-            .buffer_unordered(DELETIONS_AT_A_TIME)
-            .try_collect::<()>()
-            .await?;
         Ok(())
+    }
+
+    /// Whether an object was written so long ago that nobody plays by what was there before it.
+    async fn is_of_long_ago(&self, key: &str, now: Timestamp) -> Result<bool, BucketError> {
+        let listed = self.media.list_after(key, "", 1).await?;
+        let written = listed.first().filter(|object| object.key == key);
+        Ok(written.is_some_and(|object| plan::is_of_long_ago(object.modified_unix_millis, now)))
+    }
+
+    /// Whether a run's time is over.
+    fn is_over(&self, until: Timestamp) -> bool {
+        (self.clock)() >= until
     }
 
     /// The playlist of an hour, up to date; `None` if there is none, or if it is not ended.
@@ -218,35 +235,39 @@ impl Chore for Compact {
             Some(object) => Cameras::parse(&object.bytes)
                 .map_err(|error| Failure::Permanent(anyhow::anyhow!("{}: {error}", key::CAMERAS_KEY)))?,
         };
-        let mut report = Report::default();
-        let mut unavailable = None;
         let cameras: Vec<CameraId> = cameras.cameras.into_iter().collect();
+        let mut report = Report { cameras_left: cameras.len(), ..Report::default() };
+        let mut failure = None;
+        // What is not ours costs itself only; a store that fails is asked again.
+        let mut note = |error: ShellError| match error {
+            ShellError::Foreign { .. } => {}
+            error => _ = failure.get_or_insert(error),
+        };
+        let until = now + self.settings.run_max;
         for camera in plan::order(cameras.len(), now).map(|index| &cameras[index]) {
-            let hours = match self.hours(camera, now).await {
-                Ok(hours) => hours,
-                Err(error) => {
-                    warn!(%camera, %error, "camera not compacted");
-                    report.failed += 1;
-                    unavailable.get_or_insert(error);
-                    continue;
-                }
-            };
-            for hour in hours {
+            let hours = self.hours(camera, now).await.unwrap_or_else(|error| {
+                warn!(%camera, %error, "camera not compacted");
+                report.failed += 1;
+                note(error);
+                Vec::new()
+            });
+            for hour in hours.into_iter().take_while(|_| !self.is_over(until)) {
                 report.hours += 1;
-                if let Err(error) = self.hour(camera, hour, now, &mut report).await {
+                if let Err(error) = self.hour(camera, hour, now, until, &mut report).await {
                     warn!(%camera, %hour, %error, "hour not compacted");
                     report.failed += 1;
-                    unavailable.get_or_insert(error);
+                    note(error);
                 }
             }
+            if self.is_over(until) {
+                break;
+            }
+            report.cameras_left -= 1;
         }
-        let Report { hours, packs, segments, bytes, deleted, motion_mended, failed } = report.clone();
-        info!(hours, packs, segments, bytes, deleted, motion_mended, failed, "compacted");
-        match unavailable {
-            // What is not ours costs itself only; a store that fails is asked again.
-            Some(error @ ShellError::Bucket(_)) => Err(error.into()),
-            _ => Ok(report),
-        }
+        let Report { hours, packs, segments, bytes, deleted, motion_mended, failed, cameras_left } =
+            report.clone();
+        info!(hours, packs, segments, bytes, deleted, motion_mended, failed, cameras_left, "compacted");
+        failure.map_or(Ok(report), |error| Err(error.into()))
     }
 }
 

@@ -32,6 +32,16 @@ struct Args {
     )]
     horizon_hours: u64,
 
+    /// How long a run goes on to further hours, at most: less than the time after which its caller gives it up. Later runs go on.
+    #[arg(
+        long,
+        env = "TEITEN_COMPACT_RUN_MINUTES",
+        value_name = "MINUTES",
+        default_value_t = Settings::default().run_max.as_secs() / 60,
+        value_parser = clap::value_parser!(u64).range(1..=60)
+    )]
+    run_minutes: u64,
+
     #[command(flatten)]
     s3: S3Args,
 }
@@ -44,6 +54,7 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings {
         after: Duration::from_secs(args.after_minutes * 60),
         horizon: Duration::from_secs(args.horizon_hours * 3600),
+        run_max: Duration::from_secs(args.run_minutes * 60),
     };
     teiten_host::run_chore(Compact::new(Arc::new(media), settings)).await
 }

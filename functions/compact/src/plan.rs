@@ -14,7 +14,7 @@ pub const PACK_BYTES_MAX: u64 = 32 << 20;
 /// How long nothing was written of an hour before it is put together. It has to be longer than clocks differ.
 pub const QUIET_MIN: Duration = Duration::from_secs(600);
 
-/// How long after a pack was made the segments in it are kept: as long as somebody may play by a playlist from before it,
+/// How long after a pack was listed the segments in it are kept: as long as somebody may play by a playlist from before it,
 /// which is an hour's footage and some pauses. (A playlist of a longer range has to be asked for again where it goes through what
 /// was not put together when it was made, as docs/formats.md says.)
 pub const KEPT_AFTER: Duration = Duration::from_secs(2 * 3600);
@@ -91,11 +91,15 @@ pub fn order(cameras: usize, now: Timestamp) -> impl Iterator<Item = usize> {
     (0..cameras).map(move |index| (first as usize + index) % cameras)
 }
 
-/// The keys of segments and packs that nobody needs any more: another object counts for their windows, which
-/// `playlist` lists, and has for long enough.
+/// Whether what was written then has been there for [`KEPT_AFTER`].
+pub fn is_of_long_ago(written_unix_millis: u64, now: Timestamp) -> bool {
+    written_unix_millis <= (now - KEPT_AFTER).unix_millis()
+}
+
+/// The keys of segments and packs that nobody needs any more, once `playlist` [is of long ago](is_of_long_ago) as well: another object
+/// counts for their windows, which it lists.
 pub fn superseded(playlist: &HourPlaylist, stored: &StoredHourObjects, now: Timestamp) -> Vec<String> {
-    let made_before = (now - KEPT_AFTER).unix_millis();
-    let settled = stored.packs.iter().filter(|pack| pack.modified_unix_millis <= made_before);
+    let settled = stored.packs.iter().filter(|pack| is_of_long_ago(pack.modified_unix_millis, now));
     let settled: HashSet<&PackKey> = settled.map(|pack| &pack.key).collect();
     let counts: HashMap<Window, &Listing> =
         playlist.listings().iter().map(|listing| (listing.window, listing)).collect();

@@ -227,6 +227,12 @@ impl World {
         packed
     }
 
+    /// The objects that the hour's playlist names.
+    async fn listed(&self) -> Vec<String> {
+        let playlist = read_hour(&self.media, &camera(), self.hour).await.unwrap().unwrap();
+        playlist.listings().iter().map(|listing| listing.object(&camera())).collect()
+    }
+
     /// The segments in the order of time, which that of windows is for those of one length.
     fn in_order(&self) -> Vec<Bytes> {
         let mut segments: Vec<_> = self.segments.iter().collect();
@@ -382,10 +388,16 @@ async fn an_hour_can_be_played_wherever_compaction_is_killed() {
             let world = World::start().await;
             let mut has_failed = false;
             for later in [60, 190] {
+                let listed = world.listed().await;
                 let bucket = Failing::at(&world.media, fails_at, is_done);
                 world.compact(bucket.clone(), MINUTE * later).await;
                 has_failed |= bucket.has_failed();
                 world.is_playable().await;
+                // Somebody may have asked for the playlist just before the run.
+                for object in listed {
+                    let is_there = world.media.get(&object).await.unwrap().is_some();
+                    assert!(is_there, "{object} was listed before the run that was killed at {fails_at}");
+                }
             }
             // The next runs go on where these were killed.
             for later in [250, 400, 500] {
@@ -422,26 +434,39 @@ async fn an_hour_that_is_put_together_costs_three_requests() {
 async fn every_camera_is_put_together_though_no_run_has_the_time_for_all() {
     let world = World::start().await;
     let names: Vec<String> = (0..24).map(|index| format!("camera-{index:02}")).collect();
-    let objects = world.media.list_after("gate/", "", 1000).await.unwrap();
-    for (name, Listed { key, .. }) in names.iter().flat_map(|name| objects.iter().map(move |of| (name, of))) {
-        let bytes = world.media.get(key).await.unwrap().unwrap().bytes;
-        world.put(&key.replacen("gate", name, 1), bytes).await;
-    }
-    let cameras = names.iter().map(|name| CameraId::new(name).unwrap()).collect();
-    Cameras { cameras }.put(&world.media, Condition::Always).await.unwrap();
     let mut packed = BTreeMap::new();
     for run in 0..10 {
-        let bucket = Failing::after(&world.media, 400);
-        let clock = move || teiten_telemetry::now() + MINUTE * 60 * (1 + run);
-        let settings = Settings { horizon: MINUTE * 60 * 24, ..Settings::default() };
-        let _ = Compact::with_clock(bucket, settings, clock).run().await;
-        for name in &names {
-            let hour = key::hour_prefix(&CameraId::new(name).unwrap(), world.hour);
-            let objects = world.media.list_after(&hour, "", 1000).await.unwrap();
-            if objects.iter().any(|object| object.key.parse::<PackKey>().is_ok()) {
-                packed.entry(name).or_insert(run);
+        // Each run finds as much to do as the one before: every camera has another hour by then.
+        let media = MemoryBucket::new("media");
+        for Listed { key, .. } in world.media.list_after("gate/", "", 1000).await.unwrap() {
+            let bytes = world.media.get(&key).await.unwrap().unwrap().bytes;
+            for name in &names {
+                let (key, bytes, headers) =
+                    (key.replacen("gate", name, 1), bytes.clone(), Headers::default());
+                media.put(&key, bytes, headers, Condition::Always).await.unwrap();
             }
         }
+        let cameras = names.iter().map(|name| CameraId::new(name).unwrap()).collect();
+        Cameras { cameras }.put(&media, Condition::Always).await.unwrap();
+        let bucket = Failing::after(&media, usize::MAX);
+        // Time that only passes by what is asked of the store.
+        let (store, start) = (bucket.clone(), teiten_telemetry::now() + MINUTE * 60 * (1 + run));
+        let clock =
+            move || start + Duration::from_millis(1200) * store.operations.load(Ordering::SeqCst) as u32;
+        let settings = Settings { horizon: MINUTE * 60 * 24, ..Settings::default() };
+        let report = Compact::with_clock(bucket.clone(), settings, clock).run().await.unwrap();
+        assert!(bucket.operations.load(Ordering::SeqCst) < 500, "it ends before its caller has had enough");
+        let mut done = 0;
+        for name in &names {
+            let hour = key::hour_prefix(&CameraId::new(name).unwrap(), world.hour);
+            let objects = media.list_after(&hour, "", 1000).await.unwrap();
+            if objects.iter().any(|object| object.key.parse::<PackKey>().is_ok()) {
+                packed.entry(name).or_insert(run);
+                done += 1;
+            }
+        }
+        assert!((1..names.len()).contains(&done), "{done}");
+        assert!((names.len() - done..=names.len() - done + 1).contains(&report.cameras_left), "{report:?}");
     }
     assert_eq!(packed.len(), names.len(), "{packed:?}");
 }
@@ -456,6 +481,23 @@ async fn what_is_not_ours_costs_itself_only() {
     world.media.put(&archive, foreign, headers, Condition::Always).await.unwrap();
     let report = world.compact(Arc::new(world.media.clone()), MINUTE * 60).await.unwrap();
     assert_eq!((report.packs, report.failed), (3, 1));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_fails_the_run_whatever_else_is_wrong() {
+    let world = World::start().await;
+    let other = CameraId::new("attic").unwrap();
+    Cameras { cameras: [other.clone(), camera()].into() }.put(&world.media, Condition::Always).await.unwrap();
+    world.put(&key::archive_key(&other), Bytes::from_static(b"x")).await;
+    // A run that begins with the one that is not ours.
+    let now = teiten_telemetry::now();
+    let later = (1..12).map(|hours| MINUTE * 60 * hours);
+    let later = later.into_iter().find(|later| plan::order(2, now + *later).next() == Some(0)).unwrap();
+    // The lists of cameras and of the hours of both are read.
+    for (operations, is_done) in [(3, false), (usize::MAX, true)] {
+        let report = world.compact(Failing::after(&world.media, operations), later).await;
+        assert_eq!(report.map(|report| report.failed), is_done.then_some(1));
+    }
 }
 
 /// Golden: docs/numbers.md gives these.
