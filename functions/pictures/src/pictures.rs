@@ -1,11 +1,6 @@
 //! The shell: list batches, see what is missing, read a frame for it, write by compare-and-swap.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
@@ -21,9 +16,11 @@ use teiten_footage::{
 };
 use teiten_host::{Chore, Failure};
 use teiten_reconcile::{
-    Left,
+    Left, PerCamera, RUN_MAX,
     listing::{self, Hours},
+    plan,
 };
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
@@ -54,6 +51,8 @@ pub struct Settings {
     pub horizon: Duration,
     /// How many thumbnails a run makes for one camera at most: one that was away for hours must not hold up the others.
     pub thumbnails_max: usize,
+    /// For how long a run makes thumbnails: what is missing then is the next one's.
+    pub time_max: Duration,
 }
 
 impl Default for Settings {
@@ -62,6 +61,7 @@ impl Default for Settings {
             period: Duration::from_secs(60),
             horizon: Duration::from_secs(24 * 3600),
             thumbnails_max: SLOTS,
+            time_max: RUN_MAX,
         }
     }
 }
@@ -88,7 +88,7 @@ pub struct Pictures {
     clock: Box<Clock>,
     settings: Settings,
     /// Of each camera the oldest thumbnail that the last run did not make.
-    left: Mutex<BTreeMap<CameraId, Arc<Left>>>,
+    left: PerCamera<Left>,
 }
 
 impl Pictures {
@@ -104,24 +104,29 @@ impl Pictures {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { frames, media, clock: Box::new(clock), settings, left: Mutex::default() }
+        Self { frames, media, clock: Box::new(clock), settings, left: PerCamera::default() }
     }
 
-    /// Looks at the batches of one camera.
-    async fn camera(&self, camera: CameraId, now: Timestamp) -> Result<Report, Failure> {
-        let left = self.left(&camera);
-        let Settings { period, horizon, thumbnails_max } = self.settings;
-        let look_back = left.look_back(now, period, horizon);
-        // Batches are kept by when they were written, and late ones are of windows long ago.
-        let mut hours = if look_back >= horizon {
-            Hours::all(&*self.frames, &camera)
-        } else {
-            Hours::since(&*self.frames, &camera, now - look_back)
-        };
-        let mut report = Report { looked_back_seconds: look_back.as_secs(), ..Report::default() };
-        let mut room = Room { thumbnails: thumbnails_max, oldest_left: None };
+    /// Looks at the batches of one camera, and makes thumbnails until `end`.
+    async fn camera(&self, camera: CameraId, now: Timestamp, end: Instant) -> Result<Report, Failure> {
+        let left = self.left.of(&camera);
+        let Settings { period, horizon, thumbnails_max, .. } = self.settings;
+        let run = plan::run_of(&camera, now, period);
+        // What is left may be of windows before the horizon: it goes on there, and not at the oldest each time.
+        let from = plan::look_from(run, now, period, horizon);
+        let from = left.oldest().map_or(from, |left| left.min(from));
+        let recent = now - plan::look_back(1, period, horizon);
+        let mut hours = Hours::since(&*self.frames, &camera, from);
+        let looked_back_seconds = now.since(from).min(horizon).as_secs();
+        let mut report = Report { looked_back_seconds, ..Report::default() };
+        let mut room = Room { thumbnails: thumbnails_max, end, oldest_left: None };
         let mut newest = None;
         while let Some(hour) = hours.next().await.map_err(unavailable)? {
+            if room.is_over() && hour.end() <= recent {
+                room.leave(hour.start());
+                hours = Hours::since(&*self.frames, &camera, recent);
+                continue;
+            }
             let batches = hours.take(hour, |listed| listed.key.parse::<BatchKey>().ok());
             let mut batches = batches.await.map_err(unavailable)?;
             batches.retain(|key| key.format == BatchFormat::Mjpeg);
@@ -145,12 +150,6 @@ impl Pictures {
         Ok(report)
     }
 
-    /// What is left of a camera.
-    fn left(&self, camera: &CameraId) -> Arc<Left> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(left.entry(camera.clone()).or_default())
-    }
-
     /// Puts what is missing on the sheet of an hour, as far as there is room, and writes its index if that is another. Answers how
     /// many thumbnails and sheets were made.
     async fn hour(
@@ -168,6 +167,10 @@ impl Pictures {
         room.take(hour, &mut missing);
         let mut made = 0;
         for (slot, batches) in missing {
+            if room.end <= Instant::now() {
+                room.leave(start_of(hour, slot));
+                break;
+            }
             for batch in batches {
                 let Some(frame) = self.first_frame(&batch).await? else { continue };
                 match put(sheet.take(), slot, frame.jpeg).await? {
@@ -302,6 +305,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// What a run can still do for a camera.
 struct Room {
     thumbnails: usize,
+    /// When it has to come to an end.
+    end: Instant,
     /// When the first thumbnail is that is left for the next run.
     oldest_left: Option<Timestamp>,
 }
@@ -310,11 +315,25 @@ impl Room {
     /// Leaves what there is no room for of what is `missing` in an hour, by slot.
     fn take(&mut self, hour: Hour, missing: &mut Vec<(usize, Vec<BatchKey>)>) {
         if let Some((slot, _)) = missing.get(self.thumbnails) {
-            self.oldest_left = Some(hour.start() + Duration::from_secs(SLOT_SECONDS) * *slot as u32);
+            self.leave(start_of(hour, *slot));
         }
         missing.truncate(self.thumbnails);
         self.thumbnails -= missing.len();
     }
+
+    /// Whether nothing more is made, of what is not new at least.
+    fn is_over(&self) -> bool {
+        self.oldest_left.is_some() || self.end <= Instant::now()
+    }
+
+    fn leave(&mut self, from: Timestamp) {
+        self.oldest_left = Some(self.oldest_left.map_or(from, |left| left.min(from)));
+    }
+}
+
+/// When a slot of an hour begins.
+fn start_of(hour: Hour, slot: usize) -> Timestamp {
+    hour.start() + Duration::from_secs(SLOT_SECONDS) * slot as u32
 }
 
 /// The first batches of each ten seconds of an hour.
@@ -338,9 +357,14 @@ impl Chore for Pictures {
 
     async fn run(&self) -> Result<Report, Failure> {
         let now = (self.clock)();
-        let cameras: BTreeSet<CameraId> = listing::folders(&*self.frames).await.map_err(unavailable)?;
+        let end = Instant::now() + self.settings.time_max;
+        let cameras = listing::folders(&*self.frames).await.map_err(unavailable)?;
+        let mut cameras: Vec<CameraId> = cameras.into_iter().collect();
+        // None is always the last one.
+        let first = plan::run_number(now, self.settings.period) as usize % cameras.len().max(1);
+        cameras.rotate_left(first);
         let reports: Vec<Report> = stream::iter(cameras)
-            .map(|camera| self.camera(camera, now))
+            .map(|camera| self.camera(camera, now, end))
             .buffered(CAMERAS_AT_A_TIME)
             .try_collect()
             .await?;

@@ -63,8 +63,22 @@ impl World {
     }
 
     fn pictures(&self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Pictures {
-        let (frames, media) = (self.frames.clone(), self.media.clone());
-        Pictures::with_clock(frames, media, Settings::default(), clock)
+        self.pictures_as(Settings::default(), clock)
+    }
+
+    fn pictures_as(
+        &self,
+        settings: Settings,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Pictures {
+        Pictures::with_clock(self.frames.clone(), self.media.clone(), settings, clock)
+    }
+
+    /// One that remembers, and what its clock shows.
+    fn clocked(&self, at: Duration) -> (Arc<Mutex<Timestamp>>, Pictures) {
+        let at = Arc::new(Mutex::new(self.start + at));
+        let shown = Arc::clone(&at);
+        (at, self.pictures(move || *shown.lock().unwrap()))
     }
 
     async fn media(&self, key: &str) -> Bytes {
@@ -176,9 +190,7 @@ async fn thumbnails_of_a_long_backlog_are_made_until_all_are_there() {
         let frame = Frame::stamp(&frame, id, world.window(second).start()).unwrap();
         world.put("gate", second, Batch::new(world.window(second), [frame]).unwrap().to_bytes()).await;
     }
-    let at = Arc::new(Mutex::new(world.start + Duration::from_secs(8 * 3600)));
-    let shown = Arc::clone(&at);
-    let pictures = world.pictures(move || *shown.lock().unwrap());
+    let (at, pictures) = world.clocked(Duration::from_secs(8 * 3600));
     let mut made = 0;
     for minute in 0..2 * 512 {
         let report = pictures.run().await.unwrap();
@@ -193,6 +205,48 @@ async fn thumbnails_of_a_long_backlog_are_made_until_all_are_there() {
         *at.lock().unwrap() = next;
     }
     panic!("{made} were made");
+}
+
+/// A camera's backlog is of windows older than the horizon.
+#[tokio::test]
+async fn late_hours_that_cannot_be_decoded_do_not_keep_the_others_from_their_thumbnails() {
+    let world = World::new();
+    for second in (0..2 * 3600).step_by(10) {
+        world.put("gate", second, Bytes::from_static(b"\xff\xd8 torn \xff\xd9")).await;
+    }
+    let (at, pictures) = world.clocked(Duration::from_secs(30 * 3600));
+    let run = async || {
+        let report = pictures.run().await.unwrap();
+        let next = *at.lock().unwrap() + MINUTE;
+        *at.lock().unwrap() = next;
+        report
+    };
+    // One in so many looks at all that there is.
+    while run().await.looked_back_seconds < 24 * 3600 {}
+    let mut made = 0;
+    for minute in 0..5 {
+        let now = at.lock().unwrap().since(world.start).as_secs();
+        world.film("gate", now - 30, (64, 48)).await;
+        made += run().await.thumbnails;
+        println!("{made} after {minute} minutes more");
+    }
+    assert_eq!(made, 5);
+}
+
+#[tokio::test]
+async fn a_run_that_has_no_time_left_makes_posters_and_leaves_the_thumbnails_to_the_next() {
+    let world = World::new();
+    for second in 0..30 {
+        world.film("gate", second, (320, 240)).await;
+        world.film("gate", 3 * 3600 + second, (320, 240)).await;
+    }
+    let now = world.start + Duration::from_secs(3 * 3600 + 40);
+    let settings = Settings { time_max: Duration::ZERO, ..Settings::default() };
+    let report = world.pictures_as(settings, move || now).run().await.unwrap();
+    assert_eq!((report.posters, report.thumbnails, report.sheets), (1, 0, 0));
+    // Some run looks as far back.
+    let settings = Settings { horizon: Duration::from_secs(300), ..Settings::default() };
+    assert_eq!(world.pictures_as(settings, move || now).run().await.unwrap().thumbnails, 6);
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ pub use moving::{Seen, cut_off, mark};
 pub use pack::{Packed, pack};
 pub use pack_tables::fragments_in_pack;
 pub use parse::ParseError;
+pub use per_camera::PerCamera;
 pub use range::{
     FILE_RANGE_MAX, LAPSE, RANGE_MAX, RANGE_WINDOWS_MAX, RangeForm, Rendition, TimeRange, asked_camera,
     asked_lapse, is_mixed, moved_in, target_duration, vod,

@@ -12,7 +12,7 @@ const CAMERAS_MAX: usize = 4096;
 
 /// Memories by camera.
 #[derive(Debug)]
-pub(crate) struct PerCamera<Memory>(Mutex<HashMap<CameraId, Arc<Memory>>>);
+pub struct PerCamera<Memory>(Mutex<HashMap<CameraId, Arc<Memory>>>);
 
 impl<Memory> Default for PerCamera<Memory> {
     fn default() -> Self {
@@ -22,7 +22,7 @@ impl<Memory> Default for PerCamera<Memory> {
 
 impl<Memory: Default> PerCamera<Memory> {
     /// What is remembered of `camera`.
-    pub(crate) fn of(&self, camera: &CameraId) -> Arc<Memory> {
+    pub fn of(&self, camera: &CameraId) -> Arc<Memory> {
         let mut cameras = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cameras.len() >= CAMERAS_MAX && !cameras.contains_key(camera) {
             cameras.retain(|_, memory| Arc::strong_count(memory) > 1);

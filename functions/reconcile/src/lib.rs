@@ -17,13 +17,16 @@
 
 mod archive;
 mod cameras;
+mod found;
 mod horizon;
 mod left;
 pub mod listing;
+mod memory;
 pub mod plan;
 mod reconcile;
-mod sent;
+pub mod share;
 
 pub use horizon::HorizonArgs;
 pub use left::Left;
-pub use reconcile::{Reconcile, Report, Settings};
+pub use reconcile::{RUN_MAX, Reconcile, Report, Settings};
+pub use teiten_playlist::PerCamera;

@@ -50,7 +50,8 @@ struct Args {
     horizon_hours: Option<u64>,
 
     /// How many batches a run sends again at most, with those sent before that have no segment yet: encoding them competes with
-    /// what is live. They are spread over three quarters of the time between two runs.
+    /// what is live. They are spread over three quarters of the time between two runs. Where more than ten cameras lack some and all is
+    /// encoded in time, it is up to a tenth of it for each.
     #[arg(
         long,
         env = "TEITEN_RECONCILE_BATCHES_MAX",
@@ -69,13 +70,11 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let s3 = args.s3.config()?;
     let bucket = |name: &str| Arc::new(S3Bucket::new(&s3, name));
-    let period = Duration::from_secs(args.period_seconds);
     let settings = Settings {
-        period,
         delay: Duration::from_secs(args.delay_seconds),
         horizon: args.kept.horizon(args.horizon_hours),
         batches_max: args.batches_max,
-        pause: Settings::pause(period, args.batches_max),
+        ..Settings::each(Duration::from_secs(args.period_seconds))
     };
     let sink = Sink::new(&args.sink).context("the client for K_SINK")?;
     let (frames, media) = (bucket(&args.s3.frames_bucket), bucket(&args.s3.media_bucket));

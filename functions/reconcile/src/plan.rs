@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use teiten_footage::{BatchKey, Hour, PackKey, SegmentKey, Timestamp, Window};
+use teiten_footage::{BatchKey, CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window};
 use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance};
 
 /// How many periods every run looks back at least.
@@ -43,36 +43,50 @@ pub struct StoredBatch {
     pub modified_unix_millis: u64,
 }
 
-/// How far the run of this time looks back, if there is one in each `period`: five periods, every second run twice as
-/// far, every fourth four times, and so on up to `horizon`.
+impl StoredBatch {
+    /// The same as a time.
+    pub fn modified(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.modified_unix_millis)
+    }
+}
+
+/// The number of the run of this time for a camera, if there is one in each `period`. Each camera counts from elsewhere, so that what is
+/// done by every 1024th run is not done for all of them by one.
+pub fn run_of(camera: &CameraId, now: Timestamp, period: Duration) -> u64 {
+    run_number(now, period).wrapping_add(ContentHash::of(camera.as_str().as_bytes()).to_u64())
+}
+
+/// The same for all cameras. Rounded, so that runs that start a little early or late still get successive numbers.
+pub fn run_number(now: Timestamp, period: Duration) -> u64 {
+    (now + period / 2).unix_micros() / (period.as_micros().max(1) as u64)
+}
+
+/// How far a run looks back: five periods, every second run twice as far, every fourth four times, and so on up to `horizon`.
 ///
 /// So a batch is looked at every minute while it is young, and half as often whenever its age has doubled. This
 /// is all the back-off that one needs which can never be encoded, without anything remembered of it; and the listing
 /// of a whole horizon is shared among many runs.
-pub fn look_back(now: Timestamp, period: Duration, horizon: Duration) -> Duration {
-    let doublings = run_number(now, period).trailing_zeros().min(16);
+pub fn look_back(run: u64, period: Duration, horizon: Duration) -> Duration {
+    let doublings = run.trailing_zeros().min(16);
     let least = period * PERIODS_MIN;
     least.saturating_mul(1 << doublings).min(horizon.max(least))
 }
 
-/// The same, but as far as to what the run before `left`, within `horizon`.
-pub fn look_back_to(left: Timestamp, now: Timestamp, period: Duration, horizon: Duration) -> Duration {
-    look_back(now, period, horizon).max(now.since(left).min(horizon))
+/// From when on that run looks at windows. One that looks as far as batches are kept looks at all that are there: they are kept by
+/// when they were written, and late ones are of windows long ago.
+pub fn look_from(run: u64, now: Timestamp, period: Duration, horizon: Duration) -> Timestamp {
+    let look_back = look_back(run, period, horizon);
+    if look_back >= horizon { Timestamp::Y2020 } else { now - look_back }
 }
 
-/// Rounded, so that runs that start a little early or late still get successive numbers.
-fn run_number(now: Timestamp, period: Duration) -> u64 {
-    (now + period / 2).unix_micros() / (period.as_micros().max(1) as u64)
-}
-
-/// Whether the run of this time looks at `archive.json`: about four an hour do, if there is a run a minute.
-pub fn is_archives_turn(now: Timestamp, period: Duration) -> bool {
-    run_number(now, period).is_multiple_of(ARCHIVE_RUNS)
+/// Whether a run looks at `archive.json`: about four an hour do, if there is a run a minute.
+pub fn is_archives_turn(run: u64) -> bool {
+    run.is_multiple_of(ARCHIVE_RUNS)
 }
 
 /// Whether that run lists the whole archive: about three in two days do. It costs a request for each hour.
-pub fn is_surveys_turn(now: Timestamp, period: Duration) -> bool {
-    run_number(now, period).is_multiple_of(SURVEY_RUNS)
+pub fn is_surveys_turn(run: u64) -> bool {
+    run.is_multiple_of(SURVEY_RUNS)
 }
 
 /// Whether the playlist of an hour is still in the hands of the function that rewrites it once a minute: the hour
@@ -118,7 +132,7 @@ pub fn without_segment<'a>(
     }
     let mut missing: Vec<&BatchKey> = batches
         .iter()
-        .filter(|batch| written.contains(&Timestamp::from_unix_millis(batch.modified_unix_millis)))
+        .filter(|batch| written.contains(&batch.modified()))
         .filter(|batch| {
             encoded.get(&batch.key.window).is_none_or(|encoded| *encoded < batch.modified_unix_millis)
         })
@@ -144,7 +158,7 @@ pub fn unlisted<'a>(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use teiten_footage::{CameraId, ContentHash, Pictures, WindowLength, key::BatchFormat};
+    use teiten_footage::{Pictures, WindowLength, key::BatchFormat};
 
     use super::*;
 
@@ -227,8 +241,7 @@ mod tests {
 
     #[test]
     fn every_second_run_looks_twice_as_far_up_to_the_horizon() {
-        let start = Timestamp::from_unix_millis(60_000 * 64 * 400_000);
-        let look_back = |run: u32| look_back(start + MINUTE * run, MINUTE, 6 * HOUR).as_secs() / 60;
+        let look_back = |run: u64| look_back(run, MINUTE, 6 * HOUR).as_secs() / 60;
         let runs: Vec<u64> = (1..=16).map(look_back).collect();
         assert_eq!(runs, [5, 10, 5, 20, 5, 10, 5, 40, 5, 10, 5, 20, 5, 10, 5, 80]);
         assert_eq!((look_back(32), look_back(64)), (160, 320));
@@ -236,20 +249,26 @@ mod tests {
     }
 
     #[test]
-    fn a_run_looks_as_far_as_to_what_is_left_within_the_horizon() {
-        let run = Timestamp::from_unix_millis(60_000 * (64 * 400_000 + 2));
-        let look_back = |left: Duration| look_back_to(run - left, run, MINUTE, 6 * HOUR);
-        assert_eq!(look_back(7 * MINUTE), 10 * MINUTE);
-        assert_eq!(look_back(90 * MINUTE), 90 * MINUTE);
-        assert_eq!(look_back(7 * HOUR), 6 * HOUR);
+    fn a_run_that_looks_as_far_as_the_horizon_looks_at_all_that_is_there() {
+        let look_from = |run| look_from(run, NOON, MINUTE, 6 * HOUR);
+        assert_eq!(look_from(64), NOON - MINUTE * 320);
+        assert_eq!(look_from(128), Timestamp::Y2020);
     }
 
     #[test]
-    fn archives_are_looked_at_now_and_then() {
-        let runs = |turn: fn(Timestamp, Duration) -> bool| {
-            (0..2048).filter(|run| turn(NOON + MINUTE * *run, MINUTE)).count()
+    fn archives_are_looked_at_now_and_then_and_those_of_many_cameras_not_at_once() {
+        let cameras: Vec<CameraId> =
+            (0..100).map(|index| CameraId::new(&format!("camera-{index}")).unwrap()).collect();
+        let turns = |turn: fn(u64) -> bool| -> Vec<usize> {
+            let run = |run, camera| run_of(camera, NOON + MINUTE * run, MINUTE);
+            (0..2048)
+                .map(|number| cameras.iter().filter(|camera| turn(run(number, camera))).count())
+                .collect()
         };
-        assert_eq!((runs(is_archives_turn), runs(is_surveys_turn)), (128, 2));
+        let (archives, surveys) = (turns(is_archives_turn), turns(is_surveys_turn));
+        assert_eq!((archives.iter().sum::<usize>(), surveys.iter().sum::<usize>()), (100 * 128, 100 * 2));
+        assert!(surveys.iter().all(|cameras| *cameras <= 3), "{surveys:?}");
+        assert!(archives.iter().all(|cameras| *cameras <= 20), "{archives:?}");
     }
 
     #[test]
@@ -279,7 +298,8 @@ mod tests {
                 .filter(|age| {
                     let late = Duration::from_millis(jitter_millis[*age as usize]);
                     let now = stored + MINUTE * *age + late;
-                    stored >= now - look_back(now, MINUTE, 6 * HOUR)
+                    let run = run_of(&camera(), now, MINUTE);
+                    stored >= now - look_back(run, MINUTE, 6 * HOUR)
                 })
                 .count();
             prop_assert!((1..=PERIODS_MIN as usize).contains(&tries), "{tries} tries");

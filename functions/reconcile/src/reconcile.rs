@@ -1,40 +1,38 @@
 //! The shell around [`crate::plan`]: list, decide, send.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    fmt,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use teiten_bucket::{Bucket, BucketError, Listed};
-use teiten_footage::{
-    BatchKey, CameraId, Event, Hour, MotionSpan, PackKey, SegmentKey, SensorKey, Timestamp, Window, key,
-};
+use teiten_footage::{BatchKey, CameraId, Event, Hour, PackKey, SensorKey, Timestamp, key};
 use teiten_host::{Chore, Failure};
-use teiten_playlist::{Footage, HEADS_MAX, LIVE_AGE_MAX, LivePlaylist};
+use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, PerCamera};
 use teiten_sink::Sink;
 use teiten_telemetry::{
     metrics::function_metrics,
     traces::{Cause, Kind, Step},
 };
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
     archive, cameras,
-    left::Left,
+    found::{Found, Sight},
     listing::{self, Hours},
+    memory::Memory,
     plan::{self, StoredBatch},
-    sent::Sent,
+    share::{self, Lack},
 };
 
 /// Cameras that are looked at at a time.
 const CAMERAS_AT_A_TIME: usize = 4;
 
 type Clock = dyn Fn() -> Timestamp + Send + Sync;
+
+/// How long a run may take, whatever the time between two is: who calls for it waits for five minutes, and calls once more then.
+pub const RUN_MAX: Duration = Duration::from_secs(240);
 
 /// How to reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,37 +44,42 @@ pub struct Settings {
     /// How old a window may be that is still looked at; no more than batches are kept.
     pub horizon: Duration,
     /// How many batches a run sends again at most, with those that earlier ones sent and that have no segment yet: encoding them
-    /// competes with what is live.
+    /// competes with what is live. It is more where many cameras lack some ([`share::room`]).
     pub batches_max: usize,
-    /// How much time there is between two of them: many at once would stand before what is live.
-    pub pause: Duration,
+    /// Over how much time they are spread: many at once would stand before what is live.
+    pub spread: Duration,
+    /// For how long a run looks farther back than every run does. What is left then is the next one's.
+    pub looks: Duration,
+    /// How long it takes at most before it leaves to the next one what it could send.
+    pub all: Duration,
 }
 
 impl Settings {
-    /// The pause that spreads as many batches as a run may send over three quarters of its period.
-    pub const fn pause(period: Duration, batches_max: usize) -> Duration {
-        let micros = period.as_micros() as u64 * 3 / 4;
-        Duration::from_micros(if batches_max == 0 { micros } else { micros / batches_max as u64 })
+    /// For a run in each `period`.
+    pub fn each(period: Duration) -> Self {
+        let time = period.min(RUN_MAX);
+        Self {
+            period,
+            delay: Duration::from_secs(30),
+            horizon: Duration::from_secs(24 * 3600),
+            batches_max: 1000,
+            spread: time * 3 / 4,
+            looks: time / 8,
+            all: time * 9 / 10,
+        }
     }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let (period, batches_max) = (Duration::from_secs(60), 1000);
-        Self {
-            period,
-            delay: Duration::from_secs(30),
-            horizon: Duration::from_secs(24 * 3600),
-            batches_max,
-            pause: Self::pause(period, batches_max),
-        }
+        Self::each(Duration::from_secs(60))
     }
 }
 
 /// What a run found and mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// How far it looked back, in seconds.
+    /// How far it looked back at most, in seconds.
     pub looked_back_seconds: u64,
     /// Cameras that have something in a bucket.
     pub cameras: usize,
@@ -109,70 +112,7 @@ pub struct Reconcile {
     sink: Sink,
     clock: Box<Clock>,
     settings: Settings,
-    left: Left,
-    sent: Sent,
-}
-
-/// How far a run looks.
-struct Sight {
-    now: Timestamp,
-    from: Timestamp,
-    /// Whether it is as far as batches are kept: then all that are there are looked at. They are kept by when they were written,
-    /// and late ones are of windows long ago.
-    is_all: bool,
-    /// What earlier runs sent.
-    sent: HashSet<BatchKey>,
-}
-
-/// What was found of one camera.
-struct Found {
-    camera: CameraId,
-    batches: usize,
-    without_segment: WithoutSegment,
-    /// Hours with segments.
-    filmed: BTreeSet<Hour>,
-    newest: Option<Window>,
-    /// Segments that can be part of the live playlist.
-    live: Vec<Footage>,
-    heads_left: usize,
-    unlisted: Option<SegmentKey>,
-    /// What moved when the camera fell silent, just now.
-    cut_off: Option<MotionSpan>,
-    has_playlist: bool,
-    hours_mended: usize,
-    motion_mended: usize,
-    archive_rebuilt: bool,
-}
-
-/// Batches of one camera that have no segment.
-#[derive(Default)]
-struct WithoutSegment {
-    /// The oldest ones, one more than a run may send.
-    oldest: Vec<BatchKey>,
-    /// How many there are.
-    count: usize,
-    /// Those beside them that earlier runs sent.
-    awaited: Vec<BatchKey>,
-}
-
-impl Found {
-    fn nothing_of(camera: CameraId) -> Self {
-        Self {
-            camera,
-            batches: 0,
-            without_segment: WithoutSegment::default(),
-            filmed: BTreeSet::new(),
-            newest: None,
-            live: Vec::new(),
-            heads_left: HEADS_MAX,
-            unlisted: None,
-            cut_off: None,
-            has_playlist: false,
-            hours_mended: 0,
-            motion_mended: 0,
-            archive_rebuilt: false,
-        }
-    }
+    memories: PerCamera<Memory>,
 }
 
 impl Reconcile {
@@ -189,43 +129,57 @@ impl Reconcile {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            frames,
-            media,
-            sink,
-            clock: Box::new(clock),
-            settings,
-            left: Left::default(),
-            sent: Sent::default(),
-        }
+        Self { frames, media, sink, clock: Box::new(clock), settings, memories: PerCamera::default() }
     }
 
-    async fn look(&self, camera: CameraId, sight: &Sight) -> Result<Found, BucketError> {
-        let Sight { now, mut from, is_all, .. } = *sight;
-        let mut found = Found::nothing_of(camera.clone());
-        let mut batches = if is_all {
-            Hours::all(&*self.frames, &camera)
-        } else {
-            Hours::since(&*self.frames, &camera, from)
+    async fn look(&self, camera: CameraId, now: Timestamp, until: Instant) -> Result<Found, BucketError> {
+        let Settings { period, horizon, batches_max, .. } = self.settings;
+        let (run, memory) = (plan::run_of(&camera, now, period), self.memories.of(&camera));
+        let is_newest = memory.is_unanswered();
+        let sight = Sight {
+            now,
+            from: memory.from(plan::look_from(run, now, period, horizon)),
+            until,
+            sent: memory.all_sent(),
+            batches_max: if is_newest { share::of_camera(batches_max) } else { batches_max },
+            is_newest,
         };
-        if is_all && let Some(first) = batches.next().await? {
-            from = from.min(first.start());
+        let mut found = Found::nothing_of(camera, memory, sight.from);
+        self.look_at_hours(&sight, &mut found).await?;
+        self.look_at_playlist(&mut found, now).await?;
+        let survey = plan::is_surveys_turn(run);
+        let (camera, filmed) = (&found.camera, &found.filmed);
+        found.archive_rebuilt = plan::is_archives_turn(run)
+            && archive::mend_archive(&*self.media, camera, filmed, found.newest, now, survey).await?;
+        Ok(found)
+    }
+
+    /// An hour at a time, for a horizon may be weeks.
+    async fn look_at_hours(&self, sight: &Sight, found: &mut Found) -> Result<(), BucketError> {
+        let Sight { now, until, .. } = *sight;
+        let (camera, horizon) = (found.camera.clone(), now - self.settings.horizon);
+        let mut from = sight.from;
+        let mut batches = Hours::since(&*self.frames, &camera, from);
+        if from < horizon {
+            // What is published is of interest from the first batch on.
+            from = batches.next().await?.map_or(horizon, |first| horizon.min(first.start()));
         }
         let mut published = Hours::since(&*self.media, &camera, plan::listed_from(from, now));
-        // An hour at a time, for a horizon may be weeks.
+        let recent = now - self.settings.period * plan::PERIODS_MIN;
         loop {
             let next = (batches.next().await?, published.next().await?);
-            let Some(hour) = next.0.into_iter().chain(next.1).min() else { break };
+            let Some(hour) = next.0.into_iter().chain(next.1).min() else { return Ok(()) };
+            if hour.end() <= recent && until <= Instant::now() {
+                found.unseen = Some(from.max(hour.start()));
+                from = recent;
+                batches = Hours::since(&*self.frames, &camera, from);
+                published = Hours::since(&*self.media, &camera, plan::listed_from(from, now));
+                continue;
+            }
             let batches = batches.take(hour, stored_batch).await?;
             let published = published.take(hour, Some).await?;
-            self.look_at_hour(hour, &batches, published, from, sight, &mut found).await?;
+            self.look_at_hour(hour, &batches, published, from, sight, found).await?;
         }
-        self.look_at_playlist(&mut found, now).await?;
-        let period = self.settings.period;
-        let survey = plan::is_surveys_turn(now, period);
-        found.archive_rebuilt = plan::is_archives_turn(now, period)
-            && archive::mend_archive(&*self.media, &camera, &found.filmed, found.newest, now, survey).await?;
-        Ok(found)
     }
 
     async fn look_at_hour(
@@ -237,7 +191,7 @@ impl Reconcile {
         sight: &Sight,
         found: &mut Found,
     ) -> Result<(), BucketError> {
-        let Sight { now, sent, .. } = sight;
+        let now = &sight.now;
         let (mut segments, mut packs, mut sensor) = (Vec::new(), Vec::new(), Vec::new());
         for object in published {
             if let Ok(key) = object.key.parse::<SensorKey>() {
@@ -250,9 +204,11 @@ impl Reconcile {
         }
         // What is about to expire may outlive its segment by a moment.
         let written = *now - self.settings.horizon..=*now - self.settings.delay;
-        for key in plan::without_segment(batches, &segments, &packs, &written) {
-            found.without_segment.note(key, sent, self.settings.batches_max);
-        }
+        let missing = plan::without_segment(batches, &segments, &packs, &written);
+        let was_sent =
+            |batch: &&StoredBatch| sight.sent.contains(&batch.key) && written.contains(&batch.modified());
+        let sent = batches.iter().filter(was_sent).count();
+        found.without_segment.note(sent, &missing, sight);
         found.batches += batches.len();
         let (media, camera) = (&*self.media, &found.camera);
         found.hours_mended +=
@@ -319,55 +275,53 @@ impl Reconcile {
         Ok(stale)
     }
 
-    /// Sends batches without segments, the oldest first, as many as may be encoded at a time.
-    async fn send_batches(&self, found: Vec<WithoutSegment>, report: &mut Report) -> Result<(), Failure> {
-        let mut awaited = HashSet::new();
-        let mut batches = Vec::new();
-        for found in found {
-            report.batches_left += found.count;
-            batches.extend(found.oldest);
-            awaited.extend(found.awaited);
+    /// Sends batches without segments, as many as may be encoded at a time, of each camera as many as of the others. The oldest go
+    /// first; but of a camera of which nothing comes back some of the newest, which the next runs see.
+    async fn send_batches(&self, found: &[Found], end: Instant, report: &mut Report) -> Result<(), Failure> {
+        let lacks: Vec<Lack> = found.iter().map(Found::lack).collect();
+        let batches_max = self.settings.batches_max;
+        let room = share::room(batches_max, &lacks);
+        let shares = share::share(room, batches_max, &lacks);
+        let mut batches: Vec<(usize, usize, &BatchKey)> = Vec::new();
+        for (camera, found) in found.iter().enumerate() {
+            let first = found.without_segment.first.iter().take(shares[camera]);
+            batches.extend(first.enumerate().map(|(index, key)| (camera, index, key)));
+            report.batches_left += found.without_segment.count;
+            report.batches_awaited += found.without_segment.awaited.len();
         }
-        report.batches_awaited = awaited.len();
-        batches.sort_by_key(|key| key.window.start());
-        // Where the sink is away, all are left.
-        self.left.note(batches.first().map(|key| key.window.start()));
-        let room = self.settings.batches_max.saturating_sub(awaited.len());
-        let left = batches.split_off(batches.len().min(room));
-        for (index, key) in batches.iter().enumerate() {
-            if index > 0 {
-                tokio::time::sleep(self.settings.pause).await;
-            }
+        // By turns: whatever there is no time for is not all of one camera.
+        batches.sort_by_key(|(_, index, key)| (*index, key.window.start()));
+        let mut sent = vec![Vec::new(); found.len()];
+        let outcome = self.send_paced(&batches, room, end, &mut sent).await;
+        for (found, sent) in found.iter().zip(&sent) {
+            report.batches_sent += sent.len();
+            report.batches_left -= sent.len();
+            found.memory.note(&found.done(sent));
+        }
+        outcome
+    }
+
+    /// Sends `batches`, each that of a camera by its index, and notes in `sent` which were.
+    async fn send_paced(
+        &self,
+        batches: &[(usize, usize, &BatchKey)],
+        room: usize,
+        end: Instant,
+        sent: &mut [Vec<BatchKey>],
+    ) -> Result<(), Failure> {
+        let pause = self.settings.spread / room.max(1) as u32;
+        let mut next = Instant::now();
+        for (camera, _, key) in batches {
+            tokio::time::sleep_until(next).await;
+            next = Instant::now() + pause;
             let bucket = self.frames.name().to_owned();
-            self.send(&Event::BatchStored { bucket, key: key.clone(), frames: None }).await?;
-            report.batches_sent += 1;
-            report.batches_left -= 1;
-        }
-        match left.first() {
-            Some(left) => {
-                let sent = self.sent.note(&batches, &awaited);
-                self.left.note(sent.into_iter().chain([left.window.start()]).min());
-            }
-            None => {
-                self.sent.forget();
-                self.left.note(None);
+            self.send(&Event::BatchStored { bucket, key: (*key).clone(), frames: None }).await?;
+            sent[*camera].push((*key).clone());
+            if end <= next {
+                break;
             }
         }
         Ok(())
-    }
-}
-
-impl WithoutSegment {
-    /// Notes a batch; the older ones come first.
-    fn note(&mut self, key: &BatchKey, sent: &HashSet<BatchKey>, batches_max: usize) {
-        if sent.contains(key) {
-            self.awaited.push(key.clone());
-            return;
-        }
-        self.count += 1;
-        if self.oldest.len() <= batches_max {
-            self.oldest.push(key.clone());
-        }
     }
 }
 
@@ -379,21 +333,25 @@ impl Chore for Reconcile {
 
     async fn run(&self) -> Result<Report, Failure> {
         let now = (self.clock)();
-        let Settings { period, horizon, .. } = self.settings;
-        let look_back = self.left.look_back(now, period, horizon);
-        let (from, is_all) = (now - look_back, look_back >= horizon);
-        let sight = Sight { now, from, is_all, sent: self.sent.all() };
+        let begun = Instant::now();
+        let Settings { period, horizon, looks, all, .. } = self.settings;
         let list = cameras::read(&*self.media).await.map_err(unavailable)?;
         let (filmed, published) =
             tokio::try_join!(listing::folders(&*self.frames), listing::folders(&*self.media))
                 .map_err(unavailable)?;
-        let found: Vec<Found> = stream::iter(filmed.into_iter().chain(published).collect::<BTreeSet<_>>())
-            .map(|camera| self.look(camera, &sight))
+        let mut looked_at: Vec<CameraId> = filmed.union(&published).cloned().collect();
+        // None is always the last one.
+        let first = plan::run_number(now, period) as usize % looked_at.len().max(1);
+        looked_at.rotate_left(first);
+        let found: Vec<Found> = stream::iter(looked_at)
+            .map(|camera| self.look(camera, now, begun + looks))
             .buffered(CAMERAS_AT_A_TIME)
             .try_collect()
             .await
             .map_err(unavailable)?;
 
+        let from = found.iter().map(|found| found.from).min().unwrap_or(now);
+        let look_back = now.since(from).min(horizon);
         let mut report = Report {
             looked_back_seconds: look_back.as_secs(),
             cameras: found.iter().filter(|found| found.has_playlist || found.batches > 0).count(),
@@ -404,18 +362,16 @@ impl Chore for Reconcile {
             playlists_stale: self.send_live(&found).await?,
             ..Report::default()
         };
-        let (mut playing, mut without_segment) = (BTreeSet::new(), Vec::new());
-        for found in found {
-            if let Some(first) = found.without_segment.oldest.first() {
-                let count = found.without_segment.count;
-                warn!(camera = %found.camera, count, first = %first.window, "batches without segments");
+        for Found { camera, without_segment, .. } in &found {
+            if let Some(first) = without_segment.oldest {
+                warn!(%camera, count = without_segment.count, %first, "batches without segments");
             }
-            without_segment.push(found.without_segment);
-            playing.extend(found.has_playlist.then_some(found.camera));
         }
+        let playing =
+            found.iter().filter(|found| found.has_playlist).map(|found| found.camera.clone()).collect();
         report.cameras_rebuilt = cameras::rebuild(&*self.media, list, playing).await.map_err(unavailable)?;
         report.dead_letters = listing::dead_letters(&*self.frames, now).await.map_err(unavailable)?;
-        self.send_batches(without_segment, &mut report).await?;
+        self.send_batches(&found, begun + all, &mut report).await?;
         count(&report, (self.clock)());
         info!(
             looked_back_seconds = report.looked_back_seconds,

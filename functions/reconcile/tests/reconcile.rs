@@ -4,7 +4,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use teiten_footage::{
 };
 use teiten_host::{Chore as _, Failure, Function as _};
 use teiten_playlist::{Packed, Playlist};
-use teiten_reconcile::{Reconcile, Report, Settings};
+use teiten_reconcile::{Reconcile, Report, Settings, plan};
 use teiten_sink::Sink;
 
 /// Buckets, a sink, and a clock that is ahead of the one that the buckets have.
@@ -88,6 +91,62 @@ impl World {
         let (frames, media) = (Arc::new(self.frames.clone()), Arc::new(self.media.clone()));
         let clock = move || teiten_telemetry::now() + later;
         Reconcile::with_clock(frames, media, self.sink.clone(), self.settings, clock).run().await
+    }
+}
+
+/// One that remembers, called once in each period.
+struct Running<'a> {
+    world: &'a World,
+    now: Arc<Mutex<Timestamp>>,
+    reconcile: Reconcile,
+}
+
+impl World {
+    /// Its first run is this much later than now.
+    fn running(&self, later: Duration) -> Running<'_> {
+        self.running_on(Arc::new(self.frames.clone()), later)
+    }
+
+    /// The same on other `frames`.
+    fn running_on(&self, frames: Arc<dyn Bucket>, later: Duration) -> Running<'_> {
+        let now = Arc::new(Mutex::new(teiten_telemetry::now() + later));
+        let (media, shown) = (Arc::new(self.media.clone()), Arc::clone(&now));
+        let clock = move || *shown.lock().unwrap();
+        let reconcile = Reconcile::with_clock(frames, media, self.sink.clone(), self.settings, clock);
+        Running { world: self, now, reconcile }
+    }
+}
+
+impl Running<'_> {
+    fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    /// The next run: its report, and the batches that were sent.
+    async fn run(&self) -> (Report, Vec<BatchKey>) {
+        let report = self.reconcile.run().await.unwrap();
+        let next = self.now() + self.world.settings.period;
+        *self.now.lock().unwrap() = next;
+        let sent = std::mem::take(&mut *self.world.events.lock().unwrap()).into_iter();
+        (
+            report,
+            sent.filter_map(
+                |event| if let Event::BatchStored { key, .. } = event { Some(key) } else { None },
+            )
+            .collect(),
+        )
+    }
+
+    /// The batch of a window that began so long before the next run.
+    async fn batch(&self, camera: &str, ago: Duration) -> BatchKey {
+        self.world.batch(camera, Window::containing(self.now() - ago, WindowLength::DEFAULT)).await
+    }
+
+    /// Segments of these batches.
+    async fn encode(&self, batches: &[BatchKey]) {
+        for key in batches {
+            self.world.segment(key.camera.as_str(), key.window, "all").await;
+        }
     }
 }
 
@@ -195,7 +254,7 @@ async fn motion_that_a_silent_camera_cuts_off_is_told_to_have_ended() {
 #[tokio::test]
 async fn what_is_over_the_limit_is_left_for_the_next_run() {
     let mut world = World::start().await;
-    world.settings.batches_max = 2;
+    (world.settings.batches_max, world.settings.spread) = (2, Duration::ZERO);
     let mut keys = Vec::new();
     for ago in [9, 8, 7] {
         keys.push(world.batch("gate", world.window(ago)).await);
@@ -209,37 +268,77 @@ async fn what_is_over_the_limit_is_left_for_the_next_run() {
 #[tokio::test]
 async fn what_one_run_leaves_is_sent_by_the_next_ones_however_short_they_look_back() {
     let mut world = World::start().await;
-    (world.settings.batches_max, world.settings.pause) = (30, Duration::ZERO);
-    let now = Arc::new(Mutex::new(teiten_telemetry::now() + turn(2 * DELAY, 32)));
+    (world.settings.batches_max, world.settings.spread) = (30, Duration::ZERO);
+    let running = world.running(turn(2 * DELAY, 32));
     let mut left = BTreeSet::new();
     for minutes in 10..90 {
         for seconds in (0..60).step_by(4) {
-            let start = *now.lock().unwrap() - Duration::from_secs(60 * minutes + seconds);
-            let window = Window::containing(start, WindowLength::DEFAULT);
-            left.insert(world.batch("gate", window).await.window.start());
+            let batch = running.batch("gate", Duration::from_secs(60 * minutes + seconds)).await;
+            left.insert(batch.window.start());
         }
     }
-    let (frames, media) = (Arc::new(world.frames.clone()), Arc::new(world.media.clone()));
-    let shown = Arc::clone(&now);
-    let clock = move || *shown.lock().unwrap();
-    let reconcile = Reconcile::with_clock(frames, media, world.sink.clone(), world.settings, clock);
     while !left.is_empty() {
-        let report = reconcile.run().await.unwrap();
+        let (report, sent) = running.run().await;
         assert_eq!(report.batches_sent, 30, "{} are left", left.len());
-        let sent = std::mem::take(&mut *world.events.lock().unwrap());
-        for event in sent {
-            let Event::BatchStored { key, .. } = event else { continue };
-            world.segment("gate", key.window, "all").await;
+        running.encode(&sent).await;
+        for key in sent {
             assert!(left.remove(&key.window.start()), "{} is sent twice", key.window);
         }
         assert_eq!(report.batches_left, left.len());
-        let next = *now.lock().unwrap() + Duration::from_secs(60);
-        *now.lock().unwrap() = next;
     }
-    assert!(
-        reconcile.run().await.unwrap().looked_back_seconds < HOUR.as_secs(),
-        "there is no more to look for"
-    );
+    assert!(running.run().await.0.looked_back_seconds < HOUR.as_secs(), "there is no more to look for");
+}
+
+#[tokio::test]
+async fn a_camera_that_cannot_be_encoded_takes_nothing_from_the_others() {
+    let mut world = World::start().await;
+    (world.settings.batches_max, world.settings.spread) = (30, Duration::ZERO);
+    let running = world.running(turn(2 * DELAY, 64));
+    for ago in 60..2060 {
+        running.batch("attic", Duration::from_secs(ago)).await;
+    }
+    let (mut lost, mut looked_back) = (None, Vec::new());
+    for run in 0..60 {
+        for seconds in (31..91).step_by(6) {
+            running.batch("attic", Duration::from_secs(seconds)).await;
+        }
+        if run % 10 == 5 {
+            lost = Some((run, running.batch("gate", Duration::from_secs(60)).await));
+        }
+        let (report, sent) = running.run().await;
+        looked_back.push(report.looked_back_seconds);
+        if let Some((_, key)) = lost.take_if(|(_, key)| sent.contains(key)) {
+            running.encode(&[key]).await;
+        }
+        assert!(lost.iter().all(|(since, _)| run <= *since), "{lost:?} is not sent by run {run}");
+    }
+    looked_back.sort();
+    assert!(looked_back[30] <= 20 * 60, "what cannot be encoded is looked for now and then: {looked_back:?}");
+}
+
+/// Each batch that a run sends has its segment before the next.
+#[tokio::test]
+async fn an_hour_without_functions_is_made_good_in_less_than_one_however_many_cameras_there_are() {
+    let mut world = World::start().await;
+    (world.settings.batches_max, world.settings.spread) = (30, Duration::ZERO);
+    let running = world.running(turn(2 * DELAY, 16));
+    for camera in 0..100 {
+        for minute in 1..=60 {
+            running.batch(&format!("camera-{camera}"), Duration::from_secs(60 * minute)).await;
+        }
+    }
+    let mut all = 100 * 60;
+    for run in 1..60 {
+        let (report, sent) = running.run().await;
+        running.encode(&sent).await;
+        all -= sent.len();
+        assert!(report.batches_sent <= 30 << run.min(4), "{report:?}");
+        if all == 0 {
+            println!("all are sent after {run} runs");
+            return;
+        }
+    }
+    panic!("{all} are left");
 }
 
 #[tokio::test]
@@ -320,53 +419,56 @@ async fn a_batch_that_was_written_now_of_windows_long_ago_is_found_by_a_run_that
 #[tokio::test]
 async fn batches_that_are_sent_are_given_time_to_be_encoded_before_more_are() {
     let mut world = World::start().await;
-    (world.settings.batches_max, world.settings.pause) = (4, Duration::ZERO);
+    (world.settings.batches_max, world.settings.spread) = (4, Duration::ZERO);
     for ago in 20..30 {
         world.batch("gate", world.window(ago)).await;
     }
-    let now = Arc::new(Mutex::new(teiten_telemetry::now() + DELAY));
-    let (frames, media) = (Arc::new(world.frames.clone()), Arc::new(world.media.clone()));
-    let shown = Arc::clone(&now);
-    let clock = move || *shown.lock().unwrap();
-    let reconcile = Reconcile::with_clock(frames, media, world.sink.clone(), world.settings, clock);
+    let running = world.running(DELAY);
     let run = async || {
-        let report = reconcile.run().await.unwrap();
-        let next = *now.lock().unwrap() + world.settings.period;
-        *now.lock().unwrap() = next;
-        let sent: Vec<Event> = std::mem::take(&mut *world.events.lock().unwrap());
+        let (report, sent) = running.run().await;
         ((report.batches_sent, report.batches_left, report.batches_awaited), sent)
     };
     let (report, first) = run().await;
     assert_eq!(report, (4, 6, 0));
     assert_eq!(run().await, ((0, 6, 4), vec![]), "none is encoded");
-    for event in &first[0..3] {
-        let Event::BatchStored { key, .. } = event else { panic!("{event:?}") };
-        world.segment("gate", key.window, "all").await;
-    }
+    running.encode(&first[0..3]).await;
     let (report, sent) = run().await;
     assert_eq!(report, (3, 3, 1));
-    assert!(sent.iter().all(|event| !first.contains(event)), "{sent:?}");
+    assert!(sent.iter().all(|key| !first.contains(key)), "{sent:?}");
 }
 
 #[tokio::test]
 async fn batches_are_sent_one_after_another_and_not_all_at_once() {
     let mut world = World::start().await;
-    world.settings.pause = Duration::from_millis(60);
+    world.settings.spread = Duration::from_secs(60);
     for ago in 20..24 {
         world.batch("gate", world.window(ago)).await;
     }
     let begin = tokio::time::Instant::now();
     assert_eq!(world.run(DELAY).await.0.batches_sent, 4);
-    assert!(begin.elapsed() >= 3 * world.settings.pause);
+    assert!(begin.elapsed() >= Duration::from_millis(3 * 60));
+}
+
+#[tokio::test]
+async fn what_there_is_no_time_to_send_is_left_for_the_next_run() {
+    let mut world = World::start().await;
+    (world.settings.spread, world.settings.all) = (Duration::from_secs(60), Duration::from_millis(90));
+    for ago in 20..30 {
+        world.batch("gate", world.window(ago)).await;
+    }
+    let report = world.run(DELAY).await.0;
+    assert!((1..10).contains(&report.batches_sent), "{report:?}");
+    assert_eq!(report.batches_sent + report.batches_left, 10);
 }
 
 #[test]
-fn all_that_a_run_may_send_fits_into_its_period() {
-    let minute = Duration::from_secs(60);
-    for batches_max in [1, 7, 1000, 100_000] {
-        assert!(Settings::pause(minute, batches_max) * batches_max as u32 <= minute * 3 / 4);
+fn a_run_ends_before_the_next_one_and_before_its_caller_gives_up() {
+    for seconds in [10, 60, 300, 3600] {
+        let period = Duration::from_secs(seconds);
+        let Settings { spread, looks, all, .. } = Settings::each(period);
+        assert!(spread + looks <= all && all < period.min(Duration::from_secs(300)), "{seconds}");
     }
-    assert_eq!(Settings::default().pause, Duration::from_millis(45));
+    assert_eq!(Settings::default().spread, Duration::from_secs(45));
 }
 
 /// A bucket that notes of which hour each page of a camera is that is listed.
@@ -421,7 +523,7 @@ impl Bucket for Paged {
 #[tokio::test]
 async fn a_whole_horizon_is_compared_an_hour_at_a_time() {
     let mut world = World::start().await;
-    (world.settings.batches_max, world.settings.pause) = (1, Duration::ZERO);
+    (world.settings.batches_max, world.settings.spread) = (1, Duration::ZERO);
     let camera = id("gate");
     for ago in (600..5 * 3600).step_by(2) {
         let window = world.window(ago);
@@ -446,6 +548,70 @@ async fn a_whole_horizon_is_compared_an_hour_at_a_time() {
     }
     let longest = pages.chunk_by(|one, other| one.0 == other.0).map(<[_]>::len).max();
     assert!(longest <= Some(3), "{pages:?}");
+}
+
+/// A bucket that takes its time to list, as long as it is slow.
+#[derive(Debug)]
+struct Slow {
+    inner: MemoryBucket,
+    is_slow: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Bucket for Slow {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        self.inner.put(key, bytes, headers, condition).await
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        if self.is_slow.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        self.inner.list_after(prefix, after, count_max).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.inner.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn what_a_run_has_no_time_to_look_for_is_found_by_the_next_one_that_has() {
+    let mut world = World::start().await;
+    (world.settings.looks, world.settings.spread) = (Duration::from_millis(30), Duration::ZERO);
+    let is_slow = Arc::new(AtomicBool::new(true));
+    let frames = Slow { inner: world.frames.clone(), is_slow: Arc::clone(&is_slow) };
+    let running = world.running_on(Arc::new(frames), turn(2 * DELAY, 512));
+    let old = running.batch("gate", 10 * HOUR).await;
+    let young = running.batch("gate", Duration::from_secs(60)).await;
+    let (report, sent) = running.run().await;
+    assert_eq!((report.looked_back_seconds, sent.as_slice()), (24 * 3600, std::slice::from_ref(&young)));
+    running.encode(&[young]).await;
+    is_slow.store(false, Ordering::Relaxed);
+    let mut runs = 0;
+    while !running.run().await.1.contains(&old) {
+        runs += 1;
+        assert!(runs < 60, "no other run looks as far by itself");
+    }
 }
 
 #[tokio::test]
@@ -485,12 +651,14 @@ async fn put_pack(media: &MemoryBucket, first: Window) {
     media.put(&key.to_string(), bytes, Headers::default(), Condition::Always).await.unwrap();
 }
 
-/// A run that looks at archives (and, as it is the first of 1024, at all of them) soon after `later` than now.
+/// The first run of so many of the camera `gate`, soon after `later` than now: of 16 it looks at its archive, of 1024 at all of that.
 fn turn(later: Duration, runs: u64) -> Duration {
-    let period = Settings::default().period * runs as u32;
-    let earliest = teiten_telemetry::now() + later;
-    let turn = (earliest.unix_micros() / period.as_micros() as u64 + 1) * period.as_micros() as u64;
-    Timestamp::from_unix_micros(turn).since(teiten_telemetry::now())
+    let period = Settings::default().period;
+    let now = teiten_telemetry::now();
+    let next = (now + later).unix_micros() / period.as_micros() as u64 + 1;
+    let mut runs_from = (next..).map(|run| Timestamp::from_unix_micros(run * period.as_micros() as u64));
+    let is_turn = |at: &Timestamp| plan::run_of(&id("gate"), *at, period).is_multiple_of(runs);
+    runs_from.find(is_turn).unwrap().since(now)
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -549,6 +717,23 @@ async fn archives_and_hours_are_rebuilt_from_a_listing_alone() {
     world.media.delete(&archive).await.unwrap();
     assert_eq!(world.run(turn(HOUR * 2, 16)).await.0.archives_rebuilt, 1);
     assert_eq!(text(&world.media, &archive).await, named);
+}
+
+#[tokio::test]
+async fn the_archives_of_many_cameras_are_not_all_looked_at_by_one_run() {
+    let world = World::start().await;
+    for camera in 0..32 {
+        let camera = id(&format!("camera-{camera}"));
+        put(&world.media, &key::archive_key(&camera), r#"{"window_millis":1000,"days":{"2020-02-02":[2]}}"#)
+            .await;
+    }
+    let mut rebuilt = Vec::new();
+    for run in 0..16 {
+        let later = turn(Duration::ZERO, 1024) + world.settings.period * run;
+        rebuilt.push(world.run(later).await.0.archives_rebuilt);
+    }
+    assert_eq!(rebuilt.iter().sum::<usize>(), 32);
+    assert!(rebuilt.iter().all(|rebuilt| *rebuilt <= 8), "{rebuilt:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,143 @@
+//! What a run finds of a camera, and what of that is remembered.
+
+use std::{
+    collections::{BTreeSet, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use teiten_footage::{BatchKey, CameraId, Hour, MotionSpan, SegmentKey, Timestamp, Window};
+use teiten_playlist::{Footage, HEADS_MAX};
+use tokio::time::Instant;
+
+use crate::{
+    memory::{Done, Memory},
+    share::Lack,
+};
+
+/// How a run looks at a camera.
+pub(crate) struct Sight {
+    pub(crate) now: Timestamp,
+    /// From when on.
+    pub(crate) from: Timestamp,
+    /// When it looks no farther back than every run does.
+    pub(crate) until: Instant,
+    /// What earlier runs sent.
+    pub(crate) sent: HashSet<BatchKey>,
+    /// The most batches of which it keeps what they are.
+    pub(crate) batches_max: usize,
+    /// Whether those are the newest, and not the oldest.
+    pub(crate) is_newest: bool,
+}
+
+/// What was found of one camera.
+pub(crate) struct Found {
+    pub(crate) camera: CameraId,
+    pub(crate) memory: Arc<Memory>,
+    /// From when on it was looked at.
+    pub(crate) from: Timestamp,
+    /// From when on there was no time to look at it.
+    pub(crate) unseen: Option<Timestamp>,
+    pub(crate) batches: usize,
+    pub(crate) without_segment: WithoutSegment,
+    /// Hours with segments.
+    pub(crate) filmed: BTreeSet<Hour>,
+    pub(crate) newest: Option<Window>,
+    /// Segments that can be part of the live playlist.
+    pub(crate) live: Vec<Footage>,
+    pub(crate) heads_left: usize,
+    pub(crate) unlisted: Option<SegmentKey>,
+    /// What moved when the camera fell silent, just now.
+    pub(crate) cut_off: Option<MotionSpan>,
+    pub(crate) has_playlist: bool,
+    pub(crate) hours_mended: usize,
+    pub(crate) motion_mended: usize,
+    pub(crate) archive_rebuilt: bool,
+}
+
+/// Batches of one camera that have no segment.
+#[derive(Default)]
+pub(crate) struct WithoutSegment {
+    /// Those to be sent first, one more than a run may send.
+    pub(crate) first: VecDeque<BatchKey>,
+    /// The oldest one's window.
+    pub(crate) oldest: Option<Window>,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// Those beside them that earlier runs sent.
+    pub(crate) awaited: Vec<BatchKey>,
+    /// How many of what earlier runs sent has its segment now.
+    pub(crate) encoded: usize,
+}
+
+impl Found {
+    pub(crate) fn nothing_of(camera: CameraId, memory: Arc<Memory>, from: Timestamp) -> Self {
+        Self {
+            camera,
+            memory,
+            from,
+            unseen: None,
+            batches: 0,
+            without_segment: WithoutSegment::default(),
+            filmed: BTreeSet::new(),
+            newest: None,
+            live: Vec::new(),
+            heads_left: HEADS_MAX,
+            unlisted: None,
+            cut_off: None,
+            has_playlist: false,
+            hours_mended: 0,
+            motion_mended: 0,
+            archive_rebuilt: false,
+        }
+    }
+
+    pub(crate) fn lack(&self) -> Lack {
+        let WithoutSegment { first, awaited, encoded, .. } = &self.without_segment;
+        Lack {
+            batches: first.len(),
+            awaited: awaited.len(),
+            encoded: *encoded,
+            is_unanswered: self.memory.is_unanswered(),
+            is_partial: self.unseen.is_some(),
+        }
+    }
+
+    /// What is to be remembered once so much was `sent`.
+    pub(crate) fn done<'a>(&'a self, sent: &'a [BatchKey]) -> Done<'a> {
+        let WithoutSegment { first, oldest, count, awaited, encoded } = &self.without_segment;
+        let next = || {
+            if self.memory.is_unanswered() { *oldest } else { first.get(sent.len()).map(|key| key.window) }
+        };
+        let left = if sent.len() < *count { next() } else { None };
+        Done {
+            from: self.from,
+            sent,
+            awaited,
+            encoded: *encoded,
+            left: left.map(Window::start).into_iter().chain(self.unseen).min(),
+        }
+    }
+}
+
+impl WithoutSegment {
+    /// Notes the batches that are `missing` a segment in an hour, and how many there are in it that were `sent`. The older hours come
+    /// first.
+    pub(crate) fn note(&mut self, sent: usize, missing: &[&BatchKey], sight: &Sight) {
+        let awaited_before = self.awaited.len();
+        for key in missing {
+            if sight.sent.contains(key) {
+                self.awaited.push((*key).clone());
+                continue;
+            }
+            self.count += 1;
+            self.oldest.get_or_insert(key.window);
+            if sight.is_newest {
+                self.first.push_front((*key).clone());
+                self.first.truncate(sight.batches_max + 1);
+            } else if self.first.len() <= sight.batches_max {
+                self.first.push_back((*key).clone());
+            }
+        }
+        self.encoded += sent - (self.awaited.len() - awaited_before);
+    }
+}
