@@ -7,7 +7,7 @@ use teiten_footage::CloudEvent;
 use teiten_telemetry::Backoff;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{DEAD_LETTERS_MAX, DeadLetter, Delivered, QUEUE_MAX, Router, Shared};
+use crate::{DEAD_LETTERS_MAX, DeadLetter, Delivered, QUEUE_MAX, Router, Shared, Trigger};
 
 /// A trigger's queue has no room.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +27,12 @@ enum Attempt {
 }
 
 impl Router {
-    /// Queues `event` for every trigger of its type, or for none of them.
+    /// Queues `event` for every trigger that is for it, or for none of them.
     pub(crate) fn route(&self, event: CloudEvent) -> Result<(), QueueFull> {
         let event = Arc::new(event);
         let mut queued = Vec::new();
         for (index, target) in self.shared.triggers.iter().enumerate() {
-            if target.trigger.kind == event.kind {
+            if target.trigger.is_for(&event) {
                 let place = Arc::clone(&target.queue)
                     .try_acquire_owned()
                     .map_err(|_full| QueueFull { subscriber: target.trigger.subscriber.clone() })?;
@@ -49,13 +49,13 @@ impl Router {
 
     async fn deliver(&self, index: usize, event: &CloudEvent, _place: OwnedSemaphorePermit) {
         let target = &self.shared.triggers[index];
-        let subscriber = &target.trigger.subscriber;
+        let Trigger { subscriber, delivery, .. } = &target.trigger;
         let mut retries = 0;
-        let mut backoff = Backoff::new(self.shared.policy.backoff, self.shared.policy.backoff_max);
+        let mut backoff = Backoff::new(delivery.backoff, delivery.backoff_max);
         let why = loop {
             let attempt = {
                 let _slot = target.slots.acquire().await.expect("the semaphore is never closed");
-                self.shared.attempt(subscriber, event).await
+                self.shared.attempt(&target.trigger, event).await
             };
             let why = match attempt {
                 Attempt::Delivered(reply) => match reply.map(|reply| self.route(reply)) {
@@ -70,7 +70,7 @@ impl Router {
                 Attempt::Never(why) => break why,
                 Attempt::Again(why) => why,
             };
-            if retries == self.shared.policy.retries_max {
+            if retries == delivery.retries_max {
                 break why;
             }
             tracing::debug!(id = event.id, subscriber, why, retries, "delivery will be repeated");
@@ -92,9 +92,10 @@ impl Router {
 }
 
 impl Shared {
-    async fn attempt(&self, subscriber: &str, event: &CloudEvent) -> Attempt {
+    async fn attempt(&self, trigger: &Trigger, event: &CloudEvent) -> Attempt {
         let (headers, body) = event.to_binary();
-        let mut request = self.client.post(subscriber).body(body);
+        let request = self.client.post(&trigger.subscriber).timeout(trigger.delivery.attempt_timeout);
+        let mut request = request.body(body);
         for (name, value) in headers {
             request = request.header(name, value);
         }

@@ -1,6 +1,6 @@
 //! Routes CloudEvents to subscribers over HTTP as a Knative Broker and its Triggers do, on one machine.
 //!
-//! An event that is posted to the ingress is accepted (202) once it is queued for every trigger of its type.
+//! An event that is posted to the ingress is accepted (202) once it is queued for every trigger that is for it.
 //! Each trigger delivers to one subscriber: again, with exponential back-off, on a connection error, 5xx, 404,
 //! 408, 409 or 429; never again on another 4xx. What cannot be delivered becomes a dead letter, which is logged
 //! and shown at `GET /dead-letters`. A reply that is an event is routed as a new one, so no function knows
@@ -10,7 +10,11 @@
 mod delivery;
 mod ingress;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use teiten_footage::CloudEvent;
 use tokio::sync::{Mutex, Semaphore, broadcast};
@@ -21,10 +25,21 @@ use tokio_util::task::TaskTracker;
 pub struct Trigger {
     /// The CloudEvents type.
     pub kind: String,
+    /// Extensions that they have, and with which values.
+    pub extensions: BTreeMap<String, String>,
     /// The URL to post them to.
     pub subscriber: String,
     /// The most requests under way at once, as Knative's `containerConcurrency`.
     pub concurrency_max: usize,
+    /// How they are delivered.
+    pub delivery: RetryPolicy,
+}
+
+impl Trigger {
+    fn is_for(&self, event: &CloudEvent) -> bool {
+        let has = |(name, value): (&String, &String)| event.extensions.get(name) == Some(value);
+        self.kind == event.kind && self.extensions.iter().all(has)
+    }
 }
 
 /// How often and how fast a delivery is repeated (Knative's `delivery.retry` and `backoffDelay`).
@@ -36,8 +51,16 @@ pub struct RetryPolicy {
     pub backoff: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
-    /// How long one attempt may take.
+    /// How long one attempt may take (Knative's `timeoutSeconds` of the subscriber).
     pub attempt_timeout: Duration,
+}
+
+impl RetryPolicy {
+    /// For a chore that may take so long: it is called again anyway, so a failure is tried once more and no oftener.
+    pub fn of_chore(attempt_timeout: Duration) -> Self {
+        let backoff = Duration::from_secs(5);
+        Self { retries_max: 1, backoff, backoff_max: backoff, attempt_timeout }
+    }
 }
 
 impl Default for RetryPolicy {
@@ -81,7 +104,6 @@ pub struct Router {
 
 struct Shared {
     triggers: Vec<QueuedTrigger>,
-    policy: RetryPolicy,
     client: reqwest::Client,
     under_way: TaskTracker,
     delivered: broadcast::Sender<Delivered>,
@@ -105,7 +127,7 @@ const DELIVERED_BEHIND_MAX: usize = 1024;
 
 impl Router {
     /// A router with these triggers.
-    pub fn new(triggers: Vec<Trigger>, policy: RetryPolicy) -> Self {
+    pub fn new(triggers: Vec<Trigger>) -> Self {
         let triggers = triggers
             .into_iter()
             .map(|trigger| QueuedTrigger {
@@ -115,7 +137,6 @@ impl Router {
             })
             .collect();
         let client = reqwest::Client::builder()
-            .timeout(policy.attempt_timeout)
             .tcp_nodelay(true)
             .no_proxy()
             .build()
@@ -123,7 +144,6 @@ impl Router {
         Self {
             shared: Arc::new(Shared {
                 triggers,
-                policy,
                 client,
                 under_way: TaskTracker::new(),
                 delivered: broadcast::channel(DELIVERED_BEHIND_MAX).0,

@@ -23,6 +23,8 @@ fn parse_trigger(text: &str) -> Result<Trigger, String> {
         Some((kind, subscriber)) if subscriber.starts_with("http://") && !kind.is_empty() => Ok(Trigger {
             kind: kind.to_owned(),
             subscriber: subscriber.to_owned(),
+            extensions: Default::default(),
+            delivery: RetryPolicy::default(),
             concurrency_max: std::thread::available_parallelism().map_or(1, usize::from),
         }),
         _ => Err("expected TYPE=http://…, such as teiten.batch.stored=http://127.0.0.1:8082/".to_owned()),
@@ -37,6 +39,6 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let shutdown = teiten_telemetry::shutdown_on_signal()?;
-    Router::new(options.triggers, RetryPolicy::default()).serve(listener, shutdown).await?;
+    Router::new(options.triggers).serve(listener, shutdown).await?;
     Ok(())
 }

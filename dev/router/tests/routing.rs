@@ -63,13 +63,18 @@ async fn subscriber(answers: &[Answer]) -> (String, mpsc::UnboundedReceiver<Clou
 }
 
 async fn router(triggers: &[(&str, &str)], retries_max: u32) -> (Router, String, CancellationToken) {
-    let triggers = triggers.iter().map(|(kind, url)| Trigger {
-        kind: (*kind).to_owned(),
-        subscriber: (*url).to_owned(),
-        concurrency_max: 2,
-    });
-    let policy = RetryPolicy { retries_max, backoff: Duration::from_millis(5), ..RetryPolicy::default() };
-    let router = Router::new(triggers.collect(), policy);
+    let delivery = RetryPolicy { retries_max, backoff: Duration::from_millis(5), ..RetryPolicy::default() };
+    let trigger = |(kind, url): &(&str, &str)| trigger(kind, url, delivery.clone());
+    router_of(triggers.iter().map(trigger).collect()).await
+}
+
+fn trigger(kind: &str, url: &str, delivery: RetryPolicy) -> Trigger {
+    let (kind, subscriber) = (kind.to_owned(), url.to_owned());
+    Trigger { kind, extensions: BTreeMap::new(), subscriber, concurrency_max: 2, delivery }
+}
+
+async fn router_of(triggers: Vec<Trigger>) -> (Router, String, CancellationToken) {
+    let router = Router::new(triggers);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let shutdown = CancellationToken::new();
@@ -152,6 +157,56 @@ async fn a_subscriber_that_comes_back_gets_what_it_missed() {
     let listener = TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move { axum::serve(listener, App::new().route("/", post(|| async {}))).await });
     assert_eq!(delivered.recv().await.unwrap().event.id, "1");
+}
+
+#[tokio::test]
+async fn a_chore_that_takes_its_time_is_called_once_and_one_that_takes_too_long_once_more() {
+    let (seen, mut events) = mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let chore = format!("http://{}/", listener.local_addr().unwrap());
+    let take = move || {
+        seen.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(500))
+    };
+    let app = App::new().route("/", post(take));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let backoff = Duration::from_millis(5);
+    let of_chore = |timeout| RetryPolicy { backoff, backoff_max: backoff, ..RetryPolicy::of_chore(timeout) };
+    let triggers = vec![
+        trigger("ping", &chore, of_chore(Duration::from_secs(60))),
+        trigger("hurry", &chore, of_chore(Duration::from_millis(50))),
+    ];
+    let (router, url, _running) = router_of(triggers).await;
+    let mut delivered = router.delivered();
+    send(&url, &event("ping", "1")).await;
+    assert_eq!(delivered.recv().await.unwrap().event.id, "1");
+    assert_eq!((events.recv().await, events.try_recv().is_err()), (Some(()), true));
+    send(&url, &event("hurry", "2")).await;
+    assert_eq!((events.recv().await, events.recv().await), (Some(()), Some(())));
+    while router.dead_letters().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_ping_reaches_the_chore_that_it_names() {
+    let (compact, mut compact_seen) = subscriber(&[(StatusCode::OK, None)]).await;
+    let (pictures, mut pictures_seen) = subscriber(&[(StatusCode::OK, None)]).await;
+    let named = |chore: &str| BTreeMap::from([("chore".to_owned(), chore.to_owned())]);
+    let of_chore = |chore, url: &str| Trigger {
+        extensions: named(chore),
+        ..trigger("ping", url, RetryPolicy::default())
+    };
+    let triggers = vec![of_chore("compact", &compact), of_chore("pictures", &pictures)];
+    let (_router, url, _running) = router_of(triggers).await;
+    let ping = |chore, id| CloudEvent { extensions: named(chore), ..event("ping", id) };
+    send(&url, &event("ping", "0")).await;
+    send(&url, &ping("compact", "1")).await;
+    send(&url, &ping("pictures", "2")).await;
+    assert_eq!(compact_seen.recv().await.unwrap().id, "1");
+    assert_eq!(pictures_seen.recv().await.unwrap().id, "2");
+    assert!(compact_seen.try_recv().is_err());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The functions, each on a port of its own as on Knative, and the router that brings them their events.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use teiten_footage::Event;
 use teiten_host::{Admission, Chore, Function, Origins, Responder};
@@ -8,14 +8,17 @@ use teiten_router::{RetryPolicy, Router, Trigger};
 use teiten_sink::Sink;
 use tokio::net::TcpListener;
 
-use crate::{Buckets, stage::Stage, viewer::Services};
+use crate::{Buckets, schedule, stage::Stage, viewer::Services};
 
-/// The addresses of the functions that events go to.
+/// How long each chore may take, as in a cluster (`timeoutSeconds` in infra/base/functions).
+const CHORE_MAX: Duration = Duration::from_secs(300);
+const COMPACT_MAX: Duration = Duration::from_secs(600);
+
+/// The functions that events go to.
 pub(crate) struct Subscribers {
     encode: String,
     playlist: String,
-    reconcile: String,
-    pictures: String,
+    chores: Vec<Trigger>,
 }
 
 /// Serves those that events go to; what they find by themselves they tell by `events`, of batches that are kept for so long.
@@ -32,11 +35,15 @@ pub(crate) async fn serve(
     let reconcile = teiten_reconcile::Reconcile::new(frames(), media(), events.clone(), settings);
     let settings = teiten_pictures::Settings { horizon: batches_kept, ..Default::default() };
     let pictures = teiten_pictures::Pictures::new(frames(), media(), settings);
+    let compact = teiten_compact::Compact::new(media(), teiten_compact::Settings::default());
     Ok(Subscribers {
         encode: serve_function(stage, encode).await?,
         playlist: serve_function(stage, playlist).await?,
-        reconcile: serve_chore(stage, reconcile).await?,
-        pictures: serve_chore(stage, pictures).await?,
+        chores: vec![
+            serve_chore(stage, reconcile, CHORE_MAX).await?,
+            serve_chore(stage, pictures, CHORE_MAX).await?,
+            serve_chore(stage, compact, COMPACT_MAX).await?,
+        ],
     })
 }
 
@@ -55,32 +62,25 @@ pub(crate) async fn serve_past(
     })
 }
 
-/// Serves compaction, which has a schedule of its own; answers its URL.
-pub(crate) async fn serve_compact(stage: &mut Stage, buckets: &Buckets) -> anyhow::Result<String> {
-    let settings = teiten_compact::Settings::default();
-    serve_chore(stage, teiten_compact::Compact::new(Arc::clone(&buckets.media), settings)).await
-}
-
 /// Starts the router on `ingress` with the triggers of a deployment.
-pub(crate) fn start_router(stage: &mut Stage, ingress: TcpListener, subscribers: &Subscribers) -> Router {
+pub(crate) fn start_router(stage: &mut Stage, ingress: TcpListener, subscribers: Subscribers) -> Router {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let trigger = |kind: &str, subscriber: &str, concurrency_max| Trigger {
         kind: kind.to_owned(),
+        extensions: BTreeMap::new(),
         subscriber: subscriber.to_owned(),
         concurrency_max,
+        delivery: RetryPolicy::default(),
     };
-    let Subscribers { encode, playlist, reconcile, pictures } = subscribers;
-    let router = Router::new(
-        vec![
-            trigger(Event::BATCH_STORED, encode, cores),
-            trigger(Event::SEGMENT_STORED, playlist, 16),
-            trigger(Event::WINDOW_MISSED, playlist, 16),
-            trigger(Event::SENSOR_CHANGED, playlist, 16),
-            trigger(teiten_host::PING, reconcile, 1),
-            trigger(teiten_host::PING, pictures, 1),
-        ],
-        RetryPolicy::default(),
-    );
+    let Subscribers { encode, playlist, chores } = subscribers;
+    let mut triggers = vec![
+        trigger(Event::BATCH_STORED, &encode, cores),
+        trigger(Event::SEGMENT_STORED, &playlist, 16),
+        trigger(Event::WINDOW_MISSED, &playlist, 16),
+        trigger(Event::SENSOR_CHANGED, &playlist, 16),
+    ];
+    triggers.extend(chores);
+    let router = Router::new(triggers);
     stage.spawn("router", {
         let (router, stop) = (router.clone(), stage.stop());
         async move { Ok(router.serve(ingress, stop).await?) }
@@ -109,11 +109,17 @@ async fn serve_requests<R: Responder>(stage: &mut Stage, responder: R) -> anyhow
     Ok(url)
 }
 
-/// Serves `chore` on a port of its own; answers its URL.
-async fn serve_chore<C: Chore>(stage: &mut Stage, chore: C) -> anyhow::Result<String> {
+/// Serves `chore`, which may take `time_max`, on a port of its own; answers what triggers it.
+async fn serve_chore<C: Chore>(stage: &mut Stage, chore: C, time_max: Duration) -> anyhow::Result<Trigger> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = format!("http://{}/", listener.local_addr()?);
+    let subscriber = format!("http://{}/", listener.local_addr()?);
     let stop = stage.stop();
     stage.spawn(C::NAME, async move { Ok(teiten_host::serve_chore(Arc::new(chore), listener, stop).await?) });
-    Ok(url)
+    Ok(Trigger {
+        kind: teiten_host::PING.to_owned(),
+        extensions: schedule::named(C::NAME),
+        subscriber,
+        concurrency_max: 1,
+        delivery: RetryPolicy::of_chore(time_max),
+    })
 }

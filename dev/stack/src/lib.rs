@@ -20,7 +20,11 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use teiten_bucket::{Bucket, S3Bucket, S3Config};
+use teiten_compact::Compact;
 use teiten_footage::key;
+use teiten_host::Chore as _;
+use teiten_pictures::Pictures;
+use teiten_reconcile::Reconcile;
 use teiten_router::Router;
 use teiten_sink::Sink;
 use tempfile::TempDir;
@@ -66,9 +70,8 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let sink = format!("http://{}/", ingress.local_addr()?);
     let events = Sink::new(&sink.parse()?)?;
     let subscribers = functions::serve(&mut functions, &buckets, &events, batches_kept(options.keep)).await?;
-    let compaction = Sink::new(&functions::serve_compact(&mut functions, &buckets).await?.parse()?)?;
     let mut routing = Stage::new();
-    let router = functions::start_router(&mut routing, ingress, &subscribers);
+    let router = functions::start_router(&mut routing, ingress, subscribers);
 
     let mut bridging = Stage::new();
     bridging.spawn("bridge", {
@@ -98,8 +101,9 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         error = storage.failed() => Some(error),
         error = report(&router) => Some(error),
         error = expire(&options, &buckets) => Some(error),
-        never = schedule::run(&events, schedule::RECONCILE_PERIOD) => match never {},
-        never = schedule::run(&compaction, schedule::COMPACT_PERIOD) => match never {},
+        never = schedule::run(&events, Reconcile::NAME, schedule::MINUTE) => match never {},
+        never = schedule::run(&events, Pictures::NAME, schedule::MINUTE) => match never {},
+        never = schedule::run(&events, Compact::NAME, schedule::HOUR) => match never {},
     };
     println!("stopping: storing what is under way");
     for stage in [filming, bridging, routing, functions, storage] {

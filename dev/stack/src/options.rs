@@ -53,8 +53,13 @@ pub struct Options {
     #[arg(long, value_name = "PORT", default_value_t = 1883)]
     pub mqtt: u16,
 
-    /// The viewer's built files.
-    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../viewer/dist"))]
+    /// The viewer's built files; viewer/dist where not given.
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide_default_value = true,
+        default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../viewer/dist")
+    )]
     pub viewer: PathBuf,
 }
 
@@ -89,6 +94,12 @@ mod tests {
         for text in ["", "60", "s", "-1s", "1d", "1e400s"] {
             assert!(parse_duration(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn help_says_nothing_of_where_it_was_built() {
+        let help = <Options as clap::CommandFactory>::command().render_long_help().to_string();
+        assert!(help.contains("viewer/dist") && !help.contains(env!("CARGO_MANIFEST_DIR")), "{help}");
     }
 
     #[test]
