@@ -70,7 +70,10 @@ impl Responder for LinkDesk {
             Some(past) => links.past(&self.functions, &camera, past, valid, now).await?,
         };
         info!(%camera, ?past, expires = %link.expires, "link given");
-        let json = json!({"url": link.url, "expires": link.expires.to_string()});
+        let mut json = json!({"url": link.url, "expires": link.expires.to_string()});
+        if link.may_end_sooner {
+            json["may_end_sooner"] = true.into();
+        }
         let mut response = Response::new(Body::from(json.to_string()));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -126,6 +129,15 @@ mod tests {
         assert!(url.starts_with("https://s3.example.org/media/porch/live.m3u8?"), "{url}");
         assert!(url.contains("X-Amz-Expires=5400"), "{url}");
         assert!(answer["expires"].as_str().unwrap().ends_with('Z'));
+        assert!(answer.get("may_end_sooner").is_none(), "{body}");
+    }
+
+    #[tokio::test]
+    async fn the_answer_says_that_a_link_may_end_sooner_where_that_is_so() {
+        let links = links_to("porch/live.m3u8").await.of_session(true);
+        let (_, body, _) = get(Some(links), "/porch", Some(TOKEN)).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(answer["may_end_sooner"], true);
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ pub use functions::{AddressError, Functions, Past};
 pub struct Links {
     media: Arc<dyn Bucket>,
     signer: Signer,
+    ends_with_session: bool,
 }
 
 /// A link.
@@ -33,6 +34,8 @@ pub struct Link {
     pub url: String,
     /// When it stops working.
     pub expires: Timestamp,
+    /// Whether it may stop before: with the session whose keys it is signed with, of which nobody says when that is.
+    pub may_end_sooner: bool,
 }
 
 /// Why there is no link.
@@ -60,7 +63,12 @@ pub enum LinkError {
 impl Links {
     /// Looks for playlists in `media`, and signs as `signer` does.
     pub fn new(media: Arc<dyn Bucket>, signer: Signer) -> Self {
-        Self { media, signer }
+        Self { media, signer, ends_with_session: false }
+    }
+
+    /// The same, where it is known whether the signer's keys are those of a session.
+    pub fn of_session(self, ends_with_session: bool) -> Self {
+        Self { ends_with_session, ..self }
     }
 
     /// A link to the live playlist of `camera` that is valid from `now` on.
@@ -69,7 +77,7 @@ impl Links {
             return Err(LinkError::NoCamera(camera.clone()));
         }
         let url = self.signer.url(&key::live_playlist_key(camera), now, valid).await?;
-        Ok(Link { url, expires: now + valid.duration() })
+        Ok(Link { url, expires: now + valid.duration(), may_end_sooner: self.ends_with_session })
     }
 
     /// A link to what `functions` answer of `camera`'s past, valid from `now` on.
@@ -89,7 +97,7 @@ impl Links {
         }
         let expires = now + valid.duration();
         let url = functions.link(camera, past, expires).map_err(LinkError::NoAddress)?;
-        Ok(Link { url, expires })
+        Ok(Link { url, expires, may_end_sooner: false })
     }
 
     async fn is_there(&self, key: &str) -> Result<bool, LinkError> {
@@ -126,6 +134,16 @@ mod tests {
         assert!(link.url.starts_with("https://s3.example.org/media/porch/live.m3u8?"), "{}", link.url);
         assert!(link.url.contains("X-Amz-Date=20261123T120000Z") && link.url.contains("X-Amz-Expires=5400"));
         assert_eq!(link.expires, now + Duration::from_secs(5400));
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_signed_with_keys_of_a_session_says_that_it_may_end_sooner() {
+        let (porch, now) = (CameraId::new("porch").unwrap(), teiten_telemetry::now());
+        for is_session in [false, true] {
+            let links = links_to("porch/live.m3u8").await.of_session(is_session);
+            let link = links.live(&porch, "24h".parse().unwrap(), now).await.unwrap();
+            assert_eq!(link.may_end_sooner, is_session);
+        }
     }
 
     #[tokio::test]

@@ -136,9 +136,10 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let signer = args.sign.signer(&args.s3)?;
     let media_of = |config| Arc::new(S3Bucket::new(&config, &args.s3.media_bucket));
+    let is_session = args.s3.session_token.as_ref().is_some_and(|token| !token.is_empty());
     let Some(camera) = &args.camera else {
         let media = media_of(args.s3.config()?);
-        let links = signer.map(|signer| Links::new(media, signer));
+        let links = signer.map(|signer| Links::new(media, signer).of_session(is_session));
         return teiten_host::run_requests(LinkDesk::new(links, args.functions()?)).await;
     };
     let Some(signer) = signer else {
@@ -150,7 +151,7 @@ async fn main() -> anyhow::Result<()> {
         );
     };
     // Asked for as a player would: an address that does not work from here is found out now.
-    let links = Links::new(media_of(args.sign.public_config(&args.s3)?), signer);
+    let links = Links::new(media_of(args.sign.public_config(&args.s3)?), signer).of_session(is_session);
     let now = teiten_telemetry::now();
     let link = match args.past()? {
         None => links.live(camera, args.valid, now).await?,
@@ -158,6 +159,8 @@ async fn main() -> anyhow::Result<()> {
     };
     println!("{}", link.url);
     let what = if args.clip { "It is a file to download" } else { "It plays in any HLS player" };
-    eprintln!("{what}, until {}.", link.expires);
+    let sooner =
+        if link.may_end_sooner { ", or until the session ends whose keys it is signed with" } else { "" };
+    eprintln!("{what}, until {}{sooner}.", link.expires);
     Ok(())
 }
