@@ -126,16 +126,21 @@ class WithCamera(unittest.TestCase):
 
         events = Server(sink)
         self.addCleanup(events.close)
+        self.film(events.address)
+        return keys
+
+    def film(self, sink):
+        """Starts all of it, with a bridge that tells `sink`; answers the MQTT broker's port."""
         self.start("store", [PROGRAMS / "teiten-s3", "--dir", self.folder / "bucket", "--listen", self.store])
         port = free_port()
         config = self.folder / "mosquitto.conf"
         config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmessage_size_limit 1114112\n")
         self.start("mosquitto", [MOSQUITTO, "-c", config])
-        self.start("bridge", [PROGRAMS / "teiten-bridge"], TEITEN_MQTT=f"127.0.0.1:{port}", K_SINK=f"http://{events.address}/")
+        self.start("bridge", [PROGRAMS / "teiten-bridge"], TEITEN_MQTT=f"127.0.0.1:{port}", K_SINK=f"http://{sink}/")
         settings = self.folder / "camera.toml"
         settings.write_text(f'camera = "gate"\n[broker]\nhost = "127.0.0.1"\nport = {port}\n[source]\nkind = "pattern"\nrate = 5\n')
         self.start("camera", [PROGRAMS / "teiten-agent", "--config", settings])
-        return keys
+        return port
 
 
 class Functions(WithCamera):
@@ -197,6 +202,28 @@ class Functions(WithCamera):
         self.assertEqual({path for path, _ in spans}, {"/v1/traces"})
         for name in [b"teiten-encode", reply["data"]["key"].encode()]:
             self.assertTrue(any(name in body for _, body in spans), name)
+
+
+class Sensors(WithCamera):
+    """What a sensor saw, which no object tells of that S3 could notify about."""
+
+    def test_a_playlist_beside_the_bridge_stores_it_and_the_router_takes_all_else(self):
+        router, playlist = f"127.0.0.1:{free_port()}", free_port()
+        self.start("router", [PROGRAMS / "teiten-router", "--listen", router,
+                              "--trigger", f"teiten.sensor.changed=http://127.0.0.1:{playlist}/"])
+        self.start("playlist", [PROGRAMS / "teiten-playlist"], PORT=str(playlist))
+        port = self.film(router)
+        at = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+        saw = {"kind": "motion", "state": "started", "at": at}
+        stored = f"media/gate/{at[:10]}/{at[11:13]}/sensor-{at.translate(str.maketrans('', '', '-:'))}-motion-started.json"
+        until = time.monotonic() + WAIT_SECONDS_MAX
+        while not list(self.folder.glob(f"bucket/**/{stored}*")):
+            self.assertLess(time.monotonic(), until, f"no {stored}")
+            # Once more until the bridge listens; it stays one object.
+            subprocess.run(["mosquitto_pub", "-p", str(port), "-q", "1", "-t", "teiten/gate/event", "-m", json.dumps(saw)], check=False)
+            time.sleep(0.2)
+        with urllib.request.urlopen(f"http://{router}/dead-letters") as answer:
+            self.assertEqual(json.load(answer), [])
 
 
 if __name__ == "__main__":
