@@ -316,6 +316,37 @@ async fn a_camera_that_cannot_be_encoded_takes_nothing_from_the_others() {
     assert!(looked_back[30] <= 20 * 60, "what cannot be encoded is looked for now and then: {looked_back:?}");
 }
 
+/// As after an outage of `encode`. What was sent into that is found by a run that looks as far by itself.
+#[tokio::test]
+async fn a_camera_of_which_nothing_came_back_is_made_good_once_something_does() {
+    let mut world = World::start().await;
+    (world.settings.batches_max, world.settings.spread) = (30, Duration::ZERO);
+    let running = world.running(turn(2 * DELAY, 512));
+    let mut left = BTreeSet::new();
+    for minutes in 1..=100 {
+        left.insert(running.batch("gate", Duration::from_secs(60 * minutes)).await.to_string());
+    }
+    let sent_in_vain = running.run().await.1.len();
+    for _ in 0..20 {
+        let (report, sent) = running.run().await;
+        assert!(sent.len() <= 3, "{report:?}");
+    }
+    for runs in 0..40 {
+        let (_, sent) = running.run().await;
+        running.encode(&sent).await;
+        for key in sent {
+            left.remove(&key.to_string());
+        }
+        if left.len() == sent_in_vain {
+            println!("all but those are made good after {runs} runs");
+        }
+        if left.is_empty() {
+            return;
+        }
+    }
+    panic!("{} are left", left.len());
+}
+
 /// Each batch that a run sends has its segment before the next.
 #[tokio::test]
 async fn an_hour_without_functions_is_made_good_in_less_than_one_however_many_cameras_there_are() {
