@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     Config,
-    delivery::{Deliveries, Released, Shared},
+    delivery::{Deliveries, Released, Shared, UnderWay},
     fleet::{BEAT_EVERY, Fleet, Shift},
     intake::{Intake, Rejected, TimeSource},
     log_limit::LogLimit,
@@ -231,10 +231,17 @@ impl Bridge {
         }
         let actions = self.windows.drain(teiten_telemetry::now());
         self.act(actions);
-        tracing::info!(batches = self.deliveries.under_way(), "draining");
+        let UnderWay { windows, sensor_events } = self.deliveries.under_way();
+        tracing::info!(windows, sensor_events, "draining");
         if timeout(DRAIN_MAX, self.deliveries.finish()).await.is_err() {
-            // Their frames were not said to be stored, so their cameras send them to the next bridge.
-            tracing::error!(batches = self.deliveries.under_way(), "stopped with batches under way");
+            let UnderWay { windows, sensor_events } = self.deliveries.under_way();
+            self.metrics.sensor_events_lost_total.inc_by(sensor_events as u64);
+            // Frames were not said to be stored, so their cameras send them to the next bridge. Nobody sends the others again.
+            tracing::error!(
+                windows,
+                sensor_events,
+                "stopped before all was told: frames come again, these events do not"
+            );
         }
         while let Ok(Released { camera, bytes }) = self.released.try_recv() {
             self.windows.release(&camera, bytes);

@@ -66,12 +66,22 @@ pub(crate) struct Released {
     pub(crate) bytes: usize,
 }
 
+/// How much is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnderWay {
+    /// Batches, and reports of missed windows.
+    pub(crate) windows: usize,
+    /// Events of sensors.
+    pub(crate) sensor_events: usize,
+}
+
 /// Everything under way. Dropping it abandons what is not finished.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     shared: Arc<Shared>,
     lanes: HashMap<CameraId, Arc<Lane>>,
-    tasks: TaskTracker,
+    windows: TaskTracker,
+    sensors: TaskTracker,
     abandoned: CancellationToken,
     _abandon_on_drop: DropGuard,
 }
@@ -144,7 +154,8 @@ impl Deliveries {
         Self {
             shared: Arc::new(shared),
             lanes: HashMap::new(),
-            tasks: TaskTracker::new(),
+            windows: TaskTracker::new(),
+            sensors: TaskTracker::new(),
             _abandon_on_drop: abandoned.clone().drop_guard(),
             abandoned,
         }
@@ -159,12 +170,12 @@ impl Deliveries {
                     shared.metrics.windows_held_total.inc();
                 }
                 let lane = self.lane(camera);
-                self.spawn(async move { shared.deliver(&lane, batch).await });
+                self.spawn(&self.windows, async move { shared.deliver(&lane, batch).await });
             }
             Action::Missed { camera, window } => {
                 shared.metrics.windows_missed_total.inc();
                 let lane = self.lane(camera);
-                self.spawn(async move { shared.report_missed(&lane, window).await });
+                self.spawn(&self.windows, async move { shared.report_missed(&lane, window).await });
             }
         }
     }
@@ -173,26 +184,28 @@ impl Deliveries {
     pub(crate) fn hand_on(&mut self, camera: CameraId, event: SensorEvent) {
         let shared = self.shared.clone();
         let lane = self.lane(camera);
-        self.spawn(async move {
+        self.spawn(&self.sensors, async move {
             let event = Event::SensorChanged { camera: lane.camera.clone(), event };
             shared.emit(&lane, &event, &Cause::window_of(&event)).await;
         });
     }
 
-    /// How many batches and reports are under way.
-    pub(crate) fn under_way(&self) -> usize {
-        self.tasks.len()
+    /// How much is under way.
+    pub(crate) fn under_way(&self) -> UnderWay {
+        UnderWay { windows: self.windows.len(), sensor_events: self.sensors.len() }
     }
 
     /// Waits until everything that was started is finished.
     pub(crate) async fn finish(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
+        for tasks in [&self.windows, &self.sensors] {
+            tasks.close();
+            tasks.wait().await;
+        }
     }
 
-    fn spawn(&self, delivery: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, tasks: &TaskTracker, delivery: impl Future<Output = ()> + Send + 'static) {
         let abandoned = self.abandoned.clone();
-        self.tasks.spawn(async move { abandoned.run_until_cancelled(delivery).await });
+        tasks.spawn(async move { abandoned.run_until_cancelled(delivery).await });
     }
 
     fn lane(&mut self, camera: CameraId) -> Arc<Lane> {
@@ -263,10 +276,13 @@ impl Shared {
     async fn store(&self, lane: &Lane, key: &BatchKey, batch: &Batch) -> Durable {
         let camera = &lane.camera;
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
+        let mut is_unanswered = false;
         loop {
             let permits = turn(&lane.store_requests, &self.store_requests).await;
             let error = match self.store.store(key, batch).await {
-                Ok(durable) => {
+                Ok(mut durable) => {
+                    // What is found then is what an earlier put has made, without an answer that came here.
+                    durable.is_new |= is_unanswered && durable.frames == batch.frames_hash();
                     tracing::debug!(%key, frames = batch.frames().len(), "batch stored");
                     self.report_left_out(lane, key, durable.left_out.len());
                     return durable;
@@ -274,6 +290,7 @@ impl Shared {
                 Err(error) => error,
             };
             drop(permits);
+            is_unanswered |= error.is_unanswered_put();
             self.metrics.store_failures_total.inc();
             let wait = if error.is_retryable() {
                 if let Some(times) = self.times(camera, Trouble::Store) {
@@ -341,13 +358,16 @@ impl Shared {
     }
 
     fn report_given_up(&self, camera: &CameraId, is_sensor: bool) {
-        self.metrics.events_given_up_total.inc();
         if is_sensor {
+            self.metrics.sensor_events_lost_total.inc();
             if let Some(times) = self.times(camera, Trouble::SensorGivenUp) {
                 tracing::error!(%camera, times, "what a sensor saw is lost, too many of its events wait");
             }
-        } else if let Some(times) = self.times(camera, Trouble::GivenUp) {
-            tracing::error!(%camera, times, "event given up, too many wait");
+        } else {
+            self.metrics.events_given_up_total.inc();
+            if let Some(times) = self.times(camera, Trouble::GivenUp) {
+                tracing::error!(%camera, times, "event given up, too many wait");
+            }
         }
     }
 
@@ -411,3 +431,6 @@ impl Drop for Waiter<'_> {
         self.0.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,11 @@ impl StoreError {
             Self::Contended => true,
         }
     }
+
+    /// Whether a put may have happened all the same.
+    pub(crate) fn is_unanswered_put(&self) -> bool {
+        matches!(self, Self::Bucket(BucketError::Unavailable { operation: "put", .. }))
+    }
 }
 
 /// Stores batches.

@@ -108,7 +108,7 @@ bridge_metrics! {
     event_failures_total,
     /// Attempts to send an event that the sink refused (4xx).
     events_refused_total,
-    /// Events given up because too many wait; their batches are stored.
+    /// Events of windows given up because too many wait; their batches are stored.
     events_given_up_total,
     /// Attempts to store a batch that failed.
     store_failures_total,
@@ -120,6 +120,8 @@ bridge_metrics! {
     stored_messages_dropped_total,
     /// Messages of sensors that were dropped: malformed, retained, or of an impossible time.
     sensor_events_rejected_total,
+    /// Events of sensors that are lost: too many waited, or the bridge was stopped before the sink had accepted them.
+    sensor_events_lost_total,
 }
 
 impl BridgeMetrics {
