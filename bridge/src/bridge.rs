@@ -387,7 +387,7 @@ impl Bridge {
                 return;
             }
         };
-        self.note_source(camera, source, now);
+        self.note_source(camera, source, payload, now);
         let mut actions = Vec::new();
         match self.windows.on_frame(camera, frame, now, &mut actions) {
             Ok(Admitted::New) => {}
@@ -408,7 +408,7 @@ impl Bridge {
         self.act(actions);
     }
 
-    fn note_source(&mut self, camera: &CameraId, source: TimeSource, now: Timestamp) {
+    fn note_source(&mut self, camera: &CameraId, source: TimeSource, payload: &Bytes, now: Timestamp) {
         match source {
             TimeSource::Camera => {}
             TimeSource::ArrivalUnstamped => {
@@ -420,7 +420,12 @@ impl Bridge {
             TimeSource::ArrivalImpossible => {
                 self.metrics.frames_restamped_total.inc();
                 if let Some(times) = self.log_limit.times(Some(camera), Noted::ImpossibleTime, now) {
-                    tracing::warn!(%camera, times, "frame with an impossible time, stamped with its arrival");
+                    let captured = Intake::capture_time(payload).ok().flatten().unwrap_or_default();
+                    tracing::warn!(
+                        %camera, %captured, %now, times,
+                        "frame with an impossible time, stamped with its arrival: set the camera's clock, or, if it is so with \
+                         all cameras, this machine's"
+                    );
                 }
             }
         }
