@@ -10,12 +10,10 @@ use std::{
 use anyhow::Context;
 use bytes::Bytes;
 use rand::Rng;
-use rumqttc::Transport;
 use teiten_footage::{
     CameraId, ReplicaId, SensorEvent, Timestamp, Topic,
     topic::{OFFLINE, ONLINE},
 };
-use teiten_mqtt::TlsFiles;
 use teiten_sink::Sink;
 use teiten_telemetry::{
     metrics::{BridgeMetrics, Operations},
@@ -78,10 +76,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let store = Store::new(config.frames, config.limits.total_bytes_max, metrics.clone());
     let sink = Sink::new(&config.sink)?;
     let shared = Shared::new(store, sink, publisher.clone(), metrics.clone(), released_in);
-    let transport = config.mqtt_tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
+    if let Some(files) = &config.mqtt_tls {
+        // A mistake in them ends it here; later they are read anew for each connection.
+        files.transport()?;
+    }
     // Not the replica's name: should two have one name, the broker would let each disconnect the other for ever.
     let client_id = format!("bridge-{:016x}", rand::rng().random::<u64>());
-    let broker = Broker { address: config.mqtt, transport, client_id, replica: config.replica.clone() };
+    let broker = Broker { address: config.mqtt, tls: config.mqtt_tls, client_id, replica: config.replica.clone() };
     let pulse = Arc::new(Mutex::new(instant()));
     let _operations = match config.metrics {
         None => None,

@@ -19,7 +19,7 @@ use teiten_footage::{
     limits::MQTT_PACKET_BYTES_MAX,
     topic::{ALL_BRIDGES, ALL_EVENTS, ALL_FRAMES, ALL_STATUS, HELLO},
 };
-use teiten_mqtt::Explained;
+use teiten_mqtt::{Explained, TlsError, TlsFiles};
 use teiten_telemetry::{Backoff, metrics::BridgeMetrics};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,8 @@ impl Publisher {
 #[derive(Clone)]
 pub(crate) struct Broker {
     pub(crate) address: HostPort,
-    pub(crate) transport: Transport,
+    /// Files that are read for each connection, for they may be renewed; without them there is no TLS.
+    pub(crate) tls: Option<TlsFiles>,
     /// Unique to this process: of two clients with one name, each would disconnect the other for ever.
     pub(crate) client_id: String,
     /// Our name among the bridges.
@@ -96,7 +97,8 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    fn connect(&self) -> (AsyncClient, EventLoop) {
+    fn connect(&self) -> Result<(AsyncClient, EventLoop), TlsError> {
+        let transport = self.tls.as_ref().map_or(Ok(Transport::Tcp), TlsFiles::transport)?;
         let mut options = MqttOptions::new(&self.client_id, &self.address.host, self.address.port);
         // An empty message: a bridge that is gone leaves nothing behind.
         let will = Topic::BridgeStatus(self.replica.clone()).to_string();
@@ -104,7 +106,7 @@ impl Broker {
             .set_last_will(LastWill::new(will, Bytes::new(), QoS::AtLeastOnce, true))
             .set_clean_session(true)
             .set_keep_alive(KEEP_ALIVE)
-            .set_transport(self.transport.clone())
+            .set_transport(transport)
             .set_max_packet_size(INCOMING_PACKET_BYTES_MAX, MQTT_PACKET_BYTES_MAX);
         // A new event loop for each connection: a used one would publish again what it had pending.
         let (client, mut eventloop) = AsyncClient::new(options, OUTGOING_MAX);
@@ -112,7 +114,7 @@ impl Broker {
         network.set_tcp_nodelay(true);
         network.set_connection_timeout(NETWORK_TIMEOUT.as_secs());
         eventloop.set_network_options(network);
-        (client, eventloop)
+        Ok((client, eventloop))
     }
 }
 
@@ -127,9 +129,13 @@ pub(crate) async fn run(
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
     let mut outage = Outage::default();
     while !stop.is_cancelled() {
-        let (client, eventloop) = broker.connect();
         let started = Instant::now();
-        let error = session(eventloop, client, &publisher, &messages, &metrics, &mut outage).await;
+        let error = match broker.connect() {
+            Ok((client, eventloop)) => {
+                session(eventloop, client, &publisher, &messages, &metrics, &mut outage).await
+            }
+            Err(error) => error.to_string(),
+        };
         publisher.set(None);
         if stop.is_cancelled() {
             break;
@@ -247,5 +253,32 @@ mod tests {
         assert_eq!(news, [true, true, false, false]);
         outage.is_over();
         assert!(outage.is_news(refused));
+    }
+
+    /// A certificate authority, in PEM.
+    const AUTHORITY: &str = "\
+        -----BEGIN CERTIFICATE-----\n\
+        MIIBeTCCAR+gAwIBAgIUCWXjNTJy/kMKee0ZMlatwB3hx0gwCgYIKoZIzj0EAwIw\n\
+        ETEPMA0GA1UEAwwGdGVpdGVuMCAXDTI2MTEyNjIxMzQ1MloYDzIxMjYxMTAyMjEz\n\
+        NDUyWjARMQ8wDQYDVQQDDAZ0ZWl0ZW4wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n\
+        AAQH4TBT4johjPsWcqxyjwFqdNk9kiwmYWayopkR5XgPXvWKL6+LdVIqxy7/q9fr\n\
+        HnVAzZjCopnZLPpB995iD0/No1MwUTAdBgNVHQ4EFgQU1swMiJwWqASF+JKDWLqM\n\
+        YfiThQQwHwYDVR0jBBgwFoAU1swMiJwWqASF+JKDWLqMYfiThQQwDwYDVR0TAQH/\n\
+        BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiAj9YvoMxi9mV2Z+4X7bOCYGHAmUzGj\n\
+        dBBA9LcFXwF8IwIhALUI5YVFUupF6nAuUYbAPbd2lauDRpmZ8iwAu94OdDWi\n\
+        -----END CERTIFICATE-----\n";
+
+    #[test]
+    fn certificates_that_were_renewed_are_those_of_the_next_connection() {
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        let broker = Broker {
+            address: HostPort { host: "broker".to_owned(), port: 8883 },
+            tls: Some(TlsFiles { ca: ca.path().to_owned(), identity: None }),
+            client_id: "bridge".to_owned(),
+            replica: ReplicaId::new("bridge-0").unwrap(),
+        };
+        assert!(matches!(broker.connect(), Err(TlsError::Empty { .. })));
+        std::fs::write(ca.path(), AUTHORITY).unwrap();
+        assert!(broker.connect().is_ok());
     }
 }

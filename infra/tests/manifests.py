@@ -154,6 +154,12 @@ class Manifests(unittest.TestCase):
                            for r in resources if r["kind"] == "Broker"]
                 self.assertEqual(brokers, [{"kafka": "Kafka", "rabbitmq": "RabbitMQBroker"}.get(component, "MTChannelBasedBroker")])
 
+    def test_certificates_by_cert_manager_last_as_long_as_cameras_do(self):
+        """Mosquitto reads its own at start alone, which may be years ago."""
+        made = [r["spec"] for r in self.components["cert-manager"] if r["kind"] == "Certificate"]
+        self.assertEqual({spec["secretName"] for spec in made}, {"broker-tls", "bridge-tls"})
+        self.assertEqual({(spec["duration"], spec["renewBefore"]) for spec in made}, {("87600h", "8760h")})
+
     def test_a_misspelt_field_is_found(self):
         def first(kind, group=""):
             return copy.deepcopy(next(r for r in self.overlays["local"]
