@@ -50,12 +50,19 @@ async fn the_program_runs_where_it_is_asked_to() {
     }
 }
 
+const PROGRAM_OF_EVENTS: &str = "programs::the_program_runs_where_it_is_asked_to";
+
 fn program(environment: &[(&str, String)]) -> Child {
-    program_of("programs::the_program_runs_where_it_is_asked_to", environment)
+    program_of(PROGRAM_OF_EVENTS, environment)
 }
 
 fn program_of(test: &str, environment: &[(&str, String)]) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    command_of(test, environment).spawn().unwrap()
+}
+
+fn command_of(test: &str, environment: &[(&str, String)]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", test, "--nocapture"])
         .env(PROGRAM, "1")
         // Panics that are asked for are not to be looked for in a report.
@@ -63,9 +70,8 @@ fn program_of(test: &str, environment: &[(&str, String)]) -> Child {
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+        .kill_on_drop(true);
+    command
 }
 
 async fn serve(router: Router) -> SocketAddr {
@@ -111,7 +117,7 @@ async fn result(
 /// What a function that Lambda runs makes of `invocations`, one after another: whether it is a `response` or an
 /// `error`, and its JSON.
 async fn invoke(invocations: Vec<Value>) -> Vec<(String, Value)> {
-    invoke_program("programs::the_program_runs_where_it_is_asked_to", invocations).await
+    invoke_program(PROGRAM_OF_EVENTS, invocations).await
 }
 
 async fn invoke_program(test: &str, invocations: Vec<Value>) -> Vec<(String, Value)> {
@@ -309,8 +315,10 @@ async fn on_a_port_replies_to_notifications_go_to_the_sink_and_sigterm_ends_it()
 
 #[tokio::test]
 async fn a_port_or_sink_that_cannot_be_is_an_error_at_start() {
-    for environment in [[("PORT", "http")], [("K_SINK", "nowhere")]] {
-        let environment = environment.map(|(name, value)| (name, value.to_owned()));
-        assert!(!program(&environment).wait().await.unwrap().success(), "{environment:?}");
+    for (name, value) in [("PORT", "http"), ("K_SINK", "nowhere")] {
+        let ended = command_of(PROGRAM_OF_EVENTS, &[(name, value.to_owned())]).output().await.unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!ended.status.success());
+        assert!(said.contains(name) && said.contains(value), "{said}");
     }
 }
