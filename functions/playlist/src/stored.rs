@@ -1,11 +1,16 @@
 //! What is stored of any range of time, from a listing of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use teiten_bucket::{Bucket, BucketError, Listed};
 use teiten_footage::{CameraId, Hour, Timestamp, Window, WindowLength, key};
 
-use crate::{hour_advance::in_order, hours::StoredHourObjects, listing::Stored, range::TimeRange};
+use crate::{
+    hour_advance::in_order,
+    hours::{StoredHourObjects, StoredPack, StoredSegment},
+    listing::Stored,
+    range::TimeRange,
+};
 
 /// How many objects are listed at a time: what one request to S3 gives.
 const PAGE: usize = 1000;
@@ -29,8 +34,9 @@ impl StoredHours {
             .beginning_with(Hour::containing(range.from()))
     }
 
-    /// Of what the store says was written before `as_of`, a whole second. Packs of that alone count whenever they were made: what is
-    /// in them was written before, and is deleted where it was. So it is the same footage whenever it is looked at, until it expires.
+    /// Of what the store says was written before `as_of`, a whole second, and of packs of that, whenever they were made. A pack that
+    /// may hold more counts once nothing is left of what was put into it, for windows of which there is nothing else: so it is the same
+    /// footage whenever it is looked at, until it expires, unless more came in before it was put together.
     pub fn as_of(self, as_of: Timestamp) -> Self {
         Self { as_of: Some(as_of), ..self }
     }
@@ -45,7 +51,7 @@ impl StoredHours {
     /// The next hour that has any, and what it has, in the order of time; `None` behind the last one.
     pub async fn next(&mut self, media: &dyn Bucket) -> Result<Option<(Hour, Vec<Stored>)>, BucketError> {
         while let Some((hour, objects)) = self.objects(media).await? {
-            let mut stored = in_order(&objects.stored(media).await?);
+            let mut stored = in_order(&self.as_it_was(objects.stored(media).await?));
             stored.retain(|item| self.range.touches(item.listing.window));
             if !stored.is_empty() {
                 return Ok(Some((hour, stored)));
@@ -79,13 +85,30 @@ impl StoredHours {
             objects.note(object);
         }
         let (range, as_of) = (self.range, self.as_of.unwrap_or(Timestamp::MAX));
-        objects.segments.retain(|segment| {
-            range.touches(segment.key.window) && segment.modified_unix_millis < as_of.unix_millis()
+        objects.segments.retain(|segment| range.touches(segment.key.window));
+        let StoredHourObjects { segments, packs, .. } = &mut objects;
+        packs.retain(|StoredPack { key, .. }| {
+            let windows: HashSet<Window> = key.windows().filter(|window| range.touches(*window)).collect();
+            let is_in_it = |segment: &StoredSegment| {
+                windows.contains(&segment.key.window)
+                    && segment.modified_unix_millis < key.as_of.unix_millis()
+            };
+            !windows.is_empty() && (key.as_of <= as_of || !segments.iter().any(is_in_it))
         });
-        objects
-            .packs
-            .retain(|pack| pack.key.as_of <= as_of && pack.key.windows().any(|window| range.touches(window)));
+        segments.retain(|segment| segment.modified_unix_millis < as_of.unix_millis());
         Ok(current.map(|hour| (hour, objects)))
+    }
+
+    /// What counts as of then. Of packs that were made since and have a window of before, the first one has it as it was.
+    fn as_it_was(&self, stored: Vec<Stored>) -> Vec<Stored> {
+        let Some(as_of) = self.as_of else { return stored };
+        let (mut counts, mut since): (Vec<Stored>, Vec<Stored>) =
+            stored.into_iter().partition(|item| item.modified_unix_millis <= as_of.unix_millis());
+        since.retain(|item| item.listing.window.end() <= as_of);
+        since.sort_by_key(|item| item.modified_unix_millis);
+        let mut windows: HashSet<Window> = counts.iter().map(|item| item.listing.window).collect();
+        counts.extend(since.into_iter().filter(|item| windows.insert(item.listing.window)));
+        counts
     }
 
     /// The next page.
@@ -125,24 +148,84 @@ mod tests {
 
     use bytes::Bytes;
     use teiten_bucket::{Condition, Headers, MemoryBucket};
-    use teiten_footage::{ContentHash, Pictures, SegmentKey};
+    use teiten_footage::{ContentHash, PackKey, Pictures, SegmentKey};
 
     use super::*;
+    use crate::{
+        listing::Place,
+        pack::{Packed, pack},
+    };
+
+    fn camera() -> CameraId {
+        CameraId::new("gate").unwrap()
+    }
+
+    fn segment(window: Window) -> String {
+        let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes: 500 };
+        SegmentKey { camera: camera(), window, init: ContentHash::of(b"init"), pictures }.to_string()
+    }
+
+    async fn put(media: &MemoryBucket, key: &str, bytes: Bytes) {
+        media.put(key, bytes, Headers::default(), Condition::Always).await.unwrap();
+    }
+
+    /// Stores a pack of so many windows from `first` on, of what was written before `as_of`.
+    async fn put_pack(media: &MemoryBucket, first: Window, count: u32, as_of: Timestamp) {
+        let packed = Packed { bytes: b"\0\0\0\x0cmdatshow", keyframe_bytes: 12 };
+        let bytes = pack(b"\0\0\0\x0cmoovinit", first, &vec![packed; count as usize]);
+        let (init, hash) = (ContentHash::of(b"init"), ContentHash::of(&bytes));
+        put(media, &PackKey { camera: camera(), first, count, init, as_of, hash }.to_string(), bytes).await;
+    }
+
+    #[tokio::test]
+    async fn what_counts_as_of_a_time_is_found_in_whatever_holds_it_by_now() {
+        let media = MemoryBucket::new("media");
+        let first: Window = "20261123T040000.000Z-1000".parse().unwrap();
+        for index in 0..4 {
+            put(&media, &segment(first.plus(index)), Bytes::new()).await;
+        }
+        // All of that was written before.
+        let now = Timestamp::from_unix_millis(teiten_telemetry::now().unix_millis() / 1000 * 1000);
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let range = TimeRange::new(first.start(), at(3600)).unwrap();
+        // Of each window, as of when the pack is that it is in; 0 of a segment.
+        let found = async || {
+            let (mut hours, mut found) = (StoredHours::new(&camera(), range).as_of(at(10)), Vec::new());
+            while let Some((_, stored)) = hours.next(&media).await.unwrap() {
+                found.extend(stored.iter().map(|item| match item.listing.place {
+                    Place::Segment(_) => 0,
+                    Place::Packed(part) => part.as_of.since(now).as_secs(),
+                }));
+            }
+            found
+        };
+        // Another window came late, and is in the pack alone.
+        put_pack(&media, first, 5, at(20)).await;
+        assert_eq!(found().await, [0; 4]);
+        for index in 0..3 {
+            media.delete(&segment(first.plus(index))).await.unwrap();
+        }
+        assert_eq!(found().await, [0], "what is left of it is going to go");
+        media.delete(&segment(first.plus(3))).await.unwrap();
+        assert_eq!(found().await, [20; 5]);
+        // What was put together before, and what was made again after it, is as it was.
+        put_pack(&media, first.plus(1), 2, at(10)).await;
+        put_pack(&media, first.plus(3), 1, at(30)).await;
+        // What was filmed later cannot have been there.
+        put_pack(&media, Window::containing(at(10), WindowLength::DEFAULT), 1, at(40)).await;
+        assert_eq!(found().await, [20, 10, 10, 20, 20]);
+    }
 
     #[tokio::test]
     async fn what_is_stored_of_a_range_comes_by_the_hour_however_it_is_listed() {
-        let (media, camera) = (MemoryBucket::new("media"), CameraId::new("gate").unwrap());
+        let (media, camera) = (MemoryBucket::new("media"), camera());
         let first: Window = "20261123T035958.000Z-1000".parse().unwrap();
         let mut keys = vec!["gate/2026-11-23/04.m3u8".to_owned(), "gate/2026-11-23/07/other".to_owned()];
         // Two seconds of an hour, a page and a half of the next one, and some of a later one.
         let windows: Vec<Window> = (0..1500).chain([9000, 9001]).map(|second| first.plus(second)).collect();
-        for window in &windows {
-            let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes: 500 };
-            let (camera, init) = (camera.clone(), ContentHash::of(b"init"));
-            keys.push(SegmentKey { camera, window: *window, init, pictures }.to_string());
-        }
+        keys.extend(windows.iter().copied().map(segment));
         for key in keys {
-            media.put(&key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
+            put(&media, &key, Bytes::new()).await;
         }
         let range = TimeRange::new(first.start() + Duration::from_millis(1500), first.plus(9001).start());
         let mut hours = StoredHours::new(&camera, range.unwrap());
