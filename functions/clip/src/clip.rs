@@ -45,21 +45,21 @@ impl Clip {
     /// The file that is asked for:
     /// - that with the tag that a condition requires, if its footage is still as it was;
     /// - where a part is asked for, the one that was made last: a player that seeks reads one file, even if there is more by now;
-    /// - else a new one, unless one is being made, or was and nobody got it.
+    /// - else a new one, unless one is being made, or was and nobody got it. (Who has only just been told of it, as by HEAD, gets it.)
     async fn file(&self, wanted: Wanted, headers: &HeaderMap) -> Result<Arc<File>, Refusal> {
         for tag in required(headers) {
             if let Some(file) = self.file_with(&wanted, tag).await? {
                 return Ok(file);
             }
         }
-        let is_part = headers.contains_key(header::RANGE);
-        let will_do = |file: Option<&File>| file.is_none_or(|file| is_part || !file.is_given());
+        let (is_part, now) = (headers.contains_key(header::RANGE), Instant::now());
+        let will_do = |file: Option<&File>| file.is_none_or(|file| is_part || file.is_new(now));
         self.made((wanted, None), will_do).await
     }
 
-    /// The one with this tag, if it can be made.
+    /// The one with this tag, if it can be made. Which is the same as of another time is the same.
     async fn file_with(&self, wanted: &Wanted, tag: Tag) -> Result<Option<Arc<File>>, Refusal> {
-        let has_tag = |file: &File| file.tag() == tag;
+        let has_tag = |file: &File| file.tag().hash == tag.hash;
         let is_last = |file: &File| has_tag(file) && !file.is_broken();
         if let Some(last) = self.recent.get(&(wanted.clone(), None), Instant::now(), is_last) {
             return last.await.map(Some);
@@ -106,11 +106,15 @@ impl Responder for Clip {
         let range = TimeRange::asked_for(&asked, FILE_RANGE_MAX)?;
         let wanted = Wanted { camera, range, lapse: asked_lapse(&asked)? };
         let file = self.file(wanted, &asked.headers).await?;
-        file.set_given();
         // Who has the same as of another time has the same.
-        let same = named(&asked.headers, header::IF_NONE_MATCH).find(|tag| tag.hash == file.tag().hash);
+        let mut theirs = required(&asked.headers).chain(named(&asked.headers, header::IF_NONE_MATCH));
+        let same = theirs.find(|tag| tag.hash == file.tag().hash);
         let tag = same.unwrap_or(file.tag()).header();
+        file.set_told(Instant::now());
         let portion = Portion::asked_for(&asked, file.length(), tag)?;
+        if portion.status() == StatusCode::NOT_MODIFIED {
+            file.set_given();
+        }
         let mut response = Response::new(Body::from_stream(send(&file, &portion.bytes())));
         *response.status_mut() = portion.status();
         portion.describe(response.headers_mut());

@@ -2,7 +2,11 @@
 
 use std::{
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -26,9 +30,14 @@ pub(crate) struct File {
     pub(crate) kept: Kept,
     sections: Vec<Section>,
     tag: Tag,
+    /// When somebody was first told of it.
+    told: OnceLock<Instant>,
     is_given: AtomicBool,
     is_broken: AtomicBool,
 }
+
+/// How long after somebody was told of a file it is what they are given.
+const TOLD_MAX: Duration = Duration::from_secs(60);
 
 impl File {
     pub(crate) fn new(name: String, view: View, cut: Cut, head: Head, measured: Measured) -> Self {
@@ -36,8 +45,9 @@ impl File {
         let hash = ContentHash::of_parts([&*head.bytes, &measured.whole().hash.to_u64().to_be_bytes()]);
         let tag = Tag { as_of: view.as_of, hash };
         let Measured { checkpoints, kept, .. } = measured;
-        let (is_given, is_broken) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { name, view, cut, checkpoints, kept, sections: head.sections, tag, is_given, is_broken }
+        let (told, is_given, is_broken) = (OnceLock::new(), AtomicBool::new(false), AtomicBool::new(false));
+        let sections = head.sections;
+        Self { name, view, cut, checkpoints, kept, sections, tag, told, is_given, is_broken }
     }
 
     pub(crate) fn length(&self) -> u64 {
@@ -58,14 +68,20 @@ impl File {
         })
     }
 
-    /// Notes that somebody has been given it.
+    /// Notes that somebody is told of it.
+    pub(crate) fn set_told(&self, now: Instant) {
+        self.told.get_or_init(|| now);
+    }
+
+    /// Notes that somebody is given it, or has it.
     pub(crate) fn set_given(&self) {
         self.is_given.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody has been given it.
-    pub(crate) fn is_given(&self) -> bool {
-        self.is_given.load(Ordering::Relaxed)
+    /// Whether nobody has been given it, nor been told of it long ago.
+    pub(crate) fn is_new(&self, now: Instant) -> bool {
+        let is_of_now = |told: &Instant| now.saturating_duration_since(*told) < TOLD_MAX;
+        !self.is_given.load(Ordering::Relaxed) && self.told.get().is_none_or(is_of_now)
     }
 
     /// Notes that it cannot be made any more: what it is of has changed.

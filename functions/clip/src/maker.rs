@@ -6,7 +6,7 @@ use mp4_atom::Avc1;
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, InitKey, Ticks, Timestamp};
 use teiten_host::Refusal;
-use teiten_playlist::{TimeRange, sample_entry};
+use teiten_playlist::{LIVE_AGE_MAX, TimeRange, sample_entry};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -55,7 +55,7 @@ impl Maker {
         let media = Arc::clone(&self.media);
         let as_of = match as_of {
             Some(as_of) => as_of,
-            None => next_second(&*media, &camera, teiten_telemetry::now()).await.map_err(unavailable)?,
+            None => self.next_second(&camera, range).await?,
         };
         let cut = Cut { from: range.from().ticks(), to: range.to().ticks(), lapse };
         let view = View { media, camera, range, as_of, is_of_keyframes: lapse.is_some() };
@@ -78,6 +78,19 @@ impl Maker {
             .map_err(|error| Refusal::bad_request(format!("{error}: ask for less")))?;
         let name = file_name(camera, captured, &whole, lapse);
         Ok(File::new(name, view, cut, head, measured))
+    }
+
+    /// As of when a file is that is asked for now. Where footage of its range may be on its way, that is awaited: what is written in the
+    /// second that has begun is seen by all walks then, and by the first one too.
+    async fn next_second(&self, camera: &CameraId, range: TimeRange) -> Result<Timestamp, Refusal> {
+        let now = teiten_telemetry::now();
+        let next = next_second(&*self.media, camera, now).await.map_err(unavailable)?;
+        if range.to() + LIVE_AGE_MAX > now {
+            // The store's clock may be far ahead of ours, but its second has begun as well.
+            let wait = next.since(teiten_telemetry::now()).min(Duration::from_secs(1));
+            tokio::time::sleep(wait).await;
+        }
+        Ok(next)
     }
 
     async fn sample_entry(&self, key: InitKey) -> Result<Avc1, Refusal> {

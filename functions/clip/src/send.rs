@@ -34,13 +34,17 @@ pub(crate) fn send(
     };
     let sections: Vec<_> = file.sections().filter_map(within).collect();
     let file = Arc::clone(file);
-    stream::iter(sections).flat_map(move |(section, wanted)| match section {
-        Section::Bytes(bytes) => {
-            let bytes = bytes.slice(wanted.start as usize..wanted.end as usize);
-            stream::once(async { Ok(bytes) }).boxed()
+    stream::iter(sections).flat_map(move |(section, wanted)| {
+        // Not before: of a HEAD's answer no byte is asked for.
+        file.set_given();
+        match section {
+            Section::Bytes(bytes) => {
+                let bytes = bytes.slice(wanted.start as usize..wanted.end as usize);
+                stream::once(async { Ok(bytes) }).boxed()
+            }
+            Section::Column(Column::Pictures, _) => pictures(&file, wanted).boxed(),
+            Section::Column(column, _) => lines(&file, column, wanted).boxed(),
         }
-        Section::Column(Column::Pictures, _) => pictures(&file, wanted).boxed(),
-        Section::Column(column, _) => lines(&file, column, wanted).boxed(),
     })
 }
 

@@ -2,15 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
-use std::{net::SocketAddr, process::Command, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use mp4_atom::{Ftyp, Moov, ReadFrom as _};
-use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_clip::Clip;
 use teiten_compact::{Compact, Settings};
 use teiten_encode::encode;
-use teiten_footage::{Batch, BootId, CameraId, Frame, FrameId, Hour, Window};
+use teiten_footage::{
+    Batch, BootId, CameraId, Frame, FrameId, Hour, Window, WindowLength, key::segments_prefix,
+};
 use teiten_host::{Admission, Chore as _, Origins};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -68,6 +79,26 @@ impl World {
             self.media.put(&key, bytes.clone(), Headers::default(), Condition::Always).await.unwrap();
         }
         [encoded.init.as_ref(), encoded.segment.as_ref()].concat()
+    }
+
+    /// Lists the hours of these windows and puts them together, deleting what they were put together of; answers how many packs came
+    /// of it.
+    async fn put_together(&self, seconds: &[u64]) -> usize {
+        let (camera, now) = (CameraId::new("gate").unwrap(), teiten_telemetry::now());
+        for second in seconds {
+            let hour = Hour::of(window(*second));
+            teiten_playlist::update_hour(&self.media, &camera, hour, now).await.unwrap();
+        }
+        let cameras = teiten_playlist::Cameras { cameras: [camera].into() };
+        cameras.put(&self.media, Condition::Always).await.unwrap();
+        let settings = Settings { horizon: Duration::MAX / 1_000_000_000, ..Settings::default() };
+        let mut packs = 0;
+        for hours in [1, 4] {
+            let clock = move || teiten_telemetry::now() + Duration::from_secs(hours * 3600);
+            let compact = Compact::with_clock(Arc::new(self.media.clone()), settings, clock);
+            packs += compact.run().await.unwrap().packs;
+        }
+        packs
     }
 
     /// Loads a clip into a file, and answers its path.
@@ -136,6 +167,12 @@ fn shown(path: &str) -> Vec<i64> {
 
 fn probe(path: &str, entries: &str) -> String {
     run("ffprobe", &["-v", "error", "-show_entries", entries, "-of", "default=nw=1", path])
+}
+
+/// Waits until the next second has begun.
+async fn next_second() {
+    let now = teiten_telemetry::now();
+    tokio::time::sleep(Duration::from_millis(1000 - now.unix_millis() % 1000)).await;
 }
 
 fn window(second: u64) -> Window {
@@ -224,21 +261,7 @@ async fn a_clip_is_the_same_file_once_its_hours_are_put_together() {
     for query in queries {
         before.push(std::fs::read(world.clip(query).await).unwrap());
     }
-    let now = teiten_telemetry::now();
-    for second in [0, 13] {
-        let hour = Hour::of(window(second));
-        teiten_playlist::update_hour(&world.media, &CameraId::new("gate").unwrap(), hour, now).await.unwrap();
-    }
-    let cameras = teiten_playlist::Cameras { cameras: [CameraId::new("gate").unwrap()].into() };
-    cameras.put(&world.media, Condition::Always).await.unwrap();
-    let settings = Settings { horizon: Duration::MAX / 1_000_000_000, ..Settings::default() };
-    let mut packs = 0;
-    for hours in [1, 4] {
-        let clock = move || teiten_telemetry::now() + Duration::from_secs(hours * 3600);
-        let compact = Compact::with_clock(Arc::new(world.media.clone()), settings, clock);
-        packs += compact.run().await.unwrap().packs;
-    }
-    assert_eq!(packs, 2, "one of each hour");
+    assert_eq!(world.put_together(&[0, 13]).await, 2, "one of each hour");
     let left = world.media.list_after("gate/2026-11-24/00/", "", 100).await.unwrap();
     assert_eq!(left.len(), 1);
     // A pack tells all that the heads of its segments do.
@@ -364,8 +387,7 @@ async fn a_download_goes_on_where_it_broke_off_though_there_is_more_by_now() {
     let whole = whole.unwrap();
     assert_eq!(status, 200);
     // What is written from the next second on is not in it.
-    let now = teiten_telemetry::now();
-    tokio::time::sleep(Duration::from_millis(1000 - now.unix_millis() % 1000)).await;
+    next_second().await;
     for second in [2, 4] {
         world.film(window(second), 128).await;
     }
@@ -383,6 +405,128 @@ async fn a_download_goes_on_where_it_broke_off_though_there_is_more_by_now() {
     world.media.delete(&world.media.list_after("gate/2", "", 1).await.unwrap()[0].key).await.unwrap();
     let world = world.forgetful().await;
     assert_eq!(get(&world, query, &[("range", "bytes=2000-"), ("if-match", &tag)]).await.0, 412);
+}
+
+#[tokio::test]
+async fn a_download_goes_on_though_its_hour_was_put_together_with_what_came_later() {
+    let world = World::start().await;
+    let late = window(5);
+    for second in 2..12 {
+        if window(second) != late {
+            world.film(window(second), 128).await;
+        }
+    }
+    let query = "from=2026-11-24T00:00:00Z&to=2026-11-24T00:00:08Z";
+    let (_, tag, whole) = get(&world, query, &[]).await;
+    next_second().await;
+    for second in 12..24 {
+        world.film(window(second), 128).await;
+    }
+    assert_eq!(world.put_together(&[2]).await, 2, "what is before the hole and what is behind it");
+    assert_eq!(world.media.list_after("gate/2026-11-24/00/", "", 100).await.unwrap().len(), 2);
+    world.film(late, 128).await;
+    for condition in ["if-match", "if-range"] {
+        let world = world.forgetful().await;
+        let (status, its, rest) = get(&world, query, &[("range", "bytes=2000-"), (condition, &tag)]).await;
+        assert_eq!((status, &its), (206, &tag), "{condition}");
+        assert!(rest.unwrap() == whole.as_ref().unwrap()[2000..]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_in_the_second_in_which_a_file_is_asked_for_is_in_all_of_it_or_in_nothing() {
+    let world = World::start().await;
+    let latest = Window::containing(teiten_telemetry::now(), WindowLength::DEFAULT);
+    let from = latest.start() - Duration::from_secs(600);
+    let query = format!("from={from}&to={}", latest.start() + Duration::from_secs(60));
+    let before = |seconds| Window::containing(latest.start() - Duration::from_secs(seconds), latest.length());
+    for seconds in 5..8 {
+        world.film(before(seconds), 128).await;
+    }
+    next_second().await;
+    let (_, tag, whole) = get(&world, &query, &[]).await;
+    // Right after that, and so in the second in which it was asked for, unless it waited.
+    world.film(before(4), 128).await;
+    let others = world.forgetful().await;
+    let (status, its, rest) = get(&others, &query, &[("range", "bytes=2000-"), ("if-match", &tag)]).await;
+    assert_eq!((status, its), (206, tag));
+    assert!(rest.unwrap() == whole.unwrap()[2000..]);
+}
+
+/// A bucket that counts how often footage is listed.
+#[derive(Debug)]
+struct Counting {
+    inner: MemoryBucket,
+    listings: AtomicUsize,
+}
+
+#[async_trait]
+impl Bucket for Counting {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        self.inner.put(key, bytes, headers, condition).await
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        if prefix == segments_prefix(&CameraId::new("gate").unwrap()) {
+            self.listings.fetch_add(1, Ordering::Relaxed);
+        }
+        self.inner.list_after(prefix, after, count_max).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.inner.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_worked_out_once_for_who_asks_what_it_is_and_for_who_has_the_same_of_another_time() {
+    let mut world = World::start().await;
+    for second in 0..3 {
+        world.film(window(second), 128).await;
+    }
+    let media = Arc::new(Counting { inner: world.media.clone(), listings: AtomicUsize::new(0) });
+    world.address = serve(Clip::new(media.clone(), Admission::Anybody)).await;
+    let listings = || media.listings.swap(0, Ordering::Relaxed);
+    let query = "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
+    let url = format!("http://{}/gate.mp4?{query}", world.address);
+    let asked = reqwest::Client::new().head(&url).send().await.unwrap();
+    assert_eq!((asked.status().as_u16(), listings()), (200, 1));
+    let (_, tag, whole) = get(&world, query, &[]).await;
+    assert_eq!((asked.headers()["etag"].to_str().unwrap(), listings()), (&*tag, 0));
+
+    next_second().await;
+    let (_, later, same) = get(&world, query, &[]).await;
+    assert_eq!((tag != later, listings()), (true, 1), "there may be more by now");
+    assert!(whole == same);
+    for condition in ["if-range", "if-match"] {
+        let (status, its, rest) = get(&world, query, &[("range", "bytes=2000-"), (condition, &tag)]).await;
+        assert_eq!((status, &its, listings()), (206, &tag, 0), "{condition}");
+        assert!(rest.unwrap() == whole.as_ref().unwrap()[2000..]);
+    }
+    // Who asks whether there is more is told so.
+    assert_eq!(get(&world, query, &[("if-none-match", &tag)]).await.0, 304);
+    world.film(window(3), 128).await;
+    next_second().await;
+    assert_eq!(get(&world, query, &[("if-none-match", &tag)]).await.0, 200);
 }
 
 #[tokio::test]

@@ -491,8 +491,8 @@ async fn a_store_that_fails_fails_the_run_whatever_else_is_wrong() {
     world.put(&key::archive_key(&other), Bytes::from_static(b"x")).await;
     // A run that begins with the one that is not ours.
     let now = teiten_telemetry::now();
-    let later = (1..12).map(|hours| MINUTE * 60 * hours);
-    let later = later.into_iter().find(|later| plan::order(2, now + *later).next() == Some(0)).unwrap();
+    let mut later = (1..12).map(|hours| MINUTE * 60 * hours);
+    let later = later.find(|later| plan::order(2, now + *later).next() == Some(0)).unwrap();
     // The lists of cameras and of the hours of both are read.
     for (operations, is_done) in [(3, false), (usize::MAX, true)] {
         let report = world.compact(Failing::after(&world.media, operations), later).await;
