@@ -3,7 +3,10 @@
 use std::{
     future::pending,
     ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -82,8 +85,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     }
     // Not the replica's name: should two have one name, the broker would let each disconnect the other for ever.
     let client_id = format!("bridge-{:016x}", rand::rng().random::<u64>());
-    let broker = Broker { address: config.mqtt, tls: config.mqtt_tls, client_id, replica: config.replica.clone() };
-    let pulse = Arc::new(Mutex::new(instant()));
+    let broker =
+        Broker { address: config.mqtt, tls: config.mqtt_tls, client_id, replica: config.replica.clone() };
+    let pulse = Arc::new(Pulse { beat: Mutex::new(instant()), is_heard: AtomicBool::new(false) });
     let _operations = match config.metrics {
         None => None,
         Some(address) => {
@@ -128,16 +132,36 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 /// What those who run the bridge may ask of it.
-fn operations(
-    metrics: &BridgeMetrics,
-    publisher: &Publisher,
-    pulse: &Arc<Mutex<std::time::Instant>>,
-) -> Operations {
-    let (publisher, pulse) = (publisher.clone(), pulse.clone());
-    let stuck = move || pulse.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > STUCK_AFTER;
+fn operations(metrics: &BridgeMetrics, publisher: &Publisher, pulse: &Arc<Pulse>) -> Operations {
+    let (publisher, beating, pulse) = (publisher.clone(), pulse.clone(), pulse.clone());
     Operations::new(metrics.registry())
-        .live_if(move || if stuck() { Err("the loop stands still") } else { Ok(()) })
-        .ready_if(move || publisher.is_subscribed().then_some(()).ok_or("not connected to the broker"))
+        .live_if(move || if beating.is_stuck() { Err("the loop stands still") } else { Ok(()) })
+        .ready_if(move || match (publisher.is_subscribed(), pulse.is_heard.load(Ordering::Relaxed)) {
+            (false, _) => Err("not connected to the broker"),
+            (true, false) => {
+                Err("connected to the broker, but it does not hear itself on teiten-bridge/+/status")
+            }
+            (true, true) => Ok(()),
+        })
+}
+
+/// How the loop is, for who asks.
+#[derive(Debug)]
+struct Pulse {
+    /// When it last came round to its beat.
+    beat: Mutex<std::time::Instant>,
+    /// Whether it hears itself among the bridges.
+    is_heard: AtomicBool,
+}
+
+impl Pulse {
+    fn beat(&self) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = instant();
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > STUCK_AFTER
+    }
 }
 
 struct Bridge {
@@ -146,8 +170,7 @@ struct Bridge {
     windows: Windows,
     overheard: Overheard,
     publisher: Publisher,
-    /// When it last came round to its beat.
-    pulse: Arc<Mutex<std::time::Instant>>,
+    pulse: Arc<Pulse>,
     deliveries: Deliveries,
     metrics: Arc<BridgeMetrics>,
     log_limit: LogLimit<Noted>,
@@ -204,7 +227,7 @@ impl Bridge {
                 _ = beat.tick() => {
                     self.say_online();
                     self.look_around();
-                    *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = instant();
+                    self.pulse.beat();
                     self.metrics.others.set(self.fleet.others().len() as i64);
                     self.metrics.buffered_bytes.set(self.windows.total_bytes() as i64);
                 }
@@ -255,6 +278,7 @@ impl Bridge {
         match heard {
             Heard::Subscribed => {
                 self.fleet.subscribed(instant());
+                self.note_whether_heard();
                 self.say_online();
                 // Cameras send again, and other bridges say that they are there.
                 self.publisher.publish(&Topic::Hello, "");
@@ -301,6 +325,7 @@ impl Bridge {
             tracing::info!(%replica, online, others = self.fleet.others().len(), "another bridge");
         }
         self.shift(shift);
+        self.note_whether_heard();
         if mine && !online {
             // An earlier process of this name, whose end the broker noticed only now.
             self.say_online();
@@ -318,9 +343,23 @@ impl Bridge {
                 tracing::warn!(others, "out of touch with the broker, others have all cameras")
             }
             Some(Shift::Gained) => tracing::warn!(before, others, "a bridge has fallen silent"),
-            None => {}
+            Some(Shift::Unheard) if self.publisher.is_subscribed() => {
+                let topic = self.status_topic();
+                tracing::warn!(
+                    %topic,
+                    "connected to the broker, but it does not hear itself: the broker's rules must be those of \
+                     infra/base/broker/acl"
+                );
+            }
+            // Why there is no connection, is said there.
+            Some(Shift::Unheard) | None => {}
         }
         self.shift(shift);
+        self.note_whether_heard();
+    }
+
+    fn note_whether_heard(&self) {
+        self.pulse.is_heard.store(self.fleet.is_heard(), Ordering::Relaxed);
     }
 
     /// Takes over or hands over what a change of the fleet has moved.

@@ -41,6 +41,9 @@ pub(crate) enum Shift {
     Gained,
     /// Cameras may be this bridge's no more.
     Ceded,
+    /// None: it does not hear itself, and knows of no others, so that all cameras stay its own. Others may be there all the
+    /// same, which think so too.
+    Unheard,
 }
 
 /// This bridge's part in it.
@@ -59,6 +62,8 @@ enum Part {
 pub(crate) struct Fleet {
     me: ReplicaId,
     part: Part,
+    /// Whether it has heard itself on this connection.
+    was_heard: bool,
     /// The others, with when each was heard last.
     others: BTreeMap<ReplicaId, Instant>,
 }
@@ -66,7 +71,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Alone, until others are heard.
     pub(crate) fn new(me: ReplicaId) -> Self {
-        Self { me, part: Part::OutOfTouch, others: BTreeMap::new() }
+        Self { me, part: Part::OutOfTouch, was_heard: false, others: BTreeMap::new() }
     }
 
     /// This bridge.
@@ -77,6 +82,11 @@ impl Fleet {
     /// The others.
     pub(crate) fn others(&self) -> impl ExactSizeIterator<Item = &ReplicaId> {
         self.others.keys()
+    }
+
+    /// Whether what this bridge says is heard.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.was_heard && matches!(self.part, Part::InTouch { .. })
     }
 
     /// Whether this bridge is to store the frames of `camera`.
@@ -94,6 +104,7 @@ impl Fleet {
     /// A new connection hears what is said from now on. Who else is there, the hello will show.
     pub(crate) fn subscribed(&mut self, now: Instant) {
         self.part = Part::InTouch { heard: now };
+        self.was_heard = false;
         self.others.clear();
     }
 
@@ -125,6 +136,7 @@ impl Fleet {
             _ if !online => return None,
             Part::InTouch { .. } | Part::OutOfTouch => self.part = Part::InTouch { heard: now },
         }
+        self.was_heard = true;
         (before == Part::OutOfTouch && !self.others.is_empty()).then_some(Shift::Gained)
     }
 
@@ -138,7 +150,7 @@ impl Fleet {
         let Part::InTouch { heard } = self.part else { return None };
         if now.duration_since(heard) > IN_TOUCH_MAX {
             self.part = Part::OutOfTouch;
-            return (!self.others.is_empty()).then_some(Shift::Ceded);
+            return Some(if self.others.is_empty() { Shift::Unheard } else { Shift::Ceded });
         }
         let before = self.others.len();
         self.others.retain(|_, heard| now.duration_since(*heard) <= SILENCE_MAX);

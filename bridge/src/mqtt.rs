@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::HostPort;
 
+/// What a bridge hears.
+const FILTERS: [&str; 5] = [ALL_FRAMES, ALL_STATUS, ALL_EVENTS, ALL_BRIDGES, HELLO];
+
 /// The largest packet that is read at all. A larger one ends the connection, at every camera's cost; so what
 /// is merely too large for a frame is read and rejected, at its own camera's cost.
 const INCOMING_PACKET_BYTES_MAX: usize = 4 * MQTT_PACKET_BYTES_MAX;
@@ -191,15 +194,14 @@ async fn session(
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                let filters = [ALL_FRAMES, ALL_STATUS, ALL_EVENTS, ALL_BRIDGES, HELLO]
-                    .map(|filter| SubscribeFilter::new(filter.to_owned(), QoS::AtLeastOnce));
+                let filters = FILTERS.map(|filter| SubscribeFilter::new(filter.to_owned(), QoS::AtLeastOnce));
                 if let Err(error) = client.try_subscribe_many(filters) {
                     return error.to_string();
                 }
             }
             Ok(Event::Incoming(Packet::SubAck(ack))) => {
-                if ack.return_codes.contains(&SubscribeReasonCode::Failure) {
-                    return "the broker refused the subscription".to_owned();
+                if let Some(refusal) = refusal(&ack.return_codes) {
+                    return refusal;
                 }
                 metrics.mqtt_connections_total.inc();
                 tracing::info!("subscribed");
@@ -217,6 +219,19 @@ async fn session(
             Err(error) => return Explained(&error).to_string(),
         }
     }
+}
+
+/// What the broker refuses of [`FILTERS`], if anything.
+fn refusal(codes: &[SubscribeReasonCode]) -> Option<String> {
+    let answers = FILTERS.iter().zip(codes);
+    let refused: Vec<&str> = answers
+        .filter(|(_, code)| **code == SubscribeReasonCode::Failure)
+        .map(|(filter, _)| *filter)
+        .collect();
+    let names = (!refused.is_empty()).then(|| refused.join(", "))?;
+    Some(format!(
+        "the broker refuses subscriptions to {names}: its rules must be those of infra/base/broker/acl"
+    ))
 }
 
 /// What comes of a connection.
@@ -253,6 +268,20 @@ mod tests {
         assert_eq!(news, [true, true, false, false]);
         outage.is_over();
         assert!(outage.is_news(refused));
+    }
+
+    #[test]
+    fn what_the_broker_refuses_is_named() {
+        let granted = SubscribeReasonCode::Success(QoS::AtLeastOnce);
+        assert_eq!(refusal(&[granted; 5]), None);
+        let mut codes = [granted; 5];
+        codes[1] = SubscribeReasonCode::Failure;
+        codes[3] = SubscribeReasonCode::Failure;
+        assert_eq!(
+            refusal(&codes).unwrap(),
+            "the broker refuses subscriptions to teiten/+/status, teiten-bridge/+/status: its rules must be those of \
+             infra/base/broker/acl"
+        );
     }
 
     /// A certificate authority, in PEM.

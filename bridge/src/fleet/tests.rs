@@ -40,9 +40,29 @@ fn one_bridge_alone_has_every_camera_whether_or_not_it_is_connected() {
     assert!(fleet.owns(&camera(1)));
     fleet.subscribed(start);
     for second in 1..60 {
-        assert_eq!(fleet.on_timer(start + SECOND * second), None);
+        fleet.on_timer(start + SECOND * second);
         assert!(fleet.owns(&camera(1)));
     }
+}
+
+#[test]
+fn one_bridge_alone_that_does_not_hear_itself_tells_so_once_a_connection() {
+    let mut now = Instant::now();
+    let mut fleet = Fleet::new(replica(0));
+    assert!(!fleet.is_heard());
+    for _connection in 0..2 {
+        fleet.subscribed(now);
+        let told: Vec<u32> =
+            (0..60).filter(|second| fleet.on_timer(now + SECOND * *second) == Some(Shift::Unheard)).collect();
+        assert_eq!(told, [6]);
+        assert!(!fleet.is_heard());
+        now += SECOND * 60;
+    }
+    fleet.subscribed(now);
+    assert!(!fleet.is_heard(), "nobody knows yet");
+    fleet.heard(&replica(0), true, now);
+    assert!(fleet.is_heard());
+    assert_eq!(fleet.on_timer(now + SECOND * 5), None);
 }
 
 #[test]

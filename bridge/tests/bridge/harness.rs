@@ -42,11 +42,24 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// One with an ACL file of its own.
+    pub(crate) async fn with_rules(rules: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), rules).unwrap();
+        // Who it is must be able to read them; and 2.0.11 with the other limit cuts connections over what its rules forbid.
+        let rules = file.path().display();
+        Self::with(&format!("user root\nmax_queued_messages 1000\nacl_file {rules}\n")).await
+    }
+
+    async fn with(more: &str) -> Self {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let config = tempfile::NamedTempFile::new().unwrap();
         let settings = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 2000\n\
-             max_queued_messages 0\nmessage_size_limit 2097152\nlog_type error\n"
+             max_queued_messages 0\nmessage_size_limit 2097152\nlog_type error\n{more}"
         );
         std::fs::write(config.path(), settings).unwrap();
         let child = Self::spawn(&config);
@@ -327,8 +340,13 @@ pub(crate) struct Installation {
 
 impl Installation {
     pub(crate) async fn start() -> Self {
+        Self::with(Broker::start().await).await
+    }
+
+    /// With a broker that was set up in another way.
+    pub(crate) async fn with(broker: Broker) -> Self {
         teiten_telemetry::init();
-        let (broker, sink) = tokio::join!(Broker::start(), Sink::start());
+        let sink = Sink::start().await;
         let window = WindowLength::from_millis(500).unwrap();
         Self { broker, sink, frames: MemoryBucket::new("frames"), window }
     }
@@ -438,11 +456,16 @@ impl Bridge {
 
 /// Waits until what a bridge tells at `address` is as `wanted`.
 pub(crate) async fn told(address: SocketAddr, wanted: impl Fn(&str) -> bool) {
+    answered(address, "/metrics", wanted).await;
+}
+
+/// Waits until what a bridge answers at `address` to who asks for `path` is as `wanted`.
+pub(crate) async fn answered(address: SocketAddr, path: &str, wanted: impl Fn(&str) -> bool) {
     let mut text = String::new();
     let ask = async {
         loop {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+            stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await.unwrap();
             text = answer;

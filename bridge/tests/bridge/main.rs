@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{AilingBucket, Camera, Installation, PATIENCE, frames, jpeg, picture, told};
+use harness::{AilingBucket, Broker, Camera, Installation, PATIENCE, answered, frames, jpeg, picture, told};
 use teiten_footage::{
     CameraId, Event, Frame, SensorEvent, SensorKey, SensorState, Timestamp, Window,
     limits::{FRAME_BYTES_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX},
@@ -283,6 +283,29 @@ async fn nothing_is_told_of_a_camera_whose_retained_status_is_cleared() {
     camera.send_to(status(), b"online".to_vec(), true).await;
     told(address, |text| text.contains("front-door")).await;
     bridge.drain().await;
+}
+
+#[tokio::test]
+async fn a_bridge_is_ready_once_it_hears_itself_and_says_so_where_the_brokers_rules_keep_it_from_that() {
+    let rules = "topic readwrite teiten/#\ntopic readwrite teiten-bridge/hello\n";
+    // Such a broker grants each subscription, and drops what is sent without a word.
+    for (broker, answer) in [
+        (Broker::start().await, "HTTP/1.0 200"),
+        (Broker::with_rules(rules).await, "does not hear itself on teiten-bridge/+/status"),
+    ] {
+        let all = Installation::with(broker).await;
+        let mut camera = Camera::connect(&all.broker, "front-door").await;
+        let (bridge, address) = all.bridge_that_tells();
+        camera.hello().await;
+        let window = all.present();
+        let sent = frames(window, 0, &[0]);
+        camera.send(&sent).await;
+        camera.send(&frames(window.next(), 1, &[0])).await;
+        // All cameras are its own, as far as it knows, and it has had the time to hear itself.
+        camera.all_stored(&sent).await;
+        answered(address, "/readyz", |text| text.contains(answer)).await;
+        bridge.kill().await;
+    }
 }
 
 #[tokio::test]
