@@ -36,6 +36,8 @@ export async function startCdn(origin, cameras) {
       return response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache' }).end(JSON.stringify({ cameras: [...cameras.keys()] }));
     }
     if (cdn.holdsSegments && path.endsWith('.m4s')) await new Promise((resolve) => released.push(resolve));
+    // Who gave it up meanwhile does not want it any more.
+    if (response.destroyed) return;
     const { range } = request.headers;
     const found = await fetch(new URL(camera === undefined ? path : camera.source + path.slice(name.length), origin), { headers: range === undefined ? {} : { range } });
     const bytes = Buffer.from(await found.arrayBuffer());
