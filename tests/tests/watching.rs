@@ -13,7 +13,7 @@ use teiten_pictures::Pictures;
 use teiten_tests::{
     backlog, browser,
     pipeline::{camera, s3_config_of},
-    process::{Process, eventually, free_port, listening, program},
+    process::{Process, eventually, free_port, listening, program, project},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -34,6 +34,7 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
             let mut command = Command::new(&path);
             command.args(["--cameras", "2", "--keep", "12h", "--http", &http.to_string()]);
             command.args(["--s3", &s3.to_string(), "--mqtt", &mqtt.to_string()]).arg("--data").arg(&data);
+            command.arg("--viewer").arg(project().join("viewer/dist"));
             command
         }
     })?;
