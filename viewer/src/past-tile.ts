@@ -71,7 +71,7 @@ export class PastTile {
       case 'end':
         return ['No footage yet', 'Nothing later is stored'];
       case 'unlisted':
-        return ['Not listed yet', 'What was recorded just now is there within a minute'];
+        return ['Not ready yet', 'What was recorded just now can be seen within a minute'];
       case 'blocked':
         return ['Tap to play', ''];
       case 'failed':
