@@ -74,6 +74,24 @@ pub enum TlsError {
     },
 }
 
+impl Identity {
+    /// The common name in the certificate, by which many brokers know a client (Mosquitto's ACL does). `None` if there is
+    /// none that can be read.
+    pub fn common_name(&self) -> Option<String> {
+        /// The type of the attribute (RFC 5280, appendix A.1: id-at-commonName), as it is encoded.
+        const COMMON_NAME: [u8; 5] = [6, 3, 0x55, 4, 3];
+        let own = certificates(&self.certificate).ok()?.into_iter().next()?;
+        // Of a certificate rustls gives no name, but of one that is taken for an authority's.
+        let mut store = RootCertStore::empty();
+        store.add(own).ok()?;
+        let subject = &store.roots.first()?.subject;
+        let at = subject.windows(COMMON_NAME.len()).rposition(|window| window == COMMON_NAME)?;
+        // Then the kind of text, its length (a name has 64 characters at most), and the text.
+        let [_kind, length, text @ ..] = &subject[at + COMMON_NAME.len()..] else { return None };
+        String::from_utf8(text.get(..usize::from(*length))?.to_vec()).ok()
+    }
+}
+
 impl TlsFiles {
     /// Reads the files: a transport to a broker whose certificate the authority has signed.
     ///

@@ -102,6 +102,16 @@ impl Mosquitto {
     }
 }
 
+#[test]
+fn a_certificate_says_whose_it_is() {
+    let authority = Authority::new();
+    assert_eq!(authority.identity("front-door", 2040).common_name().as_deref(), Some("front-door"));
+    let long = "a".repeat(63);
+    assert_eq!(authority.identity(&long, 2040).common_name(), Some(long));
+    let none = Identity { certificate: authority.folder.path().join("none.pem"), key: PathBuf::new() };
+    assert_eq!(none.common_name(), None);
+}
+
 impl Drop for Mosquitto {
     fn drop(&mut self) {
         self.process.kill().unwrap();

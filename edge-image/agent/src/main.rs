@@ -10,6 +10,7 @@ use teiten_agent::{
     Config, ConfigErrors, Ended, Host,
     config::{PictureSize, PixelFormat},
 };
+use teiten_mqtt::Identity;
 use tokio_util::sync::CancellationToken;
 
 /// The exit status that asks whoever started the agent to start it anew (EX_TEMPFAIL of sysexits.h).
@@ -88,6 +89,13 @@ fn check(path: &Path) -> anyhow::Result<ExitCode> {
     let Config { camera, source, broker, .. } = read(path)?;
     if let Some(tls) = &broker.tls {
         tls.transport().context("broker")?;
+        let name = tls.identity.as_ref().and_then(Identity::common_name);
+        if let Some(name) = name.filter(|name| name != camera.as_str()) {
+            eprintln!(
+                "broker.certificate: it was made for {name:?}, and camera is \"{camera}\": a broker that goes by \
+                 certificates drops what this camera sends, and tells nobody"
+            );
+        }
     }
     println!("{}: camera {camera}, {source}, broker {broker}", path.display());
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::common::*;
+use rcgen::{CertificateParams, DnType, KeyPair};
 use teiten_footage::{
     FrameId,
     topic::{OFFLINE, ONLINE},
@@ -104,6 +105,29 @@ fn check_starts_nothing_when_all_is_well() {
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.ends_with("camera front-door, pattern 640x480 at 10/s, broker 127.0.0.1:1883\n"), "{text}");
+}
+
+#[test]
+fn check_tells_of_a_certificate_that_was_made_for_another_camera() {
+    let place = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "yard");
+    let certificate = params.self_signed(&key).unwrap().pem();
+    for (name, text) in [("ca", &certificate), ("certificate", &certificate), ("key", &key.serialize_pem())] {
+        std::fs::write(place.path().join(format!("{name}.pem")), text).unwrap();
+    }
+    let settings = place.path().join("teiten.toml");
+    let said_of = |camera: &str| {
+        let files = "ca = \"ca.pem\"\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"";
+        std::fs::write(&settings, format!("camera = \"{camera}\"\n[broker]\n{files}")).unwrap();
+        let output = program(&settings).arg("check").output().unwrap();
+        assert!(output.status.success(), "a broker may not go by it");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said_of("yard"), "");
+    let said = said_of("garden");
+    assert!(said.contains("made for \"yard\", and camera is \"garden\""), "{said}");
 }
 
 #[test]
