@@ -123,6 +123,7 @@ struct Counts {
     last_rejected: Option<Rejected>,
     spool_is_full: bool,
     spool_is_unreadable: bool,
+    nobody_stores: bool,
 }
 
 impl Agent {
@@ -170,6 +171,7 @@ impl Agent {
                 signal = self.link.next() => self.hear(signal).await,
                 () = until(due) => {}
                 due = self.attendant.next() => {
+                    self.look_for_a_bridge();
                     let tally = self.tally();
                     self.attendant.attend(due, &tally, &mut self.link).await;
                 }
@@ -299,11 +301,26 @@ impl Agent {
             }
             Signal::Hello => self.outbox.hello(now),
             Signal::Stored(stored) => {
+                if mem::take(&mut self.counts.nobody_stores) {
+                    info!("frames are stored again");
+                }
                 let ids = self.outbox.stored(&stored);
                 self.counts.stored += ids.len() as u64;
                 self.counts.spool_is_full &= ids.is_empty();
                 self.spool.remove(&ids).await;
             }
+        }
+    }
+
+    /// Says once that the broker takes frames that nobody stores.
+    fn look_for_a_bridge(&mut self) {
+        let unstored_for = self.outbox.unstored_for(Instant::now().into_std());
+        if unstored_for.is_some() && !mem::replace(&mut self.counts.nobody_stores, true) {
+            warn!(
+                ?unstored_for,
+                "the broker takes frames, but nobody says that they are stored: is a bridge running, and is the \
+                 certificate this camera's (its name is `camera`)?"
+            );
         }
     }
 
@@ -347,7 +364,7 @@ impl Agent {
     }
 
     fn summarize(&self) {
-        let Tally { captured, sent, stored, unstored, spool_bytes, dropped } = self.tally();
+        let Tally { captured, sent, stored, unstored, spool_bytes, dropped, .. } = self.tally();
         info!(captured, sent, stored, unstored, spool_bytes, ?dropped, "frames since the start");
     }
 
@@ -362,6 +379,7 @@ impl Agent {
             stored: *stored,
             dropped: by_reason,
             unstored: self.outbox.unstored(),
+            unstored_for: self.outbox.unstored_for(Instant::now().into_std()),
             spool_bytes: self.spool.bytes(),
         }
     }

@@ -72,6 +72,8 @@ pub(crate) struct Tally {
     /// By reason.
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) unstored: usize,
+    /// For how long nobody has said of frames that the broker has that they are stored, if for too long.
+    pub(crate) unstored_for: Option<Duration>,
     pub(crate) spool_bytes: u64,
 }
 
@@ -127,6 +129,9 @@ impl Attendant {
             connected: false,
             source: Health::default(),
             last_frame: now,
+            has_flowed: Condition::flowed_before(run_directory.as_deref()),
+            unstored: 0,
+            nobody_stores: false,
         };
         Self {
             config: config.clone(),
@@ -183,7 +188,7 @@ impl Attendant {
         let now = Instant::now();
         match due {
             Due::Led => self.blink(now),
-            Due::Pulse => self.look_after(now).await,
+            Due::Pulse => self.look_after(now, tally).await,
             Due::Telemetry => self.report(tally, link).await,
             Due::Motion => {
                 if self.sense(now, link) && self.condition.connected {
@@ -235,6 +240,7 @@ impl Attendant {
     pub(crate) fn captured(&mut self, frame: &Frame, preview_spacing: Option<Duration>, link: &mut Link) {
         let now = Instant::now();
         self.condition.last_frame = now;
+        self.condition.has_flowed = true;
         self.rejected = None;
         let jpeg = || frame.jpeg.clone();
         if std::mem::take(&mut self.snapshot_is_due) {
@@ -328,7 +334,9 @@ impl Attendant {
         }
     }
 
-    async fn look_after(&mut self, now: Instant) {
+    async fn look_after(&mut self, now: Instant, tally: &Tally) {
+        self.condition.unstored = tally.unstored;
+        self.condition.nobody_stores = tally.unstored_for.is_some();
         self.condition.source = self.source_health(now);
         self.condition.clock_is_set = self.wall().is_some();
         self.condition.has_network = self.machine.has_network();

@@ -39,6 +39,9 @@ pub async fn tell_mistakes(host: Host, usable: Usable, errors: &ConfigErrors, sh
         connected: false,
         source: Health::Failing { why: errors.to_string() },
         last_frame: now,
+        has_flowed: false,
+        unstored: 0,
+        nobody_stores: false,
     };
     let mut writing = every(WRITE_PERIOD);
     let mut file_is_bad = false;

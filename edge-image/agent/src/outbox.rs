@@ -21,6 +21,10 @@
 //! The waits count from the PUBACK: without one, the frame is still on its way and sending it again would only
 //! make that longer.
 //!
+//! A broker may take frames and drop them: Mosquitto does, with a PUBACK, if they are another camera's than its
+//! certificate's. So the outbox also knows for how long nobody has said of frames that have their PUBACK that they are
+//! stored ([`Outbox::unstored_for`]).
+//!
 //! A frame that the spool does not give just now waits as long before it is asked for again, so that it holds up
 //! no other.
 
@@ -46,6 +50,10 @@ pub(crate) const RESEND_MAX: Duration = Duration::from_secs(120);
 pub(crate) const PORTION_FRAMES: usize = 8;
 /// Backlog is handed over only while it makes no more bytes than this lack their PUBACK (one frame always may).
 pub(crate) const PORTION_BYTES: usize = 512 << 10;
+
+/// For how long it is usual that nobody says of frames that the broker has that they are stored: some times what a
+/// window, the bridge's grace and an outage of the storage's take.
+pub(crate) const UNSTORED_USUAL: Duration = Duration::from_secs(60);
 
 /// The most frames that ever lack their PUBACK.
 pub(crate) const UNACKED_MAX: usize = UNSTORED_FRAMES_MAX + PORTION_FRAMES;
@@ -73,6 +81,8 @@ pub(crate) struct Outbox {
     flights: Flights,
     /// Backlog items that are under way or acked.
     backlog_unstored: Load,
+    /// On this connection, the first PUBACK of a frame that is not stored, after which nobody said of any that it is.
+    unstored_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -126,6 +136,7 @@ impl Outbox {
     /// The connection is gone: what it has no PUBACK of waits again.
     pub(crate) fn disconnected(&mut self) {
         self.connected = false;
+        self.unstored_since = None;
         for id in self.flights.end() {
             if self.items.get(&id).is_some_and(|item| matches!(item.state, State::UnderWay { .. })) {
                 self.wait_again(id);
@@ -175,6 +186,13 @@ impl Outbox {
         };
         item.state = State::Acked { way, due };
         self.due.insert((due, id));
+        self.unstored_since.get_or_insert(now);
+    }
+
+    /// For how long nobody has said of frames that the broker has that they are stored, if that is longer than usual.
+    pub(crate) fn unstored_for(&self, now: Instant) -> Option<Duration> {
+        let time = now.saturating_duration_since(self.unstored_since?);
+        (time >= UNSTORED_USUAL).then_some(time)
     }
 
     /// A bridge said hello: what was sent before may have reached nobody.
@@ -199,6 +217,7 @@ impl Outbox {
 
     /// Frames are stored. Those of ours, which may be deleted now.
     pub(crate) fn stored(&mut self, stored: &Stored) -> Vec<FrameId> {
+        self.unstored_since = None;
         let id = |sequence| FrameId { boot: stored.boot(), sequence };
         let ids: Vec<FrameId> = stored
             .ranges()

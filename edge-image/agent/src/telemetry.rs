@@ -63,6 +63,9 @@ pub(crate) struct Frames {
 pub(crate) struct Spool {
     pub(crate) frames: usize,
     pub(crate) bytes: u64,
+    /// For how long nobody has said of frames that the broker has that they are stored; left out while that is usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unstored_seconds: Option<u64>,
 }
 
 /// The camera itself.
@@ -183,7 +186,7 @@ mod tests {
                 skipped: 0,
                 dropped: BTreeMap::from([("torn", 2), ("spool_full", 1)]),
             },
-            spool: Spool { frames: 10, bytes: 400_000 },
+            spool: Spool { frames: 10, bytes: 400_000, unstored_seconds: None },
             source: Source { state: "flowing", why: None, failures: BTreeMap::new() },
             light: None,
             motion: None,
@@ -241,13 +244,14 @@ mod tests {
         };
         let (light, motion) = (Some(OnOff::On), Some(OnOff::Off));
         let mut most = Telemetry { source, light, motion, ..telemetry() }.with_machine(reading);
+        most.spool.unstored_seconds = Some(61);
         most.versions.agent = "0.1.0";
         assert_eq!(
             most.to_json(),
             concat!(
                 r#"{"at":"2026-11-23T04:05:01.000000Z","agent_uptime_seconds":30,"uptime_seconds":35,"#,
                 r#""frames":{"captured":450,"sent":451,"stored":440,"per_second":15.0,"skipped":0,"#,
-                r#""dropped":{"spool_full":1,"torn":2}},"spool":{"frames":10,"bytes":400000},"#,
+                r#""dropped":{"spool_full":1,"torn":2}},"spool":{"frames":10,"bytes":400000,"unstored_seconds":61},"#,
                 r#""source":{"state":"failing","why":"there is no /dev/video0","failures":{"missing":3}},"#,
                 r#""light":"on","motion":"off","temperature_celsius":51.5,"#,
                 r#""throttling":{"now":[],"since_start":["under_voltage"]},"wifi_signal_dbm":-56,"#,

@@ -88,7 +88,11 @@ impl Attendant {
                 skipped: self.losses.of(Loss::Skipped),
                 dropped,
             },
-            spool: telemetry::Spool { frames: tally.unstored, bytes: tally.spool_bytes },
+            spool: telemetry::Spool {
+                frames: tally.unstored,
+                bytes: tally.spool_bytes,
+                unstored_seconds: tally.unstored_for.map(|time| time.as_secs()),
+            },
             source: telemetry::Source { state, why, failures },
             light: self.panel.infrared.as_ref().map(|lamp| lamp.is_lit().into()),
             motion: self.panel.sensor.as_ref().map(|_| self.motion.is_moving().into()),

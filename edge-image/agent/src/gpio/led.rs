@@ -8,6 +8,7 @@
 //! | three flashes, pause | no connection to the broker |
 //! | four flashes, pause | no pictures from the camera |
 //! | five flashes, pause | the settings have mistakes, or are missing |
+//! | six flashes, pause | pictures go to the broker, and nobody says that they are stored |
 //! | steady | live |
 //!
 //! What comes first in this table hides what comes after it, since it is most often its cause.
@@ -23,6 +24,7 @@ pub(crate) enum Pattern {
     NoBroker,
     NoCamera,
     NoSettings,
+    NotStored,
     Live,
 }
 
@@ -44,6 +46,7 @@ impl Pattern {
             Self::NoBroker => 3,
             Self::NoCamera => 4,
             Self::NoSettings => 5,
+            Self::NotStored => 6,
         };
         let group = STEP * 2 * flashes;
         let within = remainder(shown, group + PAUSE);
@@ -78,6 +81,7 @@ mod tests {
         assert_eq!(drawn(Pattern::NoBroker, 28), "##..##..##................##");
         assert_eq!(drawn(Pattern::NoCamera, 32), "##..##..##..##................##");
         assert_eq!(drawn(Pattern::NoSettings, 36), "##..##..##..##..##................##");
+        assert_eq!(drawn(Pattern::NotStored, 40), "##..##..##..##..##..##................##");
         assert_eq!(drawn(Pattern::Live, 8), "########");
     }
 }

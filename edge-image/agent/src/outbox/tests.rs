@@ -294,6 +294,36 @@ fn frames_that_may_be_left_are_not_sent_unless_they_were_before() {
     assert_eq!(flush(&mut outbox, now + seconds(60)), [4]);
 }
 
+#[test]
+fn frames_that_the_broker_takes_and_nobody_stores_are_noticed_after_a_minute() {
+    let (mut outbox, start) = (connected(), Instant::now());
+    let take = |outbox: &mut Outbox, sequence, now| {
+        assert!(outbox.captured(frame(sequence), now));
+        outbox.acked(id(sequence), now);
+    };
+    for sequence in 0..60 {
+        take(&mut outbox, sequence, start + seconds(sequence));
+    }
+    assert_eq!(outbox.unstored_for(start + seconds(59)), None);
+    assert_eq!(outbox.unstored_for(start + seconds(61)), Some(seconds(61)));
+    // Whoever it is that says so, somebody is there.
+    outbox.stored(&stored([1]));
+    assert_eq!(outbox.unstored_for(start + seconds(300)), None);
+    take(&mut outbox, 60, start + seconds(300));
+    assert_eq!(outbox.unstored_for(start + seconds(360)), Some(seconds(60)));
+    outbox.disconnected();
+    assert_eq!(outbox.unstored_for(start + seconds(500)), None);
+}
+
+#[test]
+fn a_frame_that_is_stored_before_its_puback_is_waited_for_no_longer() {
+    let (mut outbox, start) = (connected(), Instant::now());
+    assert!(outbox.captured(frame(0), start));
+    outbox.stored(&stored([0]));
+    outbox.acked(id(0), start);
+    assert_eq!(outbox.unstored_for(start + seconds(600)), None);
+}
+
 /// One thing that can happen; numbers choose among the frames that it can happen to.
 #[derive(Debug, Clone)]
 enum Step {

@@ -3,7 +3,8 @@
 //! Capturing blocks, so each opened device has a thread of its own, and a supervisor that waits for its pictures. A
 //! device that fails or stalls is closed, and opened anew after a while, for ever; what is wrong is logged when it
 //! changes, not each time, and counted. A driver that does not even come back from a call is waited for: nothing can end
-//! its thread, and others would hang like it. Only the machine's restart may mend that, so the watchdog is told.
+//! its thread, and others would hang like it. Only the machine's restart may mend that, so the watchdog is told
+//! ([`crate::condition`]).
 //!
 //! Supervision, times and messages are tested without a camera, behind [`device::Device`]. The lines that call rscam
 //! ([`camera`]) are tested with Linux's virtual cameras, in an emulated machine.
@@ -36,7 +37,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{Demand, Health, Outlet};
-use crate::config::V4l2;
+use crate::{condition::STALLED_AFTER, config::V4l2};
 use capture::{Conditions, End, Refused, STALLED, Said, capture, wanted_now};
 use device::{Open, Opener};
 use mode::Asked;
@@ -48,10 +49,11 @@ pub use devices::list as list_devices;
 /// A camera that gave pictures for this long is well again.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// A driver that has not come back for this long will not: longer than any camera that is slow on purpose.
-const HUNG: Duration = Duration::from_secs(60);
+/// A driver that has not come back for this long will not: longer than any camera that is slow on purpose, and known
+/// before the missing pictures would count as a stall without a reason.
+const HUNG: Duration = Duration::from_secs(50);
 
-const _: () = assert!(HUNG.as_secs() > 3 * STALLED.as_secs());
+const _: () = assert!(HUNG.as_secs() > 3 * STALLED.as_secs() && HUNG.as_secs() < STALLED_AFTER.as_secs());
 
 /// Captures until nobody takes the pictures any more.
 pub(super) async fn play(settings: V4l2, outlet: Outlet) {

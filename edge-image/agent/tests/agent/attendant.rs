@@ -15,7 +15,7 @@ use teiten_footage::{
     SensorEvent, Topic,
     sensor::{SensorKind, SensorState},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::common::*;
@@ -356,6 +356,27 @@ async fn home_assistant_is_told_once_what_the_camera_does_not_have() {
         let announced: Value = serde_json::from_slice(&announced.payload).unwrap();
         assert_eq!(announced["components"]["picture"], expected);
     }
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_frames_which_nobody_stores_is_noticed_and_a_bridge_mends_it() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let agent = Agent::start(config(broker.port));
+    let before = visitor.telemetry().await;
+    assert_eq!(before["spool"].get("unstored_seconds"), None, "{before}");
+    let noticed = async {
+        loop {
+            let telemetry = visitor.telemetry().await;
+            if let Some(seconds) = telemetry["spool"].get("unstored_seconds") {
+                return seconds.as_u64();
+            }
+        }
+    };
+    assert!(timeout(Duration::from_secs(90), noticed).await.unwrap() >= Some(60));
+    let _bridge = Bridge::start(broker.port, true);
+    while visitor.telemetry().await["spool"].get("unstored_seconds").is_some() {}
     agent.stop().await;
 }
 
