@@ -107,7 +107,7 @@ struct Agent {
     counts: Counts,
 }
 
-/// Frames since the start.
+/// Frames since the start, and what was lost of those that an earlier run left.
 #[derive(Debug, Default)]
 struct Counts {
     captured: u64,
@@ -130,7 +130,9 @@ impl Agent {
     async fn start(config: &Config, host: Host) -> anyhow::Result<(Self, Pictures)> {
         let (spool, found) = Spool::open(&config.spool, &config.camera).await?;
         let mut outbox = Outbox::default();
-        for entry in found {
+        let counts =
+            Counts { dropped: found.dropped as u64, damaged: found.damaged as u64, ..Counts::default() };
+        for entry in found.frames {
             outbox.found(entry);
         }
         let clock = Clock::system();
@@ -148,7 +150,7 @@ impl Agent {
             attendant,
             restart_asked: false,
             backlog_held_until: None,
-            counts: Counts::default(),
+            counts,
         };
         Ok((agent, pictures))
     }

@@ -27,7 +27,7 @@ pub use home_assistant::HomeAssistant;
 pub use light::Schedule;
 pub use read::{ConfigErrors, Mistake};
 pub use v4l2::{ControlValue, PixelFormat, V4l2};
-pub use values::{Mebibytes, PictureSize, Quality, RangeError, Rate, Share, WholeRate};
+pub use values::{FrameCount, Mebibytes, PictureSize, Quality, RangeError, Rate, Share, WholeRate};
 
 /// What one agent does: one camera, one source of pictures, one broker, one spool.
 #[derive(Debug, Clone, PartialEq)]
@@ -238,13 +238,19 @@ pub enum Spool {
         path: PathBuf,
         /// `mebibytes_max`. Default 1024.
         max: Mebibytes,
+        /// `frames_max`. Default 200,000.
+        frames_max: FrameCount,
     },
 }
 
 impl Spool {
-    /// A spool in the directory `path`, with the default limit.
+    /// A spool in the directory `path`, with the default limits.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
-        Self::Directory { path: path.into(), max: Mebibytes::DIRECTORY_DEFAULT }
+        Self::Directory {
+            path: path.into(),
+            max: Mebibytes::DIRECTORY_DEFAULT,
+            frames_max: FrameCount::default(),
+        }
     }
 }
 
@@ -259,7 +265,7 @@ impl fmt::Display for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { max } => write!(f, "memory, {max}"),
-            Self::Directory { path, max } => write!(f, "{}, {max}", path.display()),
+            Self::Directory { path, max, .. } => write!(f, "{}, {max}", path.display()),
         }
     }
 }

@@ -1,29 +1,25 @@
 //! Keeps frames until they are stored, in memory or in a directory that outlives the process, up to a number
-//! of bytes; a full spool drops its oldest frames.
+//! of bytes, and in a directory of frames, since each of them takes some memory; a full spool drops its oldest frames.
 //!
 //! In the directory a frame is one file, `<capture time in µs, 20 digits>-<frame id>.jpg`. It is written under
 //! another name first, so that a killed process leaves no half of a frame under this one. Nothing is synced:
-//! frames of the last seconds before a power cut may be gone, or be empty files, which are told apart and
-//! dropped when their turn comes.
+//! frames of the last seconds before a power cut may be gone, be empty files, which the next start deletes, or hold
+//! something else, which is told apart and dropped when its turn comes. What is lost either way is counted.
 //!
 //! A directory that cannot be written any more (full, worn out, read-only) costs the frames their durability,
-//! not the live picture: they are kept in memory instead.
+//! not the live picture: they are kept in memory instead. What is in it is still sent, after a restart too.
 //!
 //! The oldest frame is the one that came first, whatever the clock said: one that was set back would have the new
 //! frames make room for the old ones.
 
 mod shelf;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use anyhow::Context;
 use bytes::Bytes;
 use teiten_footage::{CameraId, Frame, FrameId, Timestamp, limits::FRAME_BYTES_MAX};
-use tokio::fs;
+use tokio::fs::{self, DirEntry};
 use tracing::{info, warn};
 
 use crate::{
@@ -51,26 +47,52 @@ pub(crate) struct Spool {
 #[derive(Debug)]
 struct Directory {
     path: PathBuf,
-    files: Shelf<PathBuf>,
+    /// The capture times: with them the files' names are known.
+    files: Shelf<Timestamp>,
     writable: bool,
 }
 
+/// What an earlier run left.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The frames, oldest first.
+    pub(crate) frames: Vec<Entry>,
+    /// How many more there were than there is room for: the oldest, which are deleted.
+    pub(crate) dropped: usize,
+    /// How many files were no frames any more, and are deleted.
+    pub(crate) damaged: usize,
+}
+
+/// What a file in the directory is.
+enum Left {
+    Frame(Entry),
+    /// What a killed process was writing.
+    Part,
+    /// It has a frame's name, and cannot be one.
+    Damaged,
+    /// Nobody knows.
+    Foreign,
+}
+
 impl Spool {
-    /// The spool of `camera`, and the frames that an earlier run left in it.
-    pub(crate) async fn open(
-        settings: &config::Spool,
-        camera: &CameraId,
-    ) -> anyhow::Result<(Self, Vec<Entry>)> {
+    /// The spool of `camera`, and what an earlier run left in it.
+    ///
+    /// # Errors
+    /// If its directory cannot be listed. One that cannot be written is used as it is.
+    pub(crate) async fn open(settings: &config::Spool, camera: &CameraId) -> anyhow::Result<(Self, Found)> {
+        // In memory the frames themselves are what takes it.
+        let memory = |bytes_max| Shelf::new(bytes_max, usize::MAX);
         match settings {
             config::Spool::Memory { max } => {
-                Ok((Self { memory: Shelf::new(max.bytes()), directory: None }, Vec::new()))
+                Ok((Self { memory: memory(max.bytes()), directory: None }, Found::default()))
             }
-            config::Spool::Directory { path, max } => {
+            config::Spool::Directory { path, max, frames_max } => {
                 let path = path.join(camera.as_str());
-                let (directory, found) = Directory::open(path.clone(), max.bytes())
+                let files = Shelf::new(max.bytes(), frames_max.get());
+                let (directory, found) = Directory::open(path.clone(), files)
                     .await
                     .with_context(|| format!("the spool directory {} cannot be used", path.display()))?;
-                let memory = Shelf::new(Mebibytes::MEMORY_DEFAULT.bytes().min(max.bytes()));
+                let memory = memory(Mebibytes::MEMORY_DEFAULT.bytes().min(max.bytes()));
                 Ok((Self { memory, directory: Some(directory) }, found))
             }
         }
@@ -102,14 +124,7 @@ impl Spool {
                     }
                     return dropped;
                 }
-                Err(error) => {
-                    if directory.writable {
-                        let path = directory.path.display();
-                        warn!(%path, %error, "the spool directory cannot be written, frames are kept in memory: \
-                            free some space or replace the medium");
-                        directory.writable = false;
-                    }
-                }
+                Err(error) => directory.cannot_be_written(&error),
             }
         }
         let dropped = self.memory.put(frame.id, frame.jpeg.len(), frame.jpeg.clone());
@@ -129,71 +144,100 @@ impl Spool {
 
     /// Deletes frames.
     pub(crate) async fn remove(&mut self, ids: &[FrameId]) {
-        let mut files = Vec::new();
         for id in ids {
             if self.memory.remove(*id).is_none()
                 && let Some(directory) = &mut self.directory
+                && let Some(captured) = directory.files.remove(*id)
             {
-                files.extend(directory.files.remove(*id));
+                directory.delete(*id, captured).await;
             }
         }
-        delete(files).await;
     }
 }
 
 impl Directory {
-    async fn open(path: PathBuf, bytes_max: u64) -> io::Result<(Self, Vec<Entry>)> {
+    async fn open(path: PathBuf, files: Shelf<Timestamp>) -> io::Result<(Self, Found)> {
         fs::create_dir_all(&path).await?;
-        let mut directory = Self { path, files: Shelf::new(bytes_max), writable: true };
-        let mut found = BTreeMap::new();
-        let mut foreign = 0u64;
+        let mut directory = Self { path, files, writable: true };
+        let (mut found, mut foreign) = (Found::default(), 0u64);
         let mut listing = fs::read_dir(&directory.path).await?;
         while let Some(file) = listing.next_entry().await? {
-            let name = file.file_name();
-            let name = name.to_string_lossy();
-            if name.ends_with(PART) {
-                // What a killed process was writing.
-                fs::remove_file(file.path()).await?;
-                continue;
+            let left = look_at(&file).await;
+            match left {
+                Left::Frame(entry) => found.frames.push(entry),
+                Left::Part | Left::Damaged if fs::remove_file(file.path()).await.is_ok() => {
+                    found.damaged += usize::from(matches!(left, Left::Damaged));
+                }
+                Left::Part | Left::Damaged | Left::Foreign => foreign += 1,
             }
-            let Some((captured, id)) = parse_name(&name) else {
-                foreign += 1;
-                continue;
-            };
-            let bytes = usize::try_from(file.metadata().await?.len()).unwrap_or(usize::MAX);
-            if !(1..=FRAME_BYTES_MAX).contains(&bytes) {
-                fs::remove_file(file.path()).await?;
-                continue;
+        }
+        // Better to hear of it at start than with the first frame.
+        if let Err(error) = directory.probe().await {
+            directory.cannot_be_written(&error);
+        }
+        directory.without_doubles(&mut found.frames).await;
+        // When they came is not known any more, so their capture times count among them.
+        found.frames.sort_unstable_by_key(|entry| (entry.captured, entry.id));
+        for Entry { id, captured, bytes } in &found.frames {
+            for (id, captured) in directory.files.put(*id, *bytes, *captured) {
+                directory.delete(id, captured).await;
+                found.dropped += 1;
             }
-            // Twice with the same identity is once.
-            if let Some((_, double)) = found.insert(id, (Entry { id, captured, bytes }, file.path())) {
-                delete(vec![double]).await;
-            }
+        }
+        found.frames.drain(..found.dropped);
+        directory.tell(&found, foreign);
+        Ok((directory, found))
+    }
+
+    fn tell(&self, found: &Found, foreign: u64) {
+        let path = self.path.display();
+        if found.dropped > 0 {
+            let frames = found.dropped;
+            warn!(%path, frames, "an earlier run left more than the spool may hold: its oldest frames are dropped");
+        }
+        if found.damaged > 0 {
+            let files = found.damaged;
+            warn!(%path, files, "frames of an earlier run are lost: their files are empty or too large, and are deleted");
         }
         if foreign > 0 {
-            let path = directory.path.display();
-            warn!(%path, files = foreign, "files in the spool directory are no frames and are left alone");
+            let files = foreign;
+            warn!(%path, files, "files in the spool directory are no frames, or cannot be looked at, and are left alone");
         }
-        // A read-only directory lists well; better to hear of it at start than with the first frame.
-        let probe = directory.path.join(format!("probe{PART}"));
+    }
+
+    /// A read-only directory lists well.
+    async fn probe(&self) -> io::Result<()> {
+        let probe = self.path.join(format!("probe{PART}"));
         fs::write(&probe, []).await?;
-        fs::remove_file(&probe).await?;
-        // When they came is not known any more, so their capture times count among them.
-        let mut found: Vec<_> = found.into_values().collect();
-        found.sort_by_key(|(entry, _)| (entry.captured, entry.id));
-        let mut dropped = BTreeMap::new();
-        for (Entry { id, bytes, .. }, path) in &found {
-            dropped.extend(directory.files.put(*id, *bytes, path.clone()));
+        fs::remove_file(&probe).await
+    }
+
+    fn cannot_be_written(&mut self, error: &io::Error) {
+        if self.writable {
+            let path = self.path.display();
+            warn!(%path, %error, "the spool directory cannot be written, frames are kept in memory: free some space or \
+                replace the medium");
+            self.writable = false;
         }
-        let entries = found.into_iter().map(|(entry, _)| entry);
-        let kept = entries.filter(|entry| !dropped.contains_key(&entry.id)).collect();
-        delete(dropped.into_values().collect()).await;
-        Ok((directory, kept))
+    }
+
+    /// Twice with the same identity is once.
+    async fn without_doubles(&self, frames: &mut Vec<Entry>) {
+        frames.sort_unstable_by_key(|entry| entry.id);
+        let mut doubles = Vec::new();
+        frames.dedup_by(|next, kept| {
+            let double = next.id == kept.id;
+            doubles.extend(double.then_some(*next));
+            double
+        });
+        for double in doubles {
+            self.delete(double.id, double.captured).await;
+        }
     }
 
     async fn read(&self, id: FrameId) -> Result<Bytes, Unreadable> {
-        let path = self.files.get(id).ok_or(Unreadable::Damaged)?;
-        let jpeg = match fs::read(path).await {
+        let captured = self.files.get(id).ok_or(Unreadable::Damaged)?;
+        let jpeg = match fs::read(self.file(id, *captured)).await {
             Ok(jpeg) => Bytes::from(jpeg),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // With its directory, a whole medium may have gone for a while.
@@ -209,14 +253,30 @@ impl Directory {
     }
 
     async fn write(&mut self, frame: &Frame) -> io::Result<Vec<FrameId>> {
-        let path = self.path.join(file_name(frame.captured, frame.id));
         let part = self.path.join(format!("frame{PART}"));
         fs::write(&part, &frame.jpeg).await?;
-        fs::rename(&part, &path).await?;
-        let dropped = self.files.put(frame.id, frame.jpeg.len(), path);
-        let (ids, paths) = dropped.into_iter().unzip();
-        delete(paths).await;
-        Ok(ids)
+        fs::rename(&part, self.file(frame.id, frame.captured)).await?;
+        let mut dropped = Vec::new();
+        for (id, captured) in self.files.put(frame.id, frame.jpeg.len(), frame.captured) {
+            self.delete(id, captured).await;
+            dropped.push(id);
+        }
+        Ok(dropped)
+    }
+
+    /// Where a frame is.
+    fn file(&self, id: FrameId, captured: Timestamp) -> PathBuf {
+        self.path.join(file_name(captured, id))
+    }
+
+    async fn delete(&self, id: FrameId, captured: Timestamp) {
+        let path = self.file(id, captured);
+        if let Err(error) = fs::remove_file(&path).await
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            warn!(path = %path.display(), %error, "a spooled frame cannot be deleted, it will be sent again after the next \
+                start");
+        }
     }
 }
 
@@ -234,27 +294,28 @@ fn parse_name(name: &str) -> Option<(Timestamp, FrameId)> {
     (file_name(captured, id) == name).then_some((captured, id))
 }
 
-async fn delete(paths: Vec<PathBuf>) {
-    for path in &paths {
-        if let Err(error) = remove_if_there(path).await {
-            warn!(path = %path.display(), %error, "a spooled frame cannot be deleted, it will be sent again \
-                after the next start");
-        }
+async fn look_at(file: &DirEntry) -> Left {
+    let name = file.file_name();
+    let name = name.to_string_lossy();
+    if name.ends_with(PART) {
+        return Left::Part;
     }
-}
-
-async fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
+    let Some((captured, id)) = parse_name(&name) else { return Left::Foreign };
+    let Ok(metadata) = file.metadata().await else { return Left::Foreign };
+    match usize::try_from(metadata.len()) {
+        Ok(bytes @ 1..=FRAME_BYTES_MAX) => Left::Frame(Entry { id, captured, bytes }),
+        _ => Left::Damaged,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use teiten_footage::BootId;
 
     use super::*;
+    use crate::config::FrameCount;
 
     fn camera() -> CameraId {
         CameraId::new("front-door").unwrap()
@@ -269,6 +330,10 @@ mod tests {
 
     fn directory(path: &Path) -> config::Spool {
         config::Spool::directory(path)
+    }
+
+    fn directory_of(path: &Path, max: Mebibytes) -> config::Spool {
+        config::Spool::Directory { path: path.to_owned(), max, frames_max: FrameCount::default() }
     }
 
     async fn is_damaged(spool: &Spool, sequence: u64) -> bool {
@@ -287,7 +352,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         for settings in [config::Spool::default(), directory(place.path())] {
             let (mut spool, found) = Spool::open(&settings, &camera()).await.unwrap();
-            assert_eq!(found, []);
+            assert_eq!(found.frames, []);
             let frames = [frame(0), frame(1)];
             for frame in &frames {
                 assert_eq!(spool.keep(frame).await, []);
@@ -312,16 +377,15 @@ mod tests {
         std::fs::write(place.path().join("front-door/frame.part"), b"torn").unwrap();
         std::fs::write(place.path().join("front-door/notes.txt"), b"mine").unwrap();
 
-        let (spool, mut found) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
-        found.sort_by_key(|entry| entry.captured);
+        let (spool, found) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
         let expected: Vec<Entry> = (0..3)
             .map(|sequence| {
                 let Frame { id, captured, jpeg } = frame(sequence);
                 Entry { id, captured, bytes: jpeg.len() }
             })
             .collect();
-        assert_eq!(found, expected);
-        assert_eq!(spool.read(found[2].id).await.unwrap(), frame(2).jpeg);
+        assert_eq!((found.frames, found.dropped, found.damaged), (expected, 0, 0));
+        assert_eq!(spool.read(frame(2).id).await.unwrap(), frame(2).jpeg);
         assert_eq!(names(place.path()).len(), 4, "the torn file is gone, the foreign one is not");
     }
 
@@ -342,7 +406,39 @@ mod tests {
             assert!(is_damaged(&spool, sequence).await);
         }
         let (_, found) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
-        assert_eq!(found.len(), 2, "an empty file is no frame");
+        assert_eq!(found.frames.len(), 2, "an empty file is no frame");
+        assert_eq!((found.dropped, found.damaged), (0, 1), "it is counted");
+    }
+
+    #[tokio::test]
+    async fn what_a_smaller_spool_has_no_room_for_is_dropped_and_counted() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        let first = frame(0);
+        for sequence in 0..1010 {
+            let id = FrameId { sequence, ..first.id };
+            let captured = first.captured + std::time::Duration::from_secs(sequence);
+            spool.keep(&Frame { id, captured, jpeg: first.jpeg.clone() }).await;
+        }
+        let (path, max) = (place.path().to_owned(), Mebibytes::DIRECTORY_DEFAULT);
+        let smaller = config::Spool::Directory { path, max, frames_max: FrameCount::new(1000).unwrap() };
+        let (spool, found) = Spool::open(&smaller, &camera()).await.unwrap();
+        assert_eq!((found.frames.len(), found.dropped, found.damaged), (1000, 10, 0));
+        assert_eq!(found.frames[0].id.sequence, 10, "the oldest went");
+        assert!(is_damaged(&spool, 9).await && names(place.path()).len() == 1000);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_written_at_start_still_gives_its_frames() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        spool.keep(&frame(0)).await;
+        // Even root cannot write over a directory, nor delete it as a file.
+        std::fs::create_dir(place.path().join("front-door/probe.part")).unwrap();
+        let (spool, found) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        assert_eq!((found.frames.len(), found.damaged), (1, 0));
+        assert!(!spool.directory.as_ref().unwrap().writable);
+        assert_eq!(spool.read(frame(0).id).await.unwrap(), frame(0).jpeg);
     }
 
     #[tokio::test]
@@ -372,9 +468,7 @@ mod tests {
         for _ in 0..15 {
             large.splice(2..2, comment.iter().copied());
         }
-        for settings in
-            [config::Spool::Memory { max }, config::Spool::Directory { path: place.path().to_owned(), max }]
-        {
+        for settings in [config::Spool::Memory { max }, directory_of(place.path(), max)] {
             let (mut spool, _) = Spool::open(&settings, &camera()).await.unwrap();
             let mut dropped = Vec::new();
             for sequence in 0..20 {
@@ -396,13 +490,13 @@ mod tests {
     async fn after_a_clock_was_set_back_the_older_frames_still_make_room() {
         let place = tempfile::tempdir().unwrap();
         let max = Mebibytes::new(16).unwrap();
-        let settings = config::Spool::Directory { path: place.path().to_owned(), max };
+        let settings = directory_of(place.path(), max);
         let bytes_max = max.bytes() as usize;
         let (mut spool, _) = Spool::open(&settings, &camera()).await.unwrap();
         spool.keep(&frame(1000)).await;
         drop(spool);
         let (mut spool, found) = Spool::open(&settings, &camera()).await.unwrap();
-        assert_eq!(found.len(), 1);
+        assert_eq!(found.frames.len(), 1);
         let Frame { id, captured, jpeg } = frame(0);
         let mut dropped = Vec::new();
         for sequence in 0..(bytes_max / jpeg.len()) as u64 + 1 {

@@ -13,9 +13,9 @@ use teiten_mqtt::{Identity, TlsFiles};
 use toml::{Table, Value};
 
 use super::{
-    Broker, Config, ControlValue, Footage, Gpio, HomeAssistant, Mebibytes, Pattern, PictureSize, PixelFormat,
-    Quality, RangeError, Rate, Share, Source, Spool, System, Uplink, Usable, V4l2, WholeRate, Wifi, light,
-    section::Section,
+    Broker, Config, ControlValue, Footage, FrameCount, Gpio, HomeAssistant, Mebibytes, Pattern, PictureSize,
+    PixelFormat, Quality, RangeError, Rate, Share, Source, Spool, System, Uplink, Usable, V4l2, WholeRate,
+    Wifi, light, section::Section,
 };
 
 /// One thing that is wrong in a settings file.
@@ -300,8 +300,11 @@ fn spool(mut section: Section<'_>) -> Option<Spool> {
     if in_directory {
         let path = section.required("path", PATH, path);
         let max = max(&mut section, Mebibytes::DIRECTORY_DEFAULT);
+        let frames_max = section.or("frames_max", FrameCount::default(), FrameCount::EXPECTED, |value| {
+            in_range(whole(value)?, FrameCount::new)
+        });
         section.finish();
-        Some(Spool::Directory { path: path?, max: max? })
+        Some(Spool::Directory { path: path?, max: max?, frames_max: frames_max? })
     } else {
         let max = max(&mut section, Mebibytes::MEMORY_DEFAULT);
         section.finish();

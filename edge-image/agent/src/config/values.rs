@@ -58,6 +58,10 @@ pub struct PictureSize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mebibytes(u64);
 
+/// How many frames a spool in a directory holds at most: 1000 to 10,000,000. (It keeps some 300 bytes in memory for each.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameCount(usize);
+
 /// A value outside of its range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}")]
@@ -218,6 +222,31 @@ impl Mebibytes {
     /// The limit in bytes.
     pub fn bytes(self) -> u64 {
         self.0 << 20
+    }
+}
+
+impl FrameCount {
+    pub(crate) const EXPECTED: &'static str = "a whole number of frames from 1000 to 10000000";
+
+    /// `frames` frames.
+    pub fn new(frames: usize) -> Result<Self, RangeError> {
+        if (1000..=10_000_000).contains(&frames) {
+            Ok(Self(frames))
+        } else {
+            Err(RangeError { expected: Self::EXPECTED })
+        }
+    }
+
+    /// How many.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// 200,000: some hours at 15 a second.
+impl Default for FrameCount {
+    fn default() -> Self {
+        Self(200_000)
     }
 }
 

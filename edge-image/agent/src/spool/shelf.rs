@@ -1,4 +1,4 @@
-//! Things in the order in which they came, up to a number of bytes: the oldest make room for new ones.
+//! Things in the order in which they came, up to a number of bytes and of things: the oldest make room for new ones.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,6 +8,7 @@ use teiten_footage::FrameId;
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
     bytes_max: u64,
+    things_max: usize,
     bytes: u64,
     by_age: BTreeMap<Turn, Item<T>>,
     turns: HashMap<FrameId, Turn>,
@@ -25,8 +26,8 @@ struct Item<T> {
 }
 
 impl<T> Shelf<T> {
-    pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, bytes: 0, by_age: BTreeMap::new(), turns: HashMap::new(), next: 0 }
+    pub(super) fn new(bytes_max: u64, things_max: usize) -> Self {
+        Self { bytes_max, things_max, bytes: 0, by_age: BTreeMap::new(), turns: HashMap::new(), next: 0 }
     }
 
     /// Puts a frame's thing on the shelf and takes down the oldest ones until all fit: those that were taken down, the
@@ -39,7 +40,7 @@ impl<T> Shelf<T> {
         self.turns.insert(id, self.next);
         self.next += 1;
         let mut taken_down = Vec::new();
-        while self.bytes > self.bytes_max
+        while (self.bytes > self.bytes_max || self.by_age.len() > self.things_max)
             && let Some((_, item)) = self.by_age.pop_first()
         {
             self.turns.remove(&item.id);
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn those_that_came_first_make_room() {
-        let mut shelf = Shelf::new(100);
+        let mut shelf = Shelf::new(100, 10);
         assert_eq!(shelf.put(id(5), 40, 'a'), []);
         assert_eq!(shelf.put(id(3), 40, 'b'), []);
         assert_eq!(shelf.put(id(9), 40, 'c'), [(id(5), 'a')]);
@@ -89,11 +90,21 @@ mod tests {
         assert_eq!((shelf.get(id(1)), shelf.get(id(3)), shelf.bytes()), (Some(&'d'), None, 100));
     }
 
+    #[test]
+    fn there_are_no_more_than_so_many_however_small_they_are() {
+        let mut shelf = Shelf::new(100, 2);
+        let taken_down: Vec<_> = (0..5).flat_map(|sequence| shelf.put(id(sequence), 1, sequence)).collect();
+        assert_eq!(taken_down, [(id(0), 0), (id(1), 1), (id(2), 2)]);
+        // One that is put again is no other one.
+        assert_eq!(shelf.put(id(3), 1, 3), []);
+        assert_eq!((shelf.len(), shelf.bytes()), (2, 2));
+    }
+
     proptest! {
-        /// Against a plain list: the same things are there, and no more bytes than allowed.
+        /// Against a plain list: the same things are there, and no more of them, and of bytes, than allowed.
         #[test]
         fn it_keeps_what_a_list_would_keep(steps in vec((0u64..20, 0usize..60, any::<bool>()), 0..100)) {
-            let mut shelf = Shelf::new(200);
+            let mut shelf = Shelf::new(200, 8);
             let mut list: Vec<(FrameId, usize)> = Vec::new();
             for (sequence, bytes, remove) in steps {
                 list.retain(|(other, _)| *other != id(sequence));
@@ -102,7 +113,7 @@ mod tests {
                 } else {
                     list.push((id(sequence), bytes));
                     let mut expected = Vec::new();
-                    while list.iter().map(|(_, bytes)| bytes).sum::<usize>() > 200 {
+                    while list.iter().map(|(_, bytes)| bytes).sum::<usize>() > 200 || list.len() > 8 {
                         expected.push(list.remove(0).0);
                     }
                     let taken_down = shelf.put(id(sequence), bytes, sequence);
