@@ -36,6 +36,10 @@ const BUFFERS: [u32; 3] = [4, 3, 2];
 const CONTROL_CLASSES: [u32; 6] =
     [0x0098_0000, 0x0099_0000, 0x009A_0000, 0x009D_0000, 0x009E_0000, 0x009F_0000];
 
+/// How far behind a class's number the first of its controls is (V4L2_CID_BASE and its like); before it there is only
+/// the class's own description.
+const FIRST_CONTROL: u32 = 0x900;
+
 /// Controls of one class that cannot be read, at most.
 const UNREADABLE_MAX: u32 = 256;
 
@@ -123,30 +127,10 @@ impl Camera {
 
     /// The controls that can be set to numbers, switches and items of menus.
     pub(super) fn controls(&self) -> Vec<Control> {
-        CONTROL_CLASSES.into_iter().flat_map(|class| self.controls_of(class)).collect()
-    }
-
-    /// rscam's own iterator repeats a control that cannot be read for ever.
-    fn controls_of(&self, class: u32) -> Vec<Control> {
         // V4L2_CTRL_FLAG_NEXT_CTRL: the control after this id.
         const NEXT: u32 = 0x8000_0000;
-        let (mut found, mut id, mut unreadable) = (Vec::new(), class, 0);
-        while unreadable < UNREADABLE_MAX {
-            match self.camera.get_control(id | NEXT) {
-                Ok(control) if control.id & 0x0FFF_0000 != class || control.id <= id => break,
-                Ok(control) => {
-                    id = control.id;
-                    found.extend(settable(control));
-                }
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
-                // Its id is behind `id`, but unknown: feel for it.
-                Err(_) => {
-                    id += 1;
-                    unreadable += 1;
-                }
-            }
-        }
-        found
+        let of_class = |class| controls_of(class, |id| self.camera.get_control(id | NEXT));
+        CONTROL_CLASSES.into_iter().flat_map(of_class).filter_map(settable).collect()
     }
 
     /// Sets a control.
@@ -246,6 +230,28 @@ impl Drop for Opening {
     }
 }
 
+/// The controls of one class, of which `after` gives the one after an id. (rscam's own iterator repeats a control that
+/// cannot be read for ever.)
+fn controls_of(class: u32, mut after: impl FnMut(u32) -> io::Result<rscam::Control>) -> Vec<rscam::Control> {
+    let (mut found, mut id, mut unreadable) = (Vec::new(), class, 0);
+    while unreadable < UNREADABLE_MAX {
+        match after(id) {
+            Ok(control) if control.id & 0x0FFF_0000 != class || control.id <= id => break,
+            Ok(control) => {
+                id = control.id;
+                found.push(control);
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
+            // Its id is behind `id`, but unknown: feel for it.
+            Err(_) => {
+                id = (id + 1).max(class | FIRST_CONTROL);
+                unreadable += 1;
+            }
+        }
+    }
+    found
+}
+
 /// `None` for what is no number, switch or menu, or cannot be set.
 fn settable(control: rscam::Control) -> Option<Control> {
     if control.flags & (rscam::FLAG_DISABLED | rscam::FLAG_READ_ONLY) != 0 {
@@ -301,6 +307,36 @@ mod tests {
         let file = Camera::open(place.path()).unwrap();
         assert!(matches!(file.offered(), Err(Trouble::NoCamera { .. })));
         assert_eq!(file.controls(), []);
+    }
+
+    /// The ids that are found of a class that has `ids`, of which some cannot be read.
+    fn read(class: u32, ids: &[u32], unreadable: &[u32]) -> Vec<u32> {
+        let after = |id| match ids.iter().find(|next| **next > id) {
+            None => Err(io::ErrorKind::InvalidInput.into()),
+            Some(id) if unreadable.contains(id) => Err(io::Error::other("the camera does not answer")),
+            Some(id) => Ok(rscam::Control { id: *id, name: String::new(), data: CtrlData::Button, flags: 0 }),
+        };
+        controls_of(class, after).iter().map(|control| control.id).collect()
+    }
+
+    #[test]
+    fn a_control_that_cannot_be_read_costs_itself_only() {
+        let class = CONTROL_CLASSES[0];
+        let ids: Vec<u32> = [class | 1].into_iter().chain(0x0098_0900..=0x0098_0918).collect();
+        assert_eq!(read(class, &ids, &[]), ids);
+        for unreadable in
+            [vec![ids[1]], vec![ids[1], ids[2]], vec![ids[9]], vec![*ids.last().unwrap()], ids[..3].to_vec()]
+        {
+            let rest: Vec<u32> = ids.iter().copied().filter(|id| !unreadable.contains(id)).collect();
+            assert_eq!(read(class, &ids, &unreadable), rest, "{unreadable:x?}");
+            // Of drivers that do not describe the class.
+            assert_eq!(
+                read(class, &ids[1..], &unreadable),
+                rest.iter().copied().filter(|id| *id != class | 1).collect::<Vec<_>>()
+            );
+        }
+        // The next class begins behind it.
+        assert_eq!(read(class, &[class | 0x900, CONTROL_CLASSES[1] | 1], &[]), [class | 0x900]);
     }
 
     #[test]
