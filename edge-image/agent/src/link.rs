@@ -5,6 +5,7 @@
 //! into the next; what has to be sent again is the outbox's to decide.
 
 mod connection;
+mod under_way;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! here waits for the client to take a message: its queue holds all that the outbox allows.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -28,7 +28,10 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, debug, warn};
 
-use super::{Delivery, Message, Signal};
+use super::{
+    Delivery, Message, Signal,
+    under_way::{OVERDUE, Overdue, UnderWay},
+};
 use crate::{config::Broker, outbox::UNACKED_MAX};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -76,6 +79,8 @@ pub(super) enum Trouble {
     TooSlow,
     #[error("{}", Explained(.0))]
     Connection(Box<ConnectionError>),
+    #[error("a message has had no answer for {} s, though later ones had theirs: it is sent again", OVERDUE.as_secs())]
+    Overdue,
     #[error("nothing heard for {} s", .0.as_secs())]
     Silent(Duration),
     #[error(
@@ -98,14 +103,13 @@ pub(super) struct Connection {
     last_heard: Instant,
     /// What was handed to the client and is not yet on its way, in order, with its bytes.
     queued: VecDeque<(Sent, usize)>,
-    /// What is on its way and will have a PUBACK, by packet identifier.
-    under_way: HashMap<u16, (Sent, usize)>,
+    under_way: UnderWay,
     _poll: AbortOnDropHandle<()>,
 }
 
 /// What was handed to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
+pub(super) enum Sent {
     Frame(FrameId),
     Numbered(u64),
     /// A message whose PUBACK says nothing to anybody.
@@ -159,7 +163,7 @@ impl Connection {
             subscribed_at: Instant::now(),
             last_heard: Instant::now(),
             queued: VecDeque::new(),
-            under_way: HashMap::new(),
+            under_way: UnderWay::default(),
             _poll: AbortOnDropHandle::new(poll),
         }
     }
@@ -191,7 +195,7 @@ impl Connection {
     }
 
     async fn event(&mut self) -> Result<Event, Trouble> {
-        let largest = self.queued.iter().chain(self.under_way.values()).map(|(_, bytes)| *bytes).max();
+        let largest = self.queued.iter().map(|(_, bytes)| *bytes).chain(self.under_way.sizes()).max();
         let silence_max =
             SILENCE_MAX + Duration::from_secs((largest.unwrap_or(0) / BYTES_PER_SECOND_MIN) as u64);
         match timeout_at(self.last_heard + silence_max, self.events.recv()).await {
@@ -235,10 +239,11 @@ impl Connection {
                 return Ok(Some(Signal::Up { round_trip: self.subscribed_at.elapsed() }));
             }
             Packet::PubAck(ack) => {
-                return Ok(match self.under_way.remove(&ack.pkid) {
-                    Some((Sent::Frame(id), _)) => Some(Signal::Acked(id)),
-                    Some((Sent::Numbered(number), _)) => Some(Signal::Heard(number)),
-                    Some((Sent::Other, _)) | None => None,
+                let acked = self.under_way.acked(ack.pkid, Instant::now());
+                return Ok(match acked.map_err(|Overdue| Trouble::Overdue)? {
+                    Some(Sent::Frame(id)) => Some(Signal::Acked(id)),
+                    Some(Sent::Numbered(number)) => Some(Signal::Heard(number)),
+                    Some(Sent::Other) | None => None,
                 });
             }
             Packet::Publish(message) if message.topic == self.topics.hello => return Ok(Some(Signal::Hello)),
@@ -309,10 +314,10 @@ impl Connection {
     /// The client gives messages their packet identifiers in the order in which it got them; those of QoS 0
     /// have none, which is 0.
     fn departed(&mut self, packet_id: u16) {
-        if let Some(sent) = self.queued.pop_front()
+        if let Some((sent, bytes)) = self.queued.pop_front()
             && packet_id != 0
         {
-            self.under_way.insert(packet_id, sent);
+            self.under_way.departed(packet_id, sent, bytes, Instant::now());
         }
     }
 

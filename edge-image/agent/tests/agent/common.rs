@@ -170,10 +170,12 @@ impl Bridge {
 
     /// Waits for this status.
     pub(crate) async fn status(&mut self, expected: &str) {
-        soon(async {
-            while !matches!(self.heard.recv().await.unwrap(), Heard::Status(status) if status == expected) {}
-        })
-        .await
+        soon(self.status_sometime(expected)).await
+    }
+
+    /// Waits for this status, however long it takes.
+    pub(crate) async fn status_sometime(&mut self, expected: &str) {
+        while !matches!(self.heard.recv().await.unwrap(), Heard::Status(status) if status == expected) {}
     }
 
     /// The frames that were heard and not asked for yet.

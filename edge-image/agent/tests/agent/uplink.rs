@@ -8,10 +8,13 @@ use teiten_agent::{
     config::{Pattern, PictureSize, Rate, Source},
     pattern::Painter,
 };
-use teiten_footage::Topic;
+use teiten_footage::{Topic, topic::ONLINE};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
-    net::{TcpSocket, TcpStream, tcp::OwnedWriteHalf},
+    net::{
+        TcpListener, TcpSocket, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     time::{sleep_until, timeout},
 };
 
@@ -47,6 +50,49 @@ async fn camera_on_slow_link(broker: &Mosquitto, frames_per_second: usize) -> Ag
     let frame_bytes = Painter::new(&camera(), size).jpeg(teiten_telemetry::now()).len();
     let port = slow_link(broker.port, frames_per_second * frame_bytes).await;
     Agent::start(Config { source: Source::Pattern(pattern), ..config(port) })
+}
+
+/// Listens on a port of its own, and loses one PUBACK of the first connection on its way back.
+async fn link_that_loses_a_puback(broker: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut lost = 5;
+        while let Ok((camera, _)) = listener.accept().await {
+            let (mut from_camera, to_camera) = camera.into_split();
+            let (from_broker, mut to_broker) =
+                TcpStream::connect(("127.0.0.1", broker)).await.unwrap().into_split();
+            tokio::spawn(async move { copy(&mut from_camera, &mut to_broker).await });
+            tokio::spawn(lose_puback(from_broker, to_camera, std::mem::take(&mut lost)));
+        }
+    });
+    port
+}
+
+/// Passes on all packets but PUBACK number `lost`.
+async fn lose_puback(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, lost: usize) -> std::io::Result<()> {
+    const PUBACK: u8 = 0x40;
+    let mut pubacks = 0;
+    loop {
+        // The packet's kind, and its length, seven bits a byte.
+        let mut packet = vec![from.read_u8().await?];
+        let mut bytes = 0;
+        for shift in (0..).step_by(7) {
+            let digit = from.read_u8().await?;
+            packet.push(digit);
+            bytes |= usize::from(digit & 0x7F) << shift;
+            if digit & 0x80 == 0 {
+                break;
+            }
+        }
+        let head = packet.len();
+        packet.resize(head + bytes, 0);
+        from.read_exact(&mut packet[head..]).await?;
+        pubacks += usize::from(packet[0] == PUBACK);
+        if packet[0] != PUBACK || pubacks != lost {
+            to.write_all(&packet).await?;
+        }
+    }
 }
 
 async fn trickle(
@@ -87,6 +133,20 @@ async fn the_largest_frame_gets_through_a_link_that_takes_most_of_a_minute_for_i
     let frame = timeout(Duration::from_secs(75), bridge.frame_sometime()).await;
     assert!(frame.unwrap().jpeg.len() > 1_020_000);
     agent.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_puback_that_is_lost_costs_a_connection_and_not_the_rate_for_good() {
+    let broker = Mosquitto::start().await;
+    let mut bridge = Bridge::start(broker.port, true);
+    bridge.ready().await;
+    let agent = Agent::start(config(link_that_loses_a_puback(broker.port).await));
+    bridge.status(ONLINE).await;
+    // The rate falls to one in ten seconds, since a live frame is late; on another connection it rises.
+    let again = timeout(Duration::from_secs(100), bridge.status_sometime(ONLINE)).await;
+    again.expect("there is another connection");
+    soon(bridge.frames(20)).await;
+    agent.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
