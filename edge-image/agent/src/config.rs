@@ -121,6 +121,10 @@ pub struct Broker {
     pub tls: Option<TlsFiles>,
 }
 
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
@@ -136,8 +140,7 @@ impl Broker {
 
     /// The host without the square brackets that an IPv6 address may have: TLS takes none in a server's name.
     pub fn bare_host(&self) -> &str {
-        let bare = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        bare.unwrap_or(&self.host)
+        bare(&self.host)
     }
 
     /// As [`Config::in_folder`].

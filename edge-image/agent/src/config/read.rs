@@ -4,18 +4,23 @@ use std::{
     collections::BTreeMap,
     fmt, fs,
     io::ErrorKind,
+    net::Ipv6Addr,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use teiten_footage::CameraId;
 use teiten_mqtt::{Identity, TlsFiles};
-use toml::{Table, Value};
+use toml::{
+    Spanned, Table, Value,
+    de::{DeTable, DeValue, ValueDeserializer},
+};
 
 use super::{
     Broker, Config, ControlValue, Footage, FrameCount, Gpio, HomeAssistant, Mebibytes, Pattern, PictureSize,
     PixelFormat, Quality, RangeError, Rate, Share, Source, Spool, System, Uplink, Usable, V4l2, WholeRate,
-    Wifi, light, section::Section,
+    Wifi, bare, light, section::Section,
 };
 
 /// One thing that is wrong in a settings file.
@@ -77,7 +82,7 @@ pub(super) fn text(path: &Path) -> Result<String, ConfigErrors> {
 
 /// The settings that `text` gives.
 pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
-    let table = text.parse::<Table>().map_err(|error| ConfigErrors::of_the_whole(not_toml(text, &error)))?;
+    let table = text.parse::<Table>().map_err(|error| ConfigErrors(not_toml(text, error)))?;
     let mut mistakes = Vec::new();
     let mut top = Section::new(String::new(), table, &mut mistakes);
     let camera = top.required("camera", "a name of 1 to 63 lower-case letters, digits and hyphens", camera);
@@ -127,11 +132,69 @@ pub(super) fn config(text: &str) -> Result<Config, ConfigErrors> {
     }
 }
 
-/// What is wrong and where. (The error itself shows the whole line, in which a password may be.)
-fn not_toml(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    format!("not TOML: line {line}: {}", error.message())
+/// What is wrong and where, the first thing in each line. (The errors themselves show the whole line, in which a password
+/// may be.)
+fn not_toml(text: &str, error: toml::de::Error) -> Vec<Mistake> {
+    let mut lines = BTreeMap::new();
+    // What is TOML, and cannot be read (a number that is too large), `error` alone tells.
+    for error in DeTable::parse_recoverable(text).1.into_iter().chain([error]) {
+        let (before, after) =
+            error.span().and_then(|span| text.split_at_checked(span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        let quotes = after.starts_with(TYPOGRAPHIC_QUOTES);
+        let remedy = if quotes { ": write straight quotation marks (\") in place of these" } else { "" };
+        lines
+            .entry(line)
+            .or_insert(format!("not TOML: line {line}, column {column}: {}{remedy}", error.message()));
+    }
+    lines.into_values().map(|why| Mistake { key: String::new(), why }).collect()
+}
+
+/// What word processors and telephones make of quotation marks.
+const TYPOGRAPHIC_QUOTES: [char; 8] = ['“', '”', '„', '‟', '‘', '’', '«', '»'];
+
+/// What is sound of a text, all of which may be no TOML.
+fn sound(text: &str) -> Table {
+    let mut text = text.to_owned();
+    for _ in 0..BARE_LINES_MAX {
+        let wrong = wrong(&DeTable::parse_recoverable(&text).1);
+        let Some(line) = wrong.iter().find_map(|at| bare_line(&text, *at)) else { break };
+        text.replace_range(line, "");
+    }
+    let (table, errors) = DeTable::parse_recoverable(&text);
+    sound_part(table.get_ref(), &wrong(&errors))
+}
+
+/// Lines without an assignment that are passed over: at each of them the parser leaves off.
+const BARE_LINES_MAX: usize = 16;
+
+/// Where something is wrong.
+fn wrong(errors: &[toml::de::Error]) -> Vec<usize> {
+    errors.iter().filter_map(|error| Some(error.span()?.start)).collect()
+}
+
+/// The line around `at`, if nothing is assigned in it and it is no heading.
+fn bare_line(text: &str, at: usize) -> Option<Range<usize>> {
+    let (before, after) = text.split_at_checked(at)?;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let end = after.find('\n').map_or(text.len(), |newline| at + newline);
+    let line = &text[start..end];
+    (!line.is_empty() && !line.contains('=') && !line.trim_start().starts_with('[')).then_some(start..end)
+}
+
+/// The part of a table that is not where something is `wrong`.
+fn sound_part(table: &DeTable<'_>, wrong: &[usize]) -> Table {
+    let sound = |value: &Spanned<DeValue<'_>>| {
+        let span = value.span();
+        if let DeValue::Table(table) = value.get_ref() {
+            return Some(Value::Table(sound_part(table, wrong)));
+        }
+        // One that is missing is nowhere.
+        let is_sound = !span.is_empty() && !wrong.iter().any(|at| (span.start..=span.end).contains(at));
+        is_sound.then(|| Value::deserialize(ValueDeserializer::from(value.clone())).ok())?
+    };
+    table.iter().filter_map(|(key, value)| Some((key.get_ref().to_string(), sound(value)?))).collect()
 }
 
 /// The section `name`, if something is set in it.
@@ -141,7 +204,7 @@ fn given<'a>(name: &str, table: Option<Table>, mistakes: &'a mut Vec<Mistake>) -
 
 /// What can be used of the settings that `text` gives.
 pub(super) fn usable(text: &str) -> Usable {
-    let table = text.parse::<Table>().unwrap_or_default();
+    let table = sound(text);
     let mut mistakes = Vec::new();
     let mut top = Section::new(String::new(), table, &mut mistakes);
     let camera = top.required("camera", "", camera);
@@ -159,8 +222,10 @@ pub(super) fn usable(text: &str) -> Usable {
 
 fn broker(mut section: Section<'_>) -> Option<Broker> {
     let default = Broker::default();
-    let expected = "a host name or an address";
-    let host = section.or("host", default.host, expected, |value| host(value.as_str()?));
+    let expected = "a host name or an address, and its port in `port`";
+    let host = section.or("host", default.host, expected, |value| {
+        host(value.as_str()?).filter(|host| !host.contains(':') || is_ipv6(host))
+    });
     let tls = tls(&mut section);
     let with_tls = tls.as_ref().is_some_and(Option::is_some);
     let default = if with_tls { Broker::TLS_PORT } else { Broker::PORT };
@@ -332,6 +397,12 @@ pub(super) fn host(text: &str) -> Option<String> {
     usable.then(|| text.to_owned())
 }
 
+/// With or without square brackets, and the interface that it is reached by.
+fn is_ipv6(host: &str) -> bool {
+    let address = bare(host).split('%').next();
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
 const PATH: &str = "a path";
 
 fn camera(value: &Value) -> Option<CameraId> {
@@ -360,6 +431,18 @@ mod tests {
     fn an_ipv6_brokers_brackets_are_no_part_of_its_name() {
         assert_eq!(Broker::plain("[fd00::1]", 8883).bare_host(), "fd00::1");
         assert_eq!(Broker::plain("broker.home", 8883).bare_host(), "broker.home");
+    }
+
+    #[test]
+    fn a_brokers_port_is_no_part_of_its_host() {
+        let read = |host: &str| config(&format!("camera = \"a\"\n[broker]\nhost = \"{host}\""));
+        for host in ["10.0.0.5:8883", "broker.home:1883", "[fd00::1]:8883", "mqtt://broker.home"] {
+            let why = read(host).unwrap_err().to_string();
+            assert!(why.contains("its port in `port`"), "{why}");
+        }
+        for host in ["10.0.0.5", "broker.home", "fd00::1", "[fd00::1]", "fe80::1%wlan0", "::ffff:10.0.0.5"] {
+            assert_eq!(read(host).unwrap().broker.host, host);
+        }
     }
 
     #[test]
@@ -517,7 +600,7 @@ mod tests {
              camera: \"Front Door\" will not do, expected a name of 1 to 63 lower-case letters, digits and hyphens\n  \
              colour: no such key here, expected one of camera, broker, source, spool, preview, control, \
              home_assistant, gpio, light, wifi, system, uplink\n  \
-             broker.host: \"\" will not do, expected a host name or an address\n  \
+             broker.host: \"\" will not do, expected a host name or an address, and its port in `port`\n  \
              broker.port: 70000 will not do, expected a port number from 1 to 65535\n  \
              source.width: 641 will not do, expected an even number of pixels from 320 to 3840\n  \
              source.height: \"tall\" will not do, expected an even number of pixels from 180 to 2160\n  \
@@ -543,8 +626,65 @@ mod tests {
     #[test]
     fn what_is_no_toml_is_one_mistake() {
         assert_eq!(mistakes("camera = "), [""]);
+        assert_eq!(mistakes("camera = \"a\"\ncamera = \"b\""), [""]);
+        assert_eq!(mistakes("camera = 99999999999999999999"), [""]);
         let why = config("camera = \"a\"\n\n[source\nrate = 1").unwrap_err().to_string();
-        assert!(why.contains("not TOML: line 3: "), "{why}");
+        assert!(why.contains("not TOML: line 3, column 8: "), "{why}");
+    }
+
+    #[test]
+    fn typographic_quotes_are_told_line_by_line_with_what_to_write() {
+        let text = "camera = \"gate\"\n[source]\n  kind = “v4l2”\nrate = 10\n[wifi]\nnetwork = „Hof“";
+        let errors = config(text).unwrap_err();
+        let told: Vec<&str> = errors.mistakes().iter().map(|mistake| mistake.why.as_str()).collect();
+        for (why, place) in told.iter().zip(["line 3, column 10: ", "line 6, column 11: "]) {
+            assert!(
+                why.contains(place) && why.ends_with("write straight quotation marks (\") in place of these"),
+                "{told:?}"
+            );
+        }
+        assert_eq!(told.len(), 2, "{told:?}");
+    }
+
+    #[test]
+    fn what_is_sound_beside_what_is_no_toml_can_be_used() {
+        let text = "camera = \"gate\"\n[broker]\nhost = \"b\"\n[source]\n{}\n[wifi]\nnetwork = \"Hof\"\n\
+                    country = \"DE\"\n[system]\nssh_key = \"ssh-ed25519 AAAAC3Nza\"\n";
+        for slip in [
+            "rate = “10”",
+            "rate =",
+            "rate = 10 20",
+            "rate = \"10",
+            "rate 10",
+            "rate 10\nheight 20",
+            "= 10",
+            "controls = { gain = “1” }",
+            "[gpio",
+        ] {
+            let text = text.replace("{}", slip);
+            assert!(config(&text).is_err(), "{slip}");
+            let Usable { camera, broker, wifi, system, .. } = usable(&text);
+            assert_eq!(camera.unwrap().as_str(), "gate", "{slip}");
+            assert_eq!(broker.unwrap().host, "b", "{slip}");
+            assert_eq!(wifi.unwrap().network, "Hof", "{slip}");
+            assert!(system.ssh_key.is_some(), "{slip}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_sound_is_not_used() {
+        let wifi = |password: &str| {
+            usable(&format!("[wifi]\nnetwork = \"Hof\"\ncountry = \"DE\"\npassword = {password}\n")).wifi
+        };
+        assert!(wifi("\"long enough\"").is_some());
+        assert_eq!(usable("camera = 99999999999999999999").camera, None);
+        for password in
+            ["“long enough”", "\"long enough", "\"long\\enough\"", "", "long enough", "\"\"\"long enough"]
+        {
+            assert_eq!(wifi(password).and_then(|wifi| wifi.password), None, "{password}");
+        }
+        assert_eq!(usable("camera = “gate”").camera, None);
+        assert_eq!(usable("[gpio]\nled = ").led, None);
     }
 
     #[test]
