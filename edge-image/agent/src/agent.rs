@@ -301,7 +301,10 @@ impl Agent {
                     self.uplink.landed(flight, now);
                 }
             }
-            Signal::Hello => self.outbox.hello(now),
+            Signal::Hello => {
+                self.outbox.hello(now);
+                self.attendant.hello(now);
+            }
             Signal::Stored(stored) => {
                 if mem::take(&mut self.counts.nobody_stores) {
                     info!("frames are stored again");

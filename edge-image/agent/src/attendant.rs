@@ -188,7 +188,10 @@ impl Attendant {
         let now = Instant::now();
         match due {
             Due::Led => self.blink(now),
-            Due::Pulse => self.look_after(now, tally).await,
+            Due::Pulse => {
+                self.look_after(now, tally).await;
+                self.events.say_again(now, link);
+            }
             Due::Telemetry => self.report(tally, link).await,
             Due::Motion => {
                 if self.sense(now, link) && self.condition.connected {
@@ -234,6 +237,11 @@ impl Attendant {
     /// The broker has the message with this number.
     pub(crate) fn heard(&mut self, number: u64, link: &mut Link) {
         self.events.heard(number, link);
+    }
+
+    /// A bridge is new here.
+    pub(crate) fn hello(&mut self, now: Instant) {
+        self.events.hello(now);
     }
 
     /// A frame was captured. A preview may be sent, if at all, so long after the last one.

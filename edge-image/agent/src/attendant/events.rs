@@ -1,10 +1,16 @@
 //! What sensors saw, until the broker has it.
+//!
+//! A bridge that is stopped or killed may lose what it has heard, and without its end a span of motion goes on for an hour. So
+//! the last end is said once more after each bridge's hello: to us it is one event, and it starts nothing anywhere.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
-use teiten_footage::{CameraId, SensorEvent, Topic};
+use teiten_footage::{CameraId, SensorEvent, SensorState, Topic};
 
-use crate::link::{Delivery, Link, Message};
+use crate::{
+    link::{Delivery, Link, Message},
+    outbox::AFTER_HELLO,
+};
 
 /// Events that wait for the broker; the oldest make room.
 const EVENTS_MAX: usize = 64;
@@ -17,12 +23,17 @@ pub(super) struct Events {
     /// This connection was given those with lower numbers.
     told: u64,
     next: u64,
+    /// What came last, if that is an end.
+    end: Option<SensorEvent>,
+    /// When it is said once more.
+    again: Option<Instant>,
 }
 
 impl Events {
     /// Those of a camera: none yet.
     pub(super) fn of(camera: CameraId) -> Self {
-        Self { topic: Topic::Event(camera).to_string(), waiting: VecDeque::new(), told: 0, next: 0 }
+        let topic = Topic::Event(camera).to_string();
+        Self { topic, waiting: VecDeque::new(), told: 0, next: 0, end: None, again: None }
     }
 
     /// Those that the broker does not have, the oldest first.
@@ -44,6 +55,28 @@ impl Events {
 
     /// One more.
     pub(super) fn keep(&mut self, event: SensorEvent, link: &mut Link) {
+        self.end = (event.state == SensorState::Ended).then_some(event);
+        self.push(event, link);
+    }
+
+    /// A bridge said hello: the one before may have lost the last end.
+    pub(super) fn hello(&mut self, now: Instant) {
+        self.again.get_or_insert(now + AFTER_HELLO);
+    }
+
+    /// Says the last end once more, if that is due.
+    pub(super) fn say_again(&mut self, now: Instant, link: &mut Link) {
+        if self.again.take_if(|due| *due <= now).is_none() {
+            return;
+        }
+        if let Some(end) = self.end
+            && !self.waiting().any(|event| *event == end)
+        {
+            self.push(end, link);
+        }
+    }
+
+    fn push(&mut self, event: SensorEvent, link: &mut Link) {
         if self.waiting.len() == EVENTS_MAX {
             self.waiting.pop_front();
         }
@@ -65,3 +98,6 @@ impl Events {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
