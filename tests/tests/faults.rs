@@ -1,10 +1,10 @@
 //! kill -9 of every part but the store, at random moments: no frame is lost, none is doubled. The router forgets its
 //! events, and the bridge those of what it stored just before; `reconcile` finds the batches that they were about.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use teiten_bucket::Bucket;
 use teiten_footage::{CameraId, WindowLength};
 use teiten_tests::{
@@ -14,7 +14,13 @@ use teiten_tests::{
     verify::{Recording, batches},
 };
 
+/// The parts, of which the last is an agent: each round another one.
+const PARTS: usize = 6;
+
 const KILLS: usize = 20;
+
+// Every part is killed, and both agents are.
+const _: () = assert!(KILLS >= 2 * PARTS);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_frame_is_lost_or_doubled_when_parts_are_killed() -> anyhow::Result<()> {
@@ -39,24 +45,33 @@ async fn kill_parts_and_count(pipeline: &mut Pipeline, random: &mut StdRng) -> a
         agents.push(pipeline.agent(camera, &footage()?, 10.0, true)?);
     }
 
+    let mut killed = HashMap::<String, usize>::new();
+    let mut parts: Vec<usize> = Vec::new();
     for kill in 0..KILLS {
         // Random moments are the point of this test: nothing is awaited here but time.
         tokio::time::sleep(Duration::from_millis(random.random_range(300..2500))).await;
         // Every part has its turn, in random order within each round.
-        let part: &mut Process = match (kill % 6 + random.random_range(0..2)) % 6 {
+        if parts.is_empty() {
+            parts = (0..PARTS).collect();
+            parts.shuffle(random);
+        }
+        let part: &mut Process = match parts.pop().context("a round has parts")? {
             0 => &mut pipeline.mosquitto,
             1 => &mut pipeline.bridge,
             2 => &mut pipeline.encode,
             3 => &mut pipeline.playlist,
             4 => &mut pipeline.router,
-            _ => &mut agents[random.random_range(0..2)],
+            _ => &mut agents[kill / PARTS % 2],
         };
         let down = Duration::from_millis(random.random_range(0..1500));
         println!("kill -9 {}, down for {down:?}", part.name());
+        *killed.entry(part.name().to_owned()).or_default() += 1;
         part.kill()?;
         tokio::time::sleep(down).await;
         part.restart()?;
     }
+    println!("killed: {killed:?}");
+    ensure!(killed.len() == PARTS + 1, "not every part was killed: {killed:?}");
 
     // Stopped while frames wait for their bridge's grace; what one run could not drain the next one does.
     for (agent, camera) in agents.iter_mut().zip(&cameras) {
