@@ -49,17 +49,20 @@ export async function watchPlaying(page) {
 
   await check('frames are stepped one by one', async () => {
     await go(page, gapFromMs - 5_000);
-    await untilShown(page, 0, (shownMs) => shownMs < gapFromMs);
-    await pause(page);
-    await settled(page);
-    const shown = [await shownMs(page, 0)];
-    for (const key of ['.', '.', ',', ',', ',']) {
-      const before = shown[shown.length - 1];
-      await page.keyboard.press(key);
-      shown.push(await untilShown(page, 0, (ms) => ms !== before));
-    }
+    const shown = [await playAndPause(page)];
+    for (const key of ['.', '.', ',', ',', ',']) shown.push(await stepped(page, key, shown[shown.length - 1]));
     const steps = shown.slice(1).map((ms, index) => Math.round((ms - shown[index]) / frameMs));
     expect(steps.join() === '1,1,-1,-1,-1', `steps were ${steps}`);
+  });
+
+  await check('wherever it was paused, a step leads to the neighbour of the picture on show', async () => {
+    // Pictures are painted a little before or after their time.
+    for (const key of [...'.,.,.,.,']) {
+      await go(page, gapFromMs - 5_000);
+      const before = await playAndPause(page);
+      const step = Math.round(((await stepped(page, key, before)) - before) / frameMs);
+      expect(step === (key === '.' ? 1 : -1), `${key} led ${step} frames on`);
+    }
   });
 
   await check('a step leads over a gap too, on and back', async () => {
@@ -76,4 +79,20 @@ export async function watchPlaying(page) {
     await page.keyboard.press(',');
     await untilShown(page, 0, (ms) => ms === gapFromMs - frameMs);
   });
+}
+
+/** Plays a little, pauses, and answers the time in the picture that stays. */
+async function playAndPause(page) {
+  const { playing, positionMs } = await watching(page);
+  if (!playing) await page.keyboard.press(' ');
+  await untilShown(page, 0, (ms) => ms > positionMs + 300 && ms < options.gapFromMs);
+  await pause(page);
+  await settled(page);
+  return shownMs(page, 0);
+}
+
+/** One step by a key, and the time in the picture that it leads to. */
+async function stepped(page, key, beforeMs) {
+  await page.keyboard.press(key);
+  return untilShown(page, 0, (ms) => ms !== beforeMs);
 }

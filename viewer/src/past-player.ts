@@ -12,6 +12,7 @@ import { KnownFrames, stepFrom } from './core/steps.ts';
 import { failed, isHopeless, NO_TROUBLE, shown, type Trouble } from './core/trouble.ts';
 import { DECODER_FRAMES_MAX, Ending, follows } from './ending.ts';
 import { Feeder } from './feeder.ts';
+import { FrameOnShow } from './frame-on-show.ts';
 import { MediaBuffer, mediaSourceClass } from './media-buffer.ts';
 import { keyOf, PlayableFootage } from './playable.ts';
 import { Supply } from './supply.ts';
@@ -40,6 +41,7 @@ export class PastPlayer {
   readonly #supply: Supply;
   readonly #feeder: Feeder;
   readonly #ending: Ending;
+  readonly #onShow: FrameOnShow;
   #targetMs: number;
   /** What was sought was not buffered then. */
   #unmet = false;
@@ -62,6 +64,7 @@ export class PastPlayer {
     this.#feeder = new Feeder(this.#footage);
     this.#supply = new Supply(archive, this.#footage, this.#frames, this.#feeder, () => this.tick());
     this.#ending = new Ending(video, this.#footage);
+    this.#onShow = new FrameOnShow(video);
     this.#baseMs = timelineStart(atMs, archive.reach);
     this.#targetMs = atMs;
     this.#seenMs = atMs;
@@ -121,6 +124,7 @@ export class PastPlayer {
     const broken = this.#video.error !== null && !isHopeless(this.#trouble);
     if (broken || !reaches(this.#baseMs, atMs)) this.#renew();
     this.#ending.sought();
+    this.#onShow.forget();
     this.#unmet = !this.#media.has(this.#targetMs, 0);
     this.#video.currentTime = (this.#targetMs - this.#baseMs) / 1000;
     this.#supply.keep({ startMs: atMs - BEHIND_MS, endMs: atMs + aheadMs(this.#rate) });
@@ -169,7 +173,7 @@ export class PastPlayer {
 
   /** Where the next or previous frame is, over a gap too; null when there is none, undefined while that is not known. */
   frameFrom(direction: 1 | -1): number | null | undefined {
-    const atMs = this.positionMs;
+    const atMs = this.#baseMs + this.#onShow.nearMs(this.positionMs - this.#baseMs);
     // What rounding left just short of a frame is in it.
     const next = this.#footage.from(atMs + INTO_FRAME_MS / 2);
     const here = next && next.startMs > atMs + INTO_ENTRY_MS ? null : next;

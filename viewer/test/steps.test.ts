@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FrameOnShow } from '../src/frame-on-show.ts';
 import { KnownFrames, stepFrom } from '../src/core/steps.ts';
 
 const span = (startMs: number): { startMs: number; endMs: number } => ({ startMs, endMs: startMs + 1_000 });
@@ -54,4 +55,28 @@ test('what was fetched last is forgotten last, and what was forgotten is told fr
   assert.ok(frames.knows(one) && frames.knows(two));
   assert.ok(!frames.knows(many[0] as typeof one));
   assert.equal(stepFrom(100_000, { here: many[0], before: null, after: null }, frames, 1), undefined);
+});
+
+test('a step begins at the frame that is on show, though the position is in the one before or after it', () => {
+  const paint: ((mediaTime: number) => void)[] = [];
+  const video = {
+    seeking: false,
+    requestVideoFrameCallback: (note: VideoFrameRequestCallback) => paint.push((mediaTime) => note(0, { mediaTime } as VideoFrameCallbackMetadata)),
+  };
+  const onShow = new FrameOnShow(video as unknown as HTMLVideoElement);
+  assert.equal(onShow.nearMs(199.8), 199.8, 'nothing was painted yet');
+  paint.pop()?.(0.2);
+  assert.equal(onShow.nearMs(199.8), 200.5, 'it was painted a little early');
+  assert.equal(onShow.nearMs(310), 200.5, 'it is still there, as the screen is behind');
+  assert.equal(onShow.nearMs(900), 900, 'that was somewhere else');
+
+  onShow.forget();
+  video.seeking = true;
+  paint.pop()?.(0.3);
+  assert.equal(onShow.nearMs(100.5), 100.5, 'what is told during a seek was there before it');
+  video.seeking = false;
+  paint.pop()?.(0.1);
+  assert.equal(onShow.nearMs(110), 100.5);
+
+  assert.equal(new FrameOnShow({} as HTMLVideoElement).nearMs(42), 42, 'a browser that does not tell');
 });
