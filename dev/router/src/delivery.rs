@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reqwest::StatusCode;
-use teiten_footage::CloudEvent;
+use teiten_footage::{CloudEvent, cloudevent::CloudEventError};
 use teiten_telemetry::Backoff;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -117,6 +117,10 @@ impl Shared {
                 headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
             return match CloudEvent::from_http(pairs, &body) {
                 Ok(reply) => Attempt::Delivered(Some(reply)),
+                // Knative's filter makes a 502 of what does not claim to be one, and its ingress a 400 of what is malformed.
+                Err(error @ CloudEventError::NotACloudEvent) => {
+                    Attempt::Again(format!("its answer is neither empty nor an event: {error}"))
+                }
                 Err(error) => Attempt::Never(format!("its reply is no event: {error}")),
             };
         }

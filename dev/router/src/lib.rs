@@ -2,10 +2,11 @@
 //!
 //! An event that is posted to the ingress is accepted (202) once it is queued for every trigger that is for it.
 //! Each trigger delivers to one subscriber: again, with exponential back-off, on a connection error, 5xx, 404,
-//! 408, 409 or 429; never again on another 4xx. What cannot be delivered becomes a dead letter, which is logged
-//! and shown at `GET /dead-letters`. A reply that is an event is routed as a new one, so no function knows
-//! another's address. Queues are in memory, as in Knative's in-memory channel: what is queued when the process
-//! is killed is gone (the objects that the events speak of are not).
+//! 408, 409 or 429, and on 2xx with a body that does not claim to be an event; never again on another 4xx. What
+//! cannot be delivered becomes a dead letter, which is logged and shown at `GET /dead-letters`. A reply that is an
+//! event is routed as a new one, so no function knows another's address. Queues are in memory, as in Knative's
+//! in-memory channel: what is queued when the process is killed is gone (the objects that the events speak of are
+//! not).
 
 mod delivery;
 mod ingress;

@@ -190,6 +190,25 @@ async fn a_chore_that_takes_its_time_is_called_once_and_one_that_takes_too_long_
 }
 
 #[tokio::test]
+async fn an_answer_that_is_neither_empty_nor_an_event_is_asked_for_again() {
+    let (seen, mut events) = mpsc::unbounded_channel();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let chatty = format!("http://{}/", listener.local_addr().unwrap());
+    let talk = move || {
+        seen.send(()).unwrap();
+        async { "done\n" }
+    };
+    tokio::spawn(async move { axum::serve(listener, App::new().route("/", post(talk))).await.unwrap() });
+    let (router, url, _running) = router(&[("a", &chatty)], 1).await;
+    send(&url, &event("a", "1")).await;
+    assert_eq!((events.recv().await, events.recv().await), (Some(()), Some(())));
+    while router.dead_letters().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(events.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn a_ping_reaches_the_chore_that_it_names() {
     let (compact, mut compact_seen) = subscriber(&[(StatusCode::OK, None)]).await;
     let (pictures, mut pictures_seen) = subscriber(&[(StatusCode::OK, None)]).await;

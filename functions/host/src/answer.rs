@@ -7,6 +7,10 @@ use teiten_footage::CloudEvent;
 /// How long a sender should wait with what may work later, in seconds. Senders have their own, growing pauses.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// The longest line that names what went wrong, in bytes. Knative's in-memory channel puts it into a dead letter as base64 of 1024
+/// bytes at most, and its dispatcher dies of a longer one (a Go panic, Eventing 1.10 to 1.23), with every event that waits in it.
+const REASON_BYTES_MAX: usize = 768;
+
 /// 204: all is done, and there is nothing to say.
 pub(crate) fn done() -> Response {
     with_status(StatusCode::NO_CONTENT, Body::empty())
@@ -40,9 +44,10 @@ pub(crate) fn structured(replies: &[CloudEvent]) -> Response {
     response
 }
 
-/// A failure, as one line of text.
+/// A failure, as one line of text, cut where it would be too long.
 pub(crate) fn failed(status: StatusCode, why: &str) -> Response {
     let mut line = why.replace(['\r', '\n'], " ");
+    line.truncate(line.floor_char_boundary(REASON_BYTES_MAX - 1));
     line.push('\n');
     let mut response = with_status(status, Body::from(line));
     let headers = response.headers_mut();
@@ -57,4 +62,23 @@ fn with_status(status: StatusCode, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn line(why: &str) -> String {
+        let answer = failed(StatusCode::UNPROCESSABLE_ENTITY, why);
+        let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_one_line_that_knatives_dispatcher_survives() {
+        assert_eq!(line("no\nframe").await, "no frame\n");
+        assert_eq!(line(&"x".repeat(767)).await.len(), 768);
+        let cut = line(&"é".repeat(1000)).await;
+        assert_eq!((cut.len(), cut.ends_with("é\n")), (767, true));
+    }
 }
