@@ -81,6 +81,14 @@ test-architectures: _programs
 test-kubernetes: _programs
     scripts/manifest-tools python3 infra/tests/kubernetes.py
 
+# The manifests, and functions' answers, by Knative's own code: fetches and builds it, with the `go` (1.25 or newer) that is in PATH.
+test-knative:
+    @scripts/need python3 pip
+    @command -v go >/dev/null || { echo "put Go (go) into PATH: 1.25 or newer" >&2; exit 1; }
+    scripts/manifest-tools python3 infra/tests/knative.py
+    # Vet would look at all of Kubernetes' client, too.
+    cd infra/tests/knative && go test -vet=off -count=1 .
+
 # The storage set-up and the whole way of a frame on MinIO, with the `minio` and `mc` that are in PATH: Debian has neither.
 test-minio: _programs
     @command -v minio >/dev/null && command -v mc >/dev/null || { echo "put MinIO's server (minio) and client (mc) into PATH" >&2; exit 1; }
