@@ -11,7 +11,8 @@ import { cut, gaps, type Span, union } from './core/spans.ts';
 import { parseThumbnails, type Thumbnail, thumbnailAt } from './core/thumbnails.ts';
 import type { PlaylistFeed } from './feed.ts';
 
-const REQUEST_MS_MAX = 20_000;
+/** A request that brings nothing for this long has failed: an hour's list has up to a megabyte, and the link may be slow. */
+const STILL_MS_MAX = 20_000;
 /** How often to ask again for what still grows. Playlists are rewritten at most once a minute. */
 const ARCHIVE_EVERY_MS = 60_000;
 const GROWING_EVERY_MS = 20_000;
@@ -26,8 +27,8 @@ const SETTLED_EVERY_MS = 30 * 60_000;
 const LATE_MS = 5_000;
 /** What was asked for this short a time ago says the same again. */
 const FRESH_MS = 10_000;
-/** An hour may be rewritten for this long after its end: windows are late, and so is the last rewriting. */
-const SETTLED_AFTER_MS = 5 * 60_000;
+/** An hour may be rewritten for this long after its end, though it says that it is over: late windows are put into it by and by. */
+const SETTLED_AFTER_MS = 10 * 60_000;
 /** Hours of segments, and of motion and thumbnails, to remember. */
 const PLAYLISTS_MAX = 8;
 const SMALL_MAX = 80;
@@ -391,17 +392,11 @@ export class CameraArchive {
   /** What a playlist of an hour lists. */
   #listed(map: Map<number, Kept<HourOfFootage>>, hourMs: number, ending: string): Kept<HourOfFootage> {
     const fetchIt = (url: string): Promise<HourOfFootage | null> => this.#object(`${url}${ending}`, (text) => parsePlaylist(text, `${url}${ending}`));
-    return this.#fetched(map, hourMs, PLAYLISTS_MAX, fetchIt, (value) => value?.complete === true);
+    return this.#fetched(map, hourMs, PLAYLISTS_MAX, fetchIt);
   }
 
   /** What `map` has for an hour; fetches it when it is new, or may have grown. */
-  #fetched<T>(
-    map: Map<number, Kept<T>>,
-    hourMs: number,
-    max: number,
-    fetchIt: (url: string) => Promise<T | null>,
-    complete: (value: T | null) => boolean = () => false,
-  ): Kept<T> {
+  #fetched<T>(map: Map<number, Kept<T>>, hourMs: number, max: number, fetchIt: (url: string) => Promise<T | null>): Kept<T> {
     let kept = map.get(hourMs);
     if (kept === undefined) {
       forget(map, max - 1);
@@ -411,14 +406,14 @@ export class CameraArchive {
     kept.usedAtMs = Date.now();
     this.#refresh(kept, () => fetchIt(`${this.#base}${hourPath(hourMs)}`), (value) => {
       const settled = this.#clock.now() > hourMs + HOUR_MS + SETTLED_AFTER_MS;
-      if (value === null) return settled ? MISSING_EVERY_MS : GROWING_EVERY_MS;
-      return complete(value) || settled ? SETTLED_EVERY_MS : GROWING_EVERY_MS;
+      if (!settled) return GROWING_EVERY_MS;
+      return value === null ? MISSING_EVERY_MS : SETTLED_EVERY_MS;
     });
     return kept;
   }
 
   #refresh<T>(kept: Kept<T>, fetchIt: () => Promise<T | null>, againAfterMs: (value: T | null) => number): void {
-    if (kept.pending || Date.now() < kept.againAtMs) return;
+    if (kept.pending || (!setBack(kept) && Date.now() < kept.againAtMs)) return;
     kept.pending = true;
     kept.askedAtMs = Date.now();
     fetchIt()
@@ -443,7 +438,7 @@ export class CameraArchive {
   }
 
   #object<T>(url: string, parse: (text: string) => T | null): Promise<T | null> {
-    return this.#clock.fetch(url, REQUEST_MS_MAX, (response) => readAs(response, parse));
+    return this.#clock.fetch(url, STILL_MS_MAX, (response) => readAs(response, parse));
   }
 }
 
@@ -453,7 +448,12 @@ function freshKept<T>(): Kept<T> {
 
 /** Whether the storage has said what there is, and not too long ago. While it is asked again, and while it cannot be, that holds for a moment. */
 function stands(kept: Kept<unknown> | undefined): boolean {
-  return kept !== undefined && Date.now() < kept.standsUntilMs;
+  return kept !== undefined && !setBack(kept) && Date.now() < kept.standsUntilMs;
+}
+
+/** Whether this device's clock was set back since something was asked for: then its times mean nothing. */
+function setBack({ askedAtMs }: Kept<unknown>): boolean {
+  return Date.now() < askedAtMs;
 }
 
 /** Drops what was not used for the longest time. */

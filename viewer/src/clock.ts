@@ -1,5 +1,6 @@
 // The calibrated clock: this device's, corrected by what the storage's responses say the time is.
 
+import { chunksOf } from './chunks.ts';
 import { type ClockOffset, nextProbeIn, offsetMs, refine, timeSample, uncertaintyMs } from './core/clock-offset.ts';
 
 export class Clock {
@@ -11,20 +12,18 @@ export class Clock {
   }
 
   /**
-   * Fetches, reads the response, and learns from its headers what time it is. Fails when that is not done after `timeoutMs`. It may have been
-   * sent at `sentMs` already.
+   * Fetches, reads the response, and learns from its headers what time it is. Fails when nothing comes for `stillMsMax`: one that brings
+   * little is not made again, which would bring no more. It may have been sent at `sentMs` already.
    */
-  async fetch<T>(url: string, timeoutMs: number, read: (response: Response) => Promise<T> | T, sentMs = Date.now()): Promise<T> {
-    const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), timeoutMs);
-    try {
-      const response = await fetch(url, { cache: 'no-cache', signal: abort.signal });
-      const sample = timeSample(response.headers, sentMs, Date.now());
-      if (sample !== null) this.#known = refine(this.#known, sample);
-      return await read(response);
-    } finally {
-      clearTimeout(timer);
-    }
+  async fetch<T>(url: string, stillMsMax: number, read: (response: Response) => Promise<T> | T, sentMs = Date.now()): Promise<T> {
+    const request = new AbortController();
+    const timer = setTimeout(() => request.abort(), stillMsMax);
+    const response = await fetch(url, { cache: 'no-cache', signal: request.signal }).finally(() => clearTimeout(timer));
+    const sample = timeSample(response.headers, sentMs, Date.now());
+    if (sample !== null) this.#known = refine(this.#known, sample);
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for await (const chunk of chunksOf(response, request, stillMsMax)) chunks.push(chunk);
+    return read(new Response(chunks.length === 0 ? null : new Blob(chunks), response));
   }
 
   get offsetMs(): number {

@@ -309,3 +309,60 @@ test('motion that was asked for long ago is not known of an hour that has grown 
     assert.equal(await nearestMotion([archive], nowMs, -1), GROWING + 30 * MINUTE);
   });
 });
+
+test('footage that came late is known soon after the list has it, though the hour said that it is over', async (context) => {
+  let nowMs = GROWING + HOUR + 45_000;
+  context.mock.method(Date, 'now', () => nowMs);
+  const ended = (body: string): Answer => [200, `${body}#EXT-X-ENDLIST\n`];
+  let listed = ended(growing(0, 20) + growing(30, 60));
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : listed), async (archive) => {
+    const lateMs = GROWING + 25 * MINUTE;
+    assert.equal((await until(() => archive.entryFrom(lateMs)))?.startMs, GROWING + 30 * MINUTE);
+    listed = ended(growing(0, 60));
+    nowMs += 25_000;
+    await until(() => (archive.entryFrom(lateMs)?.startMs === lateMs ? true : undefined));
+  });
+});
+
+test('a clock that is set back does not keep what is known of the past', async (context) => {
+  let nowMs = GROWING + 40 * MINUTE;
+  context.mock.method(Date, 'now', () => nowMs);
+  let listed: Answer = [200, growing(0, 20)];
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE_AT_14] : listed), async (archive) => {
+    await until(() => archive.entryFrom(GROWING));
+    listed = [200, growing(0, 40)];
+    nowMs -= 10 * MINUTE;
+    await until(() => archive.entryFrom(GROWING + 30 * MINUTE) ?? undefined);
+  });
+});
+
+test('a list that comes slowly comes in one request, and one that stops coming fails', async () => {
+  const pieces = 15;
+  let asked = 0;
+  const server = createServer((request, response) => {
+    asked += 1;
+    response.write('.');
+    if (request.url === '/stuck') return;
+    let sent = 1;
+    const timer = setInterval(() => {
+      response.write('.');
+      sent += 1;
+      if (sent < pieces) return;
+      clearInterval(timer);
+      response.end();
+    }, 100);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  try {
+    const clock = new Clock();
+    assert.equal(await clock.fetch(`${base}/slow`, 1_000, (response) => response.text()), '.'.repeat(pieces));
+    assert.equal(asked, 1);
+    await assert.rejects(clock.fetch(`${base}/stuck`, 1_000, (response) => response.text()));
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
