@@ -16,6 +16,7 @@ use std::{
     env,
     fmt::Display,
     sync::OnceLock,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -256,8 +257,12 @@ impl Step {
 impl Drop for Step {
     fn drop(&mut self) {
         // Where nothing is recorded, this is its cause's context, whose end is not here.
-        if self.0.span().is_recording() {
-            self.0.span().end();
+        let span = self.0.span();
+        if span.is_recording() {
+            if thread::panicking() {
+                span.set_status(Status::error("panicked"));
+            }
+            span.end();
         }
     }
 }
@@ -340,7 +345,12 @@ impl Injector for ExtensionsMut<'_> {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry_sdk::trace::Sampler;
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry_sdk::{
+        error::OTelSdkResult,
+        trace::{Sampler, Span},
+    };
     use teiten_footage::WindowLength;
 
     use super::*;
@@ -400,5 +410,43 @@ mod tests {
         let mut extensions = BTreeMap::new();
         Cause::window(&camera, window).write(&mut extensions);
         assert!(extensions.is_empty(), "{extensions:?}");
+    }
+
+    /// Keeps how spans ended.
+    #[derive(Debug, Clone, Default)]
+    struct Ended(Arc<Mutex<Vec<Status>>>);
+
+    impl SpanProcessor for Ended {
+        fn on_start(&self, _span: &mut Span, _context: &Context) {}
+
+        fn on_end(&self, span: SpanData) {
+            self.0.lock().unwrap().push(span.status);
+        }
+
+        fn force_flush(&self) -> OTelSdkResult {
+            Ok(())
+        }
+
+        fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_that_panics_has_failed() {
+        async fn panics() {
+            panic!("as told");
+        }
+
+        let ended = Ended::default();
+        let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
+        let tracer = provider.tracer("test");
+        let step = || Step(Context::new().with_span(tracer.start("step")));
+        drop(step());
+        // As the functions' host runs them.
+        let broken = step();
+        let task = tokio::spawn(async move { broken.run(panics()).await });
+        assert!(task.await.is_err_and(|error| error.is_panic()));
+        assert_eq!(*ended.0.lock().unwrap(), [Status::Unset, Status::error("panicked")]);
     }
 }
