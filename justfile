@@ -94,6 +94,11 @@ test-minio: _programs
     @command -v minio >/dev/null && command -v mc >/dev/null || { echo "put MinIO's server (minio) and client (mc) into PATH" >&2; exit 1; }
     cargo test --workspace --test storage -- --nocapture --ignored minio
 
+# Each window's trace at OpenTelemetry's own collector, up, hanging and gone: with the `otelcol` that is in PATH.
+test-collector: _programs
+    @command -v otelcol >/dev/null || { echo "put OpenTelemetry's collector (otelcol) into PATH" >&2; exit 1; }
+    cargo test --workspace --test observed -- --nocapture --ignored collector
+
 # Updates of cameras that go wrong: power cuts, images without frames. Many starts of an emulated Pi, some minutes.
 test-updates: _programs image-debian
     cargo test --workspace --test camera_update_faults -- --nocapture

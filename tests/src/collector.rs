@@ -1,8 +1,12 @@
 //! Stands in for an OpenTelemetry collector: takes spans by OTLP over HTTP, read by the protocol's own schema, and keeps
-//! them.
+//! them. Or stands behind a real one, `otelcol`, which takes them and hands them on; Debian has none, so what needs it is
+//! left out of `./just test`; `./just test-collector` runs it with the one that is in PATH.
 
 use std::{
+    fs,
     net::Ipv4Addr,
+    path::Path,
+    process::Command,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,10 +25,10 @@ use opentelemetry_proto::tonic::{
     trace::v1::{Span as Told, status::StatusCode as Status},
 };
 use prost::Message as _;
-use teiten_footage::Window;
+use teiten_footage::{CameraId, Window};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::process::eventually;
+use crate::process::{Process, eventually, free_port, listening};
 
 /// A span, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +43,8 @@ pub struct Span {
     pub id: Vec<u8>,
     /// What caused it; empty for a first cause.
     pub parent: Vec<u8>,
-    /// The window that it is about, if it says so.
-    pub window: Option<String>,
+    /// The camera and the window that it is about, if it says so.
+    pub about: Option<(String, String)>,
     /// Whether it failed.
     pub failed: bool,
     /// How long it took.
@@ -94,18 +98,45 @@ impl Collector {
         Ok(Self { endpoint, spans, server })
     }
 
+    /// Starts one behind OpenTelemetry's own, whose settings and log are in `folder`; the endpoint is that one's.
+    pub async fn behind_otelcol(folder: &Path) -> anyhow::Result<(Self, Process)> {
+        let mut collector = Self::start().await?;
+        let (config, port) = (folder.join("otelcol.yaml"), free_port()?);
+        let settings = format!(
+            "receivers: {{otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{port}'}}}}}}}}\n\
+             exporters: {{otlp_http: {{endpoint: '{}', compression: none}}}}\n\
+             service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp_http]}}}}, \
+             telemetry: {{metrics: {{level: none}}}}}}\n",
+            collector.endpoint
+        );
+        fs::write(&config, settings)?;
+        let otelcol = Process::start("otelcol", folder, move || {
+            let mut command = Command::new("otelcol");
+            command.arg("--config").arg(&config);
+            command
+        })?;
+        listening("otelcol", port).await?;
+        collector.endpoint = format!("http://127.0.0.1:{port}");
+        Ok((collector, otelcol))
+    }
+
     /// What came so far.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Awaits that `window` is followed to the playlist, each step with the one before it for its cause.
-    pub async fn follows(&self, window: Window, patience: Duration) -> anyhow::Result<Way> {
-        let name = window.to_string();
-        let what = format!("window {window} is followed to the playlist");
+    /// Awaits that a camera's `window` is followed to the playlist, each step with the one before it for its cause.
+    pub async fn follows(
+        &self,
+        camera: &CameraId,
+        window: Window,
+        patience: Duration,
+    ) -> anyhow::Result<Way> {
+        let about = Some((camera.to_string(), window.to_string()));
+        let what = format!("window {window} of {camera} is followed to the playlist");
         let way = eventually(&what, patience, async || {
             let all = self.spans();
-            let Some(first) = all.iter().find(|span| span.window.as_ref() == Some(&name)) else {
+            let Some(first) = all.iter().find(|span| span.about == about) else {
                 return Ok(None);
             };
             let trace = first.trace.clone();
@@ -143,7 +174,7 @@ async fn take(
 fn understood(service: &str, told: Told) -> Span {
     Span {
         service: service.to_owned(),
-        window: text(&told.attributes, "teiten.window"),
+        about: text(&told.attributes, "teiten.camera").zip(text(&told.attributes, "teiten.window")),
         failed: told.status.is_some_and(|status| status.code() == Status::Error),
         took: Duration::from_nanos(told.end_time_unix_nano.saturating_sub(told.start_time_unix_nano)),
         name: told.name,

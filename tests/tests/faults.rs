@@ -170,7 +170,7 @@ async fn batches_whose_events_were_forgotten_get_their_segments() -> anyhow::Res
     // What was sent again goes on in the trace that the bridge began. (Held windows came later, as usual.)
     let mut sent_again = 0;
     for window in batches(&*frames, &camera).await?.keys() {
-        let [_, send, ..] = collector.follows(*window, Duration::from_secs(10)).await?.steps;
+        let [_, send, ..] = collector.follows(&camera, *window, Duration::from_secs(10)).await?.steps;
         sent_again += usize::from(send.service == "teiten-reconcile" && send.name == "send again");
     }
     ensure!(sent_again >= 3, "{sent_again} windows are followed through reconcile");

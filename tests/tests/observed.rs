@@ -1,5 +1,5 @@
 //! A real Prometheus watches a real bridge and real functions: what dashboard and alerts ask for is there. A collector of
-//! traces is told each window's way through them.
+//! traces is told each window's way through them; where it is in PATH, OpenTelemetry's own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use teiten_bucket::{Condition, Headers};
-use teiten_footage::{CloudEvent, DeadLetter, WindowLength};
+use teiten_footage::{CloudEvent, DeadLetter, WindowLength, key::live_playlist_key};
 use teiten_telemetry::now;
 use teiten_tests::{
     collector::Collector,
@@ -94,13 +94,62 @@ async fn what_dashboard_and_alerts_ask_for_is_told_and_each_window_is_a_trace() 
         pipeline.bridge.has_said("batch not stored, retrying", PATIENCE).await?;
         pipeline.store.process.restart()?;
         watch(&pipeline, &prometheus, &mut agent).await?;
-        follow(&pipeline, &collector).await
+        follow(&pipeline, &collector, "gate", true).await
     }
     .await;
     if outcome.is_err() {
         println!("{}", pipeline.logs());
     }
     outcome
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs otelcol, which Debian does not have: ./just test-collector"]
+async fn opentelemetry_s_own_collector_takes_each_window_s_trace_and_nobody_waits_for_it()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (collector, mut otelcol) = Collector::behind_otelcol(folder.path()).await?;
+    let mut pipeline =
+        Pipeline::start_with(folder.path(), WindowLength::DEFAULT, Options::traced(&collector)).await?;
+    let footage = some_footage(folder.path(), 20)?;
+    let outcome = async {
+        pipeline.store.process.kill()?;
+        let mut gate = pipeline.agent(&camera("gate")?, &footage, 10.0, false)?;
+        pipeline.bridge.has_said("batch not stored, retrying", PATIENCE).await?;
+        pipeline.store.process.restart()?;
+        ensure!(gate.ended(PATIENCE).await?.success(), "{}", gate.log_tail());
+        follow(&pipeline, &collector, "gate", true).await?;
+
+        // It takes connections and answers nothing; then it is gone.
+        otelcol.pause()?;
+        come_through(&pipeline, &footage, "garden").await?;
+        otelcol.kill()?;
+        come_through(&pipeline, &footage, "yard").await?;
+        otelcol.restart()?;
+        otelcol.has_said("Everything is ready", PATIENCE).await?;
+        come_through(&pipeline, &footage, "door").await?;
+        follow(&pipeline, &collector, "door", false).await
+    }
+    .await;
+    if outcome.is_err() {
+        println!("{}--- otelcol\n{}", pipeline.logs(), otelcol.log_tail());
+    }
+    outcome
+}
+
+/// Awaits that what a camera films is stored, and listed to its last window.
+async fn come_through(pipeline: &Pipeline, footage: &Path, name: &str) -> anyhow::Result<()> {
+    let camera = camera(name)?;
+    let mut agent = pipeline.agent(&camera, footage, 10.0, false)?;
+    ensure!(agent.ended(PATIENCE).await?.success(), "{}", agent.log_tail());
+    let windows = batches(&*pipeline.frames(), &camera).await?;
+    let last = windows.keys().next_back().context("nothing was recorded")?.to_string();
+    let key = live_playlist_key(&camera);
+    eventually(&format!("{key} lists {last}"), PATIENCE, async || {
+        let playlist = pipeline.media().get(&key).await?;
+        Ok(playlist.filter(|playlist| String::from_utf8_lossy(&playlist.bytes).contains(&last)).map(drop))
+    })
+    .await
 }
 
 /// An event that nobody could handle.
@@ -172,13 +221,20 @@ async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process
     Ok(())
 }
 
-/// Awaits the way of every window that was recorded, from the bridge to the playlist.
-async fn follow(pipeline: &Pipeline, collector: &Collector) -> anyhow::Result<()> {
-    let windows = batches(&*pipeline.frames(), &camera("gate")?).await?;
+/// Awaits the way of every window of a camera that was recorded, from the bridge to the playlist; of some, puts failed
+/// before, or not.
+async fn follow(
+    pipeline: &Pipeline,
+    collector: &Collector,
+    name: &str,
+    some_failed: bool,
+) -> anyhow::Result<()> {
+    let camera = camera(name)?;
+    let windows = batches(&*pipeline.frames(), &camera).await?;
     ensure!(!windows.is_empty(), "nothing was recorded");
     let (mut tried_again, mut published) = (0, 0);
     for window in windows.keys() {
-        let way = collector.follows(*window, PATIENCE).await?;
+        let way = collector.follows(&camera, *window, PATIENCE).await?;
         let [whole, send, encode, playlist] = &way.steps;
         ensure!(send.service == "teiten-bridge" && send.name == "send", "{send:?}");
         // One version may list several windows, whose own events then find nothing to do.
@@ -197,7 +253,7 @@ async fn follow(pipeline: &Pipeline, collector: &Collector) -> anyhow::Result<()
         ensure!(done.len() == 1 && whole.took >= store.took, "{way:#?}");
         tried_again += failed.len();
     }
-    ensure!(tried_again > 0, "no put to the store that was away is told");
+    ensure!((tried_again > 0) == some_failed, "{tried_again} puts to a store that is away are told");
     ensure!(published > 0, "no playlist was listed for, read and written");
     println!("{} windows followed by {} spans", windows.len(), collector.spans().len());
     Ok(())
