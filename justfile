@@ -181,7 +181,7 @@ _build-tools:
 
 _test-tools: _build-tools (_npm-install "tests/browser")
     @scripts/need ffmpeg mosquitto mosquitto-clients chromium openssl mtools prometheus python3 pip
-    @scripts/need qemu-aarch64 cpio setpriv device-tree-compiler rauc squashfs-tools ssh radosgw
+    @scripts/need qemu-aarch64 cpio setpriv busybox device-tree-compiler rauc squashfs-tools ssh radosgw
 
 # The programs that tests start. (After `cargo build --all-targets`, they are there.)
 _programs: _test-tools

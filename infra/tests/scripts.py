@@ -1,6 +1,7 @@
 """The recipes and the shell scripts that have decisions in them, run as they are. What they call (mc, kubectl, programs) is a recorder
 of calls here, with answers of the tests: what MinIO and a cluster would do is not seen. Run by `./just test`."""
 
+import http.server
 import os
 import pathlib
 import platform
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from programs import PROJECT
@@ -296,6 +298,64 @@ class Recipes(unittest.TestCase):
 
     def test_without_a_recipe_there_is_the_list_of_them(self):
         self.assertIn("demo *ARGS", self.just())
+
+
+class Bundles(http.server.BaseHTTPRequestHandler):
+    """A server of updates. Of one it sends the beginning, and then nothing more."""
+
+    protocol_version = "HTTP/1.1"
+    is_over = threading.Event()
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str({"/whole": 6, "/quiet": 7, "/large": 2 << 20}[self.path]))
+        self.end_headers()
+        try:
+            self.wfile.write(b"bundle" if self.path != "/large" else bytes(2 << 20))
+        except OSError:
+            # It is larger than the camera takes.
+            return
+        if self.path == "/quiet":
+            self.is_over.wait()
+
+
+class Download(unittest.TestCase):
+    """How a camera fetches an update, by the shell and the programs that are on its card."""
+
+    def setUp(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bundles)
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.addCleanup(Bundles.is_over.set)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def download(self, path):
+        """The status of downloading, and what came."""
+        with tempfile.TemporaryDirectory() as folder:
+            busybox = shutil.which("busybox")
+            applets = pathlib.Path(folder) / "applets"
+            applets.mkdir()
+            subprocess.run([busybox, "--install", "-s", applets], check=True)
+            script = (PROJECT / "edge-image" / "overlay" / "usr" / "lib" / "teiten" / "update").read_text()
+            (function,) = re.findall(r"^download\(\) \($.*?^\)$", script, re.M | re.S)
+            bundle = pathlib.Path(folder) / "bundle"
+            settings = {"run": folder, "bundle": str(bundle), "bundle_mebibytes_max": "1", "download_max": "300", "download_quiet_max": "2"}
+            done = subprocess.run([busybox, "sh", "-c", f'{function}\ndownload "$1"', "sh", f"http://127.0.0.1:{self.server.server_port}{path}"],
+                                  env={"PATH": str(applets), **settings}, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+            return done.returncode, bundle.read_bytes() if bundle.exists() else None
+
+    def test_a_bundle_of_which_nothing_more_comes_is_given_up(self):
+        # As the script tells them apart: SIGHUP, and SIGXFSZ.
+        self.assertEqual(self.download("/quiet"), (129, b"bundle"))
+        self.assertEqual(self.download("/whole"), (0, b"bundle"))
+        self.assertEqual(self.download("/missing"), (1, None))
+        self.assertEqual(self.download("/large"), (153, bytes(1 << 20)))
 
 
 if __name__ == "__main__":
