@@ -153,7 +153,7 @@ bench: _test-tools viewer agent
 conformance URL: _build-tools
     scripts/program conformance "$1"
 
-# A camera's certificate and ready settings, in cameras/; or its update over the network: ./just camera add|update NAME [--help]
+# A camera's certificate and ready settings, in cameras/; or its update over the network: ./just camera add|revoke|update NAME [--help]
 camera *ARGS: _build-tools
     scripts/program owner camera "$@"
 

@@ -53,6 +53,17 @@ class Authority:
         return certificate, key
 
 
+    def revoke(self, *certificates):
+        """The list of these certificates as revoked."""
+        index, settings = self.folder / "index", self.folder / "ca.conf"
+        index.write_text("")
+        settings.write_text(f"[ca]\ndefault_ca = ours\n[ours]\ndatabase = {index}\ndefault_md = sha256\n"
+                            f"certificate = {self.folder / self.name}.crt\nprivate_key = {self.folder / self.name}.key\n")
+        for certificate in certificates:
+            must("openssl", "ca", "-config", settings, "-revoke", certificate)
+        must("openssl", "ca", "-config", settings, "-gencrl", "-crldays", "2", "-out", self.folder / "revoked.pem")
+
+
 class Mosquitto:
     """A broker, which listens."""
 
@@ -88,6 +99,8 @@ class Broker(unittest.TestCase):
         authority.issue("localhost", "tls")
         cls.identities = {name: authority.issue(name)
                           for name in ("front-door", "garden", "bridge.teiten", "owner.teiten")}
+        cls.identities["stolen"] = authority.issue("front-door", "stolen")
+        authority.revoke(cls.identities["stolen"][0])
         cls.identities["stranger"] = Authority(cls.folder, "another-ca").issue("front-door", "stranger")
         for file in cls.folder.iterdir():
             file.chmod(0o644)
@@ -96,6 +109,7 @@ class Broker(unittest.TestCase):
         shipped = (SHIPPED / "mosquitto.conf").read_text()
         assert "listener 8883\n" in shipped
         config = (shipped.replace("/mosquitto/tls", str(cls.folder)).replace("/mosquitto/config", str(cls.folder))
+                  .replace("/mosquitto/revoked", str(cls.folder))
                   .replace("listener 8883\n", f"listener {cls.port} 127.0.0.1\n"))
         cls.mosquitto = Mosquitto(cls.folder, cls.port, config)
         cls.addClassCleanup(cls.mosquitto.stop)
@@ -169,8 +183,8 @@ class Broker(unittest.TestCase):
         self.assertEqual(self.heard("owner.teiten", "teiten-bridge/+/status", said), [status])
         self.assertEqual(self.heard("front-door", "teiten-bridge/+/status", said), [])
 
-    def test_who_has_no_certificate_of_the_authority_does_not_get_in(self):
-        for who in (None, "stranger"):
+    def test_who_has_no_certificate_of_the_authority_or_one_that_it_has_revoked_does_not_get_in(self):
+        for who in (None, "stranger", "stolen"):
             with self.subTest(who=who):
                 self.assertNotEqual(self.publish(who, "teiten/front-door/frame").returncode, 0)
         self.assertEqual(self.publish("front-door", "teiten/front-door/frame").returncode, 0)
@@ -266,6 +280,7 @@ class Readme(unittest.TestCase):
         card = folder / "cameras" / "front-door"
         must("mosquitto_pub", "-h", "localhost", "-p", port, "--cafile", card / "ca.pem", "--cert", card / "certificate.pem",
              "--key", card / "key.pem", "-q", "1", "-t", "teiten/front-door/frame", "-m", "x")
+        self.assertIn(f"crlfile {folder}/teiten/revoked.pem\n", settings)
 
         limits = re.findall("^(?:max_|message_size_limit).*", settings, re.M)
         self.assertEqual(len(limits), 4)

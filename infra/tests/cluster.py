@@ -149,13 +149,13 @@ class Machine:
 
     def run_broker(self, secrets):
         """Mosquitto with the shipped configuration, and the events' router, which does what Knative's Broker would."""
-        if "broker-tls" not in secrets:
+        if not {"broker-tls", "broker-revoked-tls"} <= secrets.keys():
             return False
-        for name, text in secrets["broker-tls"].items():
+        for name, text in (secrets["broker-tls"] | secrets["broker-revoked-tls"]).items():
             self.file(name, text)
         acl = self.file("acl", (SHIPPED / "acl").read_text())
         config = (SHIPPED / "mosquitto.conf").read_text()
-        config = (config.replace("/mosquitto/tls", str(self.folder)).replace("/mosquitto/config/acl", str(acl))
+        config = (config.replace("/mosquitto/tls", str(self.folder)).replace("/mosquitto/revoked", str(self.folder)).replace("/mosquitto/config/acl", str(acl))
                   .replace("listener 8883\n", f"listener 8883 {self.address}\n"))
         self.start("broker", [MOSQUITTO, "-c", self.file("mosquitto.conf", config)], {})
         triggers = [("teiten.batch.stored", "encode"), ("teiten.segment.stored", "playlist"), ("teiten.window.missed", "playlist"), ("teiten.sensor.changed", "playlist")]
@@ -630,6 +630,19 @@ class WithoutCamera(Commands):
         self.assertNotEqual(decoded(server.find("secrets", "storage-link")), keys)
         self.assertEqual(len(server.all("jobs")), 2, said)
         self.assertEqual([pod["metadata"]["name"] for pod in server.all("pods")], ["clip-00001-deployment-1"], said)
+
+    def test_cameras_that_are_revoked_are_told_to_the_broker_which_is_started_anew(self):
+        server, machine = self.cluster()
+        self.assertEqual(self.deploy("--no-test-camera")[0], 0)
+        for arguments in (("add", "gate", "--broker", machine.address, "--wifi", ""), ("revoke", "gate")):
+            subprocess.run([PROGRAMS / "teiten-owner", "--folder", self.folder / "cameras", "camera", *arguments], check=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        before = server.find("statefulsets", "broker")["spec"]["template"]
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        revoked = (self.folder / "cameras" / "broker.teiten" / "revoked.pem").read_text()
+        self.assertEqual(decoded(server.find("secrets", "broker-revoked-tls")), {"revoked.pem": revoked})
+        self.assertNotEqual(server.find("statefulsets", "broker")["spec"]["template"], before, said)
 
     def test_without_the_folder_of_the_brokers_authority_nothing_is_changed_unless_a_new_one_is_wanted(self):
         server, _ = self.cluster()

@@ -37,6 +37,7 @@ class Outage(unittest.TestCase):
         authority = broker.Authority(self.folder, "ca")
         authority.issue("localhost", "tls")
         self.identities = {name: authority.issue(name) for name in (*CAMERAS, "bridge.teiten", "owner.teiten")}
+        authority.revoke()
         for file in self.folder.iterdir():
             file.chmod(0o644)
         self.port = free_port()
@@ -56,6 +57,7 @@ class Outage(unittest.TestCase):
         """The shipped configuration but for paths and port."""
         shipped = (broker.SHIPPED / "mosquitto.conf").read_text()
         config = (shipped.replace("/mosquitto/tls", str(self.folder)).replace("/mosquitto/config", str(self.folder))
+                  .replace("/mosquitto/revoked", str(self.folder))
                   .replace("listener 8883\n", f"listener {self.port} 127.0.0.1\n"))
         (self.folder / "mosquitto.conf").write_text(config)
         shutil.copy(broker.SHIPPED / "acl", self.folder / "acl")

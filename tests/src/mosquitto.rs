@@ -92,7 +92,7 @@ pub fn process(folder: &Path, logs: &Path, settings: &str) -> anyhow::Result<Pro
 pub fn tls_listener(port: u16, files: &Path) -> String {
     format!(
         "user root\nlistener {port} 127.0.0.1\nrequire_certificate true\nuse_identity_as_username true\n\
-         cafile {0}/ca.pem\ncertfile {0}/certificate.pem\nkeyfile {0}/key.pem\n",
+         cafile {0}/ca.pem\ncertfile {0}/certificate.pem\nkeyfile {0}/key.pem\ncrlfile {0}/revoked.pem\n",
         files.display()
     )
 }

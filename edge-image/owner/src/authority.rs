@@ -1,5 +1,6 @@
 //! The owner's certificate authority and what it signs: the broker's server certificate, the client
-//! certificates of the bridge and of each camera, and the certificate that signs updates (X.509 v3, RFC 5280; ECDSA P-256; PEM, RFC 7468).
+//! certificates of the bridge and of each camera, the certificate that signs updates, and the list of those that are
+//! revoked (X.509 v3 and CRL v2, RFC 5280; ECDSA P-256; PEM, RFC 7468).
 //!
 //! Every certificate is valid from 2020 on. A Raspberry Pi has no clock of its own: it may have to check the
 //! broker's certificate with a time that is older than the certificate, and 2020 is the earliest time that any
@@ -8,11 +9,14 @@
 use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevocationReason, RevokedCertParams, SanType,
+    SerialNumber, date_time_ymd,
 };
 use rumqttc::tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use teiten_footage::{CameraId, Timestamp};
+
+use crate::given::{Given, Serial};
 
 /// The common name of the bridge's client certificate. It has a dot, so no camera can have it.
 pub const BRIDGE: &str = "bridge.teiten";
@@ -152,6 +156,28 @@ impl Authority {
         self.sign(leaf("updates.teiten", ExtendedKeyUsagePurpose::CodeSigning, now))
     }
 
+    /// The list of revoked certificates (PEM), for the broker. It has no end, since Mosquitto refuses everybody with one that
+    /// has ended; and it begins in 2020, as certificates do, a second later for each that is on it: of two the younger counts.
+    pub(crate) fn revoked(&self, given: &Given) -> Result<String, rcgen::Error> {
+        let revoked = given.revoked().map(|(serial, since)| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial.bytes()),
+            revocation_time: date_time_ymd(1970, 1, 1) + since_1970(since),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        });
+        let revoked_certs: Vec<_> = revoked.collect();
+        let number = revoked_certs.len() as u64;
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1) + Duration::from_secs(number),
+            next_update: date_time_ymd(9999, 12, 31),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer)?.pem()
+    }
+
     fn client(&self, name: &str, now: Timestamp) -> Result<Identity, rcgen::Error> {
         let mut params = leaf(name, ExtendedKeyUsagePurpose::ClientAuth, now);
         params.subject_alt_names.push(SanType::DnsName(name.try_into()?));
@@ -187,9 +213,13 @@ fn named(name: &str, lifetime: Duration, now: Timestamp) -> CertificateParams {
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, name);
     params.not_before = date_time_ymd(2020, 1, 1);
-    let since_1970 = Duration::from_secs(now.unix_micros() / 1_000_000);
-    params.not_after = date_time_ymd(1970, 1, 1) + since_1970 + lifetime;
+    params.not_after = date_time_ymd(1970, 1, 1) + since_1970(now) + lifetime;
     params
+}
+
+/// In whole seconds.
+fn since_1970(time: Timestamp) -> Duration {
+    Duration::from_secs(time.unix_micros() / 1_000_000)
 }
 
 /// Whether it is time to make a certificate of ours (PEM) anew. What is none of ours is left alone.
@@ -213,6 +243,15 @@ fn end(certificate: &str) -> Option<Timestamp> {
     let [year, month, day] = [date.get(..4)?, date.get(4..6)?, date.get(6..)?];
     let [hour, minute, second] = [time.get(..2)?, time.get(2..4)?, time.get(4..)?];
     Timestamp::from_rfc3339(&format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z"))
+}
+
+/// The serial number of a certificate (PEM): what follows its version (RFC 5280 §4.1).
+pub(crate) fn serial_of(certificate: &str) -> Option<Serial> {
+    const VERSION_3: &[u8] = b"\xA0\x03\x02\x01\x02";
+    let der = CertificateDer::from_pem_slice(certificate.as_bytes()).ok()?;
+    let at = der.windows(VERSION_3.len()).position(|bytes| bytes == VERSION_3)? + VERSION_3.len();
+    let [0x02, length, number @ ..] = der.get(at..)? else { return None };
+    number.get(..usize::from(*length)).map(Serial::new)
 }
 
 /// Positive, at most 20 octets and unforeseeable (RFC 5280 §4.1.2.2).

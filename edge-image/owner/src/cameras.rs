@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! cameras/owner.toml                                    what was last told: broker, Wi-Fi
-//! cameras/ca.teiten/{ca.pem,key.pem}                    the authority
+//! cameras/ca.teiten/{ca.pem,key.pem}                    the authority; `given` are the certificates that cameras were given
 //! cameras/broker.teiten/{ca,certificate,key}.pem        for the broker; `names` are those that it is good for
+//! cameras/broker.teiten/revoked.pem                     whom it is not to let in any more
 //! cameras/bridge.teiten/{ca,certificate,key}.pem        for the bridge
 //! cameras/owner.teiten/{ca,certificate,key}.pem         for the owner's own tools
 //! cameras/updates.teiten/{ca,certificate,key}.pem       signs updates
@@ -12,6 +13,8 @@
 //! ```
 //!
 //! A camera's name has no dot, so the names cannot meet.
+
+mod revocation;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -28,6 +31,9 @@ use crate::{
     authority::{Authority, BRIDGE, BrokerHost, Identity, OWNER, ends_soon},
     settings::{self, Wifi},
 };
+
+use revocation::REVOKED;
+pub use revocation::Revoked;
 
 /// The port of MQTT over TLS, as registered.
 pub const TLS_PORT: u16 = 8883;
@@ -83,6 +89,8 @@ pub struct Desk {
     pub ca: String,
     /// The broker's server certificate.
     pub broker: Identity,
+    /// Whom the broker is not to let in any more: a list of revoked certificates (PEM).
+    pub revoked: String,
     /// The bridge's client certificate.
     pub bridge: Identity,
 }
@@ -165,7 +173,8 @@ impl Cameras {
         ];
         let others = others.into_iter().filter(|kept| kept.renewed);
         let others_renewed = others.map(|kept| kept.folder).collect();
-        let identity = authority.camera(camera, now)?;
+        let mut given = self.given(camera)?;
+        let identity = self.give(&mut given, &authority, camera, now)?;
         let trusted = read(&self.folder.join("ca.teiten/ca.pem"))?;
         if exists {
             write(&card.join(UPDATES), &trusted)?;
@@ -230,6 +239,7 @@ impl Cameras {
         Ok(Desk {
             ca: read(&self.folder.join("ca.teiten/ca.pem"))?,
             broker: identity("broker.teiten")?,
+            revoked: read(&self.folder.join(REVOKED))?,
             bridge: identity(BRIDGE)?,
         })
     }
@@ -239,7 +249,8 @@ impl Cameras {
         Ok(self.authority(now)?.camera(camera, now)?)
     }
 
-    /// The broker's certificate, made if it is missing, not good for all hosts, or ends soon. Its names are beside it.
+    /// The broker's certificate, made if it is missing, not good for all hosts, or ends soon. Its names are beside it, and the
+    /// list of revoked certificates.
     fn broker(&self, authority: &Authority, hosts: &[BrokerHost], now: Timestamp) -> anyhow::Result<bool> {
         let folder = self.folder.join("broker.teiten");
         let names = folder.join("names");
@@ -248,13 +259,15 @@ impl Cameras {
             Err(_) => self.home()?.map(|home| home.broker).unwrap_or_default(),
         };
         let known = known.iter().map(|host| host.parse()).collect::<Result<Vec<BrokerHost>, _>>()?;
+        if !self.folder.join(REVOKED).exists() {
+            self.list(authority, &self.all_given()?)?;
+        }
         let lasts = certificate(&folder)?.is_some_and(|certificate| !ends_soon(&certificate, now));
         if lasts && hosts.iter().all(|host| known.contains(host)) {
             return Ok(false);
         }
         let mut all = hosts.to_vec();
         all.extend(known.into_iter().filter(|host| !hosts.contains(host)));
-        make_folder(&folder)?;
         self.write_identity(&folder, &authority.broker(&all, now)?)?;
         write(&names, &all.iter().map(|host| format!("{host}\n")).collect::<String>())?;
         Ok(true)

@@ -4,6 +4,7 @@ mod add;
 mod ask;
 mod bundle;
 mod flash;
+mod revoke;
 mod update;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::path::Path;
 pub use add::{Add, add};
 pub use bundle::{Bundle, bundle};
 pub use flash::{Flash, flash};
+pub use revoke::{Revoke, revoke};
 pub use update::{Update, update};
 
 fn tell_renewed(folder: &Path) {

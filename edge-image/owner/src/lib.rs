@@ -1,5 +1,5 @@
-//! What a camera's owner does at a desk: makes certificates and ready settings (`teiten-owner camera add`),
-//! puts them on a card with the image (`teiten-owner flash`), makes updates (`teiten-owner bundle`), and has cameras
+//! What a camera's owner does at a desk: makes certificates and ready settings (`teiten-owner camera add`) and
+//! revokes them (`camera revoke`), puts them on a card with the image (`teiten-owner flash`), makes updates (`teiten-owner bundle`), and has cameras
 //! take them (`teiten-owner camera update`).
 
 pub mod authority;
@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod cameras;
 pub mod commands;
 pub mod flash;
+mod given;
 pub mod serve;
 mod settings;
 pub mod update;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use teiten_owner::{
     cameras::Cameras,
-    commands::{Add, Bundle, Flash, Update, add, bundle, flash, update},
+    commands::{Add, Bundle, Flash, Revoke, Update, add, bundle, flash, revoke, update},
 };
 
 /// Makes cameras' certificates and settings, and writes cards.
@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Cameras: their certificates and settings.
+    /// Cameras: their certificates, settings and updates.
     #[command(subcommand)]
     Camera(Camera),
     /// Writes an image and a camera's settings onto a card, and reads it back.
@@ -35,6 +35,8 @@ enum Camera {
     /// Makes a camera's certificate and its ready settings. What is not given is as it was for the last camera,
     /// or asked.
     Add(Add),
+    /// Shuts a camera out that was stolen or lost: revokes its certificates, and gives it a new one for a new card.
+    Revoke(Revoke),
     /// Updates a camera over the network, and says how that goes. Its picture is away for a minute or two; what does
     /// not work goes back to what ran before.
     Update(Update),
@@ -46,6 +48,7 @@ async fn main() -> anyhow::Result<()> {
     let cameras = Cameras::at(folder);
     match command {
         Command::Camera(Camera::Add(arguments)) => add(&cameras, &arguments),
+        Command::Camera(Camera::Revoke(arguments)) => revoke(&cameras, &arguments),
         Command::Camera(Camera::Update(arguments)) => update(&cameras, &arguments).await,
         Command::Flash(arguments) => flash(&cameras, &arguments),
         Command::Bundle(arguments) => bundle(&cameras, &arguments),

@@ -350,6 +350,89 @@ fn a_broker_that_asks_for_certificates_takes_the_camera_and_knows_its_name() {
     assert!(!foreign.status.success());
 }
 
+#[test]
+fn a_stolen_card_is_refused_by_the_broker_once_it_is_revoked_and_the_new_one_is_taken() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path().join("cameras"));
+    let (yard, home) = (camera("yard"), home(&["127.0.0.1"]));
+    let files = place.path().join("cameras/broker.teiten");
+    // What a camera's card has now.
+    let card = |name: &str, copy: &str| {
+        let copy = place.path().join(copy);
+        fs::create_dir(&copy).unwrap();
+        for file in CARD_FILES {
+            fs::copy(cameras.card(&camera(name)).join(file), copy.join(file)).unwrap();
+        }
+        copy
+    };
+    let taken = |identities: &[&Path]| -> Vec<bool> {
+        let broker = Mosquitto::start(place.path(), &files);
+        let publish = |identity| broker.publish(identity, identity, "teiten/yard/frame").status.success();
+        identities.iter().map(|identity| publish(identity)).collect()
+    };
+    cameras.add(&yard, &home, false, NOW).unwrap();
+    cameras.add(&camera("gate"), &home, false, NOW).unwrap();
+    let (stolen, other) = (card("yard", "stolen"), card("gate", "other"));
+    // As a folder is in which nobody noted what was given out.
+    fs::remove_file(place.path().join("cameras/ca.teiten/given")).unwrap();
+    fs::remove_file(files.join("revoked.pem")).unwrap();
+    cameras.add(&yard, &home, true, NOW).unwrap();
+    let second = card("yard", "second");
+    assert_eq!(taken(&[&stolen, &second, &other]), [true, true, true], "nothing is revoked yet");
+
+    let replaced = cameras.revoke(&yard, true, NOW).unwrap();
+    assert_eq!(
+        (replaced.certificates, replaced.renewed, &replaced.list),
+        (1, None, &files.join("revoked.pem"))
+    );
+    assert_eq!(taken(&[&stolen, &second, &other]), [false, true, true]);
+    assert!(cameras.revoke(&yard, true, NOW).is_err(), "there is no other one any more");
+
+    let all = cameras.revoke(&yard, false, NOW).unwrap();
+    assert_eq!((all.certificates, all.renewed), (1, Some(cameras.card(&yard))));
+    let third = card("yard", "third");
+    let tools = ["owner.teiten", "bridge.teiten"].map(|name| files.with_file_name(name));
+    let [owner, bridge] = &tools;
+    let identities: [&Path; 6] = [&stolen, &second, &third, &other, owner, bridge];
+    assert_eq!(taken(&identities), [false, false, true, true, true, true]);
+    assert!(cameras.revoke(&camera("shed"), false, NOW).is_err());
+}
+
+#[test]
+fn the_list_of_revoked_certificates_is_good_for_ever_and_for_a_clock_of_2020() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path());
+    cameras.add(&camera("yard"), &home(&["mqtt.home"]), false, NOW).unwrap();
+    let shown = || {
+        let what = ["crl", "-in", "revoked.pem", "-noout", "-text", "-CAfile", "ca.pem", "-verify"];
+        openssl(&what, &place.path().join("broker.teiten"))
+    };
+    let (before, revoked) = (shown(), cameras.revoke(&camera("yard"), false, NOW).unwrap());
+    assert_eq!(revoked.certificates, 1);
+    for (list, since) in [(&before, "Jan  1 00:00:00 2020 GMT"), (&shown(), "Jan  1 00:00:01 2020 GMT")] {
+        for expected in [since, "Dec 31 00:00:00 9999 GMT"] {
+            assert!(list.contains(expected), "{list}");
+        }
+    }
+    assert!(before.contains("No Revoked Certificates") && shown().contains("Key Compromise"));
+}
+
+#[test]
+fn who_revokes_a_camera_is_told_what_the_broker_needs_and_gets_a_new_certificate() {
+    let place = tempfile::tempdir().unwrap();
+    owner(place.path(), &["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""], None);
+    let revoked = owner(place.path(), &["camera", "revoke", "yard"], None);
+    for expected in [
+        "cameras/broker.teiten/revoked.pem\n",
+        "systemctl restart mosquitto",
+        "crlfile",
+        "./just deploy",
+        "./just flash DEVICE yard",
+    ] {
+        assert!(revoked.contains(expected), "{expected}: {revoked}");
+    }
+}
+
 /// A broker that takes nobody without a certificate of the owner's authority.
 struct Mosquitto {
     process: Child,
@@ -363,7 +446,8 @@ impl Mosquitto {
         let (settings, log) = (place.join("mosquitto.conf"), place.join("mosquitto.log"));
         let text = format!(
             "user root\nlistener {port} 127.0.0.1\ncafile {files}/ca.pem\ncertfile {files}/certificate.pem\n\
-             keyfile {files}/key.pem\nrequire_certificate true\nuse_identity_as_username true\n",
+             keyfile {files}/key.pem\ncrlfile {files}/revoked.pem\nrequire_certificate true\n\
+             use_identity_as_username true\n",
             files = files.display()
         );
         fs::write(&settings, text).unwrap();

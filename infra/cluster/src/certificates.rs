@@ -1,4 +1,5 @@
-//! Certificates of broker and bridge, by the owner's authority in `cameras/`: cameras trust that one alone.
+//! Certificates of broker and bridge, by the owner's authority in `cameras/`: cameras trust that one alone. And the list of those
+//! that it has revoked.
 
 use std::time::Duration;
 
@@ -69,14 +70,14 @@ pub(crate) async fn certificates(
     for name in INSIDE {
         hosts.push(name.parse()?);
     }
-    let Desk { ca, broker: of_broker, bridge } = cameras.desk(&hosts, now())?;
+    let Desk { ca, broker: of_broker, revoked, bridge } = cameras.desk(&hosts, now())?;
     let mut trusted = ca.clone();
     match (settings.overlay, kubectl.get("secret", "bridge-tls", NAMESPACE)?) {
         // A broker of the user's own may have an authority of the user's own.
         (Overlay::Production, Some(theirs)) => trusted = secrets::value(&theirs, "ca.crt").unwrap_or(trusted),
         (overlay, _) => {
             let secret = secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key);
-            put_certificate(kubectl, "bridge", &secret)?;
+            put(kubectl, "bridge", &secret, "the certificate of cameras/bridge.teiten")?;
             if overlay == Overlay::Production {
                 println!(
                     "note    {} has to trust that certificate's authority (ca.teiten/ca.pem in the folder `cameras`), or give the bridge one of \
@@ -89,7 +90,9 @@ pub(crate) async fn certificates(
     }
     if settings.overlay == Overlay::Local {
         let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);
-        put_certificate(kubectl, "broker", &secret)?;
+        put(kubectl, "broker", &secret, "the certificate of cameras/broker.teiten")?;
+        let list = "the revoked certificates of cameras/broker.teiten";
+        put(kubectl, "broker", &secrets::revoked(&revoked), list)?;
     }
     let camera = cameras.passing(&CameraId::new(NAME)?, now())?;
     Ok(Broker { address, ca: trusted, camera })
@@ -118,9 +121,9 @@ async fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Resul
     Ok(address)
 }
 
-/// Puts a certificate, unless cert-manager keeps it. Where it replaces another one, who has it is started anew, for it is
+/// Puts a Secret of a part, unless cert-manager keeps it. Where it replaces another one, the part is started anew, for it is
 /// read at start.
-fn put_certificate(kubectl: &Kubectl, part: &str, secret: &Value) -> anyhow::Result<()> {
+fn put(kubectl: &Kubectl, part: &str, secret: &Value, what: &str) -> anyhow::Result<()> {
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
     let before = kubectl.get("secret", name, NAMESPACE)?;
     let stays = |before: &Value| secrets::same(before, secret) || is_kept_by_cert_manager(before);
@@ -128,7 +131,7 @@ fn put_certificate(kubectl: &Kubectl, part: &str, secret: &Value) -> anyhow::Res
         return Ok(());
     }
     kubectl.apply(secret)?;
-    println!("secret {name}: the certificate of cameras/{part}.teiten");
+    println!("secret {name}: {what}");
     if before.is_some() {
         kubectl.run(&["rollout", "restart", "statefulset", part, "--namespace", NAMESPACE], None)?;
     }

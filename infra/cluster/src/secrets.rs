@@ -94,6 +94,11 @@ pub fn tls(name: &str, ca: &str, certificate: &str, key: &str) -> Value {
     opaque(name, &[("ca.crt", ca), ("tls.crt", certificate), ("tls.key", key)])
 }
 
+/// The Secret with the list of revoked certificates: one of its own, for cert-manager may keep the broker's.
+pub fn revoked(list: &str) -> Value {
+    opaque("broker-revoked-tls", &[("revoked.pem", list)])
+}
+
 fn opaque(name: &str, values: &[(&str, &str)]) -> Value {
     let data: serde_json::Map<String, Value> =
         values.iter().map(|(key, value)| ((*key).to_owned(), STANDARD.encode(value).into())).collect();
