@@ -290,7 +290,7 @@ impl Agent {
                 self.uplink.disconnected();
                 self.attendant.disconnected();
             }
-            Signal::Heard(number) => self.attendant.heard(number, &mut self.link),
+            Signal::Heard(number) => self.attendant.heard(number, now, &mut self.link),
             Signal::Control { payload, retained } => {
                 let tally = self.tally();
                 self.restart_asked |=
@@ -308,6 +308,9 @@ impl Agent {
             Signal::Stored(stored) => {
                 if mem::take(&mut self.counts.nobody_stores) {
                     info!("frames are stored again");
+                }
+                if let Some(acked) = self.outbox.last_acked(&stored) {
+                    self.attendant.stored(acked);
                 }
                 let ids = self.outbox.stored(&stored);
                 self.counts.stored += ids.len() as u64;

@@ -3,7 +3,7 @@
 //!
 //! Nothing here may delay frames or pile up. Telemetry and previews are dropped while there is no connection, and
 //! previews also while frames wait for the network, and most of them where it is slow. What a sensor saw is kept until
-//! the broker has it, up to a limit.
+//! a bridge has it, up to a limit.
 
 mod events;
 mod report;
@@ -190,7 +190,7 @@ impl Attendant {
             Due::Led => self.blink(now),
             Due::Pulse => {
                 self.look_after(now, tally).await;
-                self.events.say_again(now, link);
+                self.events.say_again(now, self.wall(), link);
             }
             Due::Telemetry => self.report(tally, link).await,
             Due::Motion => {
@@ -213,7 +213,7 @@ impl Attendant {
 
     /// Whether there are events that the broker does not have.
     pub(crate) fn has_events(&self) -> bool {
-        self.events.waiting().len() > 0
+        self.events.waiting().next().is_some()
     }
 
     /// The link is up: says what everyone should know from the start.
@@ -224,7 +224,7 @@ impl Attendant {
         if !self.mistakes_taken_back {
             self.mistakes_taken_back = link.say(mistakes::taken_back(&self.config.camera));
         }
-        self.events.connected(link);
+        self.events.connected(self.wall(), link);
         self.report.reset();
         self.say_telemetry(reading, tally, link);
     }
@@ -235,8 +235,13 @@ impl Attendant {
     }
 
     /// The broker has the message with this number.
-    pub(crate) fn heard(&mut self, number: u64, link: &mut Link) {
-        self.events.heard(number, link);
+    pub(crate) fn heard(&mut self, number: u64, now: Instant, link: &mut Link) {
+        self.events.heard(number, now, link);
+    }
+
+    /// A bridge has stored a frame that the broker had since then.
+    pub(crate) fn stored(&mut self, acked: Instant) {
+        self.events.stored(acked);
     }
 
     /// A bridge is new here.

@@ -101,7 +101,7 @@ enum State {
     /// Given to the connection; a bridge said hello meanwhile.
     UnderWay { way: Way, hello: Option<Instant> },
     /// The broker has it; to be sent again when it is due.
-    Acked { way: Way, due: Instant },
+    Acked { way: Way, since: Instant, due: Instant },
     /// It could not be had; to be sent when it is due.
     PutOff { due: Instant },
 }
@@ -184,7 +184,7 @@ impl Outbox {
             Some(hello) => now.max(hello + AFTER_HELLO),
             None => now + item.wait,
         };
-        item.state = State::Acked { way, due };
+        item.state = State::Acked { way, since: now, due };
         self.due.insert((due, id));
         self.unstored_since.get_or_insert(now);
     }
@@ -206,25 +206,34 @@ impl Outbox {
         for (due, id) in std::mem::take(&mut self.due) {
             let due = due.min(now + AFTER_HELLO);
             if let Some(item) = self.items.get_mut(&id)
-                && let State::Acked { way, .. } = item.state
+                && let State::Acked { way, since, .. } = item.state
             {
-                item.state = State::Acked { way, due };
+                item.state = State::Acked { way, since, due };
                 item.wait = RESEND_FIRST;
                 self.due.insert((due, id));
             }
         }
     }
 
+    /// Since when the broker has the last of these frames, as far as it is to be stored yet.
+    pub(crate) fn last_acked(&self, stored: &Stored) -> Option<Instant> {
+        let since = |item: &Item| match item.state {
+            State::Acked { since, .. } => Some(since),
+            _ => None,
+        };
+        self.ours(stored).filter_map(|(_, item)| since(item)).max()
+    }
+
+    fn ours(&self, stored: &Stored) -> impl Iterator<Item = (&FrameId, &Item)> {
+        let id = |sequence| FrameId { boot: stored.boot(), sequence };
+        let ranges = stored.ranges().iter();
+        ranges.flat_map(move |range| self.items.range(id(*range.start())..=id(*range.end())))
+    }
+
     /// Frames are stored. Those of ours, which may be deleted now.
     pub(crate) fn stored(&mut self, stored: &Stored) -> Vec<FrameId> {
         self.unstored_since = None;
-        let id = |sequence| FrameId { boot: stored.boot(), sequence };
-        let ids: Vec<FrameId> = stored
-            .ranges()
-            .iter()
-            .flat_map(|range| self.items.range(id(*range.start())..=id(*range.end())))
-            .map(|(id, _)| *id)
-            .collect();
+        let ids: Vec<FrameId> = self.ours(stored).map(|(id, _)| *id).collect();
         for id in &ids {
             self.forget(*id);
         }
@@ -328,7 +337,7 @@ impl Outbox {
                     self.backlog_unstored.remove(item.bytes);
                 }
             }
-            State::Acked { way, due } => {
+            State::Acked { way, due, .. } => {
                 self.due.remove(&(due, id));
                 if way == Way::Backlog {
                     self.backlog_unstored.remove(item.bytes);

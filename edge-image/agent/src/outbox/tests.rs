@@ -56,6 +56,22 @@ fn a_captured_frame_is_sent_at_once_and_kept_until_it_is_stored() {
 }
 
 #[test]
+fn of_stored_frames_it_is_known_since_when_the_broker_has_the_last_one() {
+    let (mut outbox, now) = (connected(), Instant::now());
+    for sequence in 0..3 {
+        assert!(outbox.captured(frame(sequence), now));
+    }
+    assert_eq!(outbox.last_acked(&stored([0, 1, 2])), None);
+    outbox.acked(id(1), now + seconds(2));
+    outbox.acked(id(0), now + seconds(3));
+    outbox.hello(now + seconds(4));
+    assert_eq!(outbox.last_acked(&stored([0, 1, 2])), Some(now + seconds(3)));
+    assert_eq!(outbox.last_acked(&stored([1, 7])), Some(now + seconds(2)));
+    outbox.stored(&stored([0, 1]));
+    assert_eq!(outbox.last_acked(&stored([0, 1, 2])), None);
+}
+
+#[test]
 fn frames_captured_without_a_connection_are_sent_oldest_first_once_there_is_one() {
     let (mut outbox, now) = (Outbox::default(), Instant::now());
     for sequence in [2, 0, 1] {
