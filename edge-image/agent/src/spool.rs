@@ -50,6 +50,8 @@ struct Directory {
     /// The capture times: with them the files' names are known.
     files: Shelf<Timestamp>,
     writable: bool,
+    /// Whether frames that are stored can be deleted.
+    deletable: bool,
 }
 
 /// What an earlier run left.
@@ -158,7 +160,7 @@ impl Spool {
 impl Directory {
     async fn open(path: PathBuf, files: Shelf<Timestamp>) -> io::Result<(Self, Found)> {
         fs::create_dir_all(&path).await?;
-        let mut directory = Self { path, files, writable: true };
+        let mut directory = Self { path, files, writable: true, deletable: true };
         let (mut found, mut foreign) = (Found::default(), 0u64);
         let mut listing = fs::read_dir(&directory.path).await?;
         while let Some(file) = listing.next_entry().await? {
@@ -222,7 +224,7 @@ impl Directory {
     }
 
     /// Twice with the same identity is once.
-    async fn without_doubles(&self, frames: &mut Vec<Entry>) {
+    async fn without_doubles(&mut self, frames: &mut Vec<Entry>) {
         frames.sort_unstable_by_key(|entry| entry.id);
         let mut doubles = Vec::new();
         frames.dedup_by(|next, kept| {
@@ -269,13 +271,19 @@ impl Directory {
         self.path.join(file_name(captured, id))
     }
 
-    async fn delete(&self, id: FrameId, captured: Timestamp) {
+    async fn delete(&mut self, id: FrameId, captured: Timestamp) {
         let path = self.file(id, captured);
-        if let Err(error) = fs::remove_file(&path).await
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            warn!(path = %path.display(), %error, "a spooled frame cannot be deleted, it will be sent again after the next \
-                start");
+        match fs::remove_file(&path).await {
+            Ok(()) if !self.deletable => {
+                info!("spooled frames can be deleted again");
+                self.deletable = true;
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound && self.deletable => {
+                warn!(path = %path.display(), %error, "a spooled frame cannot be deleted, nor may others be: they will be \
+                    sent again after the next start");
+                self.deletable = false;
+            }
+            _ => {}
         }
     }
 }
@@ -310,9 +318,16 @@ async fn look_at(file: &DirEntry) -> Left {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{
+        path::Path,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     use teiten_footage::BootId;
+    use tracing::{Event, Level, Metadata, span};
 
     use super::*;
     use crate::config::FrameCount;
@@ -520,6 +535,48 @@ mod tests {
         assert_eq!(names(place.path()).len(), 1);
         spool.remove(&[frame(0).id, frame(1).id]).await;
         assert_eq!(spool.bytes(), 0);
+    }
+
+    /// Counts what is told as a warning.
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl tracing::Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[tokio::test]
+    async fn frames_that_cannot_be_deleted_are_told_of_once_until_one_can() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut spool, _) = Spool::open(&directory(place.path()), &camera()).await.unwrap();
+        for sequence in 0..5 {
+            spool.keep(&frame(sequence)).await;
+        }
+        // Even root cannot delete a directory as a file.
+        for name in [0, 1, 3, 4].map(|at| place.path().join("front-door").join(&names(place.path())[at])) {
+            std::fs::remove_file(&name).unwrap();
+            std::fs::create_dir(&name).unwrap();
+        }
+        let warnings = Arc::new(AtomicUsize::new(0));
+        let _told = tracing::subscriber::set_default(Warnings(Arc::clone(&warnings)));
+        for (sequence, told) in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2)] {
+            spool.remove(&[frame(sequence).id]).await;
+            assert_eq!(warnings.load(Ordering::Relaxed), told, "{sequence}");
+        }
     }
 
     #[tokio::test]
