@@ -21,7 +21,7 @@ use crate::{
     source::{Demand, Pictures},
     spool::{Spool, Unreadable},
     stamper::{Picture, Rejected, Stamper},
-    uplink::Uplink,
+    uplink::{Change, Uplink},
 };
 
 /// How long an agent that is told to stop waits until what it has sent is stored: a window of 6 s, the bridge's
@@ -253,15 +253,19 @@ impl Agent {
     /// Asks the source for no more pictures than the uplink carries.
     fn limit_rate(&mut self, now: std::time::Instant) {
         let rate_max = self.uplink.captured(self.outbox.flights(), now);
-        let changed = self.demand.send_if_modified(|demand| {
-            let changed = demand.rate_max != rate_max;
-            demand.rate_max = rate_max;
-            changed
+        let mut change = None;
+        self.demand.send_if_modified(|demand| {
+            change = Change::of(mem::replace(&mut demand.rate_max, rate_max), rate_max);
+            change.is_some()
         });
-        match rate_max {
-            Some(rate_max) if changed => info!(%rate_max, "the uplink is slow: fewer pictures are taken"),
-            None if changed => info!("the uplink carries all pictures again"),
-            _ => {}
+        let rate_max = rate_max.map(tracing::field::display);
+        match change {
+            Some(Change::Fewer) => info!(rate_max, "the uplink is slow: fewer pictures are taken"),
+            Some(Change::More) => {
+                info!(rate_max, "the uplink is slow, and carries more: more pictures are taken")
+            }
+            Some(Change::All) => info!("the uplink carries all pictures again"),
+            None => {}
         }
     }
 

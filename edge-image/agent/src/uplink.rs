@@ -91,6 +91,26 @@ pub(crate) struct Uplink {
     limit: Limit,
 }
 
+/// What another limit means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Fewer,
+    More,
+    All,
+}
+
+impl Change {
+    /// If it is another one.
+    pub(crate) fn of(before: Option<Rate>, now: Option<Rate>) -> Option<Self> {
+        match (before, now) {
+            _ if before == now => None,
+            (_, None) => Some(Self::All),
+            (Some(before), Some(now)) if now > before => Some(Self::More),
+            (_, Some(_)) => Some(Self::Fewer),
+        }
+    }
+}
+
 /// The way to the broker and back, on this connection.
 #[derive(Debug, Default)]
 struct RoundTrip {

@@ -32,7 +32,7 @@ impl Default for Share {
 }
 
 /// Frames per second: 0.1 to 120.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Rate {
     per_second: f64,
 }

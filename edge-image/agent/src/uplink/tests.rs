@@ -155,6 +155,21 @@ impl Run {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
+fn of_another_limit_it_is_known_whether_more_or_fewer_pictures_are_taken() {
+    let [slow, fast] = [2.0, 2.5].map(|per_second| Some(Rate::new(per_second).unwrap()));
+    for (before, now, change) in [
+        (None, None, None),
+        (slow, slow, None),
+        (None, fast, Some(Change::Fewer)),
+        (fast, slow, Some(Change::Fewer)),
+        (slow, fast, Some(Change::More)),
+        (fast, None, Some(Change::All)),
+    ] {
+        assert_eq!(Change::of(before, now), change, "{before:?} to {now:?}");
+    }
+}
+
+#[test]
 fn a_link_that_is_fast_enough_is_left_alone() {
     let mut run = Run::new(0.5, 0);
     run.go(300, 15.0, |_| 15.0 * 1.2 * FRAME_BYTES as f64);
