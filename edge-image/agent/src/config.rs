@@ -10,6 +10,7 @@ mod home_assistant;
 mod light;
 mod read;
 mod section;
+mod usable;
 mod v4l2;
 mod values;
 
@@ -92,7 +93,7 @@ impl Config {
 
     /// What can be used of the text of a settings file, whatever else is wrong in it.
     pub fn usable(text: &str) -> Usable {
-        read::usable(text)
+        usable::usable(text)
     }
 
     /// The same of the settings file at `path`, with certificates as [`Config::from_file`] has them.

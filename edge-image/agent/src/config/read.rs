@@ -5,22 +5,18 @@ use std::{
     fmt, fs,
     io::ErrorKind,
     net::Ipv6Addr,
-    ops::Range,
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use teiten_footage::CameraId;
 use teiten_mqtt::{Identity, TlsFiles};
-use toml::{
-    Spanned, Table, Value,
-    de::{DeTable, DeValue, ValueDeserializer},
-};
+use toml::{Table, Value, de::DeTable};
 
 use super::{
     Broker, Config, ControlValue, Footage, FrameCount, Gpio, HomeAssistant, Mebibytes, Pattern, PictureSize,
-    PixelFormat, Quality, RangeError, Rate, Share, Source, Spool, System, Uplink, Usable, V4l2, WholeRate,
-    Wifi, bare, light, section::Section,
+    PixelFormat, Quality, RangeError, Rate, Share, Source, Spool, System, Uplink, V4l2, WholeRate, Wifi,
+    bare, light, section::Section,
 };
 
 /// One thing that is wrong in a settings file.
@@ -154,73 +150,7 @@ fn not_toml(text: &str, error: toml::de::Error) -> Vec<Mistake> {
 /// What word processors and telephones make of quotation marks.
 const TYPOGRAPHIC_QUOTES: [char; 8] = ['“', '”', '„', '‟', '‘', '’', '«', '»'];
 
-/// What is sound of a text, all of which may be no TOML.
-fn sound(text: &str) -> Table {
-    let mut text = text.to_owned();
-    for _ in 0..BARE_LINES_MAX {
-        let wrong = wrong(&DeTable::parse_recoverable(&text).1);
-        let Some(line) = wrong.iter().find_map(|at| bare_line(&text, *at)) else { break };
-        text.replace_range(line, "");
-    }
-    let (table, errors) = DeTable::parse_recoverable(&text);
-    sound_part(table.get_ref(), &wrong(&errors))
-}
-
-/// Lines without an assignment that are passed over: at each of them the parser leaves off.
-const BARE_LINES_MAX: usize = 16;
-
-/// Where something is wrong.
-fn wrong(errors: &[toml::de::Error]) -> Vec<usize> {
-    errors.iter().filter_map(|error| Some(error.span()?.start)).collect()
-}
-
-/// The line around `at`, if nothing is assigned in it and it is no heading.
-fn bare_line(text: &str, at: usize) -> Option<Range<usize>> {
-    let (before, after) = text.split_at_checked(at)?;
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let end = after.find('\n').map_or(text.len(), |newline| at + newline);
-    let line = &text[start..end];
-    (!line.is_empty() && !line.contains('=') && !line.trim_start().starts_with('[')).then_some(start..end)
-}
-
-/// The part of a table that is not where something is `wrong`.
-fn sound_part(table: &DeTable<'_>, wrong: &[usize]) -> Table {
-    let sound = |value: &Spanned<DeValue<'_>>| {
-        let span = value.span();
-        if let DeValue::Table(table) = value.get_ref() {
-            return Some(Value::Table(sound_part(table, wrong)));
-        }
-        // One that is missing is nowhere.
-        let is_sound = !span.is_empty() && !wrong.iter().any(|at| (span.start..=span.end).contains(at));
-        is_sound.then(|| Value::deserialize(ValueDeserializer::from(value.clone())).ok())?
-    };
-    table.iter().filter_map(|(key, value)| Some((key.get_ref().to_string(), sound(value)?))).collect()
-}
-
-/// The section `name`, if something is set in it.
-fn given<'a>(name: &str, table: Option<Table>, mistakes: &'a mut Vec<Mistake>) -> Option<Section<'a>> {
-    Some(Section::new(name.to_owned(), table.filter(|table| !table.is_empty())?, mistakes))
-}
-
-/// What can be used of the settings that `text` gives.
-pub(super) fn usable(text: &str) -> Usable {
-    let table = sound(text);
-    let mut mistakes = Vec::new();
-    let mut top = Section::new(String::new(), table, &mut mistakes);
-    let camera = top.required("camera", "", camera);
-    let tables = ["broker", "wifi", "system", "gpio"].map(|name| top.section(name));
-    let [broker_table, wifi_table, system_table, gpio_table] = tables;
-    Usable {
-        camera,
-        // No broker is another thing than the broker of the defaults.
-        broker: given("broker", broker_table, &mut mistakes).and_then(broker),
-        wifi: given("wifi", wifi_table, &mut mistakes).and_then(Wifi::read).flatten(),
-        system: given("system", system_table, &mut mistakes).and_then(System::read).unwrap_or_default(),
-        led: given("gpio", gpio_table, &mut mistakes).and_then(Gpio::read).and_then(|gpio| gpio.led),
-    }
-}
-
-fn broker(mut section: Section<'_>) -> Option<Broker> {
+pub(super) fn broker(mut section: Section<'_>) -> Option<Broker> {
     let default = Broker::default();
     let expected = "a host name or an address, and its port in `port`";
     let host = section.or("host", default.host, expected, |value| {
@@ -405,7 +335,7 @@ fn is_ipv6(host: &str) -> bool {
 
 const PATH: &str = "a path";
 
-fn camera(value: &Value) -> Option<CameraId> {
+pub(super) fn camera(value: &Value) -> Option<CameraId> {
     CameraId::new(value.as_str()?).ok()
 }
 
@@ -425,7 +355,7 @@ fn in_range<V, T>(value: V, new: impl FnOnce(V) -> Result<T, RangeError>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Address, InputPin, OutputPin, Pull, Schedule};
+    use crate::config::{Address, InputPin, OutputPin, Pull, Schedule, Usable};
 
     #[test]
     fn an_ipv6_brokers_brackets_are_no_part_of_its_name() {
@@ -644,47 +574,6 @@ mod tests {
             );
         }
         assert_eq!(told.len(), 2, "{told:?}");
-    }
-
-    #[test]
-    fn what_is_sound_beside_what_is_no_toml_can_be_used() {
-        let text = "camera = \"gate\"\n[broker]\nhost = \"b\"\n[source]\n{}\n[wifi]\nnetwork = \"Hof\"\n\
-                    country = \"DE\"\n[system]\nssh_key = \"ssh-ed25519 AAAAC3Nza\"\n";
-        for slip in [
-            "rate = “10”",
-            "rate =",
-            "rate = 10 20",
-            "rate = \"10",
-            "rate 10",
-            "rate 10\nheight 20",
-            "= 10",
-            "controls = { gain = “1” }",
-            "[gpio",
-        ] {
-            let text = text.replace("{}", slip);
-            assert!(config(&text).is_err(), "{slip}");
-            let Usable { camera, broker, wifi, system, .. } = usable(&text);
-            assert_eq!(camera.unwrap().as_str(), "gate", "{slip}");
-            assert_eq!(broker.unwrap().host, "b", "{slip}");
-            assert_eq!(wifi.unwrap().network, "Hof", "{slip}");
-            assert!(system.ssh_key.is_some(), "{slip}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_sound_is_not_used() {
-        let wifi = |password: &str| {
-            usable(&format!("[wifi]\nnetwork = \"Hof\"\ncountry = \"DE\"\npassword = {password}\n")).wifi
-        };
-        assert!(wifi("\"long enough\"").is_some());
-        assert_eq!(usable("camera = 99999999999999999999").camera, None);
-        for password in
-            ["“long enough”", "\"long enough", "\"long\\enough\"", "", "long enough", "\"\"\"long enough"]
-        {
-            assert_eq!(wifi(password).and_then(|wifi| wifi.password), None, "{password}");
-        }
-        assert_eq!(usable("camera = “gate”").camera, None);
-        assert_eq!(usable("[gpio]\nled = ").led, None);
     }
 
     #[test]
