@@ -102,6 +102,15 @@ impl Config {
         Self::usable(&String::from_utf8_lossy(&bytes)).in_folder(folder(path))
     }
 
+    /// The hosts that no card finds, by their keys: names of mDNS.
+    pub fn mdns_names(&self) -> Vec<(&'static str, &str)> {
+        let System { time_servers, syslog, .. } = &self.system;
+        let broker = [("broker.host", self.broker.host.as_str())];
+        let servers = time_servers.iter().map(|server| ("system.time_servers", server.host.as_str()));
+        let log = syslog.iter().map(|server| ("system.syslog", server.host.as_str()));
+        broker.into_iter().chain(servers).chain(log).filter(|(_, host)| is_mdns_name(host)).collect()
+    }
+
     /// The same with the names of certificates taken from `folder` on, where the settings file is: the files of
     /// one camera can then be carried together wherever it likes.
     pub fn in_folder(mut self, folder: &Path) -> Self {
@@ -120,6 +129,12 @@ pub struct Broker {
     /// `ca`, and `certificate` with `key`: PEM files. With a `ca`, TLS is spoken, and without one it is not.
     /// Default: none.
     pub tls: Option<TlsFiles>,
+}
+
+/// Whether a name is one of mDNS (RFC 6762 §3). A camera's card has no mDNS: it asks the DNS that its network names.
+pub fn is_mdns_name(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    host.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case("local"))
 }
 
 fn bare(host: &str) -> &str {

@@ -86,7 +86,14 @@ async fn camera(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
-    let Config { camera, source, broker, .. } = read(path)?;
+    let config = read(path)?;
+    for (key, host) in config.mdns_names() {
+        eprintln!(
+            "{key}: a camera's card does not find {host}, which is a name of mDNS: take the address, or a name that the \
+             router knows"
+        );
+    }
+    let Config { camera, source, broker, .. } = config;
     if let Some(tls) = &broker.tls {
         tls.transport().context("broker")?;
         let name = tls.identity.as_ref().and_then(Identity::common_name);

@@ -92,6 +92,13 @@ impl FromStr for BrokerHost {
     }
 }
 
+impl BrokerHost {
+    /// What no camera finds: a name of mDNS.
+    pub(crate) fn is_mdns_name(&self) -> bool {
+        matches!(&self.0, Host::Name(name) if teiten_agent::config::is_mdns_name(name))
+    }
+}
+
 /// As a settings file has it: an IPv6 address in square brackets.
 impl fmt::Display for BrokerHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

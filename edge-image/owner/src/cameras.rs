@@ -161,6 +161,11 @@ impl Cameras {
             .collect::<Result<Vec<_>, _>>()
             .context("the broker")?;
         let Some(host) = hosts.first() else { bail!("the broker's name or address is missing") };
+        ensure!(
+            !host.is_mdns_name(),
+            "no camera finds {host}: its card has no mDNS. Give the broker's address first, or a name that your router \
+             knows: --broker"
+        );
         let text = settings::ready(camera, host, home.port, home.wifi.as_ref());
         teiten_agent::Config::from_toml(&text).context("a camera would not accept this")?;
 

@@ -66,6 +66,17 @@ fn an_agent_accepts_the_wireless_network_and_a_wrong_one_makes_no_camera() {
 }
 
 #[test]
+fn a_broker_that_no_camera_would_find_by_its_name_makes_no_camera() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path().join("cameras"));
+    let refused = cameras.add(&camera("yard"), &home(&["desk.local"]), false, NOW).unwrap_err().to_string();
+    assert!(refused.contains("desk.local") && refused.contains("address"), "{refused}");
+    assert!(!place.path().join("cameras").exists());
+    // Other machines may find it by that name.
+    assert!(cameras.add(&camera("yard"), &home(&["192.168.1.10", "desk.local"]), false, NOW).is_ok());
+}
+
+#[test]
 fn the_command_that_adding_a_camera_prints_writes_the_image_that_is_built() {
     let place = tempfile::tempdir().unwrap();
     let owner = |arguments: &[&str]| {

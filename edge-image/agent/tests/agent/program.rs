@@ -108,6 +108,19 @@ fn check_starts_nothing_when_all_is_well() {
 }
 
 #[test]
+fn check_tells_of_names_that_no_card_finds() {
+    let output = check(
+        "camera = \"front-door\"\n[broker]\nhost = \"desk.local\"\n\
+         [system]\ntime_servers = [\"ntp.home\", \"Clock.LOCAL.:123\"]\nsyslog = \"localhost\"",
+    );
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let keys: Vec<_> = told.lines().filter_map(|line| line.split_once(": ")).map(|(key, _)| key).collect();
+    assert_eq!(keys, ["broker.host", "system.time_servers"], "{told}");
+    assert!(told.contains("desk.local") && told.contains("take the address"), "{told}");
+}
+
+#[test]
 fn check_tells_of_a_certificate_that_was_made_for_another_camera() {
     let place = tempfile::tempdir().unwrap();
     let key = KeyPair::generate().unwrap();

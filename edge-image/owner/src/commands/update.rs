@@ -39,6 +39,9 @@ pub struct Update {
 pub async fn update(cameras: &Cameras, arguments: &Update) -> anyhow::Result<()> {
     let Update { name, bundle, address, broker, minutes } = arguments;
     ensure!(!bundle.starts_with("https://"), "cameras fetch by http:// alone: the bundle is signed");
+    if let Some(address) = address.as_ref().filter(|address| address.is_mdns_name()) {
+        bail!("no camera finds {address}: its card has no mDNS. Give this machine's address by --address");
+    }
     ensure!(cameras.card(name).is_dir(), "there is no camera {name}: ./just camera add {name}");
     let identity = cameras.owner(teiten_telemetry::now())?;
     if identity.renewed {
