@@ -250,6 +250,22 @@ async fn motion_is_told_even_if_the_broker_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn motion_that_no_bridge_heard_of_is_told_again_once_there_is_one() {
+    let broker = Mosquitto::start().await;
+    let mut visitor = Visitor::enter(broker.port).await;
+    let bench = Bench::default();
+    let (shutdown, agent) = start(Config { gpio: gpio(), ..config(broker.port) }, &bench);
+    visitor.telemetry().await;
+    let event = Topic::Event(camera()).to_string();
+    bench.move_something(true);
+    let started = visitor.hear(&event).await.payload;
+    let _bridge = Bridge::start(broker.port, true);
+    assert_eq!(visitor.hear(&event).await.payload, started);
+    shutdown.cancel();
+    soon(agent).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn motion_ends_when_the_camera_stops_and_telemetry_says_what_is() {
     let broker = Mosquitto::start().await;
     let _bridge = Bridge::start(broker.port, true);
