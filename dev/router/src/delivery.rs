@@ -53,11 +53,13 @@ impl Router {
         let mut retries = 0;
         let mut backoff = Backoff::new(delivery.backoff, delivery.backoff_max);
         let why = loop {
-            let attempt = {
+            let attempt = async {
                 let _slot = target.slots.acquire().await.expect("the semaphore is never closed");
                 self.shared.attempt(&target.trigger, event).await
             };
-            let why = match attempt {
+            let in_time = tokio::time::timeout(delivery.attempt_timeout, attempt).await;
+            let late = |_| Attempt::Again(format!("no answer within {:?}", delivery.attempt_timeout));
+            let why = match in_time.unwrap_or_else(late) {
                 Attempt::Delivered(reply) => match reply.map(|reply| self.route(reply)) {
                     None | Some(Ok(())) => {
                         // Nobody has to be listening.
@@ -94,8 +96,7 @@ impl Router {
 impl Shared {
     async fn attempt(&self, trigger: &Trigger, event: &CloudEvent) -> Attempt {
         let (headers, body) = event.to_binary();
-        let request = self.client.post(&trigger.subscriber).timeout(trigger.delivery.attempt_timeout);
-        let mut request = request.body(body);
+        let mut request = self.client.post(&trigger.subscriber).body(body);
         for (name, value) in headers {
             request = request.header(name, value);
         }

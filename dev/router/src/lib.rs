@@ -52,7 +52,8 @@ pub struct RetryPolicy {
     pub backoff: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
-    /// How long one attempt may take (Knative's `timeoutSeconds` of the subscriber).
+    /// How long one attempt may take (Knative's `timeoutSeconds` of the subscriber), with the time for which it waits until fewer
+    /// are under way: there, too, that is the attempt's own.
     pub attempt_timeout: Duration,
 }
 

@@ -189,6 +189,27 @@ async fn a_chore_that_takes_its_time_is_called_once_and_one_that_takes_too_long_
     assert!(events.try_recv().is_err());
 }
 
+/// As in a cluster, where calls that come oftener than a chore is done become dead letters.
+#[tokio::test]
+async fn the_wait_for_one_s_turn_is_part_of_the_time_that_an_attempt_may_take() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let chore = format!("http://{}/", listener.local_addr().unwrap());
+    let app = App::new().route("/", post(|| std::future::pending::<()>()));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let attempt_timeout = Duration::from_millis(250);
+    let delivery = RetryPolicy { retries_max: 0, attempt_timeout, ..RetryPolicy::default() };
+    let one_at_a_time = Trigger { concurrency_max: 1, ..trigger("ping", &chore, delivery) };
+    let (router, url, _running) = router_of(vec![one_at_a_time]).await;
+    let begun = tokio::time::Instant::now();
+    for id in ["1", "2", "3", "4"] {
+        send(&url, &event("ping", id)).await;
+    }
+    while router.dead_letters().await.len() < 4 {
+        tokio::task::yield_now().await;
+    }
+    assert!(begun.elapsed() < 4 * attempt_timeout, "each had its time after its turn had come");
+}
+
 #[tokio::test]
 async fn an_answer_that_is_neither_empty_nor_an_event_is_asked_for_again() {
     let (seen, mut events) = mpsc::unbounded_channel();

@@ -55,14 +55,21 @@ pub struct Settings {
     pub time_max: Duration,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// For a run in each `period`: it is over before the next one is called for, which would wait for it.
+    pub fn each(period: Duration) -> Self {
         Self {
-            period: Duration::from_secs(60),
+            period,
             horizon: Duration::from_secs(24 * 3600),
             thumbnails_max: SLOTS,
-            time_max: RUN_MAX,
+            time_max: period.min(RUN_MAX) * 9 / 10,
         }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::each(Duration::from_secs(60))
     }
 }
 

@@ -249,6 +249,16 @@ async fn a_run_that_has_no_time_left_makes_posters_and_leaves_the_thumbnails_to_
     assert_eq!(world.pictures_as(settings, move || now).run().await.unwrap().thumbnails, 6);
 }
 
+#[test]
+fn a_run_ends_before_the_next_one_and_before_its_caller_gives_up() {
+    for seconds in [10, 60, 300, 3600] {
+        let period = Duration::from_secs(seconds);
+        let time_max = Settings::each(period).time_max;
+        assert!(time_max < period.min(Duration::from_secs(300)), "{seconds}");
+    }
+    assert_eq!(Settings::default().time_max, Duration::from_secs(54));
+}
+
 #[tokio::test]
 async fn frames_that_cannot_be_used_cost_their_own_thumbnail_only() {
     let world = World::new();
