@@ -229,6 +229,14 @@ impl Pipeline {
         })
     }
 
+    /// One more function, which nothing calls: what there is of its numbers is in [`Pipeline::metrics_ports`] then.
+    pub fn another_function(&mut self, name: &'static str) -> anyhow::Result<Process> {
+        let metrics_port = free_port()?;
+        let function = self.told.function(name, free_port()?, metrics_port)?;
+        self.metrics_ports.insert(name, metrics_port);
+        Ok(function)
+    }
+
     /// One more bridge beside [`Pipeline::bridge`], which is `bridge-0`.
     pub fn another_bridge(&self, name: &str) -> anyhow::Result<Process> {
         self.told.bridge(name, None)

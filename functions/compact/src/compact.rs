@@ -13,14 +13,16 @@ use teiten_playlist::{
     Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, Packed, ShellError, mend_packed_motion, pack,
     read_hour, stored_objects, update_hour,
 };
+use teiten_telemetry::metrics::function_metrics;
 use tracing::{info, warn};
 
 use crate::plan;
 
 const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable" };
 
-/// How many segments are read at a time.
-const SEGMENTS_AT_A_TIME: usize = 8;
+/// How many segments are read at a time. A store takes its time for each, and a run has to put together what all cameras film in an
+/// hour. They take no memory of their own: all that is put into a pack is held until it is made.
+const SEGMENTS_AT_A_TIME: usize = 32;
 
 /// The most steps that a playlist takes until it is up to date: an end, and what came late or was put together.
 const STEPS_MAX: usize = 3;
@@ -124,9 +126,10 @@ impl Compact {
             return Ok(());
         }
         let may_be_put_together = now + plan::LAST_BEFORE_HORIZON < hour.end() + self.settings.horizon;
-        if let Some(as_of) = plan::as_of(&stored, now).filter(|_| may_be_put_together) {
+        if may_be_put_together && plan::is_quiet(&stored, now) {
             let runs = plan::runs(&playlist, &stored);
             for run in runs.iter().take_while(|_| !self.is_over(until)) {
+                let as_of = plan::as_of(run, &stored);
                 report.bytes += self.put_together(camera, run, as_of).await?;
                 report.packs += 1;
                 report.segments += run.len();
@@ -267,7 +270,12 @@ impl Chore for Compact {
         let Report { hours, packs, segments, bytes, deleted, motion_mended, failed, cameras_left } =
             report.clone();
         info!(hours, packs, segments, bytes, deleted, motion_mended, failed, cameras_left, "compacted");
-        failure.map_or(Ok(report), |error| Err(error.into()))
+        function_metrics().cameras_left.set(cameras_left as i64);
+        if let Some(error) = failure {
+            return Err(error.into());
+        }
+        function_metrics().compacted((self.clock)());
+        Ok(report)
     }
 }
 

@@ -58,14 +58,20 @@ pub fn runs(playlist: &HourPlaylist, stored: &StoredHourObjects) -> Vec<Vec<List
     runs
 }
 
-/// Up to when a pack of what is stored counts: after everything that is there was written, and before anything that
-/// is written from now on. `None` while something was written just now.
-pub fn as_of(stored: &StoredHourObjects, now: Timestamp) -> Option<Timestamp> {
-    let newest = stored.segments.iter().map(|segment| segment.modified_unix_millis).max()?;
-    let newest = Timestamp::from_unix_millis(newest);
+/// Whether nothing was written of an hour just now: what is written from now on is later than any pack of what is stored is as of.
+pub fn is_quiet(stored: &StoredHourObjects, now: Timestamp) -> bool {
+    let written = stored.segments.iter().map(|segment| segment.modified_unix_millis);
+    written.max().is_none_or(|newest| Timestamp::from_unix_millis(newest) + QUIET_MIN <= now)
+}
+
+/// Up to when a pack of a run counts: after all that is stored of its windows was written. Not after what is stored of others: a batch
+/// that was written later than what is in its pack has no segment, and nothing else tells that.
+pub fn as_of(run: &[Listing], stored: &StoredHourObjects) -> Timestamp {
+    let windows: HashSet<Window> = run.iter().map(|listing| listing.window).collect();
+    let segments = stored.segments.iter().filter(|segment| windows.contains(&segment.key.window));
+    let newest = segments.map(|segment| segment.modified_unix_millis).max().unwrap_or_default();
     // The next whole second: stores that know no finer times round down.
-    let as_of = Timestamp::from_unix_millis((newest.unix_millis() / 1000 + 1) * 1000);
-    (newest + QUIET_MIN <= now).then_some(as_of)
+    Timestamp::from_unix_millis((newest / 1000 + 1) * 1000)
 }
 
 /// Whether all that is stored of an hour is put together and listed: packs alone are left.
@@ -121,7 +127,45 @@ pub fn superseded(playlist: &HourPlaylist, stored: &StoredHourObjects, now: Time
 
 #[cfg(test)]
 mod tests {
+    use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, WindowLength};
+    use teiten_playlist::StoredSegment;
+
     use super::*;
+
+    /// A segment of that second since 2020, written so many milliseconds after it began.
+    fn segment(second: u64, written_after: u64) -> StoredSegment {
+        let window = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT).plus(second);
+        let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes: 1 };
+        let camera = CameraId::new("gate").unwrap();
+        StoredSegment {
+            key: SegmentKey { camera, window, init: ContentHash::of(b"init"), pictures },
+            modified_unix_millis: window.start().unix_millis() + written_after,
+            size_bytes: 60_000,
+        }
+    }
+
+    #[test]
+    fn a_pack_is_as_of_what_is_in_it_and_not_of_what_is_in_others_of_its_hour() {
+        // Merged later than it was filmed, and before that once.
+        let merged = SegmentKey {
+            pictures: Pictures { frames: ContentHash::of(b"more"), keyframe_bytes: 1 },
+            ..segment(2, 0).key
+        };
+        let merged = StoredSegment { key: merged, ..segment(2, 30_500) };
+        let first = [segment(0, 1500), segment(1, 1500), segment(2, 1500), merged];
+        let second = [segment(600, 1500), segment(601, 2000)];
+        let stored =
+            StoredHourObjects { segments: [&first[..], &second].concat(), ..StoredHourObjects::default() };
+        let as_of = |segments: &[StoredSegment]| {
+            let run: Vec<Listing> = segments.iter().map(|segment| Listing::of(&segment.key)).collect();
+            super::as_of(&run, &stored).since(Timestamp::Y2020).as_secs()
+        };
+        assert_eq!((as_of(&first[..2]), as_of(&first), as_of(&second)), (3, 33, 604));
+        // Whatever it is as of, it has to be over for all of the hour.
+        let newest = Timestamp::Y2020 + Duration::from_secs(603);
+        assert!(is_quiet(&stored, newest + QUIET_MIN));
+        assert!(!is_quiet(&stored, newest + QUIET_MIN - Duration::from_millis(1)));
+    }
 
     #[test]
     fn every_run_begins_at_another_camera_and_none_is_first_long_after_the_others() {

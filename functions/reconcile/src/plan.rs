@@ -233,6 +233,19 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_was_merged_after_its_pack_is_found_though_another_pack_of_its_hour_is_as_of_later() {
+        let (init, hash) = (ContentHash::of(b"init"), ContentHash::of(b"pack"));
+        let pack = |first, as_of| {
+            let (first, as_of) = (window(first), NOON + seconds(as_of));
+            PackKey { camera: camera(), first, count: 2, init, as_of, hash }
+        };
+        let batches = [(0, 2), (1, 300), (600, 602)].map(|(index, written)| batch(index, seconds(written)));
+        let packs = [pack(0, 4), pack(600, 604)];
+        let missing = without_segment(&batches, &[], &packs, &(NOON..=NOON + HOUR));
+        assert_eq!(missing, [&batches[1].key]);
+    }
+
+    #[test]
     fn packs_are_listed_from_their_hours_start_once_there_can_be_any() {
         let from = NOON + seconds(1800);
         assert_eq!(listed_from(from, NOON + HOUR + seconds(599)), from);

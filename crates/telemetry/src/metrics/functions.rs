@@ -95,13 +95,18 @@ pub struct FunctionMetrics {
     pub batches_sent: Counter,
     /// Batches without segments that were left to the next run.
     pub batches_left: Gauge<i64>,
+    /// Cameras at which the last run had no time to look as far back as it should.
+    pub cameras_unseen: Gauge<i64>,
     /// Live playlists that were stale, and whose event was sent again.
     pub playlists_stale: Counter,
     /// How often the list of cameras was written anew.
     pub cameras_rebuilt: Counter,
     /// Dead letters of the last 24 hours that are kept, up to a thousand.
     pub dead_letters: Gauge<i64>,
-    last_run: Gauge<f64, AtomicU64>,
+    last_reconciled: Gauge<f64, AtomicU64>,
+    /// Cameras that the last run of compact had no time for.
+    pub cameras_left: Gauge<i64>,
+    last_compacted: Gauge<f64, AtomicU64>,
 }
 
 /// The numbers of the functions in this process.
@@ -129,10 +134,13 @@ impl FunctionMetrics {
             }),
             batches_sent: Counter::default(),
             batches_left: Gauge::default(),
+            cameras_unseen: Gauge::default(),
             playlists_stale: Counter::default(),
             cameras_rebuilt: Counter::default(),
             dead_letters: Gauge::default(),
-            last_run: Gauge::default(),
+            last_reconciled: Gauge::default(),
+            cameras_left: Gauge::default(),
+            last_compacted: Gauge::default(),
         }
     }
 
@@ -161,7 +169,12 @@ impl FunctionMetrics {
 
     /// A run of reconcile was completed.
     pub fn reconciled(&self, now: Timestamp) {
-        self.last_run.set(now.since(Timestamp::default()).as_secs_f64());
+        self.last_reconciled.set(now.since(Timestamp::default()).as_secs_f64());
+    }
+
+    /// A run of compact was completed, and nothing failed.
+    pub fn compacted(&self, now: Timestamp) {
+        self.last_compacted.set(now.since(Timestamp::default()).as_secs_f64());
     }
 
     /// The numbers of the function `name`.
@@ -176,6 +189,7 @@ impl FunctionMetrics {
             "encode" => self.register_encode(&mut registry),
             "playlist" => self.register_playlist(&mut registry),
             "reconcile" => self.register_reconcile(&mut registry),
+            "compact" => self.register_compact(&mut registry),
             _ => {}
         }
         registry
@@ -212,6 +226,8 @@ impl FunctionMetrics {
         registry.register("reconcile_batches_sent", help, self.batches_sent.clone());
         let help = "Batches without segments that the last run left to the next";
         registry.register("reconcile_batches_left", help, self.batches_left.clone());
+        let help = "Cameras at which the last run had no time to look as far back as it should";
+        registry.register("reconcile_cameras_unseen", help, self.cameras_unseen.clone());
         let help = "Live playlists that were stale, and whose event was sent again";
         registry.register("reconcile_playlists_stale", help, self.playlists_stale.clone());
         let help = "How often the list of cameras was written anew";
@@ -219,7 +235,14 @@ impl FunctionMetrics {
         let help = "Dead letters of the last 24 hours that are kept, up to 1000, as the last run found them";
         registry.register("reconcile_dead_letters", help, self.dead_letters.clone());
         let help = "When the last run was completed, in Unix time";
-        registry.register("reconcile_last_run_timestamp_seconds", help, self.last_run.clone());
+        registry.register("reconcile_last_run_timestamp_seconds", help, self.last_reconciled.clone());
+    }
+
+    fn register_compact(&self, registry: &mut Registry) {
+        let help = "Cameras that the last run had no time for";
+        registry.register("compact_cameras_left", help, self.cameras_left.clone());
+        let help = "When the last run was completed, in Unix time";
+        registry.register("compact_last_run_timestamp_seconds", help, self.last_compacted.clone());
     }
 }
 
