@@ -10,9 +10,28 @@ use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, Window, WindowLength,
 use teiten_playlist::{
     Archive, Footage, ShellError, StoredHour, is_stale, read_hour, stored_hour, update_hour,
 };
+use tokio::time::Instant;
 use tracing::warn;
 
-use crate::plan;
+use crate::{
+    found::{Found, Sight},
+    plan,
+};
+
+/// A look at all hours of an archive, and not at its beginning alone. It takes a request for each, and as many runs as it has to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// Up to which hour it has come.
+    after: Option<Hour>,
+}
+
+/// What became of a camera's `archive.json`.
+pub(crate) struct Mended {
+    /// Whether it was written anew.
+    pub(crate) is_rebuilt: bool,
+    /// The survey that the next run goes on with.
+    pub(crate) survey: Option<Survey>,
+}
 
 /// Brings up to date the playlist of an hour whose segments (`segments`: all from `from` on) are not listed as they should be.
 /// Says whether a version was written.
@@ -34,39 +53,55 @@ pub(crate) async fn mend_hour(
         && unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten().is_some())
 }
 
-/// Writes the camera's `archive.json` anew, if it does not name just the hours that have a playlist and footage; says
-/// whether it did. Hours within the camera's archive are believed, unless this is a `survey`: what expires is at its
-/// beginning, and what is new is in `filmed`. `newest` is the newest window of that.
+/// Writes the camera's `archive.json` anew, if it does not name just the hours that have a playlist and footage. Hours that it names are
+/// believed, unless a `survey` comes to them: what expires is at its beginning, and what is new was found. Where there is none, all is
+/// surveyed.
 pub(crate) async fn mend_archive(
     media: &dyn Bucket,
-    camera: &CameraId,
-    filmed: &BTreeSet<Hour>,
-    newest: Option<Window>,
-    now: Timestamp,
-    survey: bool,
-) -> Result<bool, BucketError> {
+    found: &Found,
+    sight: &Sight,
+    survey: Option<Survey>,
+) -> Result<Mended, BucketError> {
+    let camera = &found.camera;
     // Read before the listing: who adds an hour in between makes the write below be refused.
     let (archive, condition) = match media.get(&key::archive_key(camera)).await? {
         None => (None, Condition::IfAbsent),
         Some(object) => (Archive::parse(&object.bytes).ok(), Condition::IfMatch(object.etag)),
     };
-    let front = mend_front(media, camera, now).await?;
-    let hours = match &archive {
-        _ if front.hours.is_empty() => BTreeSet::new(),
-        Some(archive) if !survey => named_hours(media, camera, archive, &front, filmed).await?,
-        _ => stored_hours(media, camera, now).await?,
+    let survey = survey.or_else(|| archive.is_none().then(Survey::default));
+    let mut hours = BTreeSet::new();
+    let mut next = None;
+    // One that goes on is beyond the front.
+    let front = match survey {
+        Some(Survey { after: Some(_) }) => None,
+        _ => Some(mend_front(media, camera, sight).await?),
     };
+    if front.as_ref().is_none_or(|front| !front.hours.is_empty()) {
+        if let Some(archive) = &archive {
+            hours = named_hours(media, camera, archive, front.as_ref(), &found.filmed).await?;
+        }
+        if let Some(Survey { after }) = survey {
+            let part = survey_hours(media, camera, after, sight).await?;
+            hours.retain(|hour| Some(*hour) <= after || part.until.is_some_and(|until| *hour > until));
+            hours.extend(part.hours);
+            next = part.until.map(|until| Survey { after: Some(until) });
+        }
+    }
+    let unchanged = Mended { is_rebuilt: false, survey: next };
     if hours.is_empty() && archive.is_none() {
-        return Ok(false);
+        return Ok(unchanged);
     }
     let known = archive.as_ref().and_then(|archive| WindowLength::from_millis(archive.window_millis).ok());
-    let length = newest.map(|window| window.length()).or(known).unwrap_or_default();
+    let length = found.newest.map(|window| window.length()).or(known).unwrap_or_default();
     let right = Archive::of(length, hours);
     if archive.as_ref() == Some(&right) {
-        return Ok(false);
+        return Ok(unchanged);
     }
-    // Where it was changed since it was read, a later run sees what is right.
-    Ok(matches!(right.put(media, camera, condition).await?, Put::Stored(_)))
+    Ok(match right.put(media, camera, condition).await? {
+        Put::Stored(_) => Mended { is_rebuilt: true, survey: next },
+        // It was changed since it was read: a later run sees what is right, and the next one this part of a survey.
+        Put::Refused => Mended { is_rebuilt: false, survey },
+    })
 }
 
 /// The hours that `archive` names, without those of its `front` that have no footage any more, and those of `filmed` that have a
@@ -75,10 +110,12 @@ async fn named_hours(
     media: &dyn Bucket,
     camera: &CameraId,
     archive: &Archive,
-    front: &Front,
+    front: Option<&Part>,
     filmed: &BTreeSet<Hour>,
 ) -> Result<BTreeSet<Hour>, BucketError> {
-    let is_there = |hour: &Hour| front.hours.contains(hour) || front.until.is_some_and(|until| *hour > until);
+    let is_there = |hour: &Hour| {
+        front.is_none_or(|front| front.hours.contains(hour) || front.until.is_some_and(|until| *hour > until))
+    };
     let mut hours: BTreeSet<Hour> = archive.hours().filter(is_there).collect();
     for hour in filmed {
         if !hours.contains(hour)
@@ -90,15 +127,25 @@ async fn named_hours(
     Ok(hours)
 }
 
-/// The hours that have a playlist and footage: a request for each hour of the archive. What is over and has no playlist is given
-/// one, and one that nobody ended is ended.
-async fn stored_hours(
+/// Some of an archive.
+#[derive(Default)]
+struct Part {
+    /// Hours that have footage.
+    hours: BTreeSet<Hour>,
+    /// The last hour that was looked at, if there are others behind it.
+    until: Option<Hour>,
+}
+
+/// The hours behind `after` that have a playlist and footage: as many as there is time for, and one at least. What is over and has no
+/// playlist is given one, and one that nobody ended is ended.
+async fn survey_hours(
     media: &dyn Bucket,
     camera: &CameraId,
-    now: Timestamp,
-) -> Result<BTreeSet<Hour>, BucketError> {
-    let mut hours = BTreeSet::new();
-    let mut after = None;
+    mut after: Option<Hour>,
+    sight: &Sight,
+) -> Result<Part, BucketError> {
+    let now = sight.now;
+    let mut part = Part::default();
     while let Some(stored) = stored_hour(media, camera, after).await? {
         let StoredHour { hour, has_playlist, has_end, first, .. } = stored;
         let mut is_listed = has_playlist && first.is_some();
@@ -114,33 +161,28 @@ async fn stored_hours(
             }
         }
         if is_listed {
-            hours.insert(hour);
+            part.hours.insert(hour);
         }
         after = Some(hour);
+        if sight.is_over() {
+            part.until = after;
+            break;
+        }
     }
-    Ok(hours)
-}
-
-/// The beginning of an archive, where footage expires.
-#[derive(Default)]
-struct Front {
-    /// Hours that have footage.
-    hours: BTreeSet<Hour>,
-    /// The last hour that was looked at, if there are others behind it.
-    until: Option<Hour>,
+    Ok(part)
 }
 
 /// Looks at a camera's first hours, and takes out of their playlists what has expired. Footage expires by when it was written, so
 /// hours that came late outlive others behind them. It is all there from an hour on that was written on its own day, and of which
-/// nothing is gone.
-async fn mend_front(media: &dyn Bucket, camera: &CameraId, now: Timestamp) -> Result<Front, BucketError> {
-    let (mut front, mut after) = (Front::default(), None);
+/// nothing is gone; or is taken for that when there is no more time.
+async fn mend_front(media: &dyn Bucket, camera: &CameraId, sight: &Sight) -> Result<Part, BucketError> {
+    let (mut front, mut after) = (Part::default(), None);
     while let Some(stored) = stored_hour(media, camera, after).await? {
         after = Some(stored.hour);
         let (Some(first), Some(written)) = (stored.first, stored.first_written) else { continue };
         front.hours.insert(stored.hour);
-        let has_expired = mend_first_hour(media, camera, stored.hour, first, now).await?;
-        if !has_expired && Hour::containing(written).day() == stored.hour.day() {
+        let has_expired = mend_first_hour(media, camera, stored.hour, first, sight.now).await?;
+        if !has_expired && Hour::containing(written).day() == stored.hour.day() || sight.is_over() {
             front.until = Some(stored.hour);
             break;
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
+    ops::Range,
     sync::Arc,
 };
 
@@ -29,14 +30,21 @@ pub(crate) struct Sight {
     pub(crate) is_newest: bool,
 }
 
+impl Sight {
+    /// Whether there is no time for more than every run does.
+    pub(crate) fn is_over(&self) -> bool {
+        self.until <= Instant::now()
+    }
+}
+
 /// What was found of one camera.
 pub(crate) struct Found {
     pub(crate) camera: CameraId,
     pub(crate) memory: Arc<Memory>,
     /// From when on it was looked at.
     pub(crate) from: Timestamp,
-    /// From when on there was no time to look at it.
-    pub(crate) unseen: Option<Timestamp>,
+    /// From when on there was no time to look at it, up to where every run looks.
+    pub(crate) unseen: Option<Range<Timestamp>>,
     pub(crate) batches: usize,
     pub(crate) without_segment: WithoutSegment,
     /// Hours with segments.
@@ -91,11 +99,18 @@ impl Found {
         }
     }
 
+    /// From when on nothing of it was left out.
+    pub(crate) fn seen_from(&self) -> Timestamp {
+        self.unseen.as_ref().map_or(self.from, |unseen| unseen.end)
+    }
+
     pub(crate) fn lack(&self) -> Lack {
         let WithoutSegment { first, awaited, encoded, .. } = &self.without_segment;
+        // What was sent and not looked for may be under way still.
+        let unseen = self.unseen.as_ref().map_or(0, |unseen| self.memory.sent_within(unseen));
         Lack {
             batches: first.len(),
-            awaited: awaited.len(),
+            awaited: awaited.len() + unseen,
             encoded: *encoded,
             is_unanswered: self.memory.is_unanswered(),
             is_partial: self.unseen.is_some(),
@@ -109,12 +124,14 @@ impl Found {
             if self.memory.is_unanswered() { *oldest } else { first.get(sent.len()).map(|key| key.window) }
         };
         let left = if sent.len() < *count { next() } else { None };
+        let unseen = self.unseen.as_ref().map(|unseen| unseen.start);
         Done {
             from: self.from,
+            unseen: self.unseen.clone(),
             sent,
             awaited,
             encoded: *encoded,
-            left: left.map(Window::start).into_iter().chain(self.unseen).min(),
+            left: left.map(Window::start).into_iter().chain(unseen).min(),
         }
     }
 }

@@ -13,7 +13,7 @@
 //! could tell of it.
 //!
 //! [`plan`] decides, in functions of listings and the time; [`Reconcile`] lists, asks it, and sends. Nothing has to be
-//! remembered between two runs (what is left and what was sent is, which saves time), and several at a time do no harm.
+//! remembered between two runs (what is left, what was sent and how far a survey has come is, which saves time), and several at a time do no harm.
 
 mod archive;
 mod cameras;
@@ -21,12 +21,18 @@ mod found;
 mod horizon;
 mod left;
 pub mod listing;
+mod look;
 mod memory;
 pub mod plan;
 mod reconcile;
+mod report;
+mod send;
+mod settings;
 pub mod share;
 
 pub use horizon::HorizonArgs;
 pub use left::Left;
-pub use reconcile::{RUN_MAX, Reconcile, Report, Settings};
+pub use reconcile::Reconcile;
+pub use report::Report;
+pub use settings::{RUN_MAX, Settings};
 pub use teiten_playlist::PerCamera;

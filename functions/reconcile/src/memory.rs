@@ -1,14 +1,15 @@
-//! What is remembered of a camera between two runs: from where on something is left, and what was sent. Forgetting it costs no more
-//! than time.
+//! What is remembered of a camera between two runs: from where on something is left, what was sent, and how far a survey of its archive
+//! has come. Forgetting it costs no more than time.
 
 use std::{
     collections::{HashSet, VecDeque},
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use teiten_footage::{BatchKey, Timestamp};
 
-use crate::left::Left;
+use crate::{archive::Survey, left::Left};
 
 /// For so many runs a batch that was sent is waited for: it takes its time, and room that others then do not have. Then it got lost
 /// again, or cannot be encoded: who looks as far back by turns tries it once more.
@@ -18,6 +19,7 @@ const RUNS: usize = 3;
 pub(crate) struct Memory {
     left: Left,
     sent: Mutex<Sent>,
+    survey: Mutex<Option<Survey>>,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct Sent {
 pub(crate) struct Done<'a> {
     /// From when on it looked.
     pub(crate) from: Timestamp,
+    /// What of that it had no time to look at.
+    pub(crate) unseen: Option<Range<Timestamp>>,
     /// What it sent.
     pub(crate) sent: &'a [BatchKey],
     /// What was sent before it, and has no segment yet.
@@ -59,6 +63,11 @@ impl Memory {
         self.sent().runs.iter().flatten().cloned().collect()
     }
 
+    /// How much of that is of windows that start within `time`.
+    pub(crate) fn sent_within(&self, time: &Range<Timestamp>) -> usize {
+        self.sent().runs.iter().flatten().filter(|key| time.contains(&key.window.start())).count()
+    }
+
     /// Whether nothing of it came back, for as many runs as one is waited for.
     pub(crate) fn is_unanswered(&self) -> bool {
         self.sent().is_unanswered()
@@ -77,7 +86,7 @@ impl Memory {
         }
         let awaited: HashSet<&BatchKey> = done.awaited.iter().collect();
         for run in &mut sent.runs {
-            run.retain(|key| awaited.contains(key) || key.window.start() < done.from);
+            run.retain(|key| awaited.contains(key) || !done.has_looked_at(key.window.start()));
         }
         sent.runs.push_back(done.sent.iter().cloned().collect());
         if sent.runs.len() > RUNS {
@@ -85,13 +94,55 @@ impl Memory {
         }
     }
 
+    /// The survey of the archive that is to go on.
+    pub(crate) fn survey(&self) -> Option<Survey> {
+        *self.survey.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that this one is from now on.
+    pub(crate) fn note_survey(&self, survey: Option<Survey>) {
+        *self.survey.lock().unwrap_or_else(PoisonError::into_inner) = survey;
+    }
+
     fn sent(&self) -> MutexGuard<'_, Sent> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Done<'_> {
+    fn has_looked_at(&self, time: Timestamp) -> bool {
+        self.from <= time && self.unseen.as_ref().is_none_or(|unseen| !unseen.contains(&time))
     }
 }
 
 impl Sent {
     fn is_unanswered(&self) -> bool {
         self.unanswered >= RUNS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use teiten_footage::{CameraId, Window, WindowLength, key::BatchFormat};
+
+    use super::*;
+
+    fn batch(second: u64) -> BatchKey {
+        let window = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT).plus(second);
+        BatchKey { camera: CameraId::new("gate").unwrap(), window, format: BatchFormat::Mjpeg }
+    }
+
+    #[test]
+    fn what_was_sent_and_could_not_be_looked_for_is_awaited_and_what_has_its_segment_is_not() {
+        let memory = Memory::default();
+        let time = |second| batch(second).window.start();
+        let (sent, from) = ([0, 10, 20].map(batch), Timestamp::Y2020);
+        memory.note(&Done { from, sent: &sent, ..Done::default() });
+        let unseen = time(5)..time(15);
+        memory.note(&Done { from, unseen: Some(unseen.clone()), encoded: 2, ..Done::default() });
+        assert_eq!(memory.all_sent(), HashSet::from([batch(10)]));
+        assert_eq!((memory.sent_within(&unseen), memory.sent_within(&(time(11)..time(15)))), (1, 0));
+        memory.note(&Done { from, encoded: 1, ..Done::default() });
+        assert_eq!(memory.all_sent(), HashSet::new());
     }
 }

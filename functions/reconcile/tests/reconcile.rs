@@ -104,13 +104,13 @@ struct Running<'a> {
 impl World {
     /// Its first run is this much later than now.
     fn running(&self, later: Duration) -> Running<'_> {
-        self.running_on(Arc::new(self.frames.clone()), later)
+        self.running_on(Arc::new(self.frames.clone()), Arc::new(self.media.clone()), later)
     }
 
-    /// The same on other `frames`.
-    fn running_on(&self, frames: Arc<dyn Bucket>, later: Duration) -> Running<'_> {
+    /// The same on other buckets.
+    fn running_on(&self, frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, later: Duration) -> Running<'_> {
         let now = Arc::new(Mutex::new(teiten_telemetry::now() + later));
-        let (media, shown) = (Arc::new(self.media.clone()), Arc::clone(&now));
+        let shown = Arc::clone(&now);
         let clock = move || *shown.lock().unwrap();
         let reconcile = Reconcile::with_clock(frames, media, self.sink.clone(), self.settings, clock);
         Running { world: self, now, reconcile }
@@ -586,6 +586,14 @@ async fn a_whole_horizon_is_compared_an_hour_at_a_time() {
 struct Slow {
     inner: MemoryBucket,
     is_slow: Arc<AtomicBool>,
+    /// How long it takes to list what begins so.
+    takes: fn(&str) -> Duration,
+}
+
+impl Slow {
+    fn new(inner: &MemoryBucket, takes: fn(&str) -> Duration) -> Self {
+        Self { inner: inner.clone(), is_slow: Arc::new(AtomicBool::new(true)), takes }
+    }
 }
 
 #[async_trait]
@@ -615,7 +623,7 @@ impl Bucket for Slow {
         count_max: usize,
     ) -> Result<Vec<Listed>, BucketError> {
         if self.is_slow.load(Ordering::Relaxed) {
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep((self.takes)(prefix)).await;
         }
         self.inner.list_after(prefix, after, count_max).await
     }
@@ -629,13 +637,14 @@ impl Bucket for Slow {
 async fn what_a_run_has_no_time_to_look_for_is_found_by_the_next_one_that_has() {
     let mut world = World::start().await;
     (world.settings.looks, world.settings.spread) = (Duration::from_millis(30), Duration::ZERO);
-    let is_slow = Arc::new(AtomicBool::new(true));
-    let frames = Slow { inner: world.frames.clone(), is_slow: Arc::clone(&is_slow) };
-    let running = world.running_on(Arc::new(frames), turn(2 * DELAY, 512));
+    let frames = Slow::new(&world.frames, |_| Duration::from_millis(30));
+    let is_slow = Arc::clone(&frames.is_slow);
+    let running = world.running_on(Arc::new(frames), Arc::new(world.media.clone()), turn(2 * DELAY, 512));
     let old = running.batch("gate", 10 * HOUR).await;
     let young = running.batch("gate", Duration::from_secs(60)).await;
     let (report, sent) = running.run().await;
-    assert_eq!((report.looked_back_seconds, sent.as_slice()), (24 * 3600, std::slice::from_ref(&young)));
+    assert_eq!(sent, std::slice::from_ref(&young));
+    assert_eq!((report.looked_back_seconds, report.cameras_unseen), (5 * 60, 1), "not a day");
     running.encode(&[young]).await;
     is_slow.store(false, Ordering::Relaxed);
     let mut runs = 0;
@@ -643,6 +652,48 @@ async fn what_a_run_has_no_time_to_look_for_is_found_by_the_next_one_that_has() 
         runs += 1;
         assert!(runs < 60, "no other run looks as far by itself");
     }
+}
+
+#[tokio::test]
+async fn a_run_looks_far_back_however_long_it_takes_to_find_which_cameras_there_are() {
+    let mut world = World::start().await;
+    (world.settings.looks, world.settings.spread) = (Duration::from_millis(200), Duration::ZERO);
+    let of_folders = |prefix: &str| Duration::from_millis(if prefix.is_empty() { 150 } else { 0 });
+    let frames = Arc::new(Slow::new(&world.frames, of_folders));
+    let running = world.running_on(frames, Arc::new(world.media.clone()), turn(2 * DELAY, 512));
+    let old = running.batch("gate", 10 * HOUR).await;
+    let mut runs = 1;
+    while !running.run().await.1.contains(&old) {
+        runs += 1;
+        assert!(runs <= 3, "{runs}");
+    }
+}
+
+#[tokio::test]
+async fn a_survey_that_there_is_no_time_for_is_gone_on_with_by_the_next_runs() {
+    let mut world = World::start().await;
+    let time = Duration::from_millis(100);
+    (world.settings.looks, world.settings.all) = (time, time);
+    let first = Hour::containing(teiten_telemetry::now() - 202 * HOUR).start();
+    for hour in 0..200 {
+        let window = Window::containing(first + hour * HOUR, WindowLength::DEFAULT);
+        let segment = world.segment("gate", window, "a").await;
+        world.list_hour(&segment).await;
+    }
+    let archive = key::archive_key(&id("gate"));
+    let right = text(&world.media, &archive).await;
+    world.media.delete(&archive).await.unwrap();
+    let media = Arc::new(Slow::new(&world.media, |_| Duration::from_millis(5)));
+    let running = world.running_on(Arc::new(world.frames.clone()), media, turn(Duration::ZERO, 1024));
+    for run in 0..200 {
+        running.run().await;
+        if text(&world.media, &archive).await == right {
+            println!("all of it after {run} more runs");
+            assert!(run > 0, "a second of listing is no run's");
+            return;
+        }
+    }
+    panic!("the archive is not complete: {}", text(&world.media, &archive).await);
 }
 
 #[tokio::test]
