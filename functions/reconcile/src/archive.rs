@@ -10,7 +10,6 @@ use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, Window, WindowLength,
 use teiten_playlist::{
     Archive, Footage, ShellError, StoredHour, is_stale, read_hour, stored_hour, update_hour,
 };
-use tokio::time::Instant;
 use tracing::warn;
 
 use crate::{
