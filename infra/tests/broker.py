@@ -283,7 +283,7 @@ class Readme(unittest.TestCase):
         self.assertIn(f"crlfile {folder}/teiten/revoked.pem\n", settings)
 
         limits = re.findall("^(?:max_|message_size_limit).*", settings, re.M)
-        self.assertEqual(len(limits), 4)
+        self.assertEqual(len(limits), 5)
         self.assertLessEqual(set(limits), set((SHIPPED / "mosquitto.conf").read_text().splitlines()))
 
 

@@ -1,11 +1,14 @@
-"""A bridge that is away: Mosquitto with the shipped configuration, real cameras (agents) and a real bridge, over TLS. What cannot be
-stored waits in the cameras, not in the broker, and nothing is lost. Run by `./just test`, with a bridge that is away for a quarter of a
-minute; by hand for as long as you like: TEITEN_OUTAGE_SECONDS=600 python3 infra/tests/outage.py"""
+"""A bridge that is away or hangs, and Mosquitto with the shipped configuration, over TLS.
+
+Away, with real cameras (agents) and a real bridge: what cannot be stored waits in the cameras, not in the broker, and nothing is
+lost. Run by `./just test`, with a bridge that is away for a quarter of a minute; by hand for as long as you like:
+TEITEN_OUTAGE_SECONDS=600 python3 infra/tests/outage.py"""
 
 import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -26,8 +29,8 @@ SPOOL_MIB = max(128, OUTAGE_SECONDS)
 PATIENCE_SECONDS = WAIT_SECONDS_MAX + 4 * OUTAGE_SECONDS
 
 
-class Outage(unittest.TestCase):
-    """Three cameras of 720p, ten pictures a second."""
+class Installation(unittest.TestCase):
+    """A broker, and certificates for who comes to it."""
 
     def setUp(self):
         # Mosquitto that root starts becomes another user, who must come in here.
@@ -41,7 +44,6 @@ class Outage(unittest.TestCase):
         for file in self.folder.iterdir():
             file.chmod(0o644)
         self.port = free_port()
-        self.telemetry, self.changed = {}, threading.Condition()
 
     def start(self, name, *command, **environment):
         """Starts a program, which ends with the test at the latest."""
@@ -61,7 +63,23 @@ class Outage(unittest.TestCase):
                   .replace("listener 8883\n", f"listener {self.port} 127.0.0.1\n"))
         (self.folder / "mosquitto.conf").write_text(config)
         shutil.copy(broker.SHIPPED / "acl", self.folder / "acl")
-        return self.start("mosquitto", MOSQUITTO, "-c", self.folder / "mosquitto.conf")
+        mosquitto = self.start("mosquitto", MOSQUITTO, "-c", self.folder / "mosquitto.conf")
+        listening(self.port)
+        return mosquitto
+
+    def client(self, program, who, *options):
+        """The command line of one of Mosquitto's own clients."""
+        certificate, key = self.identities[who]
+        return [str(word) for word in (program, "-h", "localhost", "-p", self.port, "--cafile", self.folder / "ca.crt",
+                                       "--cert", certificate, "--key", key, *options)]
+
+
+class Outage(Installation):
+    """Three cameras of 720p, ten pictures a second."""
+
+    def setUp(self):
+        super().setUp()
+        self.telemetry, self.changed = {}, threading.Condition()
 
     def start_bridge(self):
         """The bridge."""
@@ -81,10 +99,8 @@ class Outage(unittest.TestCase):
 
     def listen(self):
         """Keeps what cameras say of themselves."""
-        certificate, key = self.identities["owner.teiten"]
-        command = ["stdbuf", "-oL", "mosquitto_sub", "-h", "localhost", "-p", str(self.port), "--cafile", self.folder / "ca.crt",
-                   "--cert", certificate, "--key", key, "-t", "teiten/+/telemetry", "-F", "%t %p"]
-        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
+        command = ["stdbuf", "-oL"] + self.client("mosquitto_sub", "owner.teiten", "-t", "teiten/+/telemetry", "-F", "%t %p")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -113,7 +129,6 @@ class Outage(unittest.TestCase):
         self.start("store", PROGRAMS / "teiten-s3", "--dir", self.folder / "bucket", "--listen", address, **KEYS)
         self.sink = Server(lambda *_: (202, {}, b""))
         self.addCleanup(self.sink.close)
-        listening(self.port)
         self.listen()
         bridge = self.start_bridge()
         for name in CAMERAS:
@@ -141,6 +156,49 @@ class Outage(unittest.TestCase):
         self.assertGreater(kept, 8 << 20, "too little for a test")
         self.assertLess(during, kept / 4)
         self.assertLess(caught_up, kept)
+
+
+class Hanging(Installation):
+    """A bridge that hangs beside one that does not, as far as the broker sees them."""
+
+    # More than may be in flight and queued for one who listens, and half as much again.
+    PICTURE_BYTES, PICTURES_AT_A_TIME, TIMES = 200_000, 100, 12
+    # The broker's pod may have 512 MiB.
+    MEMORY_MAX = 400 << 20
+
+    def bridge(self):
+        """Hears frames as a bridge does, and tells a line of each."""
+        options = ("-q", "1", "-t", "teiten/+/frame", "-d", "-F", "heard %l")
+        command = ["stdbuf", "-oL"] + self.client("mosquitto_sub", "bridge.teiten", *options)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.hears(process, "Subscribed", 1)
+        return process
+
+    def hears(self, bridge, begin, count):
+        """Awaits so many lines that begin like this."""
+        for line in bridge.stdout:
+            count -= line.startswith(begin)
+            if count == 0:
+                return
+        self.fail("it was cut off")
+
+    def test_a_bridge_that_hangs_costs_the_broker_less_memory_than_it_has_and_the_other_one_nothing(self):
+        mosquitto = self.start_mosquitto()
+        self.bridge().send_signal(signal.SIGSTOP)
+        well = self.bridge()
+        picture = self.folder / "picture"
+        picture.write_bytes(os.urandom(self.PICTURE_BYTES))
+        send = self.client("mosquitto_pub", "garden", "-q", "1", "-t", "teiten/garden/frame", "-f", picture,
+                           "--repeat", self.PICTURES_AT_A_TIME)
+        for _ in range(self.TIMES):
+            subprocess.run(send, check=True, timeout=PATIENCE_SECONDS)
+            self.hears(well, f"heard {self.PICTURE_BYTES}", self.PICTURES_AT_A_TIME)
+        most = memory(pathlib.Path(f"/proc/{mosquitto.pid}/status"), "VmHWM")
+        print(f"{self.TIMES * self.PICTURES_AT_A_TIME} pictures beside a bridge that hangs: Mosquitto had {most >> 20} MiB")
+        self.assertLess(most, self.MEMORY_MAX)
 
 
 def listening(port):
