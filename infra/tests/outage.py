@@ -1,4 +1,4 @@
-"""A bridge that is away or hangs, and Mosquitto with the shipped configuration, over TLS.
+"""Bridges that are away or hang, and Mosquitto with the shipped configuration, over TLS.
 
 Away, with real cameras (agents) and a real bridge: what cannot be stored waits in the cameras, not in the broker, and nothing is
 lost. Run by `./just test`, with a bridge that is away for a quarter of a minute; by hand for as long as you like:
@@ -159,10 +159,10 @@ class Outage(Installation):
 
 
 class Hanging(Installation):
-    """A bridge that hangs beside one that does not, as far as the broker sees them."""
+    """Bridges that hang beside one that does not, as far as the broker sees them."""
 
     # More than may be in flight and queued for one who listens, and half as much again.
-    PICTURE_BYTES, PICTURES_AT_A_TIME, TIMES = 200_000, 100, 12
+    PICTURE_BYTES, PICTURES_AT_A_TIME, TIMES = 200_000, 100, 7
     # The broker's pod may have 512 MiB.
     MEMORY_MAX = 400 << 20
 
@@ -185,9 +185,10 @@ class Hanging(Installation):
                 return
         self.fail("it was cut off")
 
-    def test_a_bridge_that_hangs_costs_the_broker_less_memory_than_it_has_and_the_other_one_nothing(self):
+    def test_bridges_that_hang_cost_the_broker_less_memory_than_it_has_and_another_one_no_picture(self):
         mosquitto = self.start_mosquitto()
-        self.bridge().send_signal(signal.SIGSTOP)
+        for _ in range(3):
+            self.bridge().send_signal(signal.SIGSTOP)
         well = self.bridge()
         picture = self.folder / "picture"
         picture.write_bytes(os.urandom(self.PICTURE_BYTES))
@@ -197,7 +198,7 @@ class Hanging(Installation):
             subprocess.run(send, check=True, timeout=PATIENCE_SECONDS)
             self.hears(well, f"heard {self.PICTURE_BYTES}", self.PICTURES_AT_A_TIME)
         most = memory(pathlib.Path(f"/proc/{mosquitto.pid}/status"), "VmHWM")
-        print(f"{self.TIMES * self.PICTURES_AT_A_TIME} pictures beside a bridge that hangs: Mosquitto had {most >> 20} MiB")
+        print(f"{self.TIMES * self.PICTURES_AT_A_TIME} pictures beside three bridges that hang: Mosquitto had {most >> 20} MiB")
         self.assertLess(most, self.MEMORY_MAX)
 
 
