@@ -6,7 +6,10 @@ pub mod metrics;
 #[cfg(feature = "traces")]
 pub mod traces;
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    process,
+};
 
 use teiten_footage::Timestamp;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{filter::Targets, prelude::*};
 
 pub use backoff::Backoff;
+
+/// The status of a process that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
 
 /// Starts logging to standard error: `RUST_LOG` chooses what (default `info`), `TEITEN_LOG=json` how.
 /// Only the first call of a process has an effect.
@@ -38,7 +44,8 @@ pub fn init_with(default: &str) {
     };
 }
 
-/// Cancelled when the process is asked to stop, by SIGTERM or Ctrl-C.
+/// Cancelled when the process is asked to stop, by SIGTERM or Ctrl-C. Ctrl-C after that ends it as it is, with status 130.
+/// (SIGTERM does not: who starts programs may send it twice, and has SIGKILL.)
 ///
 /// # Errors
 /// If the system does not let this process handle signals.
@@ -53,6 +60,10 @@ pub fn shutdown_on_signal() -> io::Result<CancellationToken> {
             _ = interrupt.recv() => {}
         }
         cancelled_by_signal.cancel();
+        if interrupt.recv().await.is_some() {
+            tracing::warn!("stopped once more: what is under way is given up");
+            process::exit(INTERRUPTED);
+        }
     });
     Ok(shutdown)
 }

@@ -42,7 +42,10 @@ impl Router {
         for (index, place) in queued {
             let router = self.clone();
             let event = Arc::clone(&event);
-            self.shared.under_way.spawn(async move { router.deliver(index, &event, place).await });
+            self.shared.under_way.spawn(async move {
+                let delivery = router.deliver(index, &event, place);
+                router.shared.given_up.run_until_cancelled(delivery).await
+            });
         }
         Ok(())
     }

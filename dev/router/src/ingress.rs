@@ -22,7 +22,8 @@ const EVENT_BYTES_MAX: usize = 1 << 20;
 const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl Router {
-    /// Takes events on `listener` until `shutdown`, then waits for the deliveries under way.
+    /// Takes events on `listener` until `shutdown`, then waits for the deliveries under way, for ten seconds at most: what is
+    /// left then is given up.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
         let app = axum::Router::new()
             .route("/", post(accept))
@@ -38,7 +39,10 @@ impl Router {
         axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
         self.shared.under_way.close();
         if tokio::time::timeout(DRAIN_MAX, self.shared.under_way.wait()).await.is_err() {
-            tracing::warn!(deliveries = self.shared.under_way.len(), "stopping with deliveries under way");
+            tracing::warn!(deliveries = self.shared.under_way.len(), "deliveries under way are given up");
+            // Whoever is stopped next would wait for their answers.
+            self.shared.given_up.cancel();
+            self.shared.under_way.wait().await;
         }
         Ok(())
     }

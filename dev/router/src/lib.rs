@@ -19,7 +19,7 @@ use std::{
 
 use teiten_footage::CloudEvent;
 use tokio::sync::{Mutex, Semaphore, broadcast};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Which events go where.
 #[derive(Debug, Clone)]
@@ -108,6 +108,8 @@ struct Shared {
     triggers: Vec<QueuedTrigger>,
     client: reqwest::Client,
     under_way: TaskTracker,
+    /// Ends what is under way.
+    given_up: CancellationToken,
     delivered: broadcast::Sender<Delivered>,
     dead_letters: Mutex<VecDeque<DeadLetter>>,
 }
@@ -148,6 +150,7 @@ impl Router {
                 triggers,
                 client,
                 under_way: TaskTracker::new(),
+                given_up: CancellationToken::new(),
                 delivered: broadcast::channel(DELIVERED_BEHIND_MAX).0,
                 dead_letters: Mutex::default(),
             }),

@@ -17,7 +17,10 @@ use axum::{
 use bytes::Bytes;
 use teiten_footage::CloudEvent;
 use teiten_router::{RetryPolicy, Router, Trigger};
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
 use tokio_util::sync::CancellationToken;
 
 /// An answer to an event: the status, and a reply event or none.
@@ -227,6 +230,34 @@ async fn an_answer_that_is_neither_empty_nor_an_event_is_asked_for_again() {
         tokio::task::yield_now().await;
     }
     assert!(events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn what_a_subscriber_does_not_answer_is_given_up_some_time_after_the_stop() {
+    let (asked, mut requests) = mpsc::unbounded_channel();
+    let hang = move || {
+        let (held, dropped) = oneshot::channel::<()>();
+        asked.send(dropped).unwrap();
+        async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hanging = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, App::new().route("/", post(hang))).await });
+    let patient = RetryPolicy { attempt_timeout: Duration::from_secs(600), ..RetryPolicy::default() };
+    let router = Router::new(vec![trigger("a", &hanging, patient)]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, shutdown) = (format!("http://{}/", listener.local_addr().unwrap()), CancellationToken::new());
+    let serving = tokio::spawn(router.serve(listener, shutdown.clone()));
+    send(&url, &event("a", "1")).await;
+    let dropped = requests.recv().await.unwrap();
+    shutdown.cancel();
+    serving.await.unwrap().unwrap();
+    // The subscriber's turn to stop is next.
+    let hung_up = tokio::time::timeout(Duration::from_secs(5), dropped).await.expect("nobody waits any more");
+    assert!(hung_up.is_err(), "it was not answered");
 }
 
 #[tokio::test]

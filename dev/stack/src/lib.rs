@@ -55,7 +55,7 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
     let mqtt = SocketAddr::from((Ipv4Addr::LOCALHOST, options.mqtt));
     let agents = cameras::configurations(&options, mqtt)?;
 
-    let (data, _temporary) = data_folder(&options)?;
+    let (data, temporary) = data_folder(&options)?;
 
     let mut storage = Stage::new();
     start_store(&mut storage, &data, s3, http)?;
@@ -105,7 +105,11 @@ pub async fn run(options: Options, shutdown: CancellationToken) -> anyhow::Resul
         never = schedule::run(&events, Pictures::NAME, schedule::MINUTE) => match never {},
         never = schedule::run(&events, Compact::NAME, schedule::HOUR) => match never {},
     };
-    println!("stopping: storing what is under way");
+    let leaves = temporary.as_ref().map(|folder| format!(", and leaves {}", folder.path().display()));
+    println!(
+        "stopping: storing what is under way (Ctrl-C once more ends it at once{})",
+        leaves.unwrap_or_default()
+    );
     for stage in [filming, bridging, routing, functions, storage] {
         stage.stop_and_wait().await?;
     }

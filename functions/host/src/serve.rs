@@ -7,12 +7,10 @@ use axum::{Router, serve::ListenerExt};
 use teiten_sink::Sink;
 use teiten_telemetry::{
     metrics::{Operations, function_metrics, listen_from_environment},
+    shutdown_on_signal,
     traces::{FLUSH_MAX, flush_traces, init_traces},
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{info, warn};
 
@@ -102,7 +100,7 @@ async fn run_on_port(name: &'static str, router: Router) -> anyhow::Result<()> {
     });
     init_traces(name)?;
     info!(function = name, port, "function ready");
-    serve_router(router, listener, stop_signal()?).await?;
+    serve_router(router, listener, shutdown_on_signal()?).await?;
     flush_traces(FLUSH_MAX).await;
     Ok(())
 }
@@ -122,7 +120,11 @@ async fn serve_until(router: Router, listener: TcpListener, shutdown: Cancellati
             warn!(%error, "TCP_NODELAY not set");
         }
     });
-    let server = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let stop = shutdown.clone();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stop.cancelled().await;
+        info!("stopping");
+    });
     let overdue = async {
         shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_MAX).await;
@@ -134,20 +136,4 @@ async fn serve_until(router: Router, listener: TcpListener, shutdown: Cancellati
             Ok(())
         }
     }
-}
-
-/// Cancelled by the first SIGTERM or SIGINT.
-fn stop_signal() -> io::Result<CancellationToken> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("stopping");
-        stopping.cancel();
-    });
-    Ok(stop)
 }

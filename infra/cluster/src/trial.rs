@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, IsTerminal as _},
-    process,
     sync::Arc,
     thread,
     time::Duration,
@@ -25,8 +24,6 @@ use crate::{
 
 /// How long the link to its playlist works.
 const LINK_VALID: &str = "1h";
-/// The status of a process that Ctrl-C has ended.
-const INTERRUPTED: i32 = 130;
 
 /// Starts it, measures, and clears away what it left.
 pub(crate) async fn send_a_camera_through(
@@ -97,17 +94,13 @@ async fn enter() {
     let _pressed = enter.await;
 }
 
-/// Cancelled by Ctrl-C or SIGTERM. The next one ends this process as it is.
+/// Cancelled by Ctrl-C or SIGTERM. Ctrl-C after that ends this process as it is.
 fn stop_on_signal() -> io::Result<CancellationToken> {
     let stop = shutdown_on_signal()?;
     let stopped = stop.clone();
     tokio::spawn(async move {
         stopped.cancelled().await;
         println!("clearing the test camera away, for half a minute (Ctrl-C once more leaves what it left)");
-        if let Ok(again) = shutdown_on_signal() {
-            again.cancelled().await;
-            process::exit(INTERRUPTED);
-        }
     });
     Ok(stop)
 }
