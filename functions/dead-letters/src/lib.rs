@@ -3,7 +3,7 @@
 //!
 //! It takes any CloudEvent: what it is about is for people to find out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -14,7 +14,11 @@ use axum::{
 };
 use teiten_bucket::{Bucket, Condition, Headers};
 use teiten_footage::{CloudEvent, DeadLetter, Timestamp};
+use teiten_telemetry::metrics::{Outcome, function_metrics};
 use tracing::{error, warn};
+
+/// The function's name, for its numbers.
+pub const NAME: &str = "dead-letters";
 
 const HEADERS: Headers = Headers { content_type: "application/json", cache_control: "no-cache" };
 
@@ -29,35 +33,49 @@ struct Keeper {
 pub fn router(frames: Arc<dyn Bucket>, clock: fn() -> Timestamp) -> Router {
     Router::new()
         .route("/healthz", get(StatusCode::OK))
-        .fallback_service(post(keep).with_state(Arc::new(Keeper { frames, clock })))
+        .fallback_service(post(handle).with_state(Arc::new(Keeper { frames, clock })))
         .layer(DefaultBodyLimit::max(teiten_host::BODY_BYTES_MAX))
 }
 
-async fn keep(State(keeper): State<Arc<Keeper>>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
-    let text = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let event = match CloudEvent::from_http(text, &body) {
-        Ok(event) => event,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")),
+async fn handle(State(keeper): State<Arc<Keeper>>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
+    let begun = Instant::now();
+    let (status, text) = keeper.keep(&headers, &body).await;
+    let outcome = match status {
+        StatusCode::NO_CONTENT => Outcome::Done,
+        StatusCode::SERVICE_UNAVAILABLE => Outcome::Unavailable,
+        _ => Outcome::Refused,
     };
-    let (letter, key) = DeadLetter::of(event, (keeper.clock)());
-    let json = serde_json::to_vec(&letter).expect("a dead letter is JSON");
-    // One that is there already came twice.
-    match keeper.frames.put(&key, json.into(), HEADERS, Condition::IfAbsent).await {
-        Ok(_) => {
-            error!(
-                key,
-                event = letter.event["type"].as_str(),
-                subject = letter.event["subject"].as_str(),
-                destination = letter.destination,
-                status = letter.status,
-                reason = letter.reason,
-                "an event was given up"
-            );
-            (StatusCode::NO_CONTENT, String::new())
-        }
-        Err(error) => {
-            warn!(key, %error, "a dead letter was not kept");
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
+    function_metrics().handled(NAME, outcome, begun.elapsed());
+    (status, text)
+}
+
+impl Keeper {
+    async fn keep(&self, headers: &HeaderMap, body: &Bytes) -> (StatusCode, String) {
+        let text = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let event = match CloudEvent::from_http(text, body) {
+            Ok(event) => event,
+            Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")),
+        };
+        let (letter, key) = DeadLetter::of(event, (self.clock)());
+        let json = serde_json::to_vec(&letter).expect("a dead letter is JSON");
+        // One that is there already came twice.
+        match self.frames.put(&key, json.into(), HEADERS, Condition::IfAbsent).await {
+            Ok(_) => {
+                error!(
+                    key,
+                    event = letter.event["type"].as_str(),
+                    subject = letter.event["subject"].as_str(),
+                    destination = letter.destination,
+                    status = letter.status,
+                    reason = letter.reason,
+                    "an event was given up"
+                );
+                (StatusCode::NO_CONTENT, String::new())
+            }
+            Err(error) => {
+                warn!(key, %error, "a dead letter was not kept");
+                (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
+            }
         }
     }
 }
@@ -114,6 +132,27 @@ mod tests {
             (&letter.event["type"], &letter.event["data"]["key"]),
             (&"com.example.unknown".into(), &"k".into())
         );
+    }
+
+    /// How many had this outcome, in all tests of this process.
+    fn counted(outcome: &str) -> u64 {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &function_metrics().registry(NAME)).unwrap();
+        let series = format!("teiten_function_events_total{{function=\"{NAME}\",outcome=\"{outcome}\"}} ");
+        let count = text.lines().find_map(|line| line.strip_prefix(&series));
+        count.map_or(0, |count| count.parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn each_one_is_counted_by_what_became_of_it() {
+        let frames = Arc::new(MemoryBucket::new("frames"));
+        let before = ["done", "refused"].map(counted);
+        let event = r#"{"specversion":"1.0","id":"1","source":"/somebody","type":"com.example.unknown"}"#;
+        let (status, _) = post(&frames, &[("content-type", "application/cloudevents+json")], event).await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+        post(&frames, &[], "").await;
+        let after = ["done", "refused"].map(counted);
+        assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{before:?} {after:?}");
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let frames = S3Bucket::new(&args.s3.config()?, &args.s3.frames_bucket);
     teiten_host::run_router(
-        "dead-letters",
+        teiten_dead_letters::NAME,
         teiten_dead_letters::router(Arc::new(frames), teiten_telemetry::now),
     )
     .await

@@ -17,6 +17,7 @@ use axum::{
     routing::{any, get},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use teiten_telemetry::metrics::{Outcome, function_metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -258,6 +259,7 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     let status = response.status().as_u16();
     let millis = begun.elapsed().as_millis() as u64;
+    function_metrics().handled(R::NAME, Outcome::of_request(status), begun.elapsed());
     info!(function = R::NAME, %method, path, status, millis, "request answered");
     if method == Method::HEAD {
         // Whatever streams the body ends here, unasked.

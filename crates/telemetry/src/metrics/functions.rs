@@ -36,6 +36,8 @@ pub enum Outcome {
     Replied,
     /// It never will be handled: a dead letter.
     Refused,
+    /// Somebody's request that makes no sense, or may not be answered (4xx): nothing is lost.
+    Declined,
     /// It may be handled later.
     Unavailable,
     /// The function's own mistake.
@@ -43,12 +45,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What became of a request, by the status of its answer.
+    pub fn of_request(status: u16) -> Self {
+        match status {
+            ..400 => Self::Done,
+            400..500 => Self::Declined,
+            500 => Self::Panicked,
+            _ => Self::Unavailable,
+        }
+    }
+
     /// As labels and logs have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Replied => "replied",
             Self::Refused => "refused",
+            Self::Declined => "declined",
             Self::Unavailable => "unavailable",
             Self::Panicked => "panicked",
         }
@@ -144,7 +157,7 @@ impl FunctionMetrics {
         }
     }
 
-    /// An event, or a chore's call, was handled.
+    /// An event, a chore's call or a request was handled.
     pub fn handled(&self, function: &'static str, outcome: Outcome, took: Duration) {
         self.events.get_or_create(&Handled { function, outcome: outcome.name() }).inc();
         self.seconds.get_or_create(&OfFunction { function }).observe(took.as_secs_f64());
@@ -180,7 +193,7 @@ impl FunctionMetrics {
     /// The numbers of the function `name`.
     pub fn registry(&self, name: &str) -> Registry {
         let mut registry = Registry::with_prefix("teiten");
-        let help = "Events and calls by what became of them; refused and panicked ones, and those tried too often, are dead letters in the end";
+        let help = "Events, calls and requests by what became of them; refused and panicked events, and those tried too often, are dead letters in the end";
         registry.register("function_events", help, self.events.clone());
         let help = "From a request to its answer";
         registry.register("function_seconds", help, self.seconds.clone());

@@ -314,6 +314,36 @@ async fn on_a_port_replies_to_notifications_go_to_the_sink_and_sigterm_ends_it()
 }
 
 #[tokio::test]
+async fn on_a_port_requests_are_counted_by_what_they_were_answered() {
+    let ports = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [port, metrics] = ports.map(|listener| listener.local_addr().unwrap());
+    let environment = [("PORT", port.port().to_string()), ("TEITEN_METRICS", metrics.to_string())];
+    let program = "programs::the_program_of_requests_runs_where_it_is_asked_to";
+    let _function = program_of(program, &environment);
+    let client = reqwest::Client::new();
+    let url = format!("http://{port}");
+    assert_eq!(when_ready(client.get(format!("{url}/healthz"))).await.status(), 200);
+    for (path, status) in
+        [("slow", 200), ("slow", 503), ("slow", 503), ("nothing", 404), ("secret", 401), ("panics", 500)]
+    {
+        let answer = client.get(format!("{url}/{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        answer.bytes().await.unwrap();
+    }
+    let answer = client.get(format!("http://{metrics}/metrics")).send().await.unwrap();
+    let told = answer.text().await.unwrap();
+    let counted: Vec<_> =
+        told.lines().filter(|line| line.starts_with("teiten_function_events_total")).collect();
+    for (outcome, times) in [("done", 1), ("unavailable", 2), ("declined", 2), ("panicked", 1)] {
+        let labels = format!("function=\"library\",outcome=\"{outcome}\"");
+        let line = format!("teiten_function_events_total{{{labels}}} {times}");
+        assert!(counted.contains(&line.as_str()), "{line} is not in {counted:?}");
+    }
+    assert_eq!(counted.len(), 4);
+    assert!(told.contains("teiten_function_seconds_count{function=\"library\"} 6\n"), "{told}");
+}
+
+#[tokio::test]
 async fn a_port_or_sink_that_cannot_be_is_an_error_at_start() {
     for (name, value) in [("PORT", "http"), ("K_SINK", "nowhere")] {
         let ended = command_of(PROGRAM_OF_EVENTS, &[(name, value.to_owned())]).output().await.unwrap();
