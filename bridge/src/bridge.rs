@@ -259,7 +259,6 @@ impl Bridge {
         tracing::info!(windows, sensor_events, "draining");
         if timeout(DRAIN_MAX, self.deliveries.finish()).await.is_err() {
             let UnderWay { windows, sensor_events } = self.deliveries.under_way();
-            self.metrics.sensor_events_lost_total.inc_by(sensor_events as u64);
             // Frames were not said to be stored, so their cameras send them to the next bridge. Nobody sends the others again.
             tracing::error!(
                 windows,
@@ -276,6 +275,11 @@ impl Bridge {
     /// Breaks if this bridge has gone.
     fn on_heard(&mut self, heard: Heard, now: Timestamp) -> ControlFlow<()> {
         match heard {
+            Heard::Connected => {
+                // A broker that was killed has told nobody's last will.
+                self.metrics.forget_statuses();
+                ControlFlow::Continue(())
+            }
             Heard::Subscribed => {
                 self.fleet.subscribed(instant());
                 self.note_whether_heard();
@@ -359,7 +363,9 @@ impl Bridge {
     }
 
     fn note_whether_heard(&self) {
-        self.pulse.is_heard.store(self.fleet.is_heard(), Ordering::Relaxed);
+        let is_heard = self.fleet.is_heard();
+        self.pulse.is_heard.store(is_heard, Ordering::Relaxed);
+        self.metrics.ready.set(i64::from(is_heard && self.publisher.is_subscribed()));
     }
 
     /// Takes over or hands over what a change of the fleet has moved.

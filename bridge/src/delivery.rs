@@ -173,7 +173,7 @@ impl Deliveries {
                 self.spawn(&self.windows, async move { shared.deliver(&lane, batch).await });
             }
             Action::Missed { camera, window } => {
-                shared.metrics.windows_missed_total.inc();
+                shared.metrics.missed(&camera);
                 let lane = self.lane(camera);
                 self.spawn(&self.windows, async move { shared.report_missed(&lane, window).await });
             }

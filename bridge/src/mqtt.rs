@@ -194,6 +194,7 @@ async fn session(
     loop {
         match eventloop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                let _ = messages.send(Heard::Connected).await;
                 let filters = FILTERS.map(|filter| SubscribeFilter::new(filter.to_owned(), QoS::AtLeastOnce));
                 if let Err(error) = client.try_subscribe_many(filters) {
                     return error.to_string();
@@ -236,6 +237,8 @@ fn refusal(codes: &[SubscribeReasonCode]) -> Option<String> {
 
 /// What comes of a connection.
 pub(crate) enum Heard {
+    /// There is a new one: what the broker keeps comes next, be it before the answer to the subscription.
+    Connected,
     /// From now on all messages are heard.
     Subscribed,
     /// One of them.

@@ -90,9 +90,13 @@ impl Broker {
         timeout(PATIENCE, connected).await.expect("mosquitto listens");
     }
 
-    /// Kills it and starts another one on the same port, which knows nothing.
-    pub(crate) async fn crash_and_restart(&mut self) {
+    /// Kills it.
+    pub(crate) fn crash(&mut self) {
         self.kill().unwrap();
+    }
+
+    /// Starts another one on the same port, which knows nothing.
+    pub(crate) async fn restart(&mut self) {
         self.child = Self::spawn(&self.config);
         self.listening().await;
     }

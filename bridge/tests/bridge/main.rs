@@ -1,7 +1,11 @@
 //! The bridge between a real Mosquitto and a real HTTP sink.
 
 #[cfg(test)] // where unwrapping is allowed
+mod away;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod program;
 #[cfg(test)]
 mod replicas;
 
@@ -239,7 +243,8 @@ async fn a_broker_that_crashes_costs_a_reconnect_and_a_hello() {
     camera.send(&frames(window, 0, &[0])).await;
     camera.send(&frames(window.next(), 1, &[0])).await;
     all.sink.next_batch().await;
-    all.broker.crash_and_restart().await;
+    all.broker.crash();
+    all.broker.restart().await;
     camera.hello().await;
     camera.send(&frames(window.plus(2), 2, &[0])).await;
     assert_eq!(all.sink.next_batch().await.1.window, window.next());

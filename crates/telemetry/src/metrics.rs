@@ -62,6 +62,9 @@ impl CameraLabels {
 /// A float that goes up and down, by camera.
 type CameraGauges = Family<CameraLabel, Gauge<f64, std::sync::atomic::AtomicU64>>;
 
+/// Counts by camera.
+type CameraCounters = Family<CameraLabel, Counter>;
+
 /// Durations by camera.
 type CameraHistograms = Family<CameraLabel, Histogram, fn() -> Histogram>;
 

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 use teiten_footage::{CameraId, Timestamp};
 
-use super::{CameraGauges, CameraHistograms, CameraLabels};
+use super::{CameraCounters, CameraGauges, CameraHistograms, CameraLabels};
 
 /// From capture to `stored`: a window's length and a little, or an outage.
 const STORED_SECONDS: [f64; 8] = [0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 60.0, 600.0];
@@ -18,6 +18,8 @@ macro_rules! bridge_metrics {
         /// A bridge's numbers since its start.
         pub struct BridgeMetrics {
             $($(#[doc = $doc])+ pub $name: Counter,)+
+            /// 1 while it is connected to the broker and hears itself there, else 0.
+            pub ready: Gauge,
             /// Other bridges that share the cameras.
             pub others: Gauge,
             /// Bytes of frames in memory.
@@ -25,6 +27,7 @@ macro_rules! bridge_metrics {
             labels: CameraLabels,
             camera_online: CameraGauges,
             camera_last_frame: CameraGauges,
+            windows_missed: CameraCounters,
             stored_seconds: CameraHistograms,
         }
 
@@ -32,18 +35,20 @@ macro_rules! bridge_metrics {
             fn default() -> Self {
                 Self {
                     $($name: Counter::default(),)+
+                    ready: Gauge::default(),
                     others: Gauge::default(),
                     buffered_bytes: Gauge::default(),
                     labels: CameraLabels::default(),
                     camera_online: CameraGauges::default(),
                     camera_last_frame: CameraGauges::default(),
+                    windows_missed: CameraCounters::default(),
                     stored_seconds: CameraHistograms::new_with_constructor(|| Histogram::new(STORED_SECONDS)),
                 }
             }
         }
 
         impl BridgeMetrics {
-            /// Every counter that is not zero, `name=value`, in a fixed order.
+            /// Every counter of all cameras together that is not zero, `name=value`, in a fixed order.
             pub fn summary(&self) -> String {
                 let all = [$((stringify!($name), self.$name.get()),)+];
                 let counted = all.iter().filter(|(_, value)| *value > 0);
@@ -58,12 +63,15 @@ macro_rules! bridge_metrics {
                     let help = concat!($($doc),+).trim().trim_end_matches('.');
                     registry.register(name.strip_suffix("_total").unwrap_or(name), help, self.$name.clone());
                 )+
+                let help = "1 while the bridge is connected to the broker and hears itself there";
+                registry.register("ready", help, self.ready.clone());
                 registry.register("others", "Other bridges that share the cameras", self.others.clone());
                 registry.register("buffered_bytes", "Bytes of frames in memory", self.buffered_bytes.clone());
-                let help = "1 while the camera is connected, by its retained status";
+                let help = "1 while the camera is connected, by its retained status on this connection to the broker";
                 registry.register("camera_online", help, self.camera_online.clone());
                 let help = "When the last frame that is stored was captured, in Unix time";
                 registry.register("camera_last_frame_timestamp_seconds", help, self.camera_last_frame.clone());
+                registry.register("windows_missed", "Empty windows reported missed", self.windows_missed.clone());
                 let help = "From a batch's first capture until its frames were said to be stored";
                 registry.register("stored_seconds", help, self.stored_seconds.clone());
                 super::span_metrics().register(&mut registry);
@@ -100,8 +108,6 @@ bridge_metrics! {
     batches_unchanged_total,
     /// Empty windows that hold the last frame.
     windows_held_total,
-    /// Empty windows reported missed.
-    windows_missed_total,
     /// Events that the sink accepted.
     events_sent_total,
     /// Attempts to send an event that failed and may succeed later.
@@ -120,7 +126,7 @@ bridge_metrics! {
     stored_messages_dropped_total,
     /// Messages of sensors that were dropped: malformed, retained, or of an impossible time.
     sensor_events_rejected_total,
-    /// Events of sensors that are lost: too many waited, or the bridge was stopped before the sink had accepted them.
+    /// Events of sensors that are lost because too many waited; of those that a stopped bridge still had, its log alone tells.
     sensor_events_lost_total,
 }
 
@@ -131,12 +137,23 @@ impl BridgeMetrics {
         gauge.set(if online { 1.0 } else { 0.0 });
     }
 
+    /// Which cameras are connected is not known (any more): a new connection to the broker tells.
+    pub fn forget_statuses(&self) {
+        self.camera_online.clear();
+    }
+
+    /// A camera had nothing for a window.
+    pub fn missed(&self, camera: &CameraId) {
+        self.windows_missed.get_or_create(&self.labels.of(camera)).inc();
+    }
+
     /// A camera is gone for good: nothing more is told of it, until it is heard again.
     pub fn forget(&self, camera: &CameraId) {
         // Cameras that share a label keep it.
         if let Some(label) = self.labels.release(camera) {
             self.camera_online.remove(&label);
             self.camera_last_frame.remove(&label);
+            self.windows_missed.remove(&label);
             self.stored_seconds.remove(&label);
         }
     }
@@ -153,6 +170,8 @@ impl BridgeMetrics {
         self.frames_stored_total.inc_by(frames as u64);
         let label = self.labels.of(camera);
         self.stored_seconds.get_or_create(&label).observe(seconds(now.since(first)));
+        // There from the start, so that an increase is seen as one.
+        drop(self.windows_missed.get_or_create(&label));
         let newest = self.camera_last_frame.get_or_create(&label).clone();
         let last = seconds(last.since(Timestamp::default()));
         // Backlog is older than what is stored already.
@@ -202,6 +221,22 @@ mod tests {
             "teiten_bridge_stored_seconds_bucket{le=\"2.5\",camera=\"gate\"} 1",
             "teiten_bridge_stored_seconds_count{camera=\"gate\"} 2",
         ] {
+            assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn windows_that_are_missed_are_told_by_camera_from_none_on() {
+        let metrics = BridgeMetrics::default();
+        let [gate, yard] = ["gate", "yard"].map(|name| CameraId::new(name).unwrap());
+        for camera in [&gate, &yard] {
+            metrics.stored(camera, 1, Timestamp::Y2020, Timestamp::Y2020, Timestamp::Y2020);
+        }
+        metrics.missed(&gate);
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry()).unwrap();
+        for line in ["{camera=\"gate\"} 1", "{camera=\"yard\"} 0"] {
+            let line = format!("teiten_bridge_windows_missed_total{line}");
             assert!(text.lines().any(|there| there == line), "{line} is not in\n{text}");
         }
     }
