@@ -154,6 +154,17 @@ class Manifests(unittest.TestCase):
                            for r in resources if r["kind"] == "Broker"]
                 self.assertEqual(brokers, [{"kafka": "Kafka", "rabbitmq": "RabbitMQBroker"}.get(component, "MTChannelBasedBroker")])
 
+    def test_on_rabbitmq_an_event_of_the_live_path_that_is_refused_holds_no_other_up(self):
+        """By default, one worker does each event with all its tries. More than 1000 are refused."""
+        triggers = {r["metadata"]["name"]: r["metadata"].get("annotations", {}).get("rabbitmq.eventing.knative.dev/parallelism")
+                    for r in self.components["rabbitmq"] if r["kind"] == "Trigger"}
+        chores = dict.fromkeys(("reconcile", "pictures", "compact"))
+        live = {name: int(workers or 1) for name, workers in triggers.items() if name not in chores}
+        self.assertEqual({name: triggers[name] for name in chores}, chores, "these are done one after another")
+        self.assertEqual(live.keys(), {"encode", "playlist-segment", "playlist-missed", "playlist-sensor"})
+        for name, workers in live.items():
+            self.assertIn(workers, range(100, 1001), name)
+
     def test_certificates_by_cert_manager_last_as_long_as_cameras_do(self):
         """Mosquitto reads its own at start alone, which may be years ago."""
         made = [r["spec"] for r in self.components["cert-manager"] if r["kind"] == "Certificate"]
