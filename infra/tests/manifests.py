@@ -25,6 +25,8 @@ COMPONENTS = {"kafka": "production", "rabbitmq": "production", "cert-manager": "
 FUNCTIONS = {"clip", "compact", "dead-letters", "encode", "link", "pictures", "playback", "playlist", "reconcile"}
 # What asks for the token where footage is private.
 GIVE_FOOTAGE_OUT = {"link", "playback", "clip"}
+# cert-manager's pod that answers for a name (HTTP-01): it is made where the certificate is.
+SOLVER = {"acme.cert-manager.io/http01-solver": "true"}
 # Whose schemas are not among the tests'.
 WITHOUT_SCHEMA = {"Certificate"}
 
@@ -268,9 +270,27 @@ class Manifests(unittest.TestCase):
                 policies = [r["spec"] for r in resources if r["kind"] == "NetworkPolicy"]
                 self.assertIn({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}, policies)
 
+    def test_names_are_answered_wherever_the_cluster_has_them_answered(self):
+        """On a node too, which no selector meets."""
+        for where, resource in self.each():
+            if (resource["kind"], resource["metadata"]["name"]) == ("NetworkPolicy", "names"):
+                with self.subTest(where):
+                    self.assertEqual(resource["spec"]["podSelector"], {})
+                    (rule,) = resource["spec"]["egress"]
+                    self.assertNotIn("to", rule)
+                    self.assertEqual([(port["port"], port["protocol"]) for port in rule["ports"]], [(53, "UDP"), (53, "TCP")])
+
+    def test_who_gets_certificates_for_the_functions_names_is_reached_as_the_functions_are(self):
+        for overlay, resources in self.overlays.items():
+            with self.subTest(overlay):
+                policies = {r["metadata"]["name"]: r["spec"] for r in resources if r["kind"] == "NetworkPolicy"}
+                (rule,) = policies["certificates"]["ingress"]
+                self.assertEqual(policies["certificates"]["podSelector"], {"matchLabels": SOLVER})
+                self.assertEqual(rule, {"from": policies["functions"]["ingress"][0]["from"], "ports": [{"port": 8089, "protocol": "TCP"}]})
+
     def test_every_network_policy_meets_a_pod(self):
         for overlay, resources in self.overlays.items():
-            pods = [pod_of(r)["metadata"]["labels"] for r in resources if pod_of(r)]
+            pods = [pod_of(r)["metadata"]["labels"] for r in resources if pod_of(r)] + [SOLVER]
             for policy in (r for r in resources if r["kind"] == "NetworkPolicy"):
                 wanted = policy["spec"]["podSelector"].get("matchLabels", {})
                 with self.subTest(overlay=overlay, policy=name_of(policy)):

@@ -36,7 +36,7 @@ fn opens(resource: &str, port: u16) -> bool {
     let rules = egress[..end].strip_prefix("  - ").unwrap_or(&egress[..end]).split("\n  - ");
     let is_of_parts = |rule: &str| rule.contains("app.kubernetes.io/name: ") || rule.contains("knative");
     let field = format!("port: {port}");
-    rules.filter(|rule| !is_of_parts(rule) && !rule.contains("kube-system")).any(|rule| {
+    rules.filter(|rule| !is_of_parts(rule)).any(|rule| {
         let all = !rule.contains("port: ") || rule.contains("endPort: ");
         all || rule.lines().any(|line| line.trim_start_matches([' ', '-']) == field)
     })
