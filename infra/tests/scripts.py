@@ -160,6 +160,22 @@ class Scripts(unittest.TestCase):
             status, said = self.run_script("scripts/link", "front-door", **{name: value})
             self.assertEqual((status, len(self.calls())), (7, 1), said)
 
+    def test_what_answers_inside_of_the_cluster_alone_is_no_address_for_a_link_to_the_past(self):
+        project = self.folder / "project"
+        for name in ("scripts/link", "infra/settings/teiten.env"):
+            (project / name).parent.mkdir(parents=True)
+            shutil.copy(PROJECT / name, project / name)
+        for path, text in ((project / "scripts" / "program", '#!/bin/sh\necho "playback=$TEITEN_PLAYBACK_URL clip=$TEITEN_CLIP_URL"\n'),
+                           (self.folder / "kubectl", '#!/bin/sh\necho "https://$5.teiten.$BELOW"\n')):
+            path.write_text(text)
+            path.chmod(0o755)
+        keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "TEITEN_LINK_TOKEN"), "key")
+        for below, told in (("svc.cluster.local", "playback= clip=\n"),
+                            ("example.org", "playback=https://playback.teiten.example.org clip=https://clip.teiten.example.org\n")):
+            status, said = self.run_script("scripts/link", "gate", "--from", "2026-11-23T04:00:00Z", "--to", "2026-11-23T05:00:00Z", project=project,
+                                           TEITEN_PUBLIC_URL="https://store.example.org", BELOW=below, **keys)
+            self.assertEqual((status, said), (0, told))
+
     def test_a_service_that_comes_with_a_tool_is_stopped_and_one_that_ran_before_is_not(self):
         for name in ("bash", "chmod", "env", "id", "touch"):
             (self.folder / name).symlink_to(shutil.which(name))
