@@ -1,8 +1,6 @@
 //! Certificates of broker and bridge, by the owner's authority in `cameras/`: cameras trust that one alone. And the list of those
 //! that it has revoked.
 
-use std::time::Duration;
-
 use anyhow::Context as _;
 use serde_json::Value;
 use teiten_footage::CameraId;
@@ -11,20 +9,16 @@ use teiten_owner::{
     cameras::{Cameras, Desk},
 };
 use teiten_telemetry::now;
-use tokio::time::Instant;
 
 use crate::{
     Kubectl, NAMESPACE,
-    address::{self, Address},
+    address::Address,
     camera::NAME,
-    deploy::LOOK,
     secrets,
     settings::{Overlay, Settings},
     store,
 };
 
-/// How long a load balancer may take to give an address, before a node's port is taken instead.
-const BALANCER_MAX: Duration = Duration::from_secs(30);
 /// The broker's names inside of the cluster.
 const INSIDE: [&str; 3] = ["broker", "broker.teiten", "broker.teiten.svc"];
 
@@ -53,7 +47,7 @@ fn is_kept_by_cert_manager(secret: &Value) -> bool {
 }
 
 /// Makes the certificates of broker and bridge known. Answers where cameras reach the broker.
-pub(crate) async fn certificates(
+pub(crate) fn certificates(
     kubectl: &Kubectl,
     settings: &Settings,
     cameras: &Cameras,
@@ -63,7 +57,7 @@ pub(crate) async fn certificates(
             let (host, port) = &settings.mqtt;
             Address { host: host.to_string(), port: *port }
         }
-        Overlay::Local => broker_address(kubectl, settings).await?,
+        Overlay::Local => broker_address(kubectl, settings)?,
     };
     let mut hosts = settings.broker_hosts.clone();
     hosts.push(address.host.parse::<BrokerHost>()?);
@@ -99,22 +93,9 @@ pub(crate) async fn certificates(
 }
 
 /// Where cameras reach the broker inside of the cluster.
-async fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Address> {
-    let started = Instant::now();
-    let mut balanced = None;
-    while balanced.is_none() && started.elapsed() < BALANCER_MAX {
-        let service =
-            kubectl.get("services.v1.", "broker", NAMESPACE)?.context("there is no Service broker")?;
-        balanced = address::balanced(&service);
-        if balanced.is_none() {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-    let address = match balanced {
-        Some(address) => Some(address),
-        None => store::reach(kubectl, "broker")?,
-    };
-    let mut address = address.context("the broker has no address outside of the cluster")?;
+fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Address> {
+    let mut address =
+        store::reach(kubectl, "broker")?.context("the broker has no address outside of the cluster")?;
     if let Some(host) = settings.broker_hosts.first() {
         address.host = host.to_string();
     }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::{
     Kubectl, NAMESPACE,
     address::Address,
+    balancer,
     certificates::{certificates, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
@@ -105,7 +106,10 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     }
     restart_readers(kubectl)?;
     domain::map(kubectl, settings.domain.as_ref())?;
-    let broker = certificates(kubectl, settings, &cameras).await?;
+    if settings.overlay == Overlay::Local {
+        balancer::wait(kubectl, &["broker", "storage"]).await?;
+    }
+    let broker = certificates(kubectl, settings, &cameras)?;
     set_up_store(kubectl, options.wait).await?;
     wait_until_ready(kubectl, options.wait).await?;
     clear_old_settings(kubectl, &applied)?;

@@ -5,6 +5,7 @@
 //! where the outside reaches a part ([`address`]), and the functions (`domain`).
 
 pub mod address;
+mod balancer;
 mod camera;
 mod certificates;
 pub mod check;
