@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     address::{balanced, is_ready},
+    monitoring::{self, Watched},
     settings::Overlay,
 };
 
@@ -72,6 +73,8 @@ pub struct Facts {
     pub config_network: Option<Value>,
     /// Kourier's Service.
     pub kourier: Vec<Value>,
+    /// All Prometheuses of the Prometheus operator's.
+    pub prometheuses: Vec<Value>,
     /// Whether Teiten's volume for the store is there already.
     pub has_volume: bool,
 }
@@ -91,6 +94,8 @@ pub struct Wanted {
     pub channel_broker: bool,
     /// What is outside at a port that the network policies do not open: the setting that names it, and the port.
     pub closed: Vec<(String, u16)>,
+    /// What a Prometheus is to find.
+    pub watched: Vec<Watched>,
 }
 
 /// Something that a cluster lacks.
@@ -145,6 +150,7 @@ pub fn findings(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     found.extend(network_policies(facts));
     found.extend(wanted.closed.iter().map(|(setting, port)| closed(facts, setting, *port)));
     found.extend(images(facts, wanted));
+    found.extend(monitoring::unseen(&facts.prometheuses, &wanted.watched));
     found
 }
 

@@ -55,6 +55,7 @@ fn facts() -> Facts {
             json!({"data": {"_example": "…", "ingress-class": "kourier.ingress.networking.knative.dev"}}),
         ),
         kourier: Vec::new(),
+        prometheuses: Vec::new(),
         has_volume: false,
     }
 }
@@ -71,6 +72,7 @@ fn local() -> Wanted {
         ours: ours("0.1.0"),
         channel_broker: true,
         closed: Vec::new(),
+        watched: Vec::new(),
     }
 }
 
@@ -281,4 +283,23 @@ fn what_no_policy_opens_stops_where_policies_are_enforced() {
     }
     let found = findings(&unenforced, &wanted);
     assert!(found.iter().all(|finding| !finding.stops) && found.len() == 2, "{found:?}");
+}
+
+#[test]
+fn a_prometheus_that_looks_for_none_of_our_monitors_is_told_and_keeps_nobody_from_deploying() {
+    let manifest = |kind: &str| format!("kind: {kind}\nmetadata:\n  labels:\n    a: b\n  name: teiten\n");
+    let watched = monitoring::watched(&["PodMonitor", "PrometheusRule"].map(manifest).join("\n---\n"));
+    let wanted = Wanted { watched, ..local() };
+    assert_eq!(findings(&facts(), &wanted), [], "nothing of the operator's is there");
+    let prometheus = |monitors: Value, rules: Value| json!({"spec": {"podMonitorSelector": monitors, "ruleSelector": rules}});
+    // As kube-prometheus-stack installs it.
+    let release = || json!({"matchLabels": {"release": "x"}});
+    let mut facts = Facts { prometheuses: vec![prometheus(release(), release())], ..facts() };
+    let found = only(&facts, &wanted);
+    assert!(!found.stops && found.what.contains("PodMonitors") && found.what.contains("release"), "{found}");
+    assert!(found.how.contains("infra/observability/README.md"), "{found}");
+    facts.prometheuses.push(prometheus(json!({}), release()));
+    assert!(only(&facts, &wanted).what.contains("PrometheusRules"));
+    facts.prometheuses.push(prometheus(release(), json!({"matchLabels": {"a": "b"}})));
+    assert_eq!(findings(&facts, &wanted), []);
 }

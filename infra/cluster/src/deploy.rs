@@ -19,7 +19,7 @@ use crate::{
     certificates::{certificates, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
-    egress, images, page,
+    egress, images, monitoring, page,
     ready::{self, is_ours},
     secrets,
     settings::{Overlay, Settings},
@@ -57,6 +57,7 @@ pub struct Deploy {
 pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) -> anyhow::Result<bool> {
     let overlay = options.infra.join("overlays").join(settings.overlay.name());
     let overlay = overlay.to_str().context("a folder whose name is not UTF-8")?;
+    kubectl.ensure_new_enough()?;
     let manifests = kubectl.run(&["kustomize", overlay], None)?;
     let sets = kubectl.list("statefulsets.apps")?;
     let set = |name: &str| sets.iter().find(|set| set["metadata"]["name"] == name);
@@ -193,6 +194,11 @@ fn check(
     running: Option<&str>,
     changed: Option<&Path>,
 ) -> anyhow::Result<bool> {
+    let watched = monitoring::watched(manifests);
+    let prometheuses = match watched.is_empty() {
+        true => Vec::new(),
+        false => kubectl.list_everywhere_if_known("prometheuses.monitoring.coreos.com")?,
+    };
     let facts = Facts {
         version: kubectl.json(&["version"])?,
         nodes: kubectl.list_everywhere("nodes")?,
@@ -201,6 +207,7 @@ fn check(
         storage_classes: kubectl.list_everywhere("storageclasses.storage.k8s.io")?,
         config_network: kubectl.get("configmap", "config-network", "knative-serving")?,
         kourier: kubectl.named_everywhere("services.v1.", "kourier")?,
+        prometheuses,
         has_volume: kubectl.get("persistentvolumeclaim", volume::CLAIM, NAMESPACE)?.is_some(),
     };
     println!("cluster: {}", summary(&facts));
@@ -220,6 +227,7 @@ fn check(
         ours: images::ours(manifests, &settings.images),
         channel_broker: manifests.contains("eventing.knative.dev/broker.class: MTChannelBasedBroker"),
         closed: egress::closed(settings, manifests),
+        watched,
     };
     let found = findings(&facts, &wanted);
     for finding in &found {

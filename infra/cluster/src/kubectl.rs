@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::NAMESPACE;
+use crate::{NAMESPACE, check::Version};
+
+/// The oldest kubectl that may speak with the oldest cluster. Older ones than 1.21 render no components.
+const KUBECTL_MIN: Version = Version { major: 1, minor: 27 };
 
 /// How long one request to the cluster may take.
 const REQUEST_TIMEOUT: &str = "--request-timeout=60s";
@@ -27,6 +30,12 @@ pub enum KubectlError {
          `microk8s kubectl`), and see that `kubectl get nodes` answers"
     )]
     Missing,
+    /// It is too old.
+    #[error(
+        "kubectl {KUBECTL_MIN} or newer is needed, and the one here is {0}: install another (https://kubernetes.io/docs/tasks/tools; \
+         Debian 12's package is 1.20), and see by `kubectl version --client` that it comes first in PATH"
+    )]
+    Old(String),
     /// It cannot be run.
     #[error("kubectl cannot be run: {0}")]
     Run(#[from] std::io::Error),
@@ -52,6 +61,12 @@ impl Kubectl {
     /// kubectl for the cluster that `context` names, or the current one.
     pub fn new(context: Option<String>) -> Self {
         Self { context }
+    }
+
+    /// Refuses a kubectl that is too old.
+    pub(crate) fn ensure_new_enough(&self) -> Result<(), KubectlError> {
+        too_old(&self.json(&["version", "--client"])?)
+            .map_or(Ok(()), |version| Err(KubectlError::Old(version)))
     }
 
     /// What `kubectl <arguments>` prints, where `input` is what it reads.
@@ -93,6 +108,14 @@ impl Kubectl {
         Ok(items(self.json(&["get", kind, "--all-namespaces"])?))
     }
 
+    /// The same; a kind that the cluster does not know has none.
+    pub(crate) fn list_everywhere_if_known(&self, kind: &str) -> Result<Vec<Value>, KubectlError> {
+        match self.list_everywhere(kind) {
+            Err(refusal) if does_not_know(&refusal, kind) => Ok(Vec::new()),
+            list => list,
+        }
+    }
+
     /// The objects of a name in all namespaces.
     pub fn named_everywhere(&self, kind: &str, name: &str) -> Result<Vec<Value>, KubectlError> {
         let selector = format!("metadata.name={name}");
@@ -113,12 +136,8 @@ impl Kubectl {
                 Err(refusal) => refusal,
             };
             // Of several it names the first, and answers nothing of the others.
-            let is_named = |kind: &&str| {
-                let KubectlError::Failed { stderr, .. } = &refusal else { return false };
-                let plural = kind.split('.').next().unwrap_or_default();
-                stderr.contains(&format!("doesn't have a resource type \"{plural}\""))
-            };
-            let (named, others): (Vec<_>, Vec<_>) = known.into_iter().partition(is_named);
+            let (named, others): (Vec<_>, Vec<_>) =
+                known.into_iter().partition(|kind| does_not_know(&refusal, kind));
             if named.is_empty() {
                 return Err(refusal);
             }
@@ -156,9 +175,43 @@ impl Kubectl {
 const APPLY: &[&str] =
     &["apply", "--server-side", "--force-conflicts", "--field-manager", "teiten-deploy", REQUEST_TIMEOUT];
 
+/// Whether kubectl was refused because the cluster does not know `kind`.
+fn does_not_know(refusal: &KubectlError, kind: &str) -> bool {
+    let KubectlError::Failed { stderr, .. } = refusal else { return false };
+    let plural = kind.split('.').next().unwrap_or_default();
+    stderr.contains(&format!("doesn't have a resource type \"{plural}\""))
+}
+
+/// The version of a kubectl that is too old, of what `kubectl version --client -o json` prints.
+fn too_old(version: &Value) -> Option<String> {
+    let text = version["clientVersion"]["gitVersion"].as_str()?;
+    (Version::parse(text)? < KUBECTL_MIN).then(|| text.to_owned())
+}
+
 fn items(mut list: Value) -> Vec<Value> {
     match list["items"].take() {
         Value::Array(items) => items,
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_kubectl_that_is_too_old_is_named_with_where_another_comes_from() {
+        let version = |text: &str| too_old(&json!({"clientVersion": {"major": "1", "gitVersion": text}}));
+        let old = version("v1.20.2").unwrap();
+        let said = KubectlError::Old(old).to_string();
+        for words in ["kubectl 1.27 or newer", "v1.20.2", "https://kubernetes.io/docs/tasks/tools"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(version("v1.26.15").is_some());
+        for new in ["v1.27.0", "v1.33.4+k3s1", "v1.32.4-dispatcher", "v2.0.0", "devel"] {
+            assert_eq!(version(new), None, "{new}");
+        }
     }
 }

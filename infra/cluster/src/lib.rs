@@ -15,6 +15,7 @@ mod domain;
 mod egress;
 mod images;
 mod kubectl;
+mod monitoring;
 mod page;
 pub mod ready;
 pub mod secrets;
