@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import textwrap
 import threading
 import time
 import unittest
@@ -57,6 +58,8 @@ class Machine:
         pid = os.getpid()
         self.address = f"127.{64 + pid // 65536 % 128}.{pid // 256 % 256}.{pid % 256}"
         self.processes, self.environments, self.ports = {}, {}, {}
+        # The names of Jobs that do not end; whether load balancers give addresses.
+        self.hanging, self.balances = set(), True
 
     def start(self, name, command, environment):
         """Starts a part; anew if its environment is another."""
@@ -88,10 +91,11 @@ class Machine:
         """Brings the world to where the objects are."""
         secrets = {secret["metadata"]["name"]: decoded(secret) for secret in server.all("secrets")}
         for service in server.all("services", "v1"):
-            if service["spec"].get("type") == "LoadBalancer":
+            if service["spec"].get("type") == "LoadBalancer" and self.balances:
                 service["status"] = {"loadBalancer": {"ingress": [{"ip": self.address}]}}
         for job in server.all("jobs"):
-            job["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+            hangs = job["metadata"]["name"] in self.hanging
+            job["status"] = {"active": 1} if hangs else {"conditions": [{"type": "Complete", "status": "True"}]}
         for part in server.all("statefulsets"):
             name = part["metadata"]["name"]
             if self.run(name, secrets, settings(part, server)):
@@ -643,6 +647,59 @@ class WithoutCamera(Commands):
         revoked = (self.folder / "cameras" / "broker.teiten" / "revoked.pem").read_text()
         self.assertEqual(decoded(server.find("secrets", "broker-revoked-tls")), {"revoked.pem": revoked})
         self.assertNotEqual(server.find("statefulsets", "broker")["spec"]["template"], before, said)
+
+    def test_a_set_up_of_earlier_settings_that_hangs_is_ended_and_not_waited_for(self):
+        server, machine = self.cluster()
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        (earlier,) = server.all("jobs")
+        machine.hanging = {earlier["metadata"]["name"]}
+        machine.react(server)
+        self.assertEqual(earlier["status"], {"active": 1})
+        self.change({"TEITEN_MEDIA_RETENTION_DAYS": "9"})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        (job,) = server.all("jobs")
+        self.assertNotIn(job["metadata"]["name"], machine.hanging)
+        self.assertIn(f"job {earlier['metadata']['name']}: ended", said)
+
+    def test_where_kourier_has_a_balancers_address_those_of_the_store_and_the_broker_are_waited_for(self):
+        server, machine = self.cluster()
+        server.store("v1", "services", {"metadata": {"name": "kourier", "namespace": "kourier-system"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+                                        "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}})
+        machine.balances = False
+        command, environment = self.command(*self.deployment("--no-test-camera"))
+        with subprocess.Popen(command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True) as deploying:
+            self.addCleanup(deploying.kill)
+            said = []
+            for line in deploying.stdout:
+                said.append(line)
+                if "waiting up to 5 minutes for a load balancer to give an address: broker, storage" in line:
+                    with server.lock:
+                        machine.balances = True
+                        machine.react(server)
+            self.assertEqual((deploying.wait(WAIT_SECONDS_MAX), machine.balances), (0, True), "".join(said))
+        self.assertIn(f"broker    {machine.address}:8883", said[-1])
+
+    def test_a_prometheus_that_would_not_find_our_monitors_is_told_of_until_they_have_its_label(self):
+        server = self.serve(KINDS + KNATIVE + [("monitoring.coreos.com/v1", "prometheuses", "Prometheus", True)])
+        furnish(server, "dev.local/teiten")
+        release = {"matchLabels": {"release": "kube-prometheus-stack"}}
+        server.store("v1", "namespaces", {"metadata": {"name": "monitoring"}})
+        server.store("monitoring.coreos.com/v1", "prometheuses", {"metadata": {"name": "prometheus", "namespace": "monitoring"},
+                                                                  "spec": {"podMonitorSelector": release, "ruleSelector": release}})
+        self.change({})
+        self.assertNotIn("Prometheus", self.deploy("--check")[1])
+        readme = (self.infra / "observability" / "README.md").read_text()
+        component, patch = (textwrap.dedent(re.search(rf"(?m)^    {start}.*\n(?:    .*\n)*", readme)[0])
+                            for start in (r"components: \[../../settings, ../../observability\]", "patches:"))
+        overlay = self.infra / "overlays" / "local" / "kustomization.yaml"
+        without = overlay.read_text().replace("components: [../../settings, addresses]", component.replace("]", ", addresses]"))
+        for text, told in ((without, True), (without + patch, False)):
+            overlay.write_text(text)
+            status, said = self.deploy("--check")
+            self.assertEqual((status, "no Prometheus here looks for our PodMonitors" in said), (0, told), said)
 
     def test_without_the_folder_of_the_brokers_authority_nothing_is_changed_unless_a_new_one_is_wanted(self):
         server, _ = self.cluster()

@@ -9,7 +9,6 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 use teiten_owner::cameras::Cameras;
-use teiten_telemetry::now;
 use tokio::time::Instant;
 
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     ready::{self, is_ours},
     secrets,
     settings::{Overlay, Settings},
+    setup,
     store::{ADMIN, Store},
     trial, volume,
 };
@@ -111,7 +111,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         balancer::wait(kubectl, &["broker", "storage"]).await?;
     }
     let broker = certificates(kubectl, settings, &cameras)?;
-    set_up_store(kubectl, options.wait).await?;
+    setup::run(kubectl, options.wait).await?;
     wait_until_ready(kubectl, options.wait).await?;
     clear_old_settings(kubectl, &applied)?;
     if let Some(domain) = &settings.domain
@@ -317,35 +317,6 @@ fn restart_readers(kubectl: &Kubectl) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the job that sets the store up, unless it has run as it is and with the keys that there are.
-async fn set_up_store(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
-    const NAME: &str = ready::SETUP;
-    let started = Instant::now();
-    loop {
-        let cron = kubectl
-            .get("cronjobs.batch", NAME, NAMESPACE)?
-            .with_context(|| format!("there is no CronJob {NAME}"))?;
-        let jobs = kubectl.list("jobs.batch")?;
-        if ready::is_done(&cron, &jobs, &kubectl.list("secrets")?) {
-            return Ok(());
-        }
-        if started.elapsed() >= Duration::from_secs(wait) {
-            bail!(
-                "the store was not set up within {wait} s: kubectl -n {NAMESPACE} logs -l app.kubernetes.io/name={NAME} --tail 20"
-            );
-        }
-        let under_way = |job: &Value| {
-            job["status"]["active"].as_u64().unwrap_or(0) > 0 || job["status"]["conditions"].is_null()
-        };
-        free_stuck(kubectl, &kubectl.list_all(&["statefulsets.apps", "pods"])?.0)?;
-        if !jobs.iter().any(under_way) {
-            println!("setting the store up");
-            kubectl.apply(&ready::job_of(&cron, &format!("{NAME}-{}", now().unix_millis())))?;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
 async fn wait_until_ready(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut said = Vec::new();
@@ -357,7 +328,8 @@ async fn wait_until_ready(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
             return Ok(());
         }
         if started.elapsed() >= Duration::from_secs(wait) {
-            bail!("not ready within {wait} s:\n  {}", not_ready.join("\n  "));
+            let said = not_ready.join("\n  ");
+            bail!("not ready within {wait} s:\n  {said}{}", ready::login(&said));
         }
         if not_ready != said {
             println!("waiting for {} of {} parts; {}", not_ready.len(), ready::parts(&objects), not_ready[0]);
@@ -369,7 +341,7 @@ async fn wait_until_ready(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
 }
 
 /// Deletes the broken pods that keep what was applied from running.
-fn free_stuck(kubectl: &Kubectl, objects: &[Value]) -> anyhow::Result<()> {
+pub(crate) fn free_stuck(kubectl: &Kubectl, objects: &[Value]) -> anyhow::Result<()> {
     for pod in ready::stuck(objects) {
         println!("pod {pod}: it never got ready, and makes room for one as it is to be now");
         delete_pod(kubectl, pod)?;

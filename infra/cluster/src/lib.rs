@@ -20,6 +20,7 @@ mod page;
 pub mod ready;
 pub mod secrets;
 pub mod settings;
+mod setup;
 mod status;
 mod store;
 mod trial;

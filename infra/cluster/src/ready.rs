@@ -1,11 +1,8 @@
 //! What is not ready in the cluster, in words.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::{NAMESPACE, secrets::is_of_store};
-
-/// The CronJob that sets the store up.
-pub const SETUP: &str = "storage-setup";
+use crate::NAMESPACE;
 
 /// The kinds that tell whether they are ready, and the pods that say why they are not.
 pub const KINDS: [&str; 10] = [
@@ -54,8 +51,27 @@ fn trouble(object: &Value, all: &[Value]) -> Option<String> {
         _ => conditions(object)?,
     };
     // Its pods know more than it does.
-    let reason = all.iter().filter(|pod| belongs(pod, name)).find_map(pod_trouble).unwrap_or(reason);
+    let reason = pods_trouble(all, name).unwrap_or(reason);
     Some(format!("{} {name}: {reason}", words(kind)))
+}
+
+/// Why a pod of a part does not run, if one of `objects` says so.
+pub(crate) fn pods_trouble(objects: &[Value], part: &str) -> Option<String> {
+    objects.iter().filter(|pod| belongs(pod, part)).find_map(pod_trouble)
+}
+
+/// How the cluster gets to log in to the registry of images, where `said` tells that it lacks that; else nothing. Pods log in with what
+/// there was when they were made.
+pub(crate) fn login(said: &str) -> &'static str {
+    let said = said.to_lowercase();
+    let tells = |wanted: &str| said.split(|c: char| !c.is_alphanumeric()).any(|word| word == wanted);
+    if !tells("image") || !["401", "403", "unauthorized", "forbidden", "denied"].into_iter().any(tells) {
+        return "";
+    }
+    "\nIf the registry wants a login:\n  \
+     kubectl -n teiten create secret docker-registry images --docker-server=… --docker-username=… --docker-password=…\n  \
+     kubectl -n teiten patch serviceaccount default -p '{\"imagePullSecrets\":[{\"name\":\"images\"}]}'\n  \
+     kubectl -n teiten delete pods --field-selector status.phase=Pending"
 }
 
 fn words(kind: &str) -> &str {
@@ -174,42 +190,14 @@ fn is_pod_of(pod: &Value, set: &Value) -> bool {
     pod["kind"] == "Pod" && is_owned_by(pod, "StatefulSet", &set["metadata"]["name"])
 }
 
-fn is_owned_by(object: &Value, kind: &str, name: &Value) -> bool {
+pub(crate) fn is_owned_by(object: &Value, kind: &str, name: &Value) -> bool {
     let mut owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     owners.any(|owner| owner["kind"] == kind && owner["name"] == *name)
 }
 
-fn has_condition(object: &Value, kind: &str) -> bool {
+pub(crate) fn has_condition(object: &Value, kind: &str) -> bool {
     let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
-}
-
-/// That the last Job of the CronJob `storage-setup` that has ended failed, in words.
-pub fn failed_setup(jobs: &[Value]) -> Option<String> {
-    let ended = jobs.iter().filter(|job| {
-        is_owned_by(job, "CronJob", &SETUP.into())
-            && (has_condition(job, "Complete") || has_condition(job, "Failed"))
-    });
-    let last = ended.max_by_key(|job| made_at(job)).filter(|job| has_condition(job, "Failed"))?;
-    let name = last["metadata"]["name"].as_str()?;
-    Some(format!(
-        "The store's set-up, which started at {}, failed: kubectl -n {NAMESPACE} logs -l batch.kubernetes.io/job-name={name} --all-containers",
-        made_at(last)?
-    ))
-}
-
-/// Whether a Job of the CronJob `cron` has already done what it says today, with the keys to the store that are in `secrets`.
-pub fn is_done(cron: &Value, jobs: &[Value], secrets: &[Value]) -> bool {
-    let keys = secrets.iter().filter(|secret| secret["metadata"]["name"].as_str().is_some_and(is_of_store));
-    let newest_keys = keys.map(made_at).max().flatten();
-    // What the cluster adds to a template in a Job is left out of the comparison.
-    let wanted = work(&cron["spec"]["jobTemplate"]["spec"]["template"]);
-    jobs.iter().any(|job| {
-        let complete = has_condition(job, "Complete");
-        let owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        let ours = owners.into_iter().any(|owner| owner["uid"] == cron["metadata"]["uid"]);
-        complete && ours && made_at(job) >= newest_keys && work(&job["spec"]["template"]) == wanted
-    })
 }
 
 /// When an object was made. Kubernetes writes all times alike (RFC 3339, UTC, whole seconds), so they sort as texts.
@@ -217,33 +205,10 @@ pub(crate) fn made_at(object: &Value) -> Option<&str> {
     object["metadata"]["creationTimestamp"].as_str()
 }
 
-/// A Job of the CronJob `cron`, now: what `kubectl create job --from` makes.
-pub fn job_of(cron: &Value, name: &str) -> Value {
-    let template = &cron["spec"]["jobTemplate"];
-    json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": name,
-            "namespace": cron["metadata"]["namespace"],
-            "labels": template["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
-            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"},
-            "ownerReferences": [{
-                "apiVersion": "batch/v1", "kind": "CronJob", "controller": true,
-                "name": cron["metadata"]["name"], "uid": cron["metadata"]["uid"],
-            }],
-        },
-        "spec": template["spec"],
-    })
-}
-
-/// What a template's pods do.
-fn work(template: &Value) -> [&Value; 3] {
-    ["initContainers", "containers", "volumes"].map(|list| &template["spec"][list])
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn encode(conditions: Value) -> Value {
@@ -334,6 +299,30 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_that_wants_a_login_is_told_with_how_to_log_in() {
+        for refused in [
+            // As a kubelet says it, and Knative.
+            "its image is not to be had: failed to pull and unpack image \"ghcr.io/you/teiten/bridge:1\": failed to fetch anonymous \
+             token: unexpected status from GET request to https://ghcr.io/token: 401 Unauthorized",
+            "its image is not to be had: failed to resolve reference \"ghcr.io/you/teiten/bridge:1\": unexpected status: 403 Forbidden",
+            "its image is not to be had: pull access denied, repository does not exist or may require authorization",
+            "Unable to fetch image \"ghcr.io/you/teiten/encode:1\": GET https://ghcr.io/token: DENIED: requested access to the resource",
+        ] {
+            let said = login(refused);
+            assert!(
+                said.contains("create secret docker-registry") && said.contains("patch serviceaccount"),
+                "{refused}"
+            );
+        }
+        for other in [
+            "its image is not to be had: failed to resolve reference \"ghcr.io/you/teiten/bridge:1401\": not found",
+            "pods \"bridge-0\" is forbidden: exceeded quota",
+        ] {
+            assert_eq!(login(other), "", "{other}");
+        }
+    }
+
+    #[test]
     fn a_broken_pod_of_an_earlier_template_keeps_its_set_from_the_new_one_and_no_pod_that_is_ready_does() {
         let set = |current: &str| {
             json!({"kind": "StatefulSet", "metadata": {"name": "broker", "labels": {"app.kubernetes.io/part-of": "teiten"}},
@@ -363,61 +352,5 @@ mod tests {
         objects[0] = set("broker-1");
         objects[0]["metadata"]["labels"] = json!({});
         assert_eq!(stuck(&objects), [""; 0], "somebody else's");
-    }
-
-    #[test]
-    fn a_set_up_of_the_store_that_failed_last_is_told() {
-        let job = |minute: u32, condition: &str| {
-            let name = format!("storage-setup-{minute}");
-            let made = format!("2026-11-23T04:{minute}:00Z");
-            json!({"metadata": {"name": name, "creationTimestamp": made, "ownerReferences": [{"kind": "CronJob", "name": "storage-setup"}]},
-                "status": {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}, {"type": condition, "status": "True"}]}})
-        };
-        let said = failed_setup(&[job(17, "Complete"), job(59, "Suspended"), job(37, "Failed")]).unwrap();
-        assert_eq!(
-            said,
-            "The store's set-up, which started at 2026-11-23T04:37:00Z, failed: kubectl -n teiten logs -l \
-             batch.kubernetes.io/job-name=storage-setup-37 --all-containers"
-        );
-        assert_eq!(failed_setup(&[job(17, "Failed"), job(37, "Complete")]), None, "it works again");
-        let mut other = job(37, "Failed");
-        other["metadata"]["ownerReferences"] = json!([]);
-        assert_eq!(failed_setup(&[other]), None);
-    }
-
-    #[test]
-    fn a_job_counts_if_it_did_what_the_schedule_says_today() {
-        let template = |map: &str| json!({"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": map}}]}], "volumes": []}});
-        let cron = json!({"metadata": {"uid": "u"}, "spec": {"jobTemplate": {"spec": {"template": template("teiten-a")}}}});
-        let job = |map: &str, complete: &str| {
-            json!({"metadata": {"ownerReferences": [{"uid": "u"}]}, "spec": {"template": template(map)},
-                "status": {"conditions": [{"type": "Complete", "status": complete}]}})
-        };
-        assert!(is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "True")], &[]));
-        assert!(!is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "False")], &[]));
-        let with_program = |image: &str| {
-            let mut job = job("teiten-a", "True");
-            job["spec"]["template"]["spec"]["initContainers"] = json!([{"image": image}]);
-            job
-        };
-        let mut renewed = cron.clone();
-        renewed["spec"]["jobTemplate"]["spec"] = with_program("setup:2")["spec"].take();
-        assert!(!is_done(&renewed, &[with_program("setup:1")], &[]), "the program is another one");
-        assert!(is_done(&renewed, &[with_program("setup:2")], &[]));
-        let mut made = job_of(&cron, "now");
-        assert!(!is_done(&cron, std::slice::from_ref(&made), &[]), "it has not run");
-        made["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-        assert!(is_done(&cron, std::slice::from_ref(&made), &[]));
-
-        let secret = |name: &str, time: &str| json!({"metadata": {"name": name, "creationTimestamp": time}});
-        made["metadata"]["creationTimestamp"] = "2026-11-23T04:05:09Z".into();
-        for (name, time, done) in [
-            ("storage-link", "2026-11-23T04:05:09Z", true),
-            ("storage-link", "2026-11-23T04:05:10Z", false),
-            ("link-token", "2026-11-24T04:05:10Z", true),
-        ] {
-            let secrets = [secret("storage-clip", "2026-11-23T04:00:00Z"), secret(name, time)];
-            assert_eq!(is_done(&cron, std::slice::from_ref(&made), &secrets), done, "{name} of {time}");
-        }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     dead_letters::{self, DeadLetters},
     ready,
     settings::Settings,
+    setup,
     store::Store,
 };
 
@@ -40,10 +41,11 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
         0 => println!("No part of Teiten is in the cluster: ./just deploy"),
         parts if not_ready.is_empty() => println!("All {parts} parts are ready."),
         parts => {
-            println!("{} of {parts} parts are not ready:\n  {}", not_ready.len(), not_ready.join("\n  "))
+            let said = not_ready.join("\n  ");
+            println!("{} of {parts} parts are not ready:\n  {said}{}", not_ready.len(), ready::login(&said));
         }
     }
-    if let Some(failed) = ready::failed_setup(&kubectl.list("jobs.batch")?) {
+    if let Some(failed) = setup::failed(&kubectl.list("jobs.batch")?) {
         println!("{failed}");
         well = false;
     }

@@ -1,0 +1,261 @@
+//! The Jobs that set the store up: the CronJob makes one an hour, and `deploy` one at once where none has done what is wanted now.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use teiten_telemetry::now;
+use tokio::time::Instant;
+
+use crate::{
+    Kubectl, NAMESPACE,
+    deploy::{LOOK, free_stuck},
+    ready::{self, has_condition, is_owned_by, made_at},
+    secrets::is_of_store,
+};
+
+/// The CronJob.
+const NAME: &str = "storage-setup";
+
+/// What the set-up has said: in its own container as long as that has not ended well, and the others have said nothing then.
+const LOGS: &str = "--all-containers --ignore-errors --tail 20";
+
+/// Has a Job set the store up, unless one has as it is and with the keys that there are; at most `wait` seconds.
+pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut said = None;
+    loop {
+        let cron = kubectl
+            .get("cronjobs.batch", NAME, NAMESPACE)?
+            .with_context(|| format!("there is no CronJob {NAME}"))?;
+        let (jobs, secrets) = (kubectl.list("jobs.batch")?, kubectl.list("secrets")?);
+        let wanted = Wanted::of(&cron, &secrets);
+        if wanted.is_done(&jobs) {
+            return Ok(());
+        }
+        let (objects, _) = kubectl.list_all(&["statefulsets.apps", "pods"])?;
+        let trouble = ready::pods_trouble(&objects, NAME);
+        if started.elapsed() >= Duration::from_secs(wait) {
+            bail!("{}", late(wait, trouble.as_deref()));
+        }
+        if let Some(trouble) = trouble.as_deref().filter(|trouble| said.as_deref() != Some(*trouble)) {
+            println!("waiting for the store's set-up: {trouble}{}", ready::login(trouble));
+        }
+        said = trouble;
+        free_stuck(kubectl, &objects)?;
+        if !wanted.is_under_way(&jobs) {
+            for job in wanted.outdated(&jobs) {
+                println!("job {job}: ended, for it sets the store up as it was to be before");
+                kubectl.run(
+                    &["delete", "job", job, "--namespace", NAMESPACE, "--ignore-not-found", "--wait=false"],
+                    None,
+                )?;
+            }
+            println!("setting the store up");
+            kubectl.apply(&job_of(&cron, &format!("{NAME}-{}", now().unix_millis())))?;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// That the store was not set up in time.
+fn late(wait: u64, trouble: Option<&str>) -> String {
+    let because = trouble.map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+    format!(
+        "the store was not set up within {wait} s{because}: kubectl -n {NAMESPACE} logs -l app.kubernetes.io/name={NAME} {LOGS}{}",
+        ready::login(&because)
+    )
+}
+
+/// That the last Job of the CronJob that has ended failed, in words.
+pub(crate) fn failed(jobs: &[Value]) -> Option<String> {
+    let ended = jobs.iter().filter(|job| is_owned_by(job, "CronJob", &NAME.into()) && has_ended(job));
+    let last = ended.max_by_key(|job| made_at(job)).filter(|job| has_condition(job, "Failed"))?;
+    let name = last["metadata"]["name"].as_str()?;
+    Some(format!(
+        "The store's set-up, which started at {}, failed: kubectl -n {NAMESPACE} logs -l batch.kubernetes.io/job-name={name} {LOGS}",
+        made_at(last)?
+    ))
+}
+
+fn has_ended(job: &Value) -> bool {
+    has_condition(job, "Complete") || has_condition(job, "Failed")
+}
+
+/// What is to be done to the store now: what the CronJob says today, with the keys that there are.
+struct Wanted<'a> {
+    cron: &'a Value,
+    newest_keys: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(cron: &'a Value, secrets: &'a [Value]) -> Self {
+        let keys =
+            secrets.iter().filter(|secret| secret["metadata"]["name"].as_str().is_some_and(is_of_store));
+        Self { cron, newest_keys: keys.map(made_at).max().flatten() }
+    }
+
+    /// Whether a Job has done it.
+    fn is_done(&self, jobs: &[Value]) -> bool {
+        jobs.iter().any(|job| has_condition(job, "Complete") && self.is_done_by(job))
+    }
+
+    /// Whether a Job is doing it.
+    fn is_under_way(&self, jobs: &[Value]) -> bool {
+        jobs.iter().any(|job| !has_ended(job) && self.is_done_by(job))
+    }
+
+    /// The CronJob's Jobs that are doing something else, by their names.
+    fn outdated<'b>(&self, jobs: &'b [Value]) -> Vec<&'b str> {
+        let outdated =
+            jobs.iter().filter(|job| self.is_of_cron(job) && !has_ended(job) && !self.is_done_by(job));
+        outdated.filter_map(|job| job["metadata"]["name"].as_str()).collect()
+    }
+
+    /// Whether it is what a Job does or has done.
+    fn is_done_by(&self, job: &Value) -> bool {
+        // What the cluster adds to a template in a Job is left out of the comparison.
+        let wanted = work(&self.cron["spec"]["jobTemplate"]["spec"]["template"]);
+        self.is_of_cron(job) && made_at(job) >= self.newest_keys && work(&job["spec"]["template"]) == wanted
+    }
+
+    fn is_of_cron(&self, job: &Value) -> bool {
+        let mut owners = job["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        owners.any(|owner| owner["uid"] == self.cron["metadata"]["uid"])
+    }
+}
+
+/// What a template's pods do.
+fn work(template: &Value) -> [&Value; 3] {
+    ["initContainers", "containers", "volumes"].map(|list| &template["spec"][list])
+}
+
+/// A Job of the CronJob `cron`, now: what `kubectl create job --from` makes.
+fn job_of(cron: &Value, name: &str) -> Value {
+    let template = &cron["spec"]["jobTemplate"];
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": cron["metadata"]["namespace"],
+            "labels": template["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
+            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"},
+            "ownerReferences": [{
+                "apiVersion": "batch/v1", "kind": "CronJob", "controller": true,
+                "name": cron["metadata"]["name"], "uid": cron["metadata"]["uid"],
+            }],
+        },
+        "spec": template["spec"],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(map: &str) -> Value {
+        json!({"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": map}}]}], "volumes": []}})
+    }
+
+    fn cron(map: &str) -> Value {
+        json!({"metadata": {"uid": "u"}, "spec": {"jobTemplate": {"spec": {"template": template(map)}}}})
+    }
+
+    #[test]
+    fn a_set_up_of_the_store_that_failed_last_is_told() {
+        let job = |minute: u32, condition: &str| {
+            let name = format!("storage-setup-{minute}");
+            let made = format!("2026-11-23T04:{minute}:00Z");
+            json!({"metadata": {"name": name, "creationTimestamp": made, "ownerReferences": [{"kind": "CronJob", "name": "storage-setup"}]},
+                "status": {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}, {"type": condition, "status": "True"}]}})
+        };
+        let said = failed(&[job(17, "Complete"), job(59, "Suspended"), job(37, "Failed")]).unwrap();
+        assert_eq!(
+            said,
+            "The store's set-up, which started at 2026-11-23T04:37:00Z, failed: kubectl -n teiten logs -l \
+             batch.kubernetes.io/job-name=storage-setup-37 --all-containers --ignore-errors --tail 20"
+        );
+        assert_eq!(failed(&[job(17, "Failed"), job(37, "Complete")]), None, "it works again");
+        let mut other = job(37, "Failed");
+        other["metadata"]["ownerReferences"] = json!([]);
+        assert_eq!(failed(&[other]), None);
+    }
+
+    #[test]
+    fn a_set_up_that_does_not_come_about_says_why_and_where_its_own_words_are() {
+        let said = late(600, Some("no node takes it: 0/1 nodes are available"));
+        assert!(said.starts_with("the store was not set up within 600 s (no node takes it: 0/1"), "{said}");
+        // The program is an init container: without these kubectl shows the one that waits for it.
+        assert!(said.ends_with("=storage-setup --all-containers --ignore-errors --tail 20"), "{said}");
+        assert!(late(600, None).starts_with("the store was not set up within 600 s: kubectl"));
+        let refused = late(600, Some("its image is not to be had: 403 Forbidden"));
+        assert!(refused.contains("create secret docker-registry"), "{refused}");
+    }
+
+    #[test]
+    fn a_job_counts_if_it_did_what_the_schedule_says_today() {
+        let is_done =
+            |cron: &Value, jobs: &[Value], secrets: &[Value]| Wanted::of(cron, secrets).is_done(jobs);
+        let cron = cron("teiten-a");
+        let job = |map: &str, complete: &str| {
+            json!({"metadata": {"ownerReferences": [{"uid": "u"}]}, "spec": {"template": template(map)},
+                "status": {"conditions": [{"type": "Complete", "status": complete}]}})
+        };
+        assert!(is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "True")], &[]));
+        assert!(!is_done(&cron, &[job("teiten-b", "True"), job("teiten-a", "False")], &[]));
+        let with_program = |image: &str| {
+            let mut job = job("teiten-a", "True");
+            job["spec"]["template"]["spec"]["initContainers"] = json!([{"image": image}]);
+            job
+        };
+        let mut renewed = cron.clone();
+        renewed["spec"]["jobTemplate"]["spec"] = with_program("setup:2")["spec"].take();
+        assert!(!is_done(&renewed, &[with_program("setup:1")], &[]), "the program is another one");
+        assert!(is_done(&renewed, &[with_program("setup:2")], &[]));
+        let mut made = job_of(&cron, "now");
+        assert!(!is_done(&cron, std::slice::from_ref(&made), &[]), "it has not run");
+        made["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        assert!(is_done(&cron, std::slice::from_ref(&made), &[]));
+
+        let secret = |name: &str, time: &str| json!({"metadata": {"name": name, "creationTimestamp": time}});
+        made["metadata"]["creationTimestamp"] = "2026-11-23T04:05:09Z".into();
+        for (name, time, done) in [
+            ("storage-link", "2026-11-23T04:05:09Z", true),
+            ("storage-link", "2026-11-23T04:05:10Z", false),
+            ("link-token", "2026-11-24T04:05:10Z", true),
+        ] {
+            let secrets = [secret("storage-clip", "2026-11-23T04:00:00Z"), secret(name, time)];
+            assert_eq!(is_done(&cron, std::slice::from_ref(&made), &secrets), done, "{name} of {time}");
+        }
+    }
+
+    #[test]
+    fn a_job_of_earlier_settings_is_not_waited_for_and_nobody_else_s_is_touched() {
+        let job = |name: &str, map: &str, status: Value| {
+            json!({"metadata": {"name": name, "creationTimestamp": "2026-11-23T04:05:09Z", "ownerReferences": [{"uid": "u"}]},
+                "spec": {"template": template(map)}, "status": status})
+        };
+        let ended = |condition: &str| json!({"conditions": [{"type": condition, "status": "True"}]});
+        let mut another = job("another", "teiten-b", json!({"active": 1}));
+        another["metadata"]["ownerReferences"] = json!([]);
+        let mut jobs = vec![
+            job("ran", "teiten-b", ended("Complete")),
+            job("broke", "teiten-b", ended("Failed")),
+            job("runs", "teiten-b", json!({"active": 1})),
+            job("starts", "teiten-b", json!({})),
+            another,
+        ];
+        let cron = cron("teiten-a");
+        let wanted = Wanted::of(&cron, &[]);
+        assert!(!wanted.is_under_way(&jobs));
+        assert_eq!(wanted.outdated(&jobs), ["runs", "starts"]);
+        jobs.push(job("mine", "teiten-a", json!({})));
+        assert!(wanted.is_under_way(&jobs));
+        let secrets =
+            [json!({"metadata": {"name": "storage-link", "creationTimestamp": "2026-11-23T04:05:10Z"}})];
+        let wanted = Wanted::of(&cron, &secrets);
+        assert!(!wanted.is_under_way(&jobs), "it has the keys of before");
+        assert_eq!(wanted.outdated(&jobs), ["runs", "starts", "mine"]);
+    }
+}
