@@ -304,7 +304,7 @@ fn networking_layer(facts: &Facts) -> Option<Finding> {
         _ => {
             return Some(note(
                 format!("an unknown networking layer: {class}"),
-                "Name its namespace in infra/base/functions/network.yaml.",
+                "Name its namespace in infra/base/functions/network.yaml (twice).",
             ));
         }
     };
@@ -331,7 +331,7 @@ fn kourier(facts: &Facts) -> Option<Finding> {
             format!(
                 "Kourier runs in {namespace}, from where no network policy lets requests in to the functions"
             ),
-            format!("Name {namespace} in infra/base/functions/network.yaml, beside knative-serving."),
+            format!("Name {namespace} in infra/base/functions/network.yaml (twice), beside knative-serving."),
         ),
     })
 }
