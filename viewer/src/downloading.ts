@@ -17,10 +17,11 @@ export type Progress = (bytes: number, total: number | null) => void;
 export class Refused extends Error {}
 
 /**
- * Loads a file; null as soon as it turns out to have more than `bytesMax`. Fails with what the server says is wrong, when the
- * connection is lost for good, or with an AbortError.
+ * Loads a file; null as soon as it turns out to have more than `bytesMax`, before any of it is asked for where that can be told.
+ * Fails with what the server says is wrong, when the connection is lost for good, or with an AbortError.
  */
 export async function load(url: string, bytesMax: number, signal: AbortSignal, progress: Progress, stillMsMax = STILL_MS_MAX): Promise<Blob | null> {
+  if ((await size(url, signal)) > bytesMax) return null;
   const file = new Loading(stillMsMax);
   for (let tries = 0; ; tries += 1) {
     const before = file.bytes;
@@ -34,6 +35,24 @@ export async function load(url: string, bytesMax: number, signal: AbortSignal, p
       await pause(pauseMs, signal);
     }
   }
+}
+
+/** How many bytes a file has; 0 when nobody tells. Whoever is asked for it then tells what is wrong. */
+async function size(url: string, signal: AbortSignal): Promise<number> {
+  try {
+    const response = await fetch(url, { method: 'HEAD', signal });
+    return response.ok ? (lengthOf(response.headers) ?? 0) : 0;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return 0;
+  }
+}
+
+/** How many bytes there are of what is answered, as a whole, if that is said. */
+function lengthOf(headers: Headers): number | null {
+  const range = /\/(\d+)$/.exec(headers.get('content-range') ?? '');
+  const length = Number(range?.[1] ?? headers.get('content-length') ?? Number.NaN);
+  return Number.isFinite(length) && length > 0 ? length : null;
 }
 
 class Loading {
@@ -68,14 +87,17 @@ class Loading {
   async #attempt(url: string, bytesMax: number, attempt: AbortController, progress: Progress): Promise<boolean> {
     const goesOn = this.bytes > 0 && this.#tag !== null;
     const headers: HeadersInit = goesOn ? { range: `bytes=${this.bytes}-`, 'if-range': this.#tag ?? '' } : {};
-    const response = await fetch(url, { headers, signal: attempt.signal });
+    let response = await fetch(url, { headers, signal: attempt.signal });
+    // What is too large for one answer comes in parts: as much as can be sent of it, and then what is missing.
+    const inParts = response.status === 413;
+    if (inParts) response = await fetch(url, { headers: { range: 'bytes=0-' }, signal: attempt.signal });
     if (!response.ok) {
       const text = (await response.text()).trim().slice(0, ERROR_CHARACTERS_MAX);
       // It may be up again soon, but whoever waits for the first byte wants to know what is wrong.
       if (response.status >= 500 && goesOn) throw new Error(text);
       throw new Refused(text === '' ? `status ${response.status}` : text);
     }
-    if (response.status !== 206) this.#beginAnew(response.headers);
+    if (response.status !== 206 || inParts) this.#beginAnew(response.headers);
     if (this.#total !== null && this.#total > bytesMax) return false;
     for await (const chunk of chunksOf(response, attempt, this.#stillMsMax)) {
       this.#parts.push(chunk);
@@ -90,8 +112,7 @@ class Loading {
   #beginAnew(headers: Headers): void {
     this.#parts = [];
     this.bytes = 0;
-    const length = Number(headers.get('content-length') ?? Number.NaN);
-    this.#total = Number.isFinite(length) && length > 0 ? length : null;
+    this.#total = lengthOf(headers);
     const tag = headers.get('etag');
     // A weak one does not say that the bytes are the same.
     this.#tag = tag === null || tag.startsWith('W/') ? null : tag;

@@ -8,10 +8,14 @@ const FILE = Buffer.from(Array.from({ length: 3000 }, (_, index) => index % 251)
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Answers one request after another; the last answer stays. Runs something with the server's address. */
+/** Answers one GET after another; the last answer stays. Runs something with the server's address, and the GETs that were begun. */
 async function answering(answers: readonly Answer[], run: (url: string, asked: IncomingMessage[]) => Promise<void>): Promise<void> {
   const asked: IncomingMessage[] = [];
   const server = createServer((request, response) => {
+    if (request.method === 'HEAD') {
+      response.writeHead(200, { 'content-length': FILE.length }).end();
+      return;
+    }
     const answer = answers[Math.min(asked.length, answers.length - 1)];
     asked.push(request);
     answer?.(request, response);
@@ -83,8 +87,38 @@ test('a refusal is told in its own words, at once', async () => {
   });
 });
 
-test('what is too large for the page is not loaded', async () => {
-  await answering([sends('"a"')], async (url) => assert.equal(await loaded(url, FILE.length - 1), null));
+/** A server that sends 1000 bytes at most, and what has more in parts only. */
+function sendsParts(tag: string): Answer {
+  return (request, response) => {
+    const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
+    const condition = request.headers['if-range'];
+    if (range === null || (condition !== undefined && condition !== tag)) {
+      response.writeHead(413).end('ask for less, or for parts (Range)\n');
+      return;
+    }
+    const from = Number(range[1]);
+    const part = FILE.subarray(from, from + 1000);
+    const headers = { etag: tag, 'content-range': `bytes ${from}-${from + part.length - 1}/${FILE.length}`, 'content-length': part.length };
+    response.writeHead(206, headers).end(part);
+  };
+}
+
+test('what is too large for one answer is loaded in parts, and begins anew when it has changed', async () => {
+  await answering([sendsParts('"a"')], async (url, asked) => {
+    assert.deepEqual(await loaded(url), FILE);
+    assert.deepEqual(asked.map(({ headers }) => headers.range), [undefined, 'bytes=0-', 'bytes=1000-', 'bytes=2000-']);
+  });
+  await answering([sendsParts('"a"'), sendsParts('"a"'), sendsParts('"b"')], async (url, asked) => {
+    assert.deepEqual(await loaded(url), FILE);
+    assert.deepEqual(asked.map(({ headers }) => headers.range), [undefined, 'bytes=0-', 'bytes=1000-', 'bytes=0-', 'bytes=1000-', 'bytes=2000-']);
+  });
+});
+
+test('what is too large for the page is not loaded, nor asked for where its size is told', async () => {
+  await answering([sends('"a"')], async (url, asked) => {
+    assert.equal(await loaded(url, FILE.length - 1), null);
+    assert.equal(asked.length, 0);
+  });
 });
 
 test('what is stopped while it waits ends at once', async () => {
