@@ -1,6 +1,10 @@
 //! From a request to a file.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -20,12 +24,16 @@ use crate::{
 /// pictures a second.
 pub const KEPT_BYTES_MAX: usize = 64 << 20;
 
+/// How long after somebody was first told of a file it is of now, and given to others who open it or ask for all of it.
+pub const TOLD_MAX: Duration = Duration::from_secs(60);
+
 /// Answers with files of what is stored in `media`.
 #[derive(Clone)]
 pub struct Clip {
     admission: Admission,
     maker: Maker,
     recent: Arc<Recent<Key, File>>,
+    told_max: Duration,
 }
 
 /// By what a file is remembered: what is asked for, and as of when, where that is asked for as well.
@@ -39,12 +47,19 @@ impl Clip {
 
     /// The same with another room than [`KEPT_BYTES_MAX`].
     pub fn keeping(media: Arc<dyn Bucket>, admission: Admission, kept_bytes_max: usize) -> Self {
-        Self { admission, maker: Maker::new(media, kept_bytes_max), recent: Arc::new(Recent::new()) }
+        let (maker, recent) = (Maker::new(media, kept_bytes_max), Arc::new(Recent::new()));
+        Self { admission, maker, recent, told_max: TOLD_MAX }
+    }
+
+    /// The same with another time than [`TOLD_MAX`].
+    pub fn telling_for(self, told_max: Duration) -> Self {
+        Self { told_max, ..self }
     }
 
     /// The file that is asked for:
     /// - that with the tag that a condition requires, if its footage is still as it was;
-    /// - where a part is asked for, the one that was made last: a player that seeks reads one file, even if there is more by now;
+    /// - where a part is asked for, the one that was made last: a player that seeks reads one file, even if there is more by now. (Who
+    ///   opens it does not have it yet, and gets one of now, where there may be more.)
     /// - else a new one, unless one is being made, or was and nobody got it. (Who has only just been told of it, as by HEAD, gets it.)
     async fn file(&self, wanted: Wanted, headers: &HeaderMap) -> Result<Arc<File>, Refusal> {
         for tag in required(headers) {
@@ -52,9 +67,13 @@ impl Clip {
                 return Ok(file);
             }
         }
-        let (is_part, now) = (headers.contains_key(header::RANGE), Instant::now());
-        let will_do = |file: Option<&File>| file.is_none_or(|file| is_part || file.is_new(now));
-        self.made((wanted, None), will_do).await
+        let (is_part, is_opening) = (headers.contains_key(header::RANGE), is_opening(headers));
+        let now = Instant::now();
+        let is_it = |file: &File| {
+            let is_of_now = file.is_of_now(now, self.told_max);
+            if is_part { is_of_now || !is_opening || file.is_final() } else { is_of_now && !file.is_given() }
+        };
+        self.made((wanted, None), |file| file.is_none_or(is_it)).await
     }
 
     /// The one with this tag, if it can be made. Which is the same as of another time is the same.
@@ -79,6 +98,14 @@ impl Clip {
         let begin = || async move { maker.make(wanted, as_of).await };
         self.recent.get_or_begin(key, Instant::now(), will_do, begin).await
     }
+}
+
+/// Whether a request is one with which players open a file: for all of it, or its first two bytes, to see whether it can be had in
+/// parts. None seeks there, for what is at a file's beginning they keep.
+fn is_opening(headers: &HeaderMap) -> bool {
+    let is_bound = [header::IF_MATCH, header::IF_RANGE].iter().any(|name| headers.contains_key(name));
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    !is_bound && matches!(range, Some("bytes=0-" | "bytes=0-1"))
 }
 
 /// The tags that a request requires what is sent to have, or what a part of is sent.

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 use teiten_footage::{ContentHash, Timestamp};
+use teiten_playlist::LIVE_AGE_MAX;
 
 use crate::{
     cut::{Cut, Progress, Sink},
@@ -35,9 +36,6 @@ pub(crate) struct File {
     is_given: AtomicBool,
     is_broken: AtomicBool,
 }
-
-/// How long after somebody was told of a file it is what they are given.
-const TOLD_MAX: Duration = Duration::from_secs(60);
 
 impl File {
     pub(crate) fn new(name: String, view: View, cut: Cut, head: Head, measured: Measured) -> Self {
@@ -78,10 +76,19 @@ impl File {
         self.is_given.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nobody has been given it, nor been told of it long ago.
-    pub(crate) fn is_new(&self, now: Instant) -> bool {
-        let is_of_now = |told: &Instant| now.saturating_duration_since(*told) < TOLD_MAX;
-        !self.is_given.load(Ordering::Relaxed) && self.told.get().is_none_or(is_of_now)
+    /// Whether somebody has been given it, or has it.
+    pub(crate) fn is_given(&self) -> bool {
+        self.is_given.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody was told of it longer than `told_max` ago.
+    pub(crate) fn is_of_now(&self, now: Instant, told_max: Duration) -> bool {
+        self.told.get().is_none_or(|told| now.saturating_duration_since(*told) < told_max)
+    }
+
+    /// Whether its time was over, and what was captured had come in, when it was looked at.
+    pub(crate) fn is_final(&self) -> bool {
+        self.view.range.to() + LIVE_AGE_MAX <= self.view.as_of
     }
 
     /// Notes that it cannot be made any more: what it is of has changed.

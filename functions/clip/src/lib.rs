@@ -16,4 +16,4 @@ mod recent;
 mod send;
 mod view;
 
-pub use clip::{Clip, KEPT_BYTES_MAX};
+pub use clip::{Clip, KEPT_BYTES_MAX, TOLD_MAX};

@@ -556,3 +556,30 @@ async fn a_file_whose_footage_has_changed_breaks_off_and_is_forgotten() {
     let (status, its, other) = get(&world, query, &[part]).await;
     assert!(status == 206 && its != tag && other.unwrap().len() < whole.len());
 }
+
+#[tokio::test]
+async fn who_opens_a_file_of_a_time_that_lasts_gets_what_is_there_by_now_and_who_seeks_in_it_the_same_file() {
+    let mut world = World::start().await;
+    let clip = Clip::new(Arc::new(world.media.clone()), Admission::Anybody);
+    world.address = serve(clip.telling_for(Duration::ZERO)).await;
+    let latest = Window::containing(teiten_telemetry::now(), WindowLength::DEFAULT);
+    let before = |seconds| Window::containing(latest.start() - Duration::from_secs(seconds), latest.length());
+    let from = before(600).start();
+    let (lasts, is_over) = (latest.start() + Duration::from_secs(60), before(100).start());
+    let [lasts, is_over] = [lasts, is_over].map(|to| format!("from={from}&to={to}"));
+    world.film(before(300), 128).await;
+    let part = async |query: &str, range: &str| get(&world, query, &[("range", range)]).await;
+    let (first, opened) = (part(&is_over, "bytes=0-").await, part(&lasts, "bytes=0-").await);
+    let (tag, whole) = (opened.1, opened.2.unwrap());
+
+    world.film(before(200), 128).await;
+    let (_, its, rest) = part(&lasts, "bytes=100-").await;
+    assert!(its == tag && rest.unwrap() == whole[100..], "seeking reads one file");
+    for opening in ["bytes=0-1", "bytes=0-"] {
+        assert_ne!(part(&lasts, opening).await.1, tag, "{opening}");
+    }
+    let grown = part(&lasts, "bytes=0-").await.2.unwrap();
+    assert!(grown.len() > whole.len());
+    assert!(part(&lasts, "bytes=100-").await.2.unwrap() == grown[100..]);
+    assert_eq!(part(&is_over, "bytes=0-").await, first, "what comes late is for who asks anew");
+}
