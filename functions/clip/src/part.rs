@@ -5,7 +5,7 @@ use std::ops::Range;
 use teiten_playlist::Listing;
 
 /// How much is read at a time where pictures are near each other in one object, in bytes.
-const READ_BYTES_MAX: u64 = 2 << 20;
+pub(crate) const READ_BYTES_MAX: u64 = 2 << 20;
 
 /// How much between pictures is read with them rather than asked around, in bytes.
 const GAP_BYTES_MAX: u64 = 64 << 10;

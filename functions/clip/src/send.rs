@@ -8,6 +8,7 @@ use std::{io, ops::Range, sync::Arc};
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, Peekable, Stream, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::BucketError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::error;
 
 use crate::{
@@ -15,12 +16,15 @@ use crate::{
     file::{Column, File, Lines},
     measure::Walked,
     movie::Section,
-    part::{self, Piece, Read},
+    part::{self, Piece, READ_BYTES_MAX, Read},
     view::Item,
 };
 
-/// How many reads of pictures are ahead of what was sent.
-const READS_AHEAD: usize = 2;
+/// How much of the pictures is read ahead of what was sent, in bytes: two reads of the largest,
+const AHEAD_BYTES_MAX: u64 = 2 * READ_BYTES_MAX;
+
+/// and so many of small ones.
+const READS_AHEAD_MAX: usize = 16;
 
 /// Those bytes of a file that are in `wanted`.
 pub(crate) fn send(
@@ -137,14 +141,26 @@ fn pictures(file: &Arc<File>, wanted: Range<u64>) -> impl Stream<Item = io::Resu
             wanted.map(|wanted| (stream::iter(part::reads(part::cut(pieces, wanted))).map(Ok), walk)),
         )
     });
-    let file = Arc::clone(file);
-    let read = move |wanted: Read| read(Arc::clone(&file), wanted);
+    let (file, room) = (Arc::clone(file), Arc::new(Semaphore::new(AHEAD_BYTES_MAX as usize)));
+    let read = move |(wanted, room)| {
+        let file = Arc::clone(&file);
+        // What was read takes its room until its turn to be sent has come.
+        async move { read(file, wanted).await.map(|pieces| (pieces, room)) }
+    };
     stretches
         .try_flatten()
+        .and_then(move |wanted| with_room(Arc::clone(&room), wanted))
         .map_ok(read)
-        .try_buffered(READS_AHEAD)
-        .map_ok(|pieces| stream::iter(pieces).map(Ok))
+        .try_buffered(READS_AHEAD_MAX)
+        .map_ok(|(pieces, _room)| stream::iter(pieces).map(Ok))
         .try_flatten()
+}
+
+/// What is to be read, once there is room for it. One picture may take more than there is: then it counts as the largest read.
+async fn with_room(room: Arc<Semaphore>, wanted: Read) -> io::Result<(Read, OwnedSemaphorePermit)> {
+    let bytes = (wanted.bytes.end - wanted.bytes.start).min(READ_BYTES_MAX);
+    let room = room.acquire_many_owned(bytes as u32).await.map_err(io::Error::other)?;
+    Ok((wanted, room))
 }
 
 async fn read(file: Arc<File>, Read { listing, bytes, pieces }: Read) -> io::Result<Vec<Bytes>> {

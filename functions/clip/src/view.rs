@@ -5,7 +5,7 @@
 //! is looked at once.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -13,7 +13,7 @@ use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, ContentHash, Hour, Timestamp, key};
 use teiten_playlist::{
-    Fragment, FragmentError, Listing, Place, Sample, Stored, StoredHours, TimeRange, fragments_in_pack,
+    Fragment, FragmentError, Listing, Part, Place, Sample, Stored, StoredHours, TimeRange, fragments_in_pack,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
@@ -23,6 +23,9 @@ const HEAD_BYTES: u64 = 4096;
 
 /// How many heads are read at a time.
 const HEADS_AT_A_TIME: usize = 16;
+
+/// How many packs are asked for their tables at a time.
+const PACKS_AT_A_TIME: usize = 8;
 
 /// A segment, and where its pictures are.
 #[derive(Debug, Clone)]
@@ -97,25 +100,28 @@ impl View {
 
     /// What is stored in an hour, with what its packs say of it: two requests for each, in place of one for each window.
     async fn with_tables(&self, items: Vec<Stored>) -> Result<Vec<(Stored, Option<Fragment>)>, BucketError> {
-        let mut said: HashMap<ContentHash, Vec<Option<Fragment>>> = HashMap::new();
-        let mut with = Vec::with_capacity(items.len());
-        for item in items {
-            let fragment = match item.listing.place {
-                Place::Packed(part) if !self.is_of_keyframes => {
-                    let fragments = match said.entry(part.hash) {
-                        Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(place) => {
-                            place.insert(fragments_in_pack(&*self.media, &part.key(&self.camera)).await?)
-                        }
-                    };
-                    let index = item.listing.window.index() - part.first.index();
-                    fragments.get_mut(index as usize).and_then(Option::take)
-                }
-                _ => None,
-            };
-            with.push((item, fragment));
-        }
-        Ok(with)
+        let part_of = |item: &Stored| match item.listing.place {
+            Place::Packed(part) if !self.is_of_keyframes => Some(part),
+            _ => None,
+        };
+        let packs: HashMap<ContentHash, Part> =
+            items.iter().filter_map(part_of).map(|part| (part.hash, part)).collect();
+        let tables: Vec<_> = packs.into_values().map(|part| self.tables(part)).collect();
+        let mut tables: HashMap<ContentHash, Vec<Option<Fragment>>> =
+            stream::iter(tables).buffer_unordered(PACKS_AT_A_TIME).try_collect().await?;
+        let with_table = |item: Stored| {
+            let fragment = part_of(&item).and_then(|part| {
+                let index = item.listing.window.index() - part.first.index();
+                tables.get_mut(&part.hash)?.get_mut(index as usize)?.take()
+            });
+            (item, fragment)
+        };
+        Ok(items.into_iter().map(with_table).collect())
+    }
+
+    /// What the pack of this part says of each of its segments, by the pack's hash.
+    async fn tables(&self, part: Part) -> Result<(ContentHash, Vec<Option<Fragment>>), BucketError> {
+        Ok((part.hash, fragments_in_pack(&*self.media, &part.key(&self.camera)).await?))
     }
 
     /// Where the pictures of a segment are; `None` if it is none, or gone.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Listed, Put};
 use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, SensorKey, Timestamp, Window, WindowLength, key};
 use tracing::{debug, info, warn};
@@ -34,6 +35,9 @@ const PAGE: usize = 1000;
 
 /// The most objects of an hour that are looked at: four for each of its shortest windows.
 const HOUR_OBJECTS_MAX: usize = 4 * 7200;
+
+/// How many packs are asked for their index at a time.
+const PACKS_AT_A_TIME: usize = 8;
 
 /// The most hours of one camera that are remembered for having got late footage; `reconcile` finds the others.
 const LATE_MAX: usize = 64;
@@ -325,7 +329,7 @@ impl StoredHourObjects {
         }
     }
 
-    /// What can be listed: a request for each pack.
+    /// What can be listed: a request for each pack, several at a time.
     pub(crate) async fn stored(&self, media: &dyn Bucket) -> Result<Vec<Stored>, BucketError> {
         let mut stored: Vec<Stored> = self
             .segments
@@ -336,9 +340,9 @@ impl StoredHourObjects {
                 size_bytes: segment.size_bytes,
             })
             .collect();
-        for pack in &self.packs {
-            stored.extend(stored_in_pack(media, &pack.key).await?);
-        }
+        let packs: Vec<_> = self.packs.iter().map(|pack| stored_in_pack(media, &pack.key)).collect();
+        let packed: Vec<Vec<Stored>> = stream::iter(packs).buffered(PACKS_AT_A_TIME).try_collect().await?;
+        stored.extend(packed.into_iter().flatten());
         Ok(stored)
     }
 }

@@ -1,7 +1,8 @@
 //! Any range of time of a camera, as it is asked for, and as a playlist.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{iter::successors, ops::RangeInclusive, time::Duration};
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, Timestamp, Window};
 use teiten_host::{Asked, Refusal};
@@ -24,6 +25,9 @@ pub const RANGE_WINDOWS_MAX: usize = RANGE_MAX.as_secs() as usize + 1;
 
 /// The longest range that there are files of.
 pub const FILE_RANGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// How many hours are asked at a time for what moved in them.
+const HOURS_AT_A_TIME: usize = 8;
 
 /// How much faster a time-lapse can be.
 pub const LAPSE: RangeInclusive<u32> = 2..=3600;
@@ -108,20 +112,19 @@ pub fn asked_camera(asked: &Asked, extension: &str) -> Result<CameraId, Refusal>
         .map_err(|error: teiten_footage::camera::CameraIdError| Refusal::not_found(error.to_string()))
 }
 
-/// When something moved in `range`, as far as it is written down: a request for each hour. What goes on over the turn of
-/// an hour is two spans.
+/// When something moved in `range`, as far as it is written down: a request for each hour, several at a time. What goes on over
+/// the turn of an hour is two spans.
 pub async fn moved_in(
     media: &dyn Bucket,
     camera: &CameraId,
     range: TimeRange,
     now: Timestamp,
 ) -> Result<Vec<MotionSpan>, BucketError> {
-    let mut spans = Vec::new();
-    let mut hour = Hour::containing(range.from);
-    while hour.start() < range.to {
-        spans.extend(motion_of(media, camera, hour, now).await?.unwrap_or_default());
-        hour = hour.next();
-    }
+    let hours = successors(Some(Hour::containing(range.from)), |hour| Some(hour.next()));
+    let hours = hours.take_while(|hour| hour.start() < range.to);
+    let hours: Vec<_> = hours.map(|hour| motion_of(media, camera, hour, now)).collect();
+    let moved: Vec<_> = stream::iter(hours).buffered(HOURS_AT_A_TIME).try_collect().await?;
+    let mut spans: Vec<MotionSpan> = moved.into_iter().flatten().flatten().collect();
     spans.retain(|span| span.start < range.to && span.end.is_none_or(|end| range.from < end));
     Ok(spans)
 }

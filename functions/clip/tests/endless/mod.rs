@@ -18,7 +18,7 @@ use turbojpeg::{Compressor, Subsamp, YuvImage, yuv_pixels_len};
 
 /// Samples of a window. No two windows show theirs equally long.
 pub(crate) const SAMPLES: u32 = 15;
-/// The size of a keyframe, and of what is not one.
+/// The size of a keyframe, and of what is not one unless that is said.
 pub(crate) const KEYFRAME: u32 = 60;
 pub(crate) const OTHER: u32 = 40;
 
@@ -28,6 +28,8 @@ pub(crate) struct Endless {
     init: ContentHash,
     inits: MemoryBucket,
     camera: CameraId,
+    /// The size of what is not a keyframe.
+    pub(crate) other_bytes: u32,
 }
 
 pub(crate) fn second(time: Timestamp) -> Window {
@@ -51,21 +53,21 @@ impl Endless {
         let key = encoded.init_key(camera.clone());
         let init = key.hash;
         inits.put(&key.to_string(), encoded.init, Headers::default(), Condition::Always).await.unwrap();
-        Self { init, inits, camera }
+        Self { init, inits, camera, other_bytes: OTHER }
     }
 
-    fn segment(&self, window: Window) -> SegmentKey {
+    pub(crate) fn segment(&self, window: Window) -> SegmentKey {
         let keyframe_bytes = Pictures::KEYFRAME_AT + KEYFRAME;
         let pictures = Pictures { frames: ContentHash::of(b"frames"), keyframe_bytes };
         SegmentKey { camera: self.camera.clone(), window, init: self.init, pictures }
     }
 
     /// A segment, of which what is before the keyframe does not matter.
-    fn bytes(window: Window) -> Vec<u8> {
+    pub(crate) fn bytes(&self, window: Window) -> Vec<u8> {
         let mut bytes = vec![0; (Pictures::KEYFRAME_AT + KEYFRAME) as usize];
         let entry = |sample: u32| TrunEntry {
             duration: Some(ticks(window, sample)),
-            size: Some(OTHER),
+            size: Some(self.other_bytes),
             flags: Some(0x0101_0000),
             cts: None,
         };
@@ -88,7 +90,10 @@ impl Endless {
         let length = moof(0).len();
         bytes.extend(moof(length + 8));
         bytes.extend([0; 8]);
-        bytes.extend((1..SAMPLES).flat_map(|sample| [sample as u8 ^ window.index() as u8; OTHER as usize]));
+        bytes.extend(
+            (1..SAMPLES)
+                .flat_map(|sample| vec![sample as u8 ^ window.index() as u8; self.other_bytes as usize]),
+        );
         bytes
     }
 }
@@ -116,7 +121,7 @@ impl Bucket for Endless {
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
         match key.parse::<SegmentKey>() {
             Ok(key) => {
-                let (bytes, etag) = (Self::bytes(key.window).into(), ETag::new("etag"));
+                let (bytes, etag) = (self.bytes(key.window).into(), ETag::new("etag"));
                 Ok(Some(Object { bytes, etag }))
             }
             Err(_) => self.inits.get(key).await,
@@ -142,7 +147,7 @@ impl Bucket for Endless {
         let from = if after.ends_with(name) { from } else { from.next() };
         let from = from.max(second(start()));
         let windows = (0..count_max as u64).map(|index| from.plus(index));
-        let size_bytes = Self::bytes(from).len() as u64;
+        let size_bytes = self.bytes(from).len() as u64;
         let listed = |window| {
             let key = self.segment(window).to_string();
             Listed { key, size_bytes, modified_unix_millis: window.end().unix_millis() }

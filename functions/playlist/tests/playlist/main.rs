@@ -5,6 +5,8 @@
 mod any_order;
 mod checker;
 mod hours;
+mod long_ranges;
+mod meeting;
 mod motion;
 mod shell;
 mod world;
