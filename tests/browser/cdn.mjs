@@ -31,7 +31,8 @@ export async function startCdn(origin, cameras) {
     const path = pathname.slice(PREFIX.length);
     const [name] = path.split('/');
     const camera = cameras.get(name);
-    cdn.requests.push({ atMs: Date.now(), name: camera === undefined ? null : name, path });
+    const asked = { atMs: Date.now(), name: camera === undefined ? null : name, path, bytes: 0 };
+    cdn.requests.push(asked);
     if (path === 'cameras.json') {
       return response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache' }).end(JSON.stringify({ cameras: [...cameras.keys()] }));
     }
@@ -41,6 +42,7 @@ export async function startCdn(origin, cameras) {
     const { range } = request.headers;
     const found = await fetch(new URL(camera === undefined ? path : camera.source + path.slice(name.length), origin), { headers: range === undefined ? {} : { range } });
     const bytes = Buffer.from(await found.arrayBuffer());
+    asked.bytes = bytes.length;
     const headers = {};
     for (const header of ['content-type', 'content-range', 'cache-control', 'date']) if (found.headers.has(header)) headers[header] = found.headers.get(header);
     const isDated = found.ok && camera !== undefined && camera.as !== 'live' && path.endsWith('/live.m3u8');

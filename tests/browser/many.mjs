@@ -2,7 +2,9 @@
 // fetched. The footage is that of a few cameras under many names. Exits 1 when something was wrong.
 
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import { ARGS, hide, noteErrors, savePicture } from './browser.mjs';
@@ -22,6 +24,9 @@ const PATIENCE_MS = 120_000;
 const MEASURED_MS = 8_000;
 /** Who plays or watches asks for something more often than this. */
 const QUIET_MS = 3_500;
+/** So many segments are watched to tell what goes to the disk, and that is at most such a part of their bytes. */
+const WRITTEN_SEGMENTS = 40;
+const WRITTEN_MAX = 0.1;
 /** Playback runs dry so often for each camera while it is measured, at most; where so much of the machine was idle, at least. */
 const STALLS_MAX = 0.25;
 const IDLE_MIN = 0.15;
@@ -32,11 +37,13 @@ const [offline, late] = [names[4], names[10]];
 const how = new Map([[offline, 'old'], [late, LATE_MS]]);
 const cdn = await startCdn(options.url, new Map(names.map((name, index) => [name, { source: options.sources[index % options.sources.length], as: how.get(name) ?? 'live' }])));
 const few = await startCdn(options.url, new Map(options.sources.map((name) => [name, { source: name, as: 'live' }])));
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const browser = await chromium.launch({ executablePath, args: ARGS });
 const faults = [];
 try {
   await onLargeScreen();
   await onPhone();
+  await onDisk();
 } catch (error) {
   faults.push(error.message);
 } finally {
@@ -118,6 +125,33 @@ async function onPhone() {
   await until(page, 'the last one is live once it is on the screen', async () => (await cameras(page)).at(-1).state === 'live');
   await untilQuiet(page, ({ name, path }) => names.slice(0, 6).includes(name) && path.endsWith('.m4s'), 'what is off the screen is not fetched');
   await context.close();
+}
+
+/** What is watched live is not kept, whatever storage allows: an open wall would fill the disk. */
+async function onDisk() {
+  const profile = await mkdtemp(join(tmpdir(), 'teiten-wall-'));
+  const context = await chromium.launchPersistentContext(profile, { executablePath, args: ARGS, viewport: LARGE });
+  try {
+    const page = await context.newPage();
+    await page.goto(few.url);
+    await untilLive(page, options.sources.length, 'they are live in a browser that has a disk');
+    const [before, since] = [await bytesIn(profile), few.requests.length];
+    const footage = () => few.requests.slice(since).filter(({ path, bytes }) => path.endsWith('.m4s') && bytes > 0);
+    await until(page, 'they go on', () => footage().length >= WRITTEN_SEGMENTS);
+    const watched = footage().reduce((sum, { bytes }) => sum + bytes, 0);
+    const written = (await bytesIn(profile)) - before;
+    console.log(`Of ${Math.round(watched / 1024)} KiB that were watched, ${Math.round(written / 1024)} KiB went to the disk.`);
+    expect(written < WRITTEN_MAX * watched, `${written} bytes went to the disk of ${watched} that were watched`);
+  } finally {
+    await context.close();
+    await rm(profile, { recursive: true, force: true });
+  }
+}
+
+/** How large the cache in a browser's profile is. */
+async function bytesIn(profile) {
+  const sizes = (await readdir(profile, { recursive: true })).filter((path) => /\bCache\b/.test(path)).map((path) => stat(join(profile, path)).catch(() => null));
+  return (await Promise.all(sizes)).reduce((sum, one) => sum + (one?.isFile() ? one.size : 0), 0);
 }
 
 /** What the wall costs the browser. */

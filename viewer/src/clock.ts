@@ -3,6 +3,11 @@
 import { chunksOf } from './chunks.ts';
 import { type ClockOffset, nextProbeIn, offsetMs, refine, timeSample, uncertaintyMs } from './core/clock-offset.ts';
 
+interface Asking {
+  readonly sentMs?: number | undefined;
+  readonly cache?: RequestCache;
+}
+
 export class Clock {
   #known: ClockOffset | null = null;
 
@@ -13,12 +18,13 @@ export class Clock {
 
   /**
    * Fetches, reads the response, and learns from its headers what time it is. Fails when nothing comes for `stillMsMax`: one that brings
-   * little is not made again, which would bring no more. It may have been sent at `sentMs` already.
+   * little is not made again, which would bring no more. It may have been sent at `sentMs` already. What the browser keeps is asked for anew,
+   * or, with `no-store`, not kept at all.
    */
-  async fetch<T>(url: string, stillMsMax: number, read: (response: Response) => Promise<T> | T, sentMs = Date.now()): Promise<T> {
+  async fetch<T>(url: string, stillMsMax: number, read: (response: Response) => Promise<T> | T, { sentMs = Date.now(), cache = 'no-cache' }: Asking = {}): Promise<T> {
     const request = new AbortController();
     const timer = setTimeout(() => request.abort(), stillMsMax);
-    const response = await fetch(url, { cache: 'no-cache', signal: request.signal }).finally(() => clearTimeout(timer));
+    const response = await fetch(url, { cache, signal: request.signal }).finally(() => clearTimeout(timer));
     const sample = timeSample(response.headers, sentMs, Date.now());
     if (sample !== null) this.#known = refine(this.#known, sample);
     const chunks: Uint8Array<ArrayBuffer>[] = [];

@@ -132,7 +132,7 @@ export class PlaylistFeed {
     this.#polledAtMs = sentAtMs;
     let text: string | null;
     try {
-      text = await this.#clock.fetch(this.url, REQUEST_MS_MAX, readText);
+      text = await this.#clock.fetch(this.url, REQUEST_MS_MAX, readText, { cache: 'no-store' });
       if (this.#isOff()) return;
       this.#answered = true;
       this.#failingSinceMs = null;

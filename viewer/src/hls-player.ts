@@ -4,6 +4,7 @@ import type HlsJs from 'hls.js/light';
 import type { Clock } from './clock.ts';
 import { type Control, startControl, stalled, step, targetMs, windowReady } from './core/controller.ts';
 import type { PlaylistFeed } from './feed.ts';
+import { LiveFootage } from './live-footage.ts';
 import { playlistLoaderFor } from './playlist-loader.ts';
 import { VideoPlayer } from './video-player.ts';
 
@@ -24,6 +25,7 @@ export class HlsPlayer extends VideoPlayer {
   readonly engine = 'hls.js';
   readonly #feed: PlaylistFeed;
   readonly #hls: HlsJs;
+  readonly #footage = new LiveFootage();
   #control: Control;
   #parked = false;
   #quietUntilMs = 0;
@@ -37,6 +39,7 @@ export class HlsPlayer extends VideoPlayer {
     const windowS = this.#windowMs() / 1000;
     this.#hls = new Hls({
       pLoader: playlistLoaderFor(feed),
+      fLoader: this.#footage.loader,
       lowLatencyMode: true,
       // Only where to begin, from where a jump ahead stays within the buffer; from then on our controller steers, and hls.js's own is off.
       liveSyncDuration: this.#startS(),
@@ -52,8 +55,9 @@ export class HlsPlayer extends VideoPlayer {
       enableDateRangeMetadataCues: false,
       fragLoadPolicy: {
         default: {
-          maxTimeToFirstByteMs: 5_000,
-          maxLoadTimeMs: 10_000,
+          // Our loader has a limit of its own.
+          maxTimeToFirstByteMs: Number.POSITIVE_INFINITY,
+          maxLoadTimeMs: Number.POSITIVE_INFINITY,
           timeoutRetry: { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 },
           errorRetry: { maxNumRetry: 3, retryDelayMs: 300, maxRetryDelayMs: 1_000 },
         },
@@ -114,6 +118,7 @@ export class HlsPlayer extends VideoPlayer {
   override destroy(): void {
     super.destroy();
     this.#hls.destroy();
+    this.#footage.destroy();
   }
 
   #windowMs(): number {

@@ -116,7 +116,7 @@ async function followCameras(): Promise<never> {
 /** The cameras there are; null when that cannot be told now. Without a list there are none, if there `mayBeNone`. */
 async function camerasNow(url: string, mayBeNone: boolean, sentMs: number | undefined): Promise<string[] | null> {
   try {
-    const names = await clock.fetch(url, REQUEST_MS_MAX, (response) => readAs(response, (text) => cameraIds(JSON.parse(text))), sentMs);
+    const names = await clock.fetch(url, REQUEST_MS_MAX, (response) => readAs(response, (text) => cameraIds(JSON.parse(text))), { sentMs });
     // The list is written with the first camera's first window.
     return names ?? (mayBeNone ? [] : null);
   } catch {

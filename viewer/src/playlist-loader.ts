@@ -69,7 +69,8 @@ export function playlistLoaderFor(feed: PlaylistFeed): PlaylistLoaderConstructor
   };
 }
 
-function freshStats(): LoaderStats {
+/** What a loader has to count, when it has counted nothing. */
+export function freshStats(): LoaderStats {
   return {
     aborted: false,
     loaded: 0,
