@@ -1,12 +1,12 @@
 // Follows one camera's live playlist: asks for it when the next window should be in it, and tells what it says.
 
 import type { Clock } from './clock.ts';
-import { readText } from './core/answer.ts';
+import { readAs } from './core/answer.ts';
 import { type LivePlaylist, parseLivePlaylist } from './core/playlist.ts';
 import { learn, nextReloadAt, type Pipeline, PIPELINE_START, pollAfter } from './core/reload.ts';
 
-/** How closely to follow: `live` asks just when news is due; `slow` suffices to tell whether the camera is there. */
-export type Pace = 'live' | 'slow' | 'off';
+/** How closely to follow: `live` asks just when news is due; `slow` misses no window; `rare` suffices to tell whether the camera is there. */
+export type Pace = 'live' | 'slow' | 'rare' | 'off';
 
 /** A version of the playlist, as it came. */
 export interface Version {
@@ -16,7 +16,9 @@ export interface Version {
   readonly playlist: LivePlaylist;
 }
 
-const SLOW_EVERY_MS = 3_000;
+const EVERY_MS = { slow: 3_000, rare: 15_000 };
+/** An answer says how things are for so long: until the next one should have come, however slowly it is followed. */
+const ANSWERED_MS_MAX = 20_000;
 const RETRY_EVERY_MS = 1_000;
 const REQUEST_MS_MAX = 5_000;
 
@@ -27,10 +29,12 @@ export class PlaylistFeed {
   #pace: Pace = 'off';
   #running = false;
   #newest: Version | null = null;
-  #answered = false;
+  #answeredAtMs: number | null = null;
   #failingSinceMs: number | null = null;
   #pipeline: Pipeline = PIPELINE_START;
   #polledAtMs: number | null = null;
+  /** How long the last answer took, with all that it waited for in the browser. */
+  #tookMs = 0;
   #wake: () => void = () => {};
   readonly #waiting = new Set<() => void>();
 
@@ -45,9 +49,15 @@ export class PlaylistFeed {
     return this.#newest;
   }
 
-  /** Whether the storage has said what there is since the pace was last `off`. */
+  /** Whether the storage has said lately what there is, and since the pace was last `off`. */
   get answered(): boolean {
-    return this.#answered;
+    return this.answeredAtMs !== null;
+  }
+
+  /** When it last said so; null when that is long ago: a laptop that wakes knows how things were when it fell asleep. */
+  get answeredAtMs(): number | null {
+    const atMs = this.#answeredAtMs;
+    return atMs !== null && this.#clock.now() - atMs < ANSWERED_MS_MAX ? atMs : null;
   }
 
   /** Since when the playlist cannot be fetched; null when it can, or does not exist yet. */
@@ -63,11 +73,11 @@ export class PlaylistFeed {
   setPace(pace: Pace): void {
     if (pace === this.#pace) return;
     if (this.#pace === 'off') {
-      this.#answered = false;
+      this.#answeredAtMs = null;
       this.#failingSinceMs = null;
+      this.#polledAtMs = null;
     }
     this.#pace = pace;
-    this.#polledAtMs = null;
     this.#wake();
     if (!this.#running) void this.#run();
   }
@@ -114,42 +124,44 @@ export class PlaylistFeed {
 
   #nextPollIn(): number {
     const polledAtMs = this.#polledAtMs;
-    if (this.#isOff() || polledAtMs === null) return 0;
+    const pace = this.#pace;
+    if (pace === 'off' || polledAtMs === null) return 0;
     const nowMs = this.#clock.now();
     const since = (everyMs: number): number => Math.min(everyMs, polledAtMs + everyMs - nowMs);
-    if (this.#pace === 'slow') return since(SLOW_EVERY_MS);
+    if (pace !== 'live') return since(EVERY_MS[pace]);
     if (this.#failingSinceMs !== null || this.#newest === null) return since(RETRY_EVERY_MS);
     const { playlist } = this.#newest;
     const dueMs = nextReloadAt(playlist, this.#pipeline);
     // A hold never lasts longer than a window, however wrong the clock or the playlist may be.
     if (polledAtMs < dueMs) return Math.min(dueMs - nowMs, since(playlist.windowMs + this.#pipeline.delayMs));
-    return since(pollAfter(nowMs - dueMs));
+    return since(pollAfter(nowMs - dueMs, this.#tookMs));
   }
 
   async #poll(): Promise<void> {
     const polledBeforeMs = this.#polledAtMs;
     const sentAtMs = this.#clock.now();
+    const startedMs = performance.now();
     this.#polledAtMs = sentAtMs;
-    let text: string | null;
+    let answer: Answer | null;
     try {
-      text = await this.#clock.fetch(this.url, REQUEST_MS_MAX, readText, { cache: 'no-store' });
+      answer = await this.#clock.fetch(this.url, REQUEST_MS_MAX, (response) => readAs(response, versionOf), { cache: 'no-store' });
       if (this.#isOff()) return;
-      this.#answered = true;
+      // A camera may be announced before its first window is; what was there does not go, but access to it may.
+      if (answer === null && this.#newest !== null) throw new Error('the playlist is gone');
+      this.#tookMs = performance.now() - startedMs;
+      this.#answeredAtMs = this.#clock.now();
       this.#failingSinceMs = null;
     } catch {
       if (!this.#isOff()) this.#failingSinceMs ??= sentAtMs;
       return;
     }
-    // A camera may be announced before its first window is.
-    if (text !== null) this.#take(text, sentAtMs, polledBeforeMs);
+    if (answer !== null) this.#take(answer, sentAtMs, polledBeforeMs);
   }
 
-  #take(text: string, foundAtMs: number, polledBeforeMs: number | null): void {
+  #take({ text, playlist }: Answer, foundAtMs: number, polledBeforeMs: number | null): void {
     const before = this.#newest;
-    if (text === before?.text) return;
-    const playlist = parseLivePlaylist(text);
     // What ends earlier than what is known comes from a stale cache.
-    if (playlist === null || (before !== null && playlist.endMs < before.playlist.endMs)) return;
+    if (text === before?.text || (before !== null && playlist.endMs < before.playlist.endMs)) return;
     if (before !== null && polledBeforeMs !== null && this.#pace === 'live') {
       const dueMs = nextReloadAt(before.playlist, this.#pipeline);
       const missedAtMs = polledBeforeMs >= dueMs ? polledBeforeMs : null;
@@ -159,4 +171,12 @@ export class PlaylistFeed {
     for (const done of [...this.#waiting]) done();
     this.#onNews();
   }
+}
+
+type Answer = Omit<Version, 'number'>;
+
+/** Null for what is no playlist: the page of a network that wants a login, say. */
+function versionOf(text: string): Answer | null {
+  const playlist = parseLivePlaylist(text);
+  return playlist && { text, playlist };
 }

@@ -4,11 +4,16 @@ import type { Clock } from './clock.ts';
 import { type CameraState, cameraState } from './core/state.ts';
 import { agoText, delayText, sinceText } from './core/text.ts';
 import { element, setText } from './dom.ts';
-import { PlaylistFeed } from './feed.ts';
+import { type Pace, PlaylistFeed } from './feed.ts';
 import type { Engine, Player } from './player.ts';
 
-/** How much of a tile is shown: `watched` plays, `aside` only keeps an eye on the camera, `hidden` does nothing. */
-export type Attention = 'watched' | 'aside' | 'hidden';
+/**
+ * How much of a tile is shown: `watched` plays, `covered` follows what is stored for those who watch the past, `aside` only keeps an eye on
+ * the camera, `hidden` does nothing.
+ */
+export type Attention = 'watched' | 'covered' | 'aside' | 'hidden';
+
+const PACES: Record<Attention, Pace> = { watched: 'live', covered: 'slow', aside: 'rare', hidden: 'off' };
 
 /** Opens a player for a camera; null as long as there is none to open. */
 export type OpenPlayer = (video: HTMLVideoElement, feed: PlaylistFeed) => Player | null;
@@ -201,7 +206,7 @@ export class Tile {
       footageEndMs: playlist?.footageEndMs ?? null,
       windowMs: playlist?.windowMs ?? null,
       endsInGap: playlist?.endsInGap ?? false,
-      answered: this.feed.answered,
+      answeredAtMs: this.feed.answeredAtMs,
       failingSinceMs: this.feed.failingSinceMs,
       moving: player?.moving() ?? this.#attention !== 'watched',
       frozenSinceMs: player?.frozenSinceMs() ?? null,
@@ -222,8 +227,8 @@ export class Tile {
 
   /** A native player asks for the playlist itself. */
   #setPace(): void {
-    if (this.#attention === 'hidden') this.feed.setPace('off');
-    else this.feed.setPace(this.#attention === 'aside' || this.#player?.engine === 'native' ? 'slow' : 'live');
+    const pace = PACES[this.#attention];
+    this.feed.setPace(pace === 'live' && this.#player?.engine === 'native' ? 'slow' : pace);
   }
 
   #closePlayer(): void {

@@ -92,6 +92,8 @@ export class Wall {
     for (const target of [tile.video, tile.button]) target.addEventListener('resize', () => this.#layoutSoon());
     this.#list.insertBefore(tile.item, this.#list.children[index] ?? null);
     this.#observer.observe(tile.item);
+    // It asks for its playlist already, whether it turns out to be on the screen or not.
+    tile.setAttention(this.#attentionFor(tile));
     return tile;
   }
 
@@ -121,11 +123,13 @@ export class Wall {
   }
 
   #attend(): void {
-    for (const tile of this.tiles) {
-      const watched = this.#onScreen.has(tile.item) && !this.#covered;
-      const attention: Attention = document.hidden ? 'hidden' : watched ? 'watched' : 'aside';
-      tile.setAttention(attention);
-    }
+    for (const tile of this.tiles) tile.setAttention(this.#attentionFor(tile));
+  }
+
+  #attentionFor(tile: Tile): Attention {
+    if (document.hidden) return 'hidden';
+    if (this.#covered) return 'covered';
+    return this.#onScreen.has(tile.item) ? 'watched' : 'aside';
   }
 
   #onKey(event: KeyboardEvent): void {

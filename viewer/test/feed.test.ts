@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { Clock } from '../src/clock.ts';
 import { PlaylistFeed } from '../src/feed.ts';
 
@@ -72,4 +72,74 @@ test('after a pause nothing of what was answered, or failed, before it counts', 
     server.closeAllConnections();
     server.close();
   }
+});
+
+/** A feed of a storage that answers what `answer` says; it is off in the end. */
+async function feedOf(context: TestContext, answer: (response: ServerResponse) => void): Promise<{ feed: PlaylistFeed; asked: () => number }> {
+  let asked = 0;
+  const server = createServer((_request, response) => {
+    asked += 1;
+    answer(response);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const feed = new PlaylistFeed(`http://127.0.0.1:${(server.address() as AddressInfo).port}/live.m3u8`, new Clock(), () => {});
+  context.after(() => {
+    feed.setPace('off');
+    server.closeAllConnections();
+    server.close();
+  });
+  return { feed, asked: () => asked };
+}
+
+for (const [what, status, text] of [['a login page', 200, '<!doctype html><title>Welcome to our Wi-Fi</title>'], ['a refusal', 403, 'AccessDenied'], ['a playlist that is gone', 404, 'NoSuchKey']] as const) {
+  test(`${what} says nothing about the camera: the storage cannot be reached`, async (context) => {
+    let others = false;
+    const { feed } = await feedOf(context, (response) => (others ? response.writeHead(status).end(text) : response.end(PLAYLIST)));
+    feed.setPace('live');
+    await until(() => feed.newest !== null);
+    assert.equal(feed.failingSinceMs, null);
+    others = true;
+    await until(() => feed.failingSinceMs !== null);
+    others = false;
+    await until(() => feed.failingSinceMs === null);
+    assert.equal(feed.newest?.number, 1);
+  });
+}
+
+test('a camera without a playlist yet is no failure', async (context) => {
+  const { feed } = await feedOf(context, (response) => response.writeHead(403).end());
+  feed.setPace('live');
+  await until(() => feed.answered);
+  assert.deepEqual([feed.failingSinceMs, feed.newest], [null, null]);
+});
+
+test('after a night asleep nothing counts as answered before something is', async (context) => {
+  let nowMs = Date.UTC(2026, 10, 23, 22);
+  context.mock.method(Date, 'now', () => nowMs);
+  let awake = true;
+  const { feed } = await feedOf(context, (response) => {
+    response.sendDate = false;
+    if (awake) response.end(PLAYLIST);
+  });
+  feed.setPace('live');
+  await until(() => feed.answered);
+  awake = false;
+  nowMs += 8 * 3_600_000;
+  assert.deepEqual([feed.answered, feed.answeredAtMs], [false, null]);
+});
+
+test('a feed that is followed more closely keeps the answer that is on its way', async (context) => {
+  const answers: ServerResponse[] = [];
+  const { feed, asked } = await feedOf(context, (response) => answers.push(response));
+  const endMs = Date.now();
+  feed.setPace('rare');
+  await until(() => asked() === 1);
+  feed.setPace('live');
+  answers[0]?.end(PLAYLIST.replace('2026-11-23T04:05:00.000Z', new Date(endMs - 1000).toISOString()));
+  await until(() => feed.newest !== null);
+  // The next window's is due then, not at once.
+  await until(() => asked() === 2);
+  assert.ok(Date.now() > endMs + 1000, `asked again ${Date.now() - endMs} ms after the window's end`);
 });

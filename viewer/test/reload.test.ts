@@ -26,7 +26,7 @@ function follow(windows: number, arrivals: (k: number) => number): { delayMs: nu
     if (k > windows / 2) polls += 1;
     while (atMs < arrivedAtMs) {
       missedAtMs = atMs;
-      atMs += pollAfter(atMs - dueMs);
+      atMs += pollAfter(atMs - dueMs, 0);
       if (k > windows / 2) polls += 1;
     }
     if (k > windows / 2) latenessMs += atMs - arrivedAtMs;
@@ -73,6 +73,11 @@ test('an outage teaches nothing', () => {
 });
 
 test('polling is eager at first and patient later', () => {
-  const waits = [0, 299, 300, 1_999, 2_000, 6_000, 60_000, 3_600_000].map(pollAfter);
+  const waits = [0, 299, 300, 1_999, 2_000, 6_000, 60_000, 3_600_000].map((overdueMs) => pollAfter(overdueMs, 20));
   assert.deepEqual(waits, [50, 50, 100, 100, 250, 1_000, 2_000, 2_000]);
+});
+
+test('where answers take long, the next poll waits twice as long', () => {
+  assert.deepEqual([10, 90, 400].map((tookMs) => pollAfter(0, tookMs)), [50, 180, 800]);
+  assert.deepEqual([pollAfter(6_000, 90), pollAfter(0, 5_000)], [1_000, 2_000]);
 });

@@ -10,7 +10,7 @@ function kind(facts: Partial<Facts>): string {
     footageEndMs: NOW_MS - 400,
     windowMs: 1000,
     endsInGap: false,
-    answered: true,
+    answeredAtMs: NOW_MS,
     failingSinceMs: null,
     moving: true,
     frozenSinceMs: null,
@@ -43,7 +43,7 @@ test('a camera without footage for ten seconds is offline since its last', () =>
     footageEndMs: NOW_MS - 10_100,
     windowMs: 1000,
     endsInGap: true,
-    answered: true,
+    answeredAtMs: NOW_MS,
     failingSinceMs: null,
     moving: false,
     frozenSinceMs: NOW_MS - 9_000,
@@ -76,10 +76,16 @@ test('a browser that wants a touch first is told from a camera that does not com
   assert.equal(kind({ blocked: true, moving: false }), 'blocked');
 });
 
-test('what was known before the tab was hidden does not make a camera offline', () => {
-  const back = { answered: false, footageEndMs: NOW_MS - 3_600_000 };
+test('what was known long ago, or before the tab was hidden, does not make a camera offline', () => {
+  const back = { answeredAtMs: null, footageEndMs: NOW_MS - 3_600_000 };
   assert.equal(kind(back), 'joining');
   assert.equal(kind({ ...back, failingSinceMs: NOW_MS - 6_000 }), 'unreachable');
-  assert.equal(kind({ ...back, answered: true }), 'offline');
-  assert.equal(kind({ answered: false }), 'live');
+  assert.equal(kind({ ...back, answeredAtMs: NOW_MS }), 'offline');
+  assert.equal(kind({ answeredAtMs: null }), 'live');
+});
+
+test('a camera that is seldom asked for is offline by what it said when it was asked', () => {
+  const answeredAtMs = NOW_MS - 14_000;
+  assert.equal(kind({ answeredAtMs, footageEndMs: answeredAtMs - 1_300 }), 'live');
+  assert.equal(kind({ answeredAtMs, footageEndMs: answeredAtMs - 10_100 }), 'offline');
 });

@@ -77,7 +77,7 @@ async function playersUntilLive(context: TestContext, windowMs: number, firstMs:
     nowMs += 500;
     // The storage has news all the time.
     const { number = 0 } = tile.feed.newest ?? {};
-    tile.feed.setPace('slow');
+    tile.feed.setPace('off');
     tile.feed.setPace('live');
     await until(() => (tile.feed.newest?.number ?? 0) > number);
     tile.tick();

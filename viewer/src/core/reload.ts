@@ -30,10 +30,18 @@ export function nextReloadAt(playlist: LivePlaylist, pipeline: Pipeline): number
 }
 
 /**
- * How long to wait before asking again when a poll found nothing new, `overdueMs` after the time predicted: eagerly at first;
- * later the camera or the pipeline has stopped, and eagerness would only cost requests.
+ * How long after a poll that found nothing new to send the next one, `overdueMs` after the time predicted: eagerly at first; later the camera
+ * or the pipeline has stopped, and eagerness would only cost requests. Where an answer takes long (`tookMs`), with what it waits for in a browser
+ * that has few connections, asking as often again would only make all of them wait longer.
  */
-export function pollAfter(overdueMs: number): number {
+export function pollAfter(overdueMs: number, tookMs: number): number {
+  return Math.max(eagerly(overdueMs), Math.min(TOOK_GAIN * tookMs, TOOK_WAIT_MS_MAX));
+}
+
+const TOOK_GAIN = 2;
+const TOOK_WAIT_MS_MAX = 2_000;
+
+function eagerly(overdueMs: number): number {
   if (overdueMs < 300) return 50;
   if (overdueMs < 2_000) return 100;
   if (overdueMs < 6_000) return 250;

@@ -9,8 +9,8 @@ export interface Facts {
   readonly windowMs: number | null;
   /** Whether the playlist's newest window is a missing one. */
   readonly endsInGap: boolean;
-  /** Whether it was fetched since the tab was last hidden: until then, what is known of it is as old as that. */
-  readonly answered: boolean;
+  /** When the storage last said what the newest window is; null when that was before the tab was last hidden, or not lately. */
+  readonly answeredAtMs: number | null;
   /** Since when the playlist cannot be fetched; null when it can. */
   readonly failingSinceMs: number | null;
   /** Whether the picture has moved since it was opened or resumed. */
@@ -44,7 +44,10 @@ export function cameraState(facts: Facts): CameraState {
   const { nowMs, footageEndMs } = facts;
   if (facts.failingSinceMs !== null && nowMs - facts.failingSinceMs > UNREACHABLE_AFTER_MS) return { kind: 'unreachable' };
   if (footageEndMs === null) return { kind: 'joining' };
-  if (nowMs - footageEndMs > OFFLINE_AFTER_MS + (facts.windowMs ?? 1000)) return facts.answered ? { kind: 'offline', sinceMs: footageEndMs } : { kind: 'joining' };
+  const oldestMs = footageEndMs + OFFLINE_AFTER_MS + (facts.windowMs ?? 1000);
+  // Who has not been asked lately may have news.
+  if (facts.answeredAtMs !== null && facts.answeredAtMs > oldestMs) return { kind: 'offline', sinceMs: footageEndMs };
+  if (facts.answeredAtMs === null && nowMs > oldestMs) return { kind: 'joining' };
   if (facts.blocked) return { kind: 'blocked' };
   if (!facts.moving) return { kind: 'joining' };
   if (facts.endsInGap) return { kind: 'gap' };
