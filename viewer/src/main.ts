@@ -1,9 +1,9 @@
 // The page: finds the cameras, puts each on the wall, keeps time.
 
 import type HlsJs from 'hls.js/light';
+import { followCameras } from './camera-list.ts';
 import { Clock } from './clock.ts';
 import { readAs } from './core/answer.ts';
-import { cameraIds } from './core/cameras.ts';
 import { CONTROL_EVERY_MS } from './core/controller.ts';
 import { clockText } from './core/text.ts';
 import { NO_SERVICES, parseServices, type Services } from './core/services.ts';
@@ -14,19 +14,16 @@ import { Page } from './page.ts';
 import { type CameraDiagnostics, type OpenPlayer, Tile } from './tile.ts';
 import { describePublishing, Wall } from './wall.ts';
 
-/** How often to look for new cameras, and how often while there is none. */
-const CAMERAS_EVERY_MS = 5_000;
-const FIRST_CAMERA_EVERY_MS = 1_000;
 const REQUEST_MS_MAX = 5_000;
 /** What failed is tried again after this, and after twice as long each time up to the limit. */
 const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 30_000;
-/** Extra requests after opening that narrow down what time it is. */
-const PROBES_MAX = 12;
 /** Failures in a row before the page says so. */
 const FAILURES_BEFORE_NOTICE = 2;
 /** What is written on the page changes every so many ticks of the controller. */
 const TICKS_PER_RENDER = 3;
+/** How many cameras are live is said aloud once it has not changed for this long. */
+const RESTED_MS = 3_000;
 
 /** `window.teiten`: what the page knows, for tests and for the curious. */
 export interface Diagnostics {
@@ -71,9 +68,16 @@ window.teiten = {
 
 describePublishing(location.hostname);
 void findPlayer();
-void followCameras();
+void followCameras(new URL('cameras.json', document.baseURI).href, clock, {
+  cameras: (names) => page.setNames(names),
+  failures: (count) => {
+    byId('notice').hidden = count < FAILURES_BEFORE_NOTICE;
+  },
+});
 void findServices();
 let ticks = 0;
+let summary = '';
+let summedUpAtMs = 0;
 setInterval(() => {
   for (const tile of wall.tiles) tile.tick();
   ticks += 1;
@@ -82,47 +86,6 @@ setInterval(() => {
   page.render();
   if (ticks % TICKS_PER_RENDER === 0) render();
 }, CONTROL_EVERY_MS);
-
-async function followCameras(): Promise<never> {
-  const url = new URL('cameras.json', document.baseURI).href;
-  let shown = '';
-  let failures = 0;
-  let probes = 0;
-  // index.html has the browser ask for the list before this script is there.
-  let sentMs: number | undefined = performance.timeOrigin;
-  for (;;) {
-    if (!document.hidden) {
-      const names = await camerasNow(url, shown === '', sentMs);
-      sentMs = undefined;
-      failures = names === null ? failures + 1 : 0;
-      byId('notice').hidden = failures < FAILURES_BEFORE_NOTICE;
-      if (names !== null && names.join() !== shown) {
-        shown = names.join();
-        page.setNames(names);
-      } else if (names !== null && shown === '') {
-        page.setNames([]);
-      }
-    }
-    // The same request tells the time, so it comes when it tells most.
-    const probeMs = failures === 0 && probes < PROBES_MAX ? clock.nextProbeIn() : null;
-    if (probeMs !== null) probes += 1;
-    const waitMs = probeMs ?? (shown === '' ? FIRST_CAMERA_EVERY_MS : CAMERAS_EVERY_MS);
-    await new Promise<void>((resolve) => {
-      setTimeout(resolve, waitMs);
-    });
-  }
-}
-
-/** The cameras there are; null when that cannot be told now. Without a list there are none, if there `mayBeNone`. */
-async function camerasNow(url: string, mayBeNone: boolean, sentMs: number | undefined): Promise<string[] | null> {
-  try {
-    const names = await clock.fetch(url, REQUEST_MS_MAX, (response) => readAs(response, (text) => cameraIds(JSON.parse(text))), { sentMs });
-    // The list is written with the first camera's first window.
-    return names ?? (mayBeNone ? [] : null);
-  } catch {
-    return null;
-  }
-}
 
 async function findPlayer(): Promise<void> {
   // `?engine=native` plays without hls.js, to try what phones do that cannot run it.
@@ -184,6 +147,13 @@ function render(): void {
     others > 0 ? `${others} not live` : '',
     offline > 0 ? `${offline} offline` : '',
   ];
-  setText(byId('summary'), parts.filter((part) => part !== '').join(' · '));
+  sumUp(parts.filter((part) => part !== '').join(' · '));
   setText(byId('clock'), clockText(clock.now()));
+}
+
+function sumUp(words: string): void {
+  setText(byId('summary'), words);
+  if (words !== summary) summedUpAtMs = performance.now();
+  summary = words;
+  if (performance.now() - summedUpAtMs > RESTED_MS) setText(byId('summary-said'), words);
 }
