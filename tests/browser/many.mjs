@@ -27,6 +27,8 @@ const QUIET_MS = 3_500;
 /** So many segments are watched to tell what goes to the disk, and that is at most such a part of their bytes. */
 const WRITTEN_SEGMENTS = 40;
 const WRITTEN_MAX = 0.1;
+/** How many cameras are live is said aloud once it has not changed for so long, give or take a look at it. */
+const RESTED_MS = 2_900;
 /** Playback runs dry so often for each camera while it is measured, at most; where so much of the machine was idle, at least. */
 const STALLS_MAX = 0.25;
 const IDLE_MIN = 0.15;
@@ -67,6 +69,7 @@ async function onLargeScreen() {
 
   const page = await browser.newPage({ viewport: LARGE });
   noteErrors(page, faults);
+  await page.addInitScript(listen, RESTED_MS);
   cdn.holdsSegments = true;
   await page.goto(cdn.url);
   const posters = () => page.evaluate(() => [...document.querySelectorAll('#wall .poster')].filter((one) => one.complete && one.naturalWidth > 0).length);
@@ -93,6 +96,9 @@ async function onLargeScreen() {
   const summary = await page.locator('#summary').textContent();
   // The late one stands still: some seconds on, it is offline too.
   expect(/\d+ live( · \d+ not live)? · [12] offline/.test(summary), `the page sums it up as ${summary}`);
+  await until(page, 'it says so aloud, too', () => page.evaluate(() => document.querySelector('#summary-said').textContent === document.querySelector('#summary').textContent));
+  const saidEarly = await page.evaluate(() => window.saidEarly);
+  expect(saidEarly.length === 0, `it says aloud what may change at once: ${saidEarly}`);
   await measure(page);
   await picture(page, 'wall-36');
 
@@ -152,6 +158,20 @@ async function onDisk() {
 async function bytesIn(profile) {
   const sizes = (await readdir(profile, { recursive: true })).filter((path) => /\bCache\b/.test(path)).map((path) => stat(join(profile, path)).catch(() => null));
   return (await Promise.all(sizes)).reduce((sum, one) => sum + (one?.isFile() ? one.size : 0), 0);
+}
+
+/** Runs in the page: notes what it says aloud of how many cameras are live before that has not changed for `restedMs`. */
+function listen(restedMs) {
+  window.saidEarly = [];
+  document.addEventListener('DOMContentLoaded', () => {
+    let changedAt = Number.NEGATIVE_INFINITY;
+    const follow = (id, told) => {
+      const node = document.getElementById(id);
+      new MutationObserver(() => told(node.textContent)).observe(node, { childList: true, characterData: true, subtree: true });
+    };
+    follow('summary', () => (changedAt = performance.now()));
+    follow('summary-said', (words) => performance.now() - changedAt < restedMs && window.saidEarly.push(words));
+  });
 }
 
 /** What the wall costs the browser. */
