@@ -3,6 +3,7 @@
 import type HlsJs from 'hls.js/light';
 import type { Clock } from './clock.ts';
 import { type Control, startControl, stalled, step, targetMs, windowReady } from './core/controller.ts';
+import { entryFrom, parsePlaylist } from './core/footage.ts';
 import type { PlaylistFeed } from './feed.ts';
 import { LiveFootage } from './live-footage.ts';
 import { playlistLoaderFor } from './playlist-loader.ts';
@@ -12,8 +13,13 @@ import { VideoPlayer } from './video-player.ts';
 const SEEK_SETTLES_MS = 1_500;
 /** For this long after the first picture, a jump disturbs nobody. */
 const JOINING_MS = 1_500;
-/** A playlist is at least this old when it is read. */
+/** A playlist ends at least this long before it is read. One that ended longer ago than so many windows says nothing of the next version. */
 const PLAYLIST_AGE_MS_MIN = 250;
+const PLAYLIST_AGE_WINDOWS_MAX = 3;
+/** Playback begins so long before the end of what is buffered, at least: what follows has yet to be asked for. */
+const RUNWAY_MS = 300;
+/** hls.js begins with the segment that follows when less than this is left of one (its maxFragLookUpTolerance). */
+const LEFT_MS_MIN = 250;
 /** A jump shorter than this is not worth it. */
 const SEEK_S_MIN = 0.15;
 /** Where a jump ends short of the end of what there is. */
@@ -30,6 +36,7 @@ export class HlsPlayer extends VideoPlayer {
   #parked = false;
   #quietUntilMs = 0;
   #cameAfter: number;
+  #begun = false;
 
   constructor(video: HTMLVideoElement, feed: PlaylistFeed, clock: Clock, Hls: typeof HlsJs) {
     super(video, clock);
@@ -66,9 +73,13 @@ export class HlsPlayer extends VideoPlayer {
     this.#hls.on(Hls.Events.ERROR, (_event, { fatal }) => {
       if (fatal) this.break();
     });
+    this.#hls.on(Hls.Events.BUFFER_APPENDED, (_event, { frag }) => {
+      if (frag !== null && frag.programDateTime !== null) this.#begin(frag.programDateTime);
+    });
     this.#hls.on(Hls.Events.FRAG_BUFFERED, (_event, { frag }) => {
       if (frag.programDateTime !== null) this.#buffered(frag.programDateTime + frag.duration * 1000);
     });
+    this.#askEarly();
     this.#hls.loadSource(feed.url);
     this.#hls.attachMedia(video);
     this.motion.play();
@@ -125,9 +136,34 @@ export class HlsPlayer extends VideoPlayer {
     return this.#feed.newest?.playlist.windowMs ?? 1000;
   }
 
-  /** How long before the playlist's end to begin: never closer than the target, or playback would run dry at once. */
+  /** How long before the playlist's end to begin, so that what is shown then is as old as is meant. */
   #startS(): number {
-    return (this.targetMs() - PLAYLIST_AGE_MS_MIN) / 1000;
+    const newest = this.#feed.newest?.playlist;
+    const ageMs = newest === undefined ? 0 : this.clock.now() - newest.endMs;
+    const knownMs = ageMs < PLAYLIST_AGE_WINDOWS_MAX * this.#windowMs() ? ageMs : 0;
+    return Math.max(RUNWAY_MS, this.targetMs() - Math.max(PLAYLIST_AGE_MS_MIN, knownMs)) / 1000;
+  }
+
+  /** Asks for the segment that hls.js will begin with, which asks for nothing before the video is ready for it. */
+  #askEarly(): void {
+    const { newest } = this.#feed;
+    const entries = newest === null ? [] : (parsePlaylist(newest.text, this.#feed.url)?.entries ?? []);
+    const first = entryFrom(entries, this.clock.now() - this.targetMs() + LEFT_MS_MIN) ?? entries[entries.length - 1];
+    if (first !== undefined) this.#footage.askEarly(first);
+  }
+
+  /**
+   * Begins as far behind capture as is meant now that there is footage. hls.js would jump to where it should have begun when it set out,
+   * and leaves that be when the video jumps already.
+   */
+  #begin(windowStartMs: number): void {
+    const { video } = this;
+    if (this.#begun || video.buffered.length === 0) return;
+    this.#begun = true;
+    const [startS, endS] = [video.buffered.start(0), video.buffered.end(0)];
+    const meantS = startS + (this.clock.now() - this.targetMs() - windowStartMs) / 1000;
+    const toS = Math.max(startS, Math.min(meantS, endS - RUNWAY_MS / 1000));
+    if (toS > video.currentTime) video.currentTime = toS;
   }
 
   /** Buffered footage beyond what is shown, in seconds. */
