@@ -12,6 +12,7 @@ import { HlsPlayer } from './hls-player.ts';
 import { NativePlayer } from './native-player.ts';
 import { Page } from './page.ts';
 import { type CameraDiagnostics, type OpenPlayer, Tile } from './tile.ts';
+import { Turns } from './turns.ts';
 import { describePublishing, Wall } from './wall.ts';
 
 const REQUEST_MS_MAX = 5_000;
@@ -22,6 +23,9 @@ const RETRY_MS_MAX = 30_000;
 const FAILURES_BEFORE_NOTICE = 2;
 /** What is written on the page changes every so many ticks of the controller. */
 const TICKS_PER_RENDER = 3;
+/** So many players are set up at a time, each for so long at most. */
+const OPENING_MAX = 6;
+const OPENING_MS_MAX = 400;
 /** How many cameras are live is said aloud once it has not changed for this long. */
 const RESTED_MS = 3_000;
 
@@ -42,10 +46,11 @@ declare global {
 }
 
 const clock = new Clock();
+const opening = new Turns<EventTarget | null>(OPENING_MAX, OPENING_MS_MAX);
 /** hls.js once it is there; null where the browser plays without it. */
 let Hls: typeof HlsJs | null | undefined;
 const open: OpenPlayer = (video, feed) => {
-  if (Hls === undefined) return null;
+  if (Hls === undefined || !opening.begin(video, performance.now())) return null;
   return Hls === null ? new NativePlayer(video, feed, clock) : new HlsPlayer(video, feed, clock, Hls);
 };
 let services: Services = NO_SERVICES;
@@ -75,6 +80,11 @@ void followCameras(new URL('cameras.json', document.baseURI).href, clock, {
   },
 });
 void findServices();
+// What happens to a video stays there but for those who watch on its way.
+document.addEventListener('playing', ({ target }) => {
+  opening.end(target);
+  for (const tile of wall.tiles) tile.openWhenDue();
+}, true);
 let ticks = 0;
 let summary = '';
 let summedUpAtMs = 0;

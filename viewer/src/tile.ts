@@ -78,7 +78,7 @@ export class Tile {
     this.#clock = clock;
     this.#open = open;
     const base = new URL(`${name}/`, document.baseURI);
-    this.feed = new PlaylistFeed(new URL('live.m3u8', base).href, clock, () => this.#openWhenDue());
+    this.feed = new PlaylistFeed(new URL('live.m3u8', base).href, clock, () => this.openWhenDue());
     // The latest picture, until there is a moving one; the camera may have none.
     const poster = element('img', { class: 'poster', src: new URL('poster.jpg', base).href, alt: '', decoding: 'async' });
     poster.addEventListener('error', () => poster.remove());
@@ -149,7 +149,7 @@ export class Tile {
     const player = this.#attention === 'watched' ? this.#player : null;
     player?.tick();
     this.#state = cameraState(this.#facts());
-    if (player === null) this.#openWhenDue();
+    if (player === null) this.openWhenDue();
     else if (player.broken() || this.#hung(player)) this.#closePlayer();
     else if (this.#state.kind === 'live') this.#reopenMs = REOPEN_MS;
   }
@@ -216,7 +216,8 @@ export class Tile {
     };
   }
 
-  #openWhenDue(): void {
+  /** Opens a player if there is none, and there should be. */
+  openWhenDue(): void {
     if (this.#attention !== 'watched' || this.#player !== null) return;
     if (this.feed.newest?.playlist.footageEndMs == null || this.#clock.now() < this.#reopenAtMs) return;
     this.#player = this.#open(this.video, this.feed);
