@@ -9,6 +9,7 @@ mod folder;
 mod memory;
 mod s3;
 mod signer;
+mod wrapper;
 
 use std::{fmt, sync::Arc};
 
@@ -21,6 +22,7 @@ pub use folder::{put_changed, put_folder};
 pub use memory::MemoryBucket;
 pub use s3::S3Bucket;
 pub use signer::{Access, SignArgs, SignError, Signer, Validity, ValidityError};
+pub use wrapper::Wrapper;
 
 /// An entity tag, compared byte for byte, without the quotes.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -106,18 +108,13 @@ pub trait Bucket: Send + Sync + fmt::Debug {
     /// Reads an object whole if it has `bytes_max` bytes at most, else none of it ([`BucketError::TooLarge`]); `None` if
     /// there is none.
     async fn get_up_to(&self, key: &str, bytes_max: usize) -> Result<Option<Object>, BucketError> {
-        let object = self.get(key).await?;
-        match object.as_ref().map(|object| object.bytes.len()).filter(|bytes| *bytes > bytes_max) {
-            Some(bytes) => Err(BucketError::too_large(self.name(), key, bytes as u64, bytes_max)),
-            None => Ok(object),
-        }
+        up_to(self.name(), key, self.get(key).await?, bytes_max)
     }
 
     /// Reads `length` bytes of an object from `offset` on, fewer where it ends before; `None` if there is no such
     /// object.
     async fn get_range(&self, key: &str, offset: u64, length: u64) -> Result<Option<Object>, BucketError> {
-        let whole = self.get(key).await?;
-        Ok(whole.map(|object| Object { bytes: part_of(&object.bytes, offset, length), etag: object.etag }))
+        Ok(self.get(key).await?.map(|whole| part_of(&whole, offset, length)))
     }
 
     /// Writes an object whole, if `condition` holds.
@@ -157,10 +154,24 @@ async fn delete_each<B: Bucket + ?Sized>(bucket: &B, keys: &[String]) -> Result<
     Ok(())
 }
 
-/// The bytes of an object that [`Bucket::get_range`] is asked for.
-fn part_of(bytes: &Bytes, offset: u64, length: u64) -> Bytes {
+/// What of an object [`Bucket::get_range`] is asked for.
+fn part_of(object: &Object, offset: u64, length: u64) -> Object {
+    let Object { bytes, etag } = object;
     let end = offset.saturating_add(length).min(bytes.len() as u64);
-    bytes.slice(offset.min(end) as usize..end as usize)
+    Object { bytes: bytes.slice(offset.min(end) as usize..end as usize), etag: etag.clone() }
+}
+
+/// An object that was read whole, if it has `bytes_max` bytes at most.
+fn up_to(
+    bucket: &str,
+    key: &str,
+    object: Option<Object>,
+    bytes_max: usize,
+) -> Result<Option<Object>, BucketError> {
+    match object.as_ref().map(|object| object.bytes.len()).filter(|bytes| *bytes > bytes_max) {
+        Some(bytes) => Err(BucketError::too_large(bucket, key, bytes as u64, bytes_max)),
+        None => Ok(object),
+    }
 }
 
 /// Why the store did not do as asked.

@@ -338,7 +338,7 @@ impl Bucket for S3Bucket {
         // A store may pass over the header and send all (RFC 9110 §14.2).
         let is_whole = |object: &Object| object.bytes.len() as u64 > length;
         Ok(object.map(|object| match is_whole(&object) {
-            true => Object { bytes: part_of(&object.bytes, offset, length), etag: object.etag },
+            true => part_of(&object, offset, length),
             false => object,
         }))
     }

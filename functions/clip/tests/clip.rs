@@ -15,7 +15,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use mp4_atom::{Ftyp, Moov, ReadFrom as _};
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Wrapper};
 use teiten_clip::Clip;
 use teiten_compact::{Compact, Settings};
 use teiten_encode::encode;
@@ -461,23 +461,9 @@ struct Counting {
 }
 
 #[async_trait]
-impl Bucket for Counting {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.inner.get(key).await
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        headers: Headers,
-        condition: Condition,
-    ) -> Result<Put, BucketError> {
-        self.inner.put(key, bytes, headers, condition).await
+impl Wrapper for Counting {
+    fn inner(&self) -> &dyn Bucket {
+        &self.inner
     }
 
     async fn list_after(
@@ -490,10 +476,6 @@ impl Bucket for Counting {
             self.listings.fetch_add(1, Ordering::Relaxed);
         }
         self.inner.list_after(prefix, after, count_max).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use support::*;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, MemoryBucket, Object, Put, Wrapper};
 use teiten_encode::{Encode, Settings};
 use teiten_footage::{
     Batch, BatchKey, CameraId, Event, SegmentKey, key::BatchFormat, limits::BATCH_BYTES_MAX,
@@ -140,9 +140,9 @@ async fn an_init_section_that_is_deleted_is_stored_again_with_a_later_segment() 
 struct Bounded(Arc<MemoryBucket>);
 
 #[async_trait]
-impl Bucket for Bounded {
-    fn name(&self) -> &str {
-        self.0.name()
+impl Wrapper for Bounded {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.0
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
@@ -155,18 +155,6 @@ impl Bucket for Bounded {
         assert!(bytes_max <= BATCH_BYTES_MAX, "out of memory");
         self.0.get_up_to(key, bytes_max).await
     }
-
-    async fn put(&self, _: &str, _: Bytes, _: Headers, _: Condition) -> Result<Put, BucketError> {
-        unreachable!("encode puts no batches")
-    }
-
-    async fn list_after(&self, _: &str, _: &str, _: usize) -> Result<Vec<Listed>, BucketError> {
-        unreachable!("nothing is listed to encode")
-    }
-
-    async fn delete(&self, _: &str) -> Result<(), BucketError> {
-        unreachable!("nothing is deleted by encode")
-    }
 }
 
 /// The bucket `media`, on the way to which another instance, with more frames of the batch, is faster than the first segment.
@@ -178,13 +166,9 @@ struct Overtaken {
 }
 
 #[async_trait]
-impl Bucket for Overtaken {
-    fn name(&self) -> &str {
-        self.buckets.media.name()
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.buckets.media.get(key).await
+impl Wrapper for Overtaken {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.buckets.media
     }
 
     async fn put(
@@ -208,14 +192,6 @@ impl Bucket for Overtaken {
             self.puts.lock().unwrap().push(key.to_owned());
         }
         Ok(put)
-    }
-
-    async fn list_after(&self, _: &str, _: &str, _: usize) -> Result<Vec<Listed>, BucketError> {
-        unreachable!("nothing is listed to encode")
-    }
-
-    async fn delete(&self, _: &str) -> Result<(), BucketError> {
-        unreachable!("nothing is deleted by encode")
     }
 }
 

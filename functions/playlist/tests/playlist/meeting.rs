@@ -3,8 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, Object, Put};
+use teiten_bucket::{Bucket, BucketError, Object, Wrapper};
 use tokio::sync::watch;
 
 /// How long a read waits for those that do not come.
@@ -54,9 +53,9 @@ impl Meeting {
 }
 
 #[async_trait]
-impl Bucket for Meeting {
-    fn name(&self) -> &str {
-        self.inner.name()
+impl Wrapper for Meeting {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.inner
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
@@ -71,28 +70,5 @@ impl Bucket for Meeting {
             self.meet(length).await;
         }
         self.inner.get_range(key, offset, length).await
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        headers: Headers,
-        condition: Condition,
-    ) -> Result<Put, BucketError> {
-        self.inner.put(key, bytes, headers, condition).await
-    }
-
-    async fn list_after(
-        &self,
-        prefix: &str,
-        after: &str,
-        count_max: usize,
-    ) -> Result<Vec<Listed>, BucketError> {
-        self.inner.list_after(prefix, after, count_max).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put, Wrapper};
 use teiten_footage::{
     CameraId, ContentHash, Event, MotionMap, Pictures, SegmentKey, Timestamp, Window, WindowLength,
 };
@@ -226,9 +226,9 @@ impl Watched {
 }
 
 #[async_trait]
-impl Bucket for Watched {
-    fn name(&self) -> &str {
-        self.inner.name()
+impl Wrapper for Watched {
+    fn inner(&self) -> &dyn Bucket {
+        &self.inner
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
@@ -277,9 +277,5 @@ impl Bucket for Watched {
         self.note("list", prefix, 0);
         self.step("list", prefix).await?;
         self.inner.list_after(prefix, after, count_max).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
     }
 }
