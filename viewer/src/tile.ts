@@ -79,8 +79,8 @@ export class Tile {
     this.#open = open;
     const base = new URL(`${name}/`, document.baseURI);
     this.feed = new PlaylistFeed(new URL('live.m3u8', base).href, clock, () => this.openWhenDue());
-    // The latest picture, until there is a moving one; the camera may have none.
-    const poster = element('img', { class: 'poster', src: new URL('poster.jpg', base).href, alt: '', decoding: 'async' });
+    // The latest picture, until there is a moving one; the camera may have none. Where connections are few, it comes before footage.
+    const poster = element('img', { class: 'poster', fetchpriority: 'high', src: new URL('poster.jpg', base).href, alt: '', decoding: 'async' });
     poster.addEventListener('error', () => poster.remove());
     poster.addEventListener('load', () => this.button.dispatchEvent(new Event('resize')));
     this.#poster = poster;
