@@ -197,7 +197,7 @@ async fn a_chore_that_takes_its_time_is_called_once_and_one_that_takes_too_long_
 async fn the_wait_for_one_s_turn_is_part_of_the_time_that_an_attempt_may_take() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let chore = format!("http://{}/", listener.local_addr().unwrap());
-    let app = App::new().route("/", post(|| std::future::pending::<()>()));
+    let app = App::new().route("/", post(std::future::pending::<()>));
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let attempt_timeout = Duration::from_millis(250);
     let delivery = RetryPolicy { retries_max: 0, attempt_timeout, ..RetryPolicy::default() };
