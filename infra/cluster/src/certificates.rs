@@ -71,7 +71,9 @@ pub(crate) fn certificates(
         (Overlay::Production, Some(theirs)) => trusted = secrets::value(&theirs, "ca.crt").unwrap_or(trusted),
         (overlay, _) => {
             let secret = secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key);
-            put(kubectl, "bridge", &secret, "the certificate of cameras/bridge.teiten")?;
+            if put(kubectl, &secret, "the certificate of cameras/bridge.teiten")? {
+                start_anew(kubectl, "bridge")?;
+            }
             if overlay == Overlay::Production {
                 println!(
                     "note    {} has to trust that certificate's authority (ca.teiten/ca.pem in the folder `cameras`), or give the bridge one of \
@@ -84,9 +86,12 @@ pub(crate) fn certificates(
     }
     if settings.overlay == Overlay::Local {
         let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);
-        put(kubectl, "broker", &secret, "the certificate of cameras/broker.teiten")?;
+        let other = put(kubectl, &secret, "the certificate of cameras/broker.teiten")?;
         let list = "the revoked certificates of cameras/broker.teiten";
-        put(kubectl, "broker", &secrets::revoked(&revoked), list)?;
+        // Once for both: kubectl refuses to do it twice within a second.
+        if put(kubectl, &secrets::revoked(&revoked), list)? || other {
+            start_anew(kubectl, "broker")?;
+        }
     }
     let camera = cameras.passing(&CameraId::new(NAME)?, now())?;
     Ok(Broker { address, ca: trusted, camera })
@@ -102,19 +107,21 @@ fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Addr
     Ok(address)
 }
 
-/// Puts a Secret of a part, unless cert-manager keeps it. Where it replaces another one, the part is started anew, for it is
-/// read at start.
-fn put(kubectl: &Kubectl, part: &str, secret: &Value, what: &str) -> anyhow::Result<()> {
+/// Puts a Secret, unless cert-manager keeps it. Answers whether it replaces another one.
+fn put(kubectl: &Kubectl, secret: &Value, what: &str) -> anyhow::Result<bool> {
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
     let before = kubectl.get("secret", name, NAMESPACE)?;
     let stays = |before: &Value| secrets::same(before, secret) || is_kept_by_cert_manager(before);
     if before.as_ref().is_some_and(stays) {
-        return Ok(());
+        return Ok(false);
     }
     kubectl.apply(secret)?;
     println!("secret {name}: {what}");
-    if before.is_some() {
-        kubectl.run(&["rollout", "restart", "statefulset", part, "--namespace", NAMESPACE], None)?;
-    }
+    Ok(before.is_some())
+}
+
+/// Starts a part anew: it reads its Secrets at start.
+fn start_anew(kubectl: &Kubectl, part: &str) -> anyhow::Result<()> {
+    kubectl.run(&["rollout", "restart", "statefulset", part, "--namespace", NAMESPACE], None)?;
     Ok(())
 }
