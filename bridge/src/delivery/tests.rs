@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, MemoryBucket, Put, Wrapper};
 use teiten_footage::{Frame, SensorState, Timestamp, WindowLength, sensor::SensorKind};
 
 use super::*;
@@ -45,13 +45,9 @@ struct Mute {
 }
 
 #[async_trait]
-impl Bucket for Mute {
-    fn name(&self) -> &str {
-        self.bucket.name()
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.bucket.get(key).await
+impl Wrapper for Mute {
+    fn inner(&self) -> &dyn Bucket {
+        &self.bucket
     }
 
     async fn put(
@@ -67,14 +63,6 @@ impl Bucket for Mute {
         }
         let (bucket, key) = (self.bucket.name().to_owned(), key.to_owned());
         Err(BucketError::Unavailable { bucket, operation: "put", key, why: "no answer".to_owned() })
-    }
-
-    async fn list_after(&self, _: &str, _: &str, _: usize) -> Result<Vec<Listed>, BucketError> {
-        unreachable!("nothing is listed to store")
-    }
-
-    async fn delete(&self, _: &str) -> Result<(), BucketError> {
-        unreachable!("nothing is deleted")
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_bucket::{Listed, MemoryBucket};
+use teiten_bucket::{MemoryBucket, Wrapper};
 use teiten_footage::{BootId, CameraId, Frame, Timestamp, Window, WindowLength, batch};
 use tokio::sync::Notify;
 
@@ -172,9 +172,9 @@ impl Watched {
 }
 
 #[async_trait]
-impl Bucket for Watched {
-    fn name(&self) -> &str {
-        self.bucket.name()
+impl Wrapper for Watched {
+    fn inner(&self) -> &dyn Bucket {
+        &self.bucket
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
@@ -187,24 +187,6 @@ impl Bucket for Watched {
         let object = self.bucket.get_up_to(key, bytes_max).await?;
         self.watch(object.as_ref()).await;
         Ok(object)
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        headers: Headers,
-        condition: Condition,
-    ) -> Result<Put, BucketError> {
-        self.bucket.put(key, bytes, headers, condition).await
-    }
-
-    async fn list_after(&self, _: &str, _: &str, _: usize) -> Result<Vec<Listed>, BucketError> {
-        unreachable!("nothing is listed to store")
-    }
-
-    async fn delete(&self, _: &str) -> Result<(), BucketError> {
-        unreachable!("nothing is deleted")
     }
 }
 

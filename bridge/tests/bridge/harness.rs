@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, http::StatusCode};
 use rumqttc::{AsyncClient, Event as MqttEvent, MqttOptions, Packet, Publish, QoS};
 use teiten_bridge::Config;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, MemoryBucket, Object, Put, Wrapper};
 use teiten_footage::{
     Batch, BatchKey, BootId, CameraId, CloudEvent, Event, Frame, FrameId, Stored, Timestamp, Topic, Window,
     WindowLength, batch, topic::ALL_BRIDGES,
@@ -529,9 +529,9 @@ impl AilingBucket {
 }
 
 #[async_trait]
-impl Bucket for AilingBucket {
-    fn name(&self) -> &str {
-        self.bucket.name()
+impl Wrapper for AilingBucket {
+    fn inner(&self) -> &dyn Bucket {
+        &self.bucket
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
@@ -548,18 +548,5 @@ impl Bucket for AilingBucket {
     ) -> Result<Put, BucketError> {
         self.ail("put", key).await?;
         self.bucket.put(key, bytes, headers, condition).await
-    }
-
-    async fn list_after(
-        &self,
-        prefix: &str,
-        after: &str,
-        count_max: usize,
-    ) -> Result<Vec<Listed>, BucketError> {
-        self.bucket.list_after(prefix, after, count_max).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.bucket.delete(key).await
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Wrapper};
 use teiten_footage::{
     BatchKey, CameraId, CloudEvent, ContentHash, DeadLetter, Event, Hour, MotionMap, MotionSpan, PackKey,
     Pictures, SegmentKey, Timestamp, Window, WindowLength,
@@ -510,23 +510,9 @@ struct Paged {
 }
 
 #[async_trait]
-impl Bucket for Paged {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.inner.get(key).await
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        headers: Headers,
-        condition: Condition,
-    ) -> Result<Put, BucketError> {
-        self.inner.put(key, bytes, headers, condition).await
+impl Wrapper for Paged {
+    fn inner(&self) -> &dyn Bucket {
+        &self.inner
     }
 
     async fn list_after(
@@ -541,13 +527,9 @@ impl Bucket for Paged {
         if (prefix, count_max) == (&key::segments_prefix(&camera), 1000)
             && let Some(hour) = page.last().and_then(|last| key::hour_of(&camera, &last.key))
         {
-            self.pages.lock().unwrap().push((self.name().to_owned(), hour));
+            self.pages.lock().unwrap().push((self.inner.name().to_owned(), hour));
         }
         Ok(page)
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
     }
 }
 
@@ -597,23 +579,9 @@ impl Slow {
 }
 
 #[async_trait]
-impl Bucket for Slow {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        self.inner.get(key).await
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        headers: Headers,
-        condition: Condition,
-    ) -> Result<Put, BucketError> {
-        self.inner.put(key, bytes, headers, condition).await
+impl Wrapper for Slow {
+    fn inner(&self) -> &dyn Bucket {
+        &self.inner
     }
 
     async fn list_after(
@@ -626,10 +594,6 @@ impl Bucket for Slow {
             tokio::time::sleep((self.takes)(prefix)).await;
         }
         self.inner.list_after(prefix, after, count_max).await
-    }
-
-    async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.inner.delete(key).await
     }
 }
 
