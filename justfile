@@ -38,10 +38,10 @@ demo *ARGS: _build-tools viewer
 test: _test-tools viewer
     cd viewer && npm test --silent
     cd tests/browser && npm test --silent
-    # All tests, and the programs that the end-to-end tests start.
-    cargo build --workspace --all-targets
-    # Most of these wait for something: more of them at once than there are processors, and the image is built beside them.
-    scripts/side-by-side 'nice ./just image-debian' 'cargo test --workspace --exclude teiten-tests --lib --bins --tests -- --test-threads=4'
+    # All tests, and the programs that the end-to-end tests start. The image is built with few threads, and fetches packages.
+    scripts/side-by-side './just image-debian' 'cargo build --workspace --all-targets'
+    # Most of these wait for something: more of them at once than there are processors.
+    cargo test --workspace --exclude teiten-tests --lib --bins --tests -- --test-threads=4
     # Emulated cameras take their time: the parts of a cluster are tested beside them.
     scripts/side-by-side './just _test-cameras' './just _test-cluster'
     # Alone, since it is measured in real time.
