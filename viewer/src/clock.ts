@@ -1,6 +1,6 @@
 // The calibrated clock: this device's, corrected by what the storage's responses say the time is.
 
-import { chunksOf } from './chunks.ts';
+import { answerOf, wholeOf } from './chunks.ts';
 import { type ClockOffset, nextProbeIn, offsetMs, refine, timeSample, uncertaintyMs } from './core/clock-offset.ts';
 
 interface Asking {
@@ -23,13 +23,11 @@ export class Clock {
    */
   async fetch<T>(url: string, stillMsMax: number, read: (response: Response) => Promise<T> | T, { sentMs = Date.now(), cache = 'no-cache' }: Asking = {}): Promise<T> {
     const request = new AbortController();
-    const timer = setTimeout(() => request.abort(), stillMsMax);
-    const response = await fetch(url, { cache, signal: request.signal }).finally(() => clearTimeout(timer));
+    const response = await answerOf(url, { cache }, request, stillMsMax);
     const sample = timeSample(response.headers, sentMs, Date.now());
     if (sample !== null) this.#known = refine(this.#known, sample);
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
-    for await (const chunk of chunksOf(response, request, stillMsMax)) chunks.push(chunk);
-    return read(new Response(chunks.length === 0 ? null : new Blob(chunks), response));
+    const body = await wholeOf(response, request, stillMsMax);
+    return read(new Response(body.size === 0 ? null : body, response));
   }
 
   get offsetMs(): number {

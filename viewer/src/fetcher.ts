@@ -1,7 +1,7 @@
 // Fetches objects and parts of them, again until it is known whether they can be had: a network that fails says nothing about footage.
 // Init sections are remembered: all segments between two of them need one.
 
-import { chunksOf } from './chunks.ts';
+import { answerOf, wholeOf } from './chunks.ts';
 import type { Resource } from './core/footage.ts';
 import { pause } from './pause.ts';
 
@@ -39,9 +39,9 @@ export class Fetcher {
       const stop = (): void => request.abort();
       signal.addEventListener('abort', stop);
       try {
-        const response = await this.#answer(url, headers, request);
+        const response = await answerOf(url, { headers }, request, this.#stillMsMax);
         if (response.ok) {
-          const bytes = await this.#body(response, request);
+          const bytes = await (await wholeOf(response, request, this.#stillMsMax)).arrayBuffer();
           // A server that knows no ranges answers with all of it.
           return range !== null && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
         }
@@ -53,17 +53,6 @@ export class Fetcher {
       }
       await pause(retryMs, signal);
     }
-  }
-
-  async #answer(url: string, headers: HeadersInit, request: AbortController): Promise<Response> {
-    const timer = setTimeout(() => request.abort(), this.#stillMsMax);
-    return fetch(url, { headers, signal: request.signal }).finally(() => clearTimeout(timer));
-  }
-
-  async #body(response: Response, request: AbortController): Promise<ArrayBuffer> {
-    const chunks: Uint8Array<ArrayBuffer>[] = [];
-    for await (const chunk of chunksOf(response, request, this.#stillMsMax)) chunks.push(chunk);
-    return new Blob(chunks).arrayBuffer();
   }
 
   /** Nothing is wanted any more. */
