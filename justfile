@@ -110,7 +110,7 @@ check: _build-tools viewer
     scripts/cargo-deny check licenses bans sources
     @scripts/need shellcheck pyflakes3
     git grep -lE '^#!.*/(env )?(ba)?sh$' | xargs shellcheck
-    git ls-files '*.py' | xargs pyflakes3
+    { git ls-files '*.py'; git grep -lE '^#!.*python3$'; } | sort -u | xargs pyflakes3
     # The Buildroot tree, where a checkout is at hand: BUILDROOT=/path ./just check
     cd edge-image/buildroot && { [ -z "${BUILDROOT:-}" ] || git ls-files | xargs "$BUILDROOT/utils/check-package" -b; }
 

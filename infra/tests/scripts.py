@@ -316,6 +316,41 @@ class Recipes(unittest.TestCase):
         self.assertIn("demo *ARGS", self.just())
 
 
+class SideBySide(unittest.TestCase):
+    """scripts/side-by-side, with commands that wait for one another."""
+
+    def run_commands(self, *commands):
+        """Its status, and all that it printed after the commands' names."""
+        done = subprocess.run([PROJECT / "scripts/side-by-side", *commands], capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(done.stderr, "")
+        return done.returncode, done.stdout.splitlines()[len(commands):]
+
+    def test_what_each_said_stands_together_and_what_failed_last(self):
+        with tempfile.TemporaryDirectory() as folder:
+            turn = f"until [ -e {folder}/written ]; do sleep 0.05; done"
+            status, said = self.run_commands(f"echo one; {turn}; echo more of one", f"echo two; touch {folder}/written; echo more; false")
+        self.assertEqual((status, said[-2:]), (1, ["two", "more"]))
+        self.assertEqual([line for line in said[:-2] if not line.startswith("Failed")], ["one", "more of one"])
+
+    def test_all_go_well_or_it_fails_however_soon_they_end(self):
+        for _ in range(10):
+            self.assertEqual(self.run_commands(*["echo it"] * 8), (0, ["it"] * 8))
+            status, said = self.run_commands("true", "exit 3", "true")
+            self.assertEqual((status, len(said)), (1, 1))
+
+    def test_nothing_runs_on_when_it_is_ended(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            told = subprocess.Popen([PROJECT / "scripts/side-by-side", f"exec 3>{pipe}; sleep 600", "true"], start_new_session=True,
+                                    stdout=subprocess.DEVNULL)
+            # Opens once the command has it open, and ends once nobody has.
+            with open(pipe, "rb") as held:
+                told.terminate()
+                self.assertEqual(held.read(), b"")
+            self.assertNotEqual(told.wait(60), 0)
+
+
 class Bundles(http.server.BaseHTTPRequestHandler):
     """A server of updates. Of one it sends the beginning, and then nothing more."""
 
