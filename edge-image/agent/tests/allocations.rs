@@ -265,8 +265,9 @@ async fn times_a_frame(tls: bool) -> (f64, f64) {
     (allocated, copied)
 }
 
+/// A frame that is late on a busy machine falls into the next count.
 fn is_about(times: f64, expected: f64) -> bool {
-    (times - expected).abs() < 0.1
+    (times - expected).abs() < 0.25
 }
 
 #[tokio::test(flavor = "multi_thread")]
