@@ -41,7 +41,7 @@ test: _test-tools viewer
     # All tests, and the programs that the end-to-end tests start. The image is built with few threads, and fetches packages.
     scripts/side-by-side './just image-debian' 'cargo build --workspace --all-targets'
     # Most of these wait for something: more of them at once than there are processors.
-    cargo test --workspace --exclude teiten-tests --lib --bins --tests -- --test-threads=4
+    scripts/cargo-tool nextest run --workspace --exclude teiten-tests --lib --bins --tests --test-threads=$((3 * $(nproc)))
     # Emulated cameras take their time: the parts of a cluster are tested beside them.
     scripts/side-by-side './just _test-cameras' './just _test-cluster'
     # Alone, since it is measured in real time.
@@ -107,7 +107,7 @@ check: _build-tools viewer
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
     cd viewer && npm run --silent check
-    scripts/cargo-deny check licenses bans sources
+    scripts/cargo-tool deny check licenses bans sources
     @scripts/need shellcheck pyflakes3
     git grep -lE '^#!.*/(env )?(ba)?sh$' | xargs shellcheck
     { git ls-files '*.py'; git grep -lE '^#!.*python3$'; } | sort -u | xargs pyflakes3
