@@ -1,5 +1,5 @@
 """Real Mosquitto with the shipped configuration and ACL: who gets in, and who may say and hear what. And with the configuration of
-README.md, which owners of cameras copy. Run by `./just test`."""
+docs/cameras.md, which owners of cameras copy. Run by `./just test`."""
 
 import os
 import pathlib
@@ -257,10 +257,10 @@ class Broker(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
 
 
-class Readme(unittest.TestCase):
-    """Mosquitto as README.md has owners of cameras set it up, but for paths and port."""
+class Manual(unittest.TestCase):
+    """Mosquitto as docs/cameras.md has owners of cameras set it up, but for paths and port."""
 
-    def test_mosquitto_that_is_set_up_by_the_readme_takes_a_camera_that_was_added(self):
+    def test_mosquitto_that_is_set_up_by_the_manual_takes_a_camera_that_was_added(self):
         # Mosquitto that root starts becomes `mosquitto`, as Debian's service does. Who is not root remains who he is.
         folder = pathlib.Path(tempfile.mkdtemp(prefix="teiten-broker-"))
         self.addCleanup(shutil.rmtree, folder)
@@ -268,7 +268,7 @@ class Readme(unittest.TestCase):
         (folder / "infra").symlink_to(PROJECT / "infra")
         must(PROGRAMS / "teiten-owner", "--folder", folder / "cameras", "camera", "add", "front-door", "--broker", "localhost", "--wifi", "")
         blocks = [re.sub("^    ", "", block, flags=re.M).replace("/etc/mosquitto", str(folder))
-                  for block in re.findall(r"\n\n((?:    .*\n)+)", (PROJECT / "README.md").read_text())]
+                  for block in re.findall(r"\n\n((?:    .*\n)+)", (PROJECT / "docs/cameras.md").read_text())]
         (install,) = (block for block in blocks if "install -o mosquitto" in block)
         install = install.replace("sudo ", "")
         if os.geteuid() != 0:

@@ -167,8 +167,8 @@ test('a clip has its address, its name and its progress', () => {
   assert.equal(progressText(1e6, null), '1.0 MB');
 });
 
-test('the README has the keys that the page tells, and they do something', () => {
-  const rows = readFileSync('../README.md', 'utf8').split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+test('docs/watching.md has the keys that the page tells, and they do something', () => {
+  const rows = readFileSync('../docs/watching.md', 'utf8').split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
   for (const [keys, what] of HELP) {
     const row = rows.find(([, first, second]) => keys.split(' ').every((key) => first?.includes(key)) && second?.toLowerCase().includes(what.toLowerCase()));
     assert.ok(row !== undefined, `${keys}: ${what}`);

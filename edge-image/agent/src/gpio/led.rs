@@ -72,7 +72,7 @@ mod tests {
         (0..steps).map(|step| if lit(step) { '#' } else { '.' }).collect()
     }
 
-    /// Golden: the README and people's habits rely on it.
+    /// Golden: docs/cameras.md and people's habits rely on it.
     #[test]
     fn patterns_are_told_apart_by_counting() {
         assert_eq!(drawn(Pattern::Starting, 8), "#.#.#.#.");

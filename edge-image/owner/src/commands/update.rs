@@ -67,7 +67,7 @@ pub async fn update(cameras: &Cameras, arguments: &Update) -> anyhow::Result<()>
         Outcome::NotTried { image } => bail!(
             "{name} restarted and runs what it ran before, {image}; nothing was heard of the other slot. Either it was \
              started and failed before it reached the broker, or the board's firmware did not start it (a Pi 4 may need \
-             a newer EEPROM; README, \"Updates\"): then updates come to this board by flashing its card"
+             a newer EEPROM; docs/cameras.md, \"Updates\"): then updates come to this board by flashing its card"
         ),
         Outcome::WentBack { image, last } => {
             bail!("{name} went back to what it ran before, {image}. It last said of the update: {last}")
