@@ -351,6 +351,51 @@ class SideBySide(unittest.TestCase):
             self.assertNotEqual(told.wait(60), 0)
 
 
+class Documents(unittest.TestCase):
+    """What the documents lead to, and what leads to them."""
+
+    @classmethod
+    def setUpClass(cls):
+        told = subprocess.run(["git", "grep", "-lI", "-e", "[.]md", "--or", "-e", "](#"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+        # Schemas are others' texts.
+        cls.names = [name for name in told.splitlines() if not name.startswith(("infra/tests/schemas/", "infra/tests/scripts.py"))]
+
+    @staticmethod
+    def anchor(title):
+        """How links name a heading."""
+        return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+    def sections(self, document):
+        """A document's headings, as links name them."""
+        return [self.anchor(title) for title in re.findall(r"^#+ (.+)$", document.read_text(), re.M)]
+
+    def test_every_link_of_a_document_leads_to_something(self):
+        for name in (name for name in self.names if name.endswith(".md")):
+            for link in re.findall(r"\]\(([^)\s]+)\)", re.sub("`[^`]*`", "", (PROJECT / name).read_text())):
+                if re.match("[a-z]+:", link):
+                    continue
+                path, _, section = link.partition("#")
+                there = (PROJECT / name).parent / path if path else PROJECT / name
+                self.assertTrue(there.exists(), f"{name}: {link}")
+                if section:
+                    self.assertIn(section, self.sections(there), f"{name}: {link}")
+
+    def test_a_document_and_a_section_that_a_program_or_an_alert_names_are_there(self):
+        named = 0
+        for name in self.names:
+            # A reference goes on in a comment's next line.
+            text = re.sub(r"\n\s*(?://[/!]?|#)?\s*", " ", (PROJECT / name).read_text())
+            for path, section in re.findall(r"(?<![\w./:-])((?:[\w.-]+/)*[\w-]+\.md)\b(?:, \\?\"([^\"\\]+)\\?\")?", text):
+                # From the project's folder, or from where it is named.
+                places = [PROJECT / re.sub(r"^(\.\./)+", "", path), (PROJECT / name).parent / path]
+                there = next((place for place in places if place.exists()), places[0])
+                self.assertTrue(there.exists(), f"{name}: {path}")
+                if section:
+                    self.assertIn(self.anchor(section), self.sections(there), f"{name}: {path}, {section}")
+                    named += 1
+        self.assertGreaterEqual(named, 3)
+
+
 class Bundles(http.server.BaseHTTPRequestHandler):
     """A server of updates. Of one it sends the beginning, and then nothing more."""
 

@@ -1,4 +1,4 @@
-//! Decides which frame is sent when, until the bridge says that it is stored (docs/formats.md, "Stored
+//! Decides which frame is sent when, until the bridge says that it is stored (docs/formats.md, "The stored
 //! acknowledgement"). No I/O and no clock: the agent tells the outbox what happened, and asks it what to do.
 //!
 //! A frame goes one of two ways. A *live* one was captured while there was a connection, and is sent at once,
