@@ -34,7 +34,7 @@ demo *ARGS: _build-tools viewer
     cargo build --quiet --workspace --bin teiten-dev
     exec target/debug/teiten-dev "${args[@]}"
 
-# Units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end: what CI runs. The test-… below take more.
+# Units, properties, real Mosquitto, ffmpeg and Chromium, faults, end to end, test-infra: what CI runs. The other test-… below take more.
 test: _test-tools viewer
     cd viewer && npm test --silent
     cd tests/browser && npm test --silent
