@@ -56,7 +56,7 @@ class Encode(unittest.TestCase):
 
     def test_it_holds_one_static_program_and_little_else(self):
         files = {str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()}
-        self.assertEqual(files, {"teiten", "etc/ssl/certs/ca-certificates.crt"})
+        self.assertEqual(files, {"teiten", "etc/ssl/certs/ca-certificates.crt", "licenses/NOTICES"})
         self.assertLessEqual(sum(map(len, self.image.layers)), BYTES_MAX)
         headers = subprocess.run(["readelf", "--program-headers", "--dynamic", self.root / "teiten"],
                                  check=True, capture_output=True, text=True).stdout
@@ -77,12 +77,14 @@ class Encode(unittest.TestCase):
         self.assertRegex(label["revision"], "^([0-9a-f]{40}|unknown)$")
         self.assertRegex(label["created"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
-    def test_its_bill_of_materials_names_what_is_locked(self):
-        # cargo-auditable's: JSON, compressed, in a section of the program.
+    def bill(self):
+        """What is in the program, by cargo-auditable: JSON, compressed, in a section of its own."""
         section = self.folder / "bill"
         subprocess.run(["objcopy", "--dump-section", f".dep-v0={section}", self.root / "teiten", os.devnull], check=True)
-        bill = json.loads(zlib.decompress(section.read_bytes()))["packages"]
-        listed = {(package["name"], package["version"]) for package in bill}
+        return json.loads(zlib.decompress(section.read_bytes()))["packages"]
+
+    def test_its_bill_of_materials_names_what_is_locked(self):
+        listed = {(package["name"], package["version"]) for package in self.bill()}
         locked = {(package["name"], package["version"])
                   for package in tomllib.loads((PROJECT / "Cargo.lock").read_text())["package"]}
         self.assertLessEqual(listed, locked)
@@ -93,6 +95,14 @@ class Encode(unittest.TestCase):
     def test_it_trusts_the_public_authorities(self):
         bundle = (self.root / "etc/ssl/certs/ca-certificates.crt").read_text()
         self.assertGreater(bundle.count("BEGIN CERTIFICATE"), 100)
+
+    def test_it_has_the_licences_of_what_is_in_it(self):
+        notices = (self.root / "licenses/NOTICES").read_text()
+        versions = {crate["name"]: crate["version"] for crate in self.bill()}
+        for name in ("openh264-sys2", "turbojpeg-sys", "ring", "aws-sdk-s3"):
+            self.assertIn(f"\n  {name} {versions[name]}: ", notices)
+        for holder in ("Cisco Systems", "Independent JPEG Group", "Free Software Foundation", "Rust's standard library"):
+            self.assertIn(holder, notices)
 
     @contextlib.contextmanager
     def running(self, environment):

@@ -2,6 +2,7 @@
 of calls here, with answers of the tests: what MinIO and a cluster would do is not seen. Run by `./just test`."""
 
 import http.server
+import json
 import os
 import pathlib
 import platform
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import unittest
+import unittest.mock
 
 from programs import PROJECT
 
@@ -209,6 +211,7 @@ class Scripts(unittest.TestCase):
         settings = project / "infra" / "settings" / "teiten.env"
         settings.write_text(re.sub("(?m)^TEITEN_VERSION=.*", f"TEITEN_VERSION={version}", settings.read_text()))
         for path, text in ((project / "scripts" / "need", "#!/bin/sh\n"), (project / "scripts" / "cargo-auditable", COMPILER),
+                           (project / "scripts" / "notices", "#!/bin/sh\necho \"$* ${NOTICES:-}\"\n"),
                            (self.folder / "buildah", RECORDER), (self.folder / "rustup", RECORDER), (self.folder / "git", RECORDER)):
             path.write_text(text)
             path.chmod(0o755)
@@ -235,6 +238,9 @@ class Scripts(unittest.TestCase):
         self.assertRegex(first["encode"], r"^\d+\.\d+\.\d+-[0-9a-f]{12}$")
         self.assertEqual(told.read_text(), first["encode"] + "\n")
         self.assertEqual(self.build(project, "one"), first, "the same programs")
+        self.assertIn(" teiten-encode teiten-link ", (project / "target" / "images" / "encode" / "NOTICES").read_text())
+        with unittest.mock.patch.dict(os.environ, NOTICES="of another crate"):
+            self.assertNotEqual(self.build(project, "one"), first, "the same programs with other licences")
         second = self.build(project, "another")
         self.assertNotEqual(second["encode"], first["encode"])
         self.assertEqual(told.read_text(), second["encode"] + "\n")
@@ -256,6 +262,55 @@ class Scripts(unittest.TestCase):
         status, said = self.run_script("scripts/images", "--arch", "amd64,arm64", project=project, CONTAINER_BUILDER="buildah", PROGRAM="one")
         self.assertEqual(status, 2, said)
         self.assertIn("--arch arm64", said)
+
+
+class Notices(unittest.TestCase):
+    """scripts/notices: what goes with programs to whoever gets them."""
+
+    def notices(self, *packages, **environment):
+        """Its status, what it printed, and what it complained of."""
+        done = subprocess.run([PROJECT / "scripts/notices", "aarch64-unknown-linux-gnu", *packages], env={**os.environ, **environment},
+                              capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_program_s_has_the_texts_of_its_crates_its_c_libraries_and_the_compiler_s_library(self):
+        status, told, complaint = self.notices("teiten-agent")
+        self.assertEqual(status, 0, complaint)
+        for text in ("based in part on the work of the Independent JPEG Group", "openssl", "GNU LESSER GENERAL PUBLIC LICENSE", "Rust's standard library",
+                     "(libjpeg-turbo/LICENSE.md)", "(libjpeg-turbo/README.ijg)", "third_party/fiat/LICENSE"):
+            self.assertIn(text.lower(), told.lower())
+        listed = re.findall(r"^  (\S+) [0-9.]+: ", told, re.M)
+        self.assertIn("rumqttc", listed)
+        self.assertNotIn("proptest", listed, "tests' alone")
+        self.assertNotIn("openh264-sys2", listed, "other programs'")
+        texts = [" ".join(text.split()) for text in re.split(r"\n={100}\n", told)[2::2]]
+        self.assertEqual(len(texts), len(set(texts)), "one text is told once")
+
+    def test_a_crate_without_a_text_gets_its_licence_s_own_and_where_there_is_none_it_is_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            crates = {"with": ("MIT", "Copyright (c) somebody"), "without": ("MIT", None), "unusual": ("MPL-2.0", None)}
+            (folder / "metadata").write_text(json.dumps({"packages": [
+                {"name": name, "version": "1.2.3", "license": licence, "license_file": None, "authors": ["Ann"], "repository": "https://example.org",
+                 "source": "registry", "manifest_path": str(folder / name / "Cargo.toml")} for name, (licence, _) in crates.items()]}))
+            for name, (_, text) in crates.items():
+                (folder / name / "tests").mkdir(parents=True)
+                (folder / name / "tests" / "LICENSE").write_text("of data that is not linked")
+                if text:
+                    (folder / name / "LICENSE").write_text(text)
+            cargo = folder / "cargo"
+            cargo.write_text(f'#!/bin/sh\nif [ "$1" = tree ]; then echo "$CRATES"; else cat {folder}/metadata; fi\n')
+            cargo.chmod(0o755)
+            path = f"{folder}:{os.environ['PATH']}"
+            status, told, complaint = self.notices("any", PATH=path, CRATES="with v1.2.3\nwithout v1.2.3 (proc-macro)")
+            self.assertEqual(status, 0, complaint)
+            self.assertIn("\nwith 1.2.3\n", told)
+            self.assertIn("Copyright (c) somebody\n", told)
+            self.assertIn("Copyright (c) Ann (https://example.org)\n", told)
+            self.assertNotIn("not linked", told)
+            status, told, complaint = self.notices("any", PATH=path, CRATES="with v1.2.3\nunusual v1.2.3")
+            self.assertEqual((status, told), (1, ""))
+            self.assertIn("unusual 1.2.3 (MPL-2.0)", complaint)
 
 
 class Recipes(unittest.TestCase):

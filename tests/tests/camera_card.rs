@@ -484,17 +484,39 @@ impl Networks {
     }
 }
 
+/// Unpacks a folder of the card's root below another one. Returns where the root is then.
+fn unpacked(folder: &str, to: &Path) -> anyhow::Result<PathBuf> {
+    let root = to.join("root");
+    let squashfs = image_folder().join("root.squashfs");
+    let mut unsquashfs = Command::new("unsquashfs");
+    unsquashfs.args(["-quiet", "-no-xattrs", "-dest"]).args([&root, &squashfs]).arg(folder);
+    succeed(&mut unsquashfs)?;
+    Ok(root)
+}
+
+#[test]
+fn a_card_has_the_licences_of_what_is_on_it() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let share = unpacked("usr/share", folder.path())?.join("usr/share");
+    let packages = fs::read_to_string(share.join("doc/packages"))?;
+    let kernel = format!("linux-image-{}", kernel_version()?);
+    for package in ["busybox-static", "chrony", "rauc", "raspi-firmware", "firmware-brcm80211", &kernel] {
+        ensure!(share.join("doc").join(package).join("copyright").is_file(), "there is none of {package}");
+        ensure!(
+            packages.contains(&format!("{package}_")),
+            "{package}: its source is of a version that is not told"
+        );
+    }
+    let agent = fs::read_to_string(share.join("doc/teiten-agent/copyright"))?;
+    ensure!(agent.contains("Independent JPEG Group") && agent.contains("\n  rumqttc "), "{agent}");
+    ensure!(share.join("common-licenses/GPL-2").is_file(), "texts that the packages' refer to are missing");
+    Ok(())
+}
+
 #[test]
 fn a_card_has_the_drivers_of_usb_adapters_for_ethernet() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let root = folder.path().join("root");
-    let squashfs = image_folder().join("root.squashfs");
-    succeed(
-        Command::new("unsquashfs")
-            .args(["-quiet", "-no-xattrs", "-dest"])
-            .args([&root, &squashfs])
-            .arg("lib"),
-    )?;
+    let root = unpacked("lib", folder.path())?;
     // As the kernel says of devices what they are: maker, product, and of one of their interfaces class, subclass and
     // protocol.
     let adapters = [
