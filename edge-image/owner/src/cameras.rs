@@ -33,7 +33,7 @@ use crate::{
 };
 
 use revocation::REVOKED;
-pub use revocation::Revoked;
+pub use revocation::{Revoked, Which};
 
 /// The port of MQTT over TLS, as registered.
 pub const TLS_PORT: u16 = 8883;

@@ -5,6 +5,8 @@
 //! front-door 5d0c6f1ab8f04f2db5b1c6a2a7d1e90c 2026-11-23T04:05:01.234000Z
 //! front-door 7a61e2c80e3d4b1f9a6cf0d3b2c4817e
 //! ```
+//!
+//! What is revoked goes to the end, as what is given does: the second one was made after the first one was revoked.
 
 use std::{
     fmt::{self, Write as _},
@@ -64,13 +66,28 @@ impl Given {
         self.certificates.iter().any(|known| known.camera == *camera)
     }
 
+    /// Whether any of the camera's is revoked.
+    pub(crate) fn has_revoked(&self, camera: &CameraId) -> bool {
+        self.certificates.iter().any(|known| known.camera == *camera && known.revoked.is_some())
+    }
+
+    /// Whether this one of the camera's was made after all its others were revoked.
+    pub(crate) fn is_the_replacement(&self, camera: &CameraId, serial: &Serial) -> bool {
+        let mut newest_first = self.certificates.iter().rev().filter(|known| known.camera == *camera);
+        newest_first.next().is_some_and(|last| last.serial == *serial && last.revoked.is_none())
+            && self.has_revoked(camera)
+            && newest_first.all(|known| known.revoked.is_some())
+    }
+
     /// Revokes all certificates of the camera but one; how many were not revoked before.
     pub(crate) fn revoke(&mut self, camera: &CameraId, but: Option<&Serial>, now: Timestamp) -> usize {
-        let hit = self
-            .certificates
-            .iter_mut()
-            .filter(|known| known.camera == *camera && known.revoked.is_none() && Some(&known.serial) != but);
-        hit.map(|known| known.revoked = Some(now)).count()
+        let is_hit = |known: &mut Certificate| {
+            known.camera == *camera && known.revoked.is_none() && Some(&known.serial) != but
+        };
+        let hit: Vec<_> = self.certificates.extract_if(.., is_hit).collect();
+        let count = hit.len();
+        self.certificates.extend(hit.into_iter().map(|known| Certificate { revoked: Some(now), ..known }));
+        count
     }
 
     /// Those that are revoked, and since when.
@@ -151,5 +168,26 @@ mod tests {
         assert_eq!(given.revoke(&yard, None, Timestamp::Y2020), 1);
         assert_eq!(revoked(&given), ["4a01", "4b02", "4d04"]);
         assert!(given.has(&yard) && !given.has(&CameraId::new("shed").unwrap()));
+    }
+
+    #[test]
+    fn a_replacement_is_what_was_made_after_all_others_were_revoked() {
+        let mut given = Given::default();
+        let [yard, gate] = ["yard", "gate"].map(|name| CameraId::new(name).unwrap());
+        let [first, second, third, fourth] = [1, 2, 3, 4].map(|number| Serial::new(&[number]));
+        given.add(&yard, first.clone());
+        given.add(&gate, Serial::new(&[5]));
+        assert!(!given.is_the_replacement(&yard, &first), "nothing was revoked");
+        given.add(&yard, second.clone());
+        given.revoke(&yard, Some(&second), Timestamp::Y2020);
+        assert!(!given.is_the_replacement(&yard, &second), "it was there when the first one was revoked");
+        given.revoke(&yard, None, Timestamp::Y2020);
+        assert!(!given.is_the_replacement(&yard, &second), "it is revoked itself");
+        given.add(&yard, third.clone());
+        given.add(&gate, Serial::new(&[6]));
+        let mut given: Given = given.to_string().parse().unwrap();
+        assert!(given.is_the_replacement(&yard, &third));
+        given.add(&yard, fourth.clone());
+        assert!(!given.is_the_replacement(&yard, &fourth), "the third one is still good");
     }
 }

@@ -15,7 +15,7 @@ use teiten_footage::{CameraId, Timestamp};
 use teiten_owner::{
     Wifi,
     bundle::{self, Slot},
-    cameras::{CARD_FILES, Cameras, Home},
+    cameras::{CARD_FILES, Cameras, Home, Which},
 };
 
 const NOW: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
@@ -391,22 +391,33 @@ fn a_stolen_card_is_refused_by_the_broker_once_it_is_revoked_and_the_new_one_is_
     let second = card("yard", "second");
     assert_eq!(taken(&[&stolen, &second, &other]), [true, true, true], "nothing is revoked yet");
 
-    let replaced = cameras.revoke(&yard, true, NOW).unwrap();
+    assert!(cameras.revoke(&camera("gate"), Which::Replaced, NOW).is_err(), "it had no other one");
+    let replaced = cameras.revoke(&yard, Which::Replaced, NOW).unwrap();
     assert_eq!(
         (replaced.certificates, replaced.renewed, &replaced.list),
         (1, None, &files.join("revoked.pem"))
     );
     assert_eq!(taken(&[&stolen, &second, &other]), [false, true, true]);
-    assert!(cameras.revoke(&yard, true, NOW).is_err(), "there is no other one any more");
+    let repeated = cameras.revoke(&yard, Which::Replaced, NOW).unwrap();
+    assert_eq!((repeated.certificates, repeated.renewed, repeated.list), (0, None, replaced.list));
 
-    let all = cameras.revoke(&yard, false, NOW).unwrap();
+    // The second one was there when the first one was revoked.
+    let all = cameras.revoke(&yard, Which::Once, NOW).unwrap();
     assert_eq!((all.certificates, all.renewed), (1, Some(cameras.card(&yard))));
     let third = card("yard", "third");
     let tools = ["owner.teiten", "bridge.teiten"].map(|name| files.with_file_name(name));
     let [owner, bridge] = &tools;
     let identities: [&Path; 6] = [&stolen, &second, &third, &other, owner, bridge];
     assert_eq!(taken(&identities), [false, false, true, true, true, true]);
-    assert!(cameras.revoke(&camera("shed"), false, NOW).is_err());
+    assert!(cameras.revoke(&camera("shed"), Which::Once, NOW).is_err());
+
+    // Who asks again has the third one in a camera.
+    let repeated = cameras.revoke(&yard, Which::Once, NOW).unwrap();
+    assert_eq!((repeated.certificates, repeated.renewed, repeated.stays), (0, None, true));
+    assert_eq!(taken(&[&second, &third]), [false, true]);
+    let gone_too = cameras.revoke(&yard, Which::All, NOW).unwrap();
+    assert_eq!((gone_too.certificates, gone_too.renewed), (1, Some(cameras.card(&yard))));
+    assert_eq!(taken(&[&third, &card("yard", "fourth")]), [false, true]);
 }
 
 #[test]
@@ -418,7 +429,7 @@ fn the_list_of_revoked_certificates_is_good_for_ever_and_for_a_clock_of_2020() {
         let what = ["crl", "-in", "revoked.pem", "-noout", "-text", "-CAfile", "ca.pem", "-verify"];
         openssl(&what, &place.path().join("broker.teiten"))
     };
-    let (before, revoked) = (shown(), cameras.revoke(&camera("yard"), false, NOW).unwrap());
+    let (before, revoked) = (shown(), cameras.revoke(&camera("yard"), Which::Once, NOW).unwrap());
     assert_eq!(revoked.certificates, 1);
     for (list, since) in [(&before, "Jan  1 00:00:00 2020 GMT"), (&shown(), "Jan  1 00:00:01 2020 GMT")] {
         for expected in [since, "Dec 31 00:00:00 9999 GMT"] {
@@ -432,16 +443,20 @@ fn the_list_of_revoked_certificates_is_good_for_ever_and_for_a_clock_of_2020() {
 fn who_revokes_a_camera_is_told_what_the_broker_needs_and_gets_a_new_certificate() {
     let place = tempfile::tempdir().unwrap();
     owner(place.path(), &["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""], None);
-    let revoked = owner(place.path(), &["camera", "revoke", "yard"], None);
-    for expected in [
-        "cameras/broker.teiten/revoked.pem\n",
-        "systemctl restart mosquitto",
-        "crlfile",
-        "./just deploy",
-        "./just flash DEVICE yard",
-    ] {
-        assert!(revoked.contains(expected), "{expected}: {revoked}");
-    }
+    let broker_needs =
+        ["cameras/broker.teiten/revoked.pem\n", "systemctl restart mosquitto", "crlfile", "./just deploy"];
+    let says = |arguments: &[&str], what: &str| {
+        let said = owner(place.path(), &[&["camera", "revoke", "yard"], arguments].concat(), None);
+        for expected in broker_needs.iter().chain([&what]) {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+        said.contains("./just flash DEVICE yard")
+    };
+    assert!(says(&[], "revoked now: 1"));
+    // Who has forgotten what the broker needs asks again.
+    assert!(!says(&[], "./just camera revoke yard --again"));
+    assert!(!says(&["--replaced"], "revoked now: 0"));
+    assert!(says(&["--again"], "revoked now: 1"));
 }
 
 /// A broker that takes nobody without a certificate of the owner's authority.

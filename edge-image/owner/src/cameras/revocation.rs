@@ -17,6 +17,18 @@ const GIVEN: &str = "ca.teiten/given";
 /// Those that are revoked, for the broker.
 pub(super) const REVOKED: &str = "broker.teiten/revoked.pem";
 
+/// Which of a camera's certificates are to be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All, once: none if the present one was made after all others were revoked. Who asks a second time has forgotten what
+    /// the broker needs, and has the present one in a camera.
+    Once,
+    /// All, the present one too.
+    All,
+    /// Those that another one took the place of.
+    Replaced,
+}
+
 /// What revoking a camera's certificates did.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Revoked {
@@ -26,24 +38,29 @@ pub struct Revoked {
     pub list: PathBuf,
     /// The folder of files for the camera's card, if it has a new certificate.
     pub renewed: Option<PathBuf>,
+    /// Whether the camera's present certificate stays good.
+    pub stays: bool,
 }
 
 impl Cameras {
-    /// Revokes the certificates that `camera` was given, and gives it a new one where its folder is there. With `replaced`
-    /// alone those that another one took the place of: the last one stays good.
-    pub fn revoke(&self, camera: &CameraId, replaced: bool, now: Timestamp) -> anyhow::Result<Revoked> {
+    /// Revokes certificates that `camera` was given, and gives it a new one where its present one is among them and its
+    /// folder is there.
+    pub fn revoke(&self, camera: &CameraId, which: Which, now: Timestamp) -> anyhow::Result<Revoked> {
         let mut given = self.given(camera)?;
         ensure!(given.has(camera), "no camera {camera} has a certificate of {}", self.folder.display());
         let authority = self.authority(now)?;
         let card = self.card(camera);
         let last = certificate(&card)?.and_then(|certificate| serial_of(&certificate));
-        let certificates = given.revoke(camera, last.as_ref().filter(|_| replaced), now);
-        ensure!(
-            certificates > 0 || !replaced,
-            "{camera} has no certificate that another one took the place of"
-        );
+        let stays = last.as_ref().filter(|last| match which {
+            Which::Once => given.is_the_replacement(camera, last),
+            Which::All => false,
+            Which::Replaced => true,
+        });
+        let certificates = given.revoke(camera, stays, now);
+        ensure!(given.has_revoked(camera), "{camera} has no certificate that another one took the place of");
+        let stays = stays.is_some();
         // On record before it is anywhere else.
-        let identity = match card.exists() && !replaced {
+        let identity = match card.exists() && !stays {
             true => Some(self.give(&mut given, &authority, camera, now)?),
             false => self.remember(&given).map(|()| None)?,
         };
@@ -51,7 +68,7 @@ impl Cameras {
         if let Some(identity) = &identity {
             self.write_identity(&card, identity)?;
         }
-        Ok(Revoked { certificates, list, renewed: identity.map(|_| card) })
+        Ok(Revoked { certificates, list, renewed: identity.map(|_| card), stays })
     }
 
     /// What cameras were given, `camera`'s present certificate included.
