@@ -1,6 +1,7 @@
 """The recipes and the shell scripts that have decisions in them, run as they are. What they call (mc, kubectl, programs) is a recorder
 of calls here, with answers of the tests: what MinIO and a cluster would do is not seen. Run by `./just test`."""
 
+import concurrent.futures
 import http.server
 import json
 import os
@@ -452,7 +453,7 @@ class Documents(unittest.TestCase):
 
 
 class Bundles(http.server.BaseHTTPRequestHandler):
-    """A server of updates. Of one it sends the beginning, and then nothing more."""
+    """A server of updates. Of one it sends the beginning, and then nothing more; of another a byte now and then, for six seconds."""
 
     protocol_version = "HTTP/1.1"
     is_over = threading.Event()
@@ -465,9 +466,14 @@ class Bundles(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
-        self.send_header("Content-Length", str({"/whole": 6, "/quiet": 7, "/large": 2 << 20}[self.path]))
+        self.send_header("Content-Length", str({"/whole": 6, "/slow": 12, "/quiet": 7, "/large": 2 << 20}[self.path]))
         self.end_headers()
         try:
+            if self.path == "/slow":
+                for byte in b"slow bundle.":
+                    self.wfile.write(bytes([byte]))
+                    self.is_over.wait(0.5)
+                return
             self.wfile.write(b"bundle" if self.path != "/large" else bytes(2 << 20))
         except OSError:
             # It is larger than the camera takes.
@@ -496,17 +502,17 @@ class Download(unittest.TestCase):
             script = (PROJECT / "edge-image" / "overlay" / "usr" / "lib" / "teiten" / "update").read_text()
             (function,) = re.findall(r"^download\(\) \($.*?^\)$", script, re.M | re.S)
             bundle = pathlib.Path(folder) / "bundle"
-            settings = {"run": folder, "bundle": str(bundle), "bundle_mebibytes_max": "1", "download_max": "300", "download_quiet_max": "2"}
+            settings = {"run": folder, "bundle": str(bundle), "bundle_mebibytes_max": "1", "download_max": "300", "download_quiet_max": "3"}
             done = subprocess.run([busybox, "sh", "-c", f'{function}\ndownload "$1"', "sh", f"http://127.0.0.1:{self.server.server_port}{path}"],
                                   env={"PATH": str(applets), **settings}, stdin=subprocess.DEVNULL, capture_output=True, check=False)
             return done.returncode, bundle.read_bytes() if bundle.exists() else None
 
-    def test_a_bundle_of_which_nothing_more_comes_is_given_up(self):
+    def test_a_bundle_of_which_nothing_more_comes_is_given_up_and_one_that_comes_slowly_is_not(self):
         # As the script tells them apart: SIGHUP, and SIGXFSZ.
-        self.assertEqual(self.download("/quiet"), (129, b"bundle"))
-        self.assertEqual(self.download("/whole"), (0, b"bundle"))
-        self.assertEqual(self.download("/missing"), (1, None))
-        self.assertEqual(self.download("/large"), (153, bytes(1 << 20)))
+        expected = {"/quiet": (129, b"bundle"), "/slow": (0, b"slow bundle."), "/whole": (0, b"bundle"), "/missing": (1, None),
+                    "/large": (153, bytes(1 << 20))}
+        with concurrent.futures.ThreadPoolExecutor(len(expected)) as side_by_side:
+            self.assertEqual(dict(zip(expected, side_by_side.map(self.download, expected))), expected)
 
 
 if __name__ == "__main__":
