@@ -23,6 +23,10 @@ use connection::{Connection, Trouble};
 /// A connection that lasted this long was a good one: the next attempt comes soon.
 const STEADY: Duration = Duration::from_secs(10);
 
+/// Where so many connections in a row were ended before that, there may be another camera of this one's name: a broker
+/// ends the connection of the one when the other comes, without a word.
+const SHORT_ONES_MAX: u32 = 3;
+
 /// How long saying goodbye may take.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
@@ -85,6 +89,8 @@ pub(crate) struct Link {
     state: State,
     /// The present trouble, as it is in the log.
     known: Option<String>,
+    /// How many connections in a row carried frames, and were ended within [`STEADY`].
+    short_ones: u32,
 }
 
 enum State {
@@ -114,6 +120,7 @@ impl Link {
             backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(10)),
             state: State::Waiting { until: Instant::now() },
             known: None,
+            short_ones: 0,
         })
     }
 
@@ -184,13 +191,23 @@ impl Link {
     }
 
     fn fail(&mut self, trouble: &Trouble, up_since: Option<Instant>) {
-        if up_since.is_some_and(|since| since.elapsed() >= STEADY) {
+        let lasted = up_since.map(|since| since.elapsed());
+        if lasted.is_some_and(|lasted| lasted >= STEADY) {
             self.backoff.reset();
         }
+        let was_ended =
+            matches!(trouble, Trouble::Connection(_)) && lasted.is_some_and(|lasted| lasted < STEADY);
+        self.short_ones = if was_ended { self.short_ones + 1 } else { 0 };
         let wait = self.backoff.wait();
         self.state = State::Waiting { until: Instant::now() + wait };
         let broker = &self.broker;
-        let trouble = trouble.to_string();
+        let mut trouble = trouble.to_string();
+        if self.short_ones >= SHORT_ONES_MAX {
+            trouble += &format!(
+                " (the broker takes it and lets it go again: is another camera called {} running?)",
+                self.camera
+            );
+        }
         if self.known.as_ref() == Some(&trouble) {
             debug!(%broker, trouble, ?wait, "still not connected");
         } else {

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    time::Duration,
 };
 
 use crate::common::*;
@@ -79,6 +80,34 @@ async fn frames_in_the_directory_outlive_kill_9() {
     bridge.status(OFFLINE).await;
     assert_consistent(&frames);
     assert_eq!(spooled(place.path()), []);
+}
+
+/// As two cards are that were written for one camera.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_cameras_of_one_name_that_take_each_others_place_at_the_broker_are_told_so() {
+    let broker = Mosquitto::start().await;
+    let place = tempfile::tempdir().unwrap();
+    let cameras = ["one", "other"].map(|name| {
+        let (folder, log) = (place.path().join(name), place.path().join(name).join("log"));
+        std::fs::create_dir(&folder).unwrap();
+        let process = program(&settings(&folder, broker.port))
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        (process, log)
+    });
+    let is_told = |log: &Path| {
+        std::fs::read_to_string(log).unwrap().contains("is another camera called front-door running?")
+    };
+    soon(async {
+        while !cameras.iter().all(|(_, log)| is_told(log)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    for (process, _) in cameras {
+        stop(process).await;
+    }
 }
 
 fn check(settings: &str) -> Output {
