@@ -79,8 +79,7 @@ impl Card {
 
     /// Puts it into a Pi and switches that on. `modules` are drivers that no device of it asks for.
     pub async fn boot(&self, name: &str, folder: &Path, modules: &str) -> anyhow::Result<Machine> {
-        let more = "softdog.soft_margin=10 teiten.age=15";
-        self.start(Board::Pi3aPlus, Start::Ordinary, name, folder, modules, more).await
+        self.start(Board::Pi3aPlus, Start::Ordinary, name, folder, modules, "").await
     }
 
     /// Does what the firmware does at a start: finds the partition, reads kernel, device tree and command line from it,

@@ -113,7 +113,6 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     what_slows_the_pi_down_is_known(&owner, ssh_port).await.with_context(|| machine.console())?;
     no_partition_is_left_to_the_firmware(&owner, ssh_port).await.with_context(|| machine.console())?;
     what_fills_var_costs_no_health_word(&owner, ssh_port).await.with_context(|| machine.console())?;
-    stall_the_agent(&owner, ssh_port, &mut machine).await?;
     ensure!(card.hash()? == before, "something was written to the card");
     Ok(())
 }
@@ -257,12 +256,6 @@ async fn the_log_is_heard(server: &UdpSocket, text: &str) -> anyhow::Result<()> 
     tokio::time::timeout(BOOT_MAX, heard).await.context("no log was heard")?
 }
 
-/// The watchdog restarts a machine whose agent stands still (and QEMU ends with that).
-async fn stall_the_agent(owner: &Key, ssh_port: u16, machine: &mut Machine) -> anyhow::Result<()> {
-    owner.succeed(ssh_port, "kill -STOP $(pidof teiten-agent)", BOOT_MAX).await?;
-    machine.off(WATCHDOG_MAX).await.context("the watchdog lets a stalled agent be")
-}
-
 /// Ready settings, with Linux's virtual camera for a camera, and this `[system]`.
 fn with_virtual_camera(ready: &Path, system: String) -> anyhow::Result<String> {
     let mut settings: toml::Table = fs::read_to_string(ready)?.parse()?;
@@ -339,8 +332,8 @@ async fn a_card_whose_networks_come_and_go_has_an_address_names_and_the_time_aga
     let card = Card::with_settings(folder.path(), &settings, &[])?;
     let card = card.with_ssh(networks.first).with_ssh(networks.second);
     let board = Board::Virt;
-    let mut machine =
-        card.start(board, Start::Ordinary, "virt", folder.path(), "softdog", "teiten.patience=15").await?;
+    let more = "teiten.patience=15 softdog.soft_margin=10 teiten.age=15";
+    let mut machine = card.start(board, Start::Ordinary, "virt", folder.path(), "softdog", more).await?;
     let steps = async {
         networks.the_first_is_preferred().await?;
         networks.an_update_begins_whose_rauc_is_mute().await?;
@@ -349,7 +342,8 @@ async fn a_card_whose_networks_come_and_go_has_an_address_names_and_the_time_aga
         networks.an_adapter_that_comes_back_has_its_address_again().await?;
         networks.what_dhcp_says_of_one_leaves_the_rest_alone().await?;
         networks.the_time_is_asked_for_without_a_router().await?;
-        networks.the_update_has_failed().await
+        networks.the_update_has_failed().await?;
+        networks.a_stalled_agent_has_the_watchdog_restart_the_machine(&mut machine).await
     };
     let done = steps.await;
     done.with_context(|| machine.console())
@@ -491,6 +485,15 @@ impl Networks {
         let what = "an update is given up, and another one can be asked for";
         let failed = "failed: RAUC's service does not answer\n";
         self.eventually(what, self.second, state, |said| said == failed).await
+    }
+
+    /// (And QEMU ends with that.)
+    async fn a_stalled_agent_has_the_watchdog_restart_the_machine(
+        &self,
+        machine: &mut Machine,
+    ) -> anyhow::Result<()> {
+        self.second("kill -STOP $(pidof teiten-agent)").await?;
+        machine.off(WATCHDOG_MAX).await.context("the watchdog lets a stalled agent be")
     }
 }
 
