@@ -24,32 +24,38 @@ use crate::{
     sntp::TimeServer,
 };
 
-/// An emulated Pi, on a busy machine.
+/// An emulated machine, on a busy one.
 pub const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// A trial that is shorter than that of a camera on a wall.
 const TRIAL: &str = "teiten.proof=5 teiten.trial=100";
 
+/// The owner of the camera `gate`.
+pub struct Owner {
+    folder: PathBuf,
+    signer: PathBuf,
+}
+
 /// See the head of this file.
 pub struct Updates {
+    /// Who signs updates and asks for them.
+    pub owner: Owner,
     folder: PathBuf,
-    board: Board,
     card: Card,
     _broker: Mosquitto,
-    signer: PathBuf,
     owned: BTreeMap<String, Vec<u8>>,
     starts: usize,
 }
 
 impl Updates {
-    /// A card of the camera `gate` for `board`, and its owner.
-    pub async fn new(board: Board, folder: &Path) -> anyhow::Result<Self> {
+    /// A card of the camera `gate`, and its owner.
+    pub async fn new(folder: &Path) -> anyhow::Result<Self> {
         let now = teiten_telemetry::now();
-        let owner = Cameras::at(folder.join("cameras"));
+        let cameras = Cameras::at(folder.join("cameras"));
         let port = free_port()?;
         // The card knows this machine as 10.0.2.2.
         let home = Home { broker: ["10.0.2.2", "127.0.0.1"].map(str::to_owned).into(), port, wifi: None };
-        let added = owner.add(&camera("gate")?, &home, false, now)?;
+        let added = cameras.add(&camera("gate")?, &home, false, now)?;
         // With the rights that a cluster's broker gives.
         let rights = project().join("infra/base/broker/acl");
         let broker = tls_listener(port, &folder.join("cameras/broker.teiten"));
@@ -64,13 +70,11 @@ impl Updates {
         let beside = ["ca.pem", "certificate.pem", "key.pem", "updates.pem"];
         let beside = beside.map(|file| added.folder.join(file));
         let card = Card::with_settings(folder, &settings, &beside.each_ref().map(PathBuf::as_path))?;
-        fs::create_dir(folder.join("bundles"))?;
         let owned = card.settings(folder)?;
         ensure!(owned.contains_key("teiten.toml") && owned.contains_key("updates.pem"), "{:?}", owned.keys());
         Ok(Self {
-            signer: owner.updates(now)?,
+            owner: Owner::of(folder)?,
             folder: folder.to_owned(),
-            board,
             card,
             _broker: broker,
             owned,
@@ -82,7 +86,7 @@ impl Updates {
     pub async fn start(&mut self, start: Start) -> anyhow::Result<Machine> {
         self.starts += 1;
         let name = format!("start-{}", self.starts);
-        self.card.start(self.board, start, &name, &self.folder, "vivid,softdog", TRIAL).await
+        self.card.start(Board::Virt, start, &name, &self.folder, "vivid,softdog", TRIAL).await
     }
 
     /// Awaits that the camera restarts, and does what the firmware does then.
@@ -112,6 +116,15 @@ impl Updates {
     pub fn the_owners_files_are_untouched(&self) -> anyhow::Result<()> {
         ensure!(self.card.settings(&self.folder)? == self.owned, "something of the owner's was changed");
         Ok(())
+    }
+}
+
+impl Owner {
+    /// The owner of the camera `gate` whose `cameras` are in `folder`.
+    pub fn of(folder: &Path) -> anyhow::Result<Self> {
+        let signer = Cameras::at(folder.join("cameras")).updates(teiten_telemetry::now())?;
+        fs::create_dir(folder.join("bundles"))?;
+        Ok(Self { folder: folder.to_owned(), signer })
     }
 
     /// A bundle of the image as it is built, with `more` on the kernel's command line.
@@ -164,16 +177,11 @@ impl Updates {
         self.folder.join("bundles").join(name)
     }
 
-    /// The kernel's command line on a boot partition.
-    pub fn command_line(&self, partition: usize) -> anyhow::Result<String> {
-        self.card.command_line(partition)
-    }
-
     /// The owner has the camera update itself: `just camera update`. It ends once that has ended.
     pub fn update(&self, name: &str) -> anyhow::Result<Process> {
         let (owner, cameras) = (program("teiten-owner")?, self.folder.join("cameras"));
         let bundle = self.bundle_file(name);
-        Process::start(&format!("update-{}", self.starts), &self.folder, move || {
+        Process::start(&format!("update-{name}"), &self.folder, move || {
             let mut command = Command::new(&owner);
             command.arg("--folder").arg(&cameras).args(["camera", "update", "gate", "--bundle"]).arg(&bundle);
             // What it says is for people.

@@ -22,6 +22,7 @@ use teiten_tests::{
     process::{eventually, free_port},
     sntp::TimeServer,
     ssh::Key,
+    updates::Owner,
     verify::{Recording, list_all},
 };
 use tokio::net::UdpSocket;
@@ -47,7 +48,7 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     let gate = camera("gate")?;
     // The emulated Pi knows this machine as 10.0.2.2.
     let port = free_port()?;
-    let home = Home { broker: vec!["10.0.2.2".to_owned()], port, wifi: None };
+    let home = Home { broker: ["10.0.2.2", "127.0.0.1"].map(str::to_owned).into(), port, wifi: None };
     let cameras = folder.path().join("cameras");
     let added = Cameras::at(&cameras).add(&gate, &home, false, teiten_telemetry::now())?;
     let mosquitto = tls_listener(port, &cameras.join("broker.teiten"));
@@ -65,7 +66,8 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
         owner.public,
     );
     let settings = with_virtual_camera(&added.folder.join("teiten.toml"), system)?;
-    let beside = ["ca.pem", "certificate.pem", "key.pem"].map(|file| added.folder.join(file));
+    let beside = ["ca.pem", "certificate.pem", "key.pem", "updates.pem"];
+    let beside = beside.map(|file| added.folder.join(file));
     let card = Card::with_settings(folder.path(), &settings, &beside.each_ref().map(PathBuf::as_path))?;
     let ssh_port = free_port()?;
     let card = card.with_ssh(ssh_port);
@@ -114,6 +116,31 @@ async fn a_cards_frames_go_by_tls_to_the_playlist_and_a_cut_link_loses_none_of_t
     no_partition_is_left_to_the_firmware(&owner, ssh_port).await.with_context(|| machine.console())?;
     what_fills_var_costs_no_health_word(&owner, ssh_port).await.with_context(|| machine.console())?;
     ensure!(card.hash()? == before, "something was written to the card");
+    an_update_is_to_be_tried_once(folder.path(), &card, &mut machine).await
+}
+
+/// Installs an update that nothing could start from. (How a slot is tried and kept is seen in `camera_update.rs`, on a machine
+/// that has no firmware.)
+async fn an_update_is_to_be_tried_once(
+    folder: &Path,
+    card: &Card,
+    machine: &mut Machine,
+) -> anyhow::Result<()> {
+    const SLOT_A: usize = 2;
+    const SLOT_B: usize = 3;
+    let (owner, settings) = (Owner::of(folder)?, card.settings(folder)?);
+    owner.small_bundle("owners")?;
+    let update = owner.update("owners")?;
+    machine.off(BOOT_MAX).await.with_context(|| update.log_tail())?;
+    ensure!(
+        machine.asked_to_try(),
+        "the firmware was not told to try the other slot:\n{}",
+        machine.console()
+    );
+    ensure!(card.command_line(SLOT_B)?.trim() == "rauc.slot=B root=PARTUUID=54494554-06");
+    let partition = card.boot_partition(Start::Ordinary)?;
+    ensure!(partition == SLOT_A, "a slot was made the one that is started before it was tried");
+    ensure!(card.settings(folder)? == settings, "something of the owner's was changed");
     Ok(())
 }
 

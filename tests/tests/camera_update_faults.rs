@@ -3,7 +3,6 @@
 use anyhow::ensure;
 use teiten_tests::{
     card::Start,
-    machine::Board,
     updates::{Updates, WAIT_MAX, ends},
 };
 
@@ -13,17 +12,17 @@ const SLOT_B: usize = 3;
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_runs() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut camera = Updates::new(Board::Virt, folder.path()).await?;
-    camera.bundle("owners", "")?;
+    let mut camera = Updates::new(folder.path()).await?;
+    camera.owner.bundle("owners", "")?;
     // The virtual camera's driver is not loaded, so that no frame can flow.
-    camera.bundle("blind", "module_blacklist=vivid")?;
+    camera.owner.bundle("blind", "module_blacklist=vivid")?;
     // Neither can the settings be read, nor which slot is the one to go back to.
-    camera.bundle("lost", "module_blacklist=vfat")?;
+    camera.owner.bundle("lost", "module_blacklist=vfat")?;
     let mut machine = camera.start(Start::Ordinary).await?;
     machine.says("frames flow", WAIT_MAX).await?;
 
     println!("the power is cut while slot B is written");
-    let update = camera.update("owners")?;
+    let update = camera.owner.update("owners")?;
     camera.begins_to_write(SLOT_B).await?;
     drop(update);
     machine.cut_power()?;
@@ -31,7 +30,7 @@ async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_ru
     machine.says("frames flow", WAIT_MAX).await?;
 
     println!("an update without frames");
-    let update = camera.update("blind")?;
+    let update = camera.owner.update("blind")?;
     let (start, mut machine) = camera.restarted(&mut machine).await?;
     ensure!(start == Start::Try, "the firmware was not told to try the other slot");
     machine.says("back to slot A", WAIT_MAX).await?;
@@ -41,7 +40,7 @@ async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_ru
     ends(update, "gate went back to what it ran before").await?;
 
     println!("an update that cannot read the first partition");
-    let update = camera.update("lost")?;
+    let update = camera.owner.update("lost")?;
     let (start, mut machine) = camera.restarted(&mut machine).await?;
     ensure!(start == Start::Try, "the firmware was not told to try the other slot");
     machine.says("cannot be read: write the card again", WAIT_MAX).await?;
@@ -51,7 +50,7 @@ async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_ru
     ends(update, "gate went back to what it ran before").await?;
 
     println!("a good one, and another start");
-    let update = camera.update("owners")?;
+    let update = camera.owner.update("owners")?;
     let (_, mut machine) = camera.restarted(&mut machine).await?;
     ends(update, "gate is updated").await?;
     machine.cut_power()?;
