@@ -148,7 +148,7 @@ export class Page implements Scene {
   /** A tile of the wall was touched. */
   chosen(camera: string): void {
     if (this.#cameras.length === 0) this.#route.enter({ cameras: [camera], atMs: null, range: null });
-    else if (this.#wall.tile(camera)?.state.kind !== 'blocked') this.run('play');
+    else this.run('play');
   }
 
   /** Keeps the past in step. To be called several times a second. */
@@ -168,7 +168,7 @@ export class Page implements Scene {
       positionMs: this.positionMs,
       nowMs,
       live: this.live,
-      playing: this.live || (this.#deck.playing && !this.#deck.blocked),
+      playing: this.live ? !this.#heldBack : this.#deck.playing && !this.#deck.blocked,
       rate: this.#moving.rate,
       delayMs: livePositionMs === null ? null : nowMs - livePositionMs,
       viewDay: this.#timeline.view,
@@ -205,8 +205,14 @@ export class Page implements Scene {
   }
 
   run(action: Action): void {
-    this.#actions[action]();
+    // Whatever is touched has it play: the same touch does not pause it.
+    if (action !== 'play' || !this.#heldBack) this.#actions[action]();
     this.render();
+  }
+
+  /** Whether the browser waits for a touch before it plays what is live. */
+  get #heldBack(): boolean {
+    return this.live && this.#wall.tile(this.#cameras[0] ?? '')?.state.kind === 'blocked';
   }
 
   #model(): Model {

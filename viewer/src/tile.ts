@@ -138,7 +138,7 @@ export class Tile {
     this.#setPace();
   }
 
-  /** A touch of the page: browsers that did not let the video play do so now. */
+  /** A tap on the page, or a key: browsers that did not let the video play do so now. */
   touched(): void {
     if (this.#attention === 'watched' && this.#player?.blocked() === true) this.#player.resume();
   }

@@ -29,7 +29,8 @@ export class Wall {
     this.#observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: '120px' });
     this.#list.addEventListener('keydown', (event) => this.#onKey(event));
     document.addEventListener('visibilitychange', () => this.#attend());
-    document.addEventListener('pointerdown', () => this.tiles.forEach((tile) => tile.touched()));
+    // Of a finger, browsers let play what a tap has done, not what its beginning has.
+    for (const doing of ['click', 'keydown']) document.addEventListener(doing, () => this.tiles.forEach((tile) => tile.touched()));
   }
 
   get tiles(): Tile[] {
