@@ -14,7 +14,9 @@ export async function watchTimeline(page) {
     await page.keyboard.press('0');
     expect((await length()) === 86_400, `a day should be seen, not ${await length()} s`);
     const strip = await page.locator('.strip').boundingBox();
-    await page.mouse.move(strip.x + strip.width / 2, strip.y + strip.height / 2);
+    // Where the playhead is, whatever time of day it is.
+    const { view, positionMs } = await watching(page);
+    await page.mouse.move(strip.x + ((positionMs - view.startMs) / (view.endMs - view.startMs)) * strip.width, strip.y + strip.height / 2);
     await page.mouse.wheel(0, -400);
     await until(page, 'the wheel zooms', async () => (await length()) < 60_000);
     for (let i = 0; i < 14; i += 1) await page.keyboard.press('+');

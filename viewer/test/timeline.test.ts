@@ -64,6 +64,18 @@ test('the view keeps sight of what there is', () => {
   assert.deepEqual(kept(reach, reach), reach);
 });
 
+test('a whole day that has any footage is seen whole: today before noon, and the day when footage begins in the evening', () => {
+  const reach = { startMs: DAY.startMs - 3 * HOUR, endMs: DAY.startMs + 8 * HOUR };
+  const turned = (view: typeof DAY, days: number): typeof DAY => kept(turnDay(view, days), reach);
+  const yesterday = dayOf(reach.startMs);
+  assert.deepEqual(kept(DAY, reach), DAY);
+  assert.deepEqual(turned(DAY, -1), yesterday);
+  assert.deepEqual(turned(turned(DAY, -1), 1), DAY);
+  // A day that has none is not all of the view, and does not stay in sight.
+  assert.deepEqual(turned(DAY, 1), { startMs: reach.endMs - 12 * HOUR, endMs: reach.endMs + 12 * HOUR });
+  assert.deepEqual(turned(yesterday, -1), { startMs: reach.startMs - 12 * HOUR, endMs: reach.startMs + 12 * HOUR });
+});
+
 test('ticks stand at round local times and leave room for their labels', () => {
   const labels = (view: { startMs: number; endMs: number }, width: number): string[] => ticks(view, width, 74).flatMap(({ label }) => (label === '' ? [] : [label]));
   assert.deepEqual(labels(DAY, 1250), ['00:00', '02:00', '04:00', '06:00', '08:00', '10:00', '12:00', '14:00', '16:00', '18:00', '20:00', '22:00']);

@@ -59,8 +59,9 @@ export function panned(view: Span, byMs: number): Span {
   return { startMs: view.startMs + byMs, endMs: view.endMs + byMs };
 }
 
-/** The view moved so that it does not lose sight of `reach`, all that there is. */
+/** The view moved so that it does not lose sight of `reach`, all that there is. A whole day stays one as long as it has any of that. */
 export function kept(view: Span, reach: Span): Span {
+  if (isWholeDay(view) && view.startMs < reach.endMs && view.endMs > reach.startMs) return view;
   const beyond = lengthOf(view) * BEYOND_SHARE;
   if (view.endMs < reach.startMs + beyond) return panned(view, reach.startMs + beyond - view.endMs);
   if (view.startMs > reach.endMs - beyond) return panned(view, reach.endMs - beyond - view.startMs);
