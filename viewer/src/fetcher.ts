@@ -9,8 +9,8 @@ import { pause } from './pause.ts';
 const STILL_MS_MAX = 20_000;
 const RETRY_MS = 400;
 const RETRY_MS_MAX = 4_000;
-/** Statuses below 500 that pass: the request came too slowly, or too many came. */
-const PASSING_STATUSES: readonly number[] = [408, 425, 429];
+/** What says that an object is not there, or no longer, or has no such part. All else says something of the way to it, or of who asks. */
+const MISSING_STATUSES: readonly number[] = [403, 404, 410, 416];
 
 export class Fetcher {
   readonly #inits = new Map<string, Promise<ArrayBuffer>>();
@@ -40,12 +40,12 @@ export class Fetcher {
       signal.addEventListener('abort', stop);
       try {
         const response = await answerOf(url, { headers }, request, this.#stillMsMax);
-        if (response.ok) {
+        if (response.ok && !isPage(response)) {
           const bytes = await (await wholeOf(response, request, this.#stillMsMax)).arrayBuffer();
           // A server that knows no ranges answers with all of it.
           return range !== null && response.status === 200 ? bytes.slice(range.offset, range.offset + range.length) : bytes;
         }
-        if (response.status < 500 && !PASSING_STATUSES.includes(response.status)) throw new Missing(`status ${response.status}`);
+        if (MISSING_STATUSES.includes(response.status)) throw new Missing(`status ${response.status}`);
       } catch (error) {
         if (error instanceof Missing) throw error;
       } finally {
@@ -59,6 +59,11 @@ export class Fetcher {
   end(): void {
     this.#ended.abort();
   }
+}
+
+/** Whether a page came in place of footage: that of a network that wants a login, or of whoever guards the storage. */
+function isPage({ headers }: Response): boolean {
+  return headers.get('content-type')?.startsWith('text/html') === true;
 }
 
 /** The object cannot be had; asking again does not help. */

@@ -18,13 +18,14 @@ async function serving(server: Server, run: (url: string) => Promise<void>): Pro
   }
 }
 
-/** A server that answers a request with the next of these statuses, 0 cuts the connection; the last one stays. */
-async function answering(statuses: readonly number[], run: (url: string, asked: () => number) => Promise<void>): Promise<void> {
+/** A server that answers a request with the next of these statuses, 0 cuts the connection, 'page' is a login's; the last one stays. */
+async function answering(statuses: readonly (number | 'page')[], run: (url: string, asked: () => number) => Promise<void>): Promise<void> {
   let asked = 0;
   const server = createServer((request, response) => {
     const status = statuses[Math.min(asked, statuses.length - 1)] ?? 0;
     asked += 1;
     if (status === 0) request.socket.destroy();
+    else if (status === 'page') response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<!doctype html><title>Log in</title>');
     else response.writeHead(status).end('0123456789');
   });
   await serving(server, (url) => run(url, () => asked));
@@ -60,8 +61,17 @@ test('what fails in passing is asked for until it is there, and a part of it is 
   });
 });
 
+test('who has to log in again has lost no footage: it is asked for until it comes', async () => {
+  for (const refusal of [401, 407, 'page'] as const) {
+    await answering([refusal, 200], async (url, asked) => {
+      assert.equal(text(await new Fetcher().bytes({ url, range: null }, new AbortController().signal)), '0123456789');
+      assert.equal(asked(), 2);
+    });
+  }
+});
+
 test('what is not there is asked for once', async () => {
-  for (const status of [403, 404, 410]) {
+  for (const status of [403, 404, 410, 416]) {
     await answering([status], async (url, asked) => {
       await assert.rejects(new Fetcher().bytes({ url, range: null }, new AbortController().signal), new RegExp(`${status}`));
       assert.equal(asked(), 1);
