@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put};
 use teiten_encode::jpeg::Decoder;
@@ -127,7 +127,7 @@ impl Pictures {
         let looked_back_seconds = now.since(from).min(horizon).as_secs();
         let mut report = Report { looked_back_seconds, ..Report::default() };
         let mut room = Room { thumbnails: thumbnails_max, end, oldest_left: None };
-        let mut newest = None;
+        let (mut newest, mut failure) = (None, None);
         while let Some(hour) = hours.next().await.map_err(unavailable)? {
             if room.is_over() && hour.end() <= recent {
                 room.leave(hour.start());
@@ -139,13 +139,20 @@ impl Pictures {
             batches.retain(|key| key.format == BatchFormat::Mjpeg);
             if room.oldest_left.is_none() && !batches.is_empty() {
                 let slots = batches_of_slots(hour, &batches);
-                let (thumbnails, sheets) = self.hour(&camera, hour, slots, &mut room).await?;
-                report.thumbnails += thumbnails;
-                report.sheets += sheets;
+                match self.hour(&camera, hour, slots, &mut room).await {
+                    Ok((thumbnails, sheets)) => {
+                        report.thumbnails += thumbnails;
+                        report.sheets += sheets;
+                    }
+                    // Other hours have sheets of their own, and there is a poster to be made.
+                    Err(error) => _ = failure.get_or_insert(error),
+                }
             }
             newest = batches.pop().or(newest);
         }
-        left.note(room.oldest_left);
+        if failure.is_none() {
+            left.note(room.oldest_left);
+        }
         report.cameras = usize::from(newest.is_some());
         // What came since the run before this, and a little more: a run may be late.
         let is_new = |key: &BatchKey| key.window.end() + 2 * period > now;
@@ -154,7 +161,7 @@ impl Pictures {
         {
             report.posters += usize::from(self.write_poster(&camera, frame).await?);
         }
-        Ok(report)
+        failure.map_or(Ok(report), Err)
     }
 
     /// Puts what is missing on the sheet of an hour, as far as there is room, and writes its index if that is another. Answers how
@@ -370,13 +377,22 @@ impl Chore for Pictures {
         // None is always the last one.
         let first = plan::run_number(now, self.settings.period) as usize % cameras.len().max(1);
         cameras.rotate_left(first);
-        let reports: Vec<Report> = stream::iter(cameras)
-            .map(|camera| self.camera(camera, now, end))
-            .buffered(CAMERAS_AT_A_TIME)
-            .try_collect()
-            .await?;
+        let mut reports = stream::iter(cameras)
+            .map(|camera| async move { (self.camera(camera.clone(), now, end).await, camera) })
+            .buffered(CAMERAS_AT_A_TIME);
         let mut total = Report::default();
-        for report in reports {
+        let mut failure = None;
+        while let Some((report, camera)) = reports.next().await {
+            let report = match report {
+                Ok(report) => report,
+                // The others go on: a single object can be damaged for good.
+                Err(error) if Instant::now() < end => {
+                    warn!(%camera, %error, "camera without new pictures");
+                    failure.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             total.looked_back_seconds = total.looked_back_seconds.max(report.looked_back_seconds);
             total.cameras += report.cameras;
             total.posters += report.posters;
@@ -385,7 +401,7 @@ impl Chore for Pictures {
         }
         let Report { looked_back_seconds, cameras, posters, thumbnails, sheets } = total;
         info!(looked_back_seconds, cameras, posters, thumbnails, sheets, "pictures made");
-        Ok(total)
+        failure.map_or(Ok(total), Err)
     }
 }
 

@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_bucket::{Bucket, Condition, MemoryBucket};
+use teiten_bucket::{Bucket, BucketError, Condition, MemoryBucket, Object, Wrapper};
 use teiten_footage::{
     Batch, BatchKey, BootId, CameraId, Frame, FrameId, Timestamp, Window, WindowLength, key::BatchFormat,
 };
@@ -280,4 +281,41 @@ async fn frames_that_cannot_be_used_cost_their_own_thumbnail_only() {
     let sheet = Sheet::parse(&world.media(SHEET).await).unwrap();
     assert_eq!([0, 1, 2, 3].map(|slot| sheet.has(slot)), [false, true, true, true]);
     assert_eq!(sheet.height(), 120);
+}
+
+/// A bucket whose sheet of `gate` is damaged.
+#[derive(Debug)]
+struct Damaged(Arc<MemoryBucket>);
+
+#[async_trait]
+impl Wrapper for Damaged {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.0
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        if key == SHEET {
+            let (bucket, key, why) = ("media".to_owned(), key.to_owned(), "it is damaged".to_owned());
+            return Err(BucketError::Unavailable { bucket, operation: "get", key, why });
+        }
+        self.0.get(key).await
+    }
+}
+
+#[tokio::test]
+async fn a_sheet_that_the_store_does_not_give_out_costs_itself_only_and_fails_the_run() {
+    let world = World::new();
+    for camera in ["attic", "gate", "yard"] {
+        world.film(camera, 0, (320, 240)).await;
+    }
+    let (media, now) = (Arc::new(Damaged(world.media.clone())), world.start + MINUTE);
+    let pictures = Pictures::with_clock(world.frames.clone(), media, Settings::default(), move || now);
+    let failure = pictures.run().await.unwrap_err();
+    assert!(failure.to_string().contains(SHEET), "{failure}");
+    for camera in ["attic", "yard"] {
+        assert!(Sheet::parse(&world.media(&SHEET.replace("gate", camera)).await).unwrap().has(0));
+    }
+    for camera in ["attic", "gate", "yard"] {
+        world.media(&format!("{camera}/poster.jpg")).await;
+    }
 }

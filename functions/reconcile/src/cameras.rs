@@ -24,12 +24,18 @@ pub(crate) async fn read(media: &dyn Bucket) -> Result<Read, BucketError> {
     })
 }
 
-/// Writes it anew, if it does not name just `cameras`. Says whether it did.
+/// Writes it anew, if it does not name just `cameras`. Says whether it did. Those of `unknown` stay as they are: on it or not, and on it
+/// where nobody can tell.
 pub(crate) async fn rebuild(
     media: &dyn Bucket,
     read: Read,
-    cameras: BTreeSet<CameraId>,
+    mut cameras: BTreeSet<CameraId>,
+    mut unknown: BTreeSet<CameraId>,
 ) -> Result<bool, BucketError> {
+    if let Some(before) = &read.cameras {
+        unknown.retain(|camera| before.cameras.contains(camera));
+    }
+    cameras.append(&mut unknown);
     let is_absent = matches!(read.condition, Condition::IfAbsent);
     let cameras = Cameras { cameras };
     if read.cameras.as_ref() == Some(&cameras) || is_absent && cameras.cameras.is_empty() {

@@ -1,14 +1,15 @@
 //! The shell around [`crate::plan`]: list, decide, send.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, Timestamp};
 use teiten_host::{Chore, Failure};
 use teiten_playlist::PerCamera;
 use teiten_sink::Sink;
+use teiten_telemetry::metrics::function_metrics;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -47,6 +48,51 @@ impl Reconcile {
     }
 }
 
+/// What became of looking at all cameras.
+#[derive(Default)]
+struct Looks {
+    found: Vec<Found>,
+    /// Cameras of which the store refused something.
+    failed: BTreeSet<CameraId>,
+    /// Why, of the first one.
+    error: Option<BucketError>,
+}
+
+impl Reconcile {
+    /// Looks at each of `cameras`. Where the store refuses something of one, the others go on: what they lost expires, and a single object
+    /// can be damaged for good. Where it has nothing of any, or time is over (`end`), it is the store that fails.
+    async fn look_at_all(
+        &self,
+        cameras: Vec<CameraId>,
+        now: Timestamp,
+        end: Instant,
+    ) -> Result<Looks, BucketError> {
+        // From now on: where there are many folders, finding them takes longer than that.
+        let until = Instant::now() + self.settings.looks;
+        let mut looked = stream::iter(cameras)
+            .map(|camera| async move { (self.look(camera.clone(), now, until).await, camera) })
+            .buffered(CAMERAS_AT_A_TIME);
+        let mut looks = Looks::default();
+        while let Some((look, camera)) = looked.next().await {
+            match look {
+                Ok(found) => looks.found.push(found),
+                Err(error) if Instant::now() < end => {
+                    warn!(%camera, %error, "camera not looked at");
+                    looks.failed.insert(camera);
+                    looks.error.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if looks.found.is_empty()
+            && let Some(error) = looks.error
+        {
+            return Err(error);
+        }
+        Ok(looks)
+    }
+}
+
 #[async_trait]
 impl Chore for Reconcile {
     const NAME: &'static str = "reconcile";
@@ -56,7 +102,7 @@ impl Chore for Reconcile {
     async fn run(&self) -> Result<Report, Failure> {
         let now = (self.clock)();
         let begun = Instant::now();
-        let Settings { period, horizon, looks, all, .. } = self.settings;
+        let Settings { period, horizon, all, .. } = self.settings;
         let list = cameras::read(&*self.media).await.map_err(unavailable)?;
         let (filmed, published) =
             tokio::try_join!(listing::folders(&*self.frames), listing::folders(&*self.media))
@@ -65,14 +111,8 @@ impl Chore for Reconcile {
         // None is always the last one.
         let first = plan::run_number(now, period) as usize % looked_at.len().max(1);
         looked_at.rotate_left(first);
-        // From now on: where there are many folders, finding them takes longer than that.
-        let until = Instant::now() + looks;
-        let found: Vec<Found> = stream::iter(looked_at)
-            .map(|camera| self.look(camera, now, until))
-            .buffered(CAMERAS_AT_A_TIME)
-            .try_collect()
-            .await
-            .map_err(unavailable)?;
+        let Looks { found, failed, error } =
+            self.look_at_all(looked_at, now, begun + all).await.map_err(unavailable)?;
 
         let mut report = Report::of(&found, now, horizon);
         report.playlists_stale = self.send_live(&found).await?;
@@ -83,10 +123,15 @@ impl Chore for Reconcile {
         }
         let playing =
             found.iter().filter(|found| found.has_playlist).map(|found| found.camera.clone()).collect();
-        report.cameras_rebuilt = cameras::rebuild(&*self.media, list, playing).await.map_err(unavailable)?;
+        report.cameras_rebuilt =
+            cameras::rebuild(&*self.media, list, playing, failed).await.map_err(unavailable)?;
         report.dead_letters = listing::dead_letters(&*self.frames, now).await.map_err(unavailable)?;
         self.send_batches(&found, begun + all, &mut report).await?;
-        report.tell((self.clock)());
+        report.tell();
+        if let Some(error) = error {
+            return Err(unavailable(error));
+        }
+        function_metrics().reconciled((self.clock)());
         Ok(report)
     }
 }

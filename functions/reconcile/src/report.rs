@@ -57,7 +57,7 @@ impl Report {
     }
 
     /// Tells it to the log, and to whoever asks for numbers.
-    pub(crate) fn tell(&self, now: Timestamp) {
+    pub(crate) fn tell(&self) {
         let metrics = function_metrics();
         metrics.batches_sent.inc_by(self.batches_sent as u64);
         metrics.batches_left.set(self.batches_left as i64);
@@ -65,7 +65,6 @@ impl Report {
         metrics.playlists_stale.inc_by(self.playlists_stale as u64);
         metrics.cameras_rebuilt.inc_by(u64::from(self.cameras_rebuilt));
         metrics.dead_letters.set(self.dead_letters as i64);
-        metrics.reconciled(now);
         info!(
             looked_back_seconds = self.looked_back_seconds,
             cameras_unseen = self.cameras_unseen,

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use bytes::Bytes;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Wrapper};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Wrapper};
 use teiten_footage::{
     BatchKey, CameraId, CloudEvent, ContentHash, DeadLetter, Event, Hour, MotionMap, MotionSpan, PackKey,
     Pictures, SegmentKey, Timestamp, Window, WindowLength,
@@ -403,6 +403,60 @@ async fn the_list_of_cameras_is_written_anew_if_it_names_others_than_have_a_play
         assert!(world.run(DELAY).await.0.cameras_rebuilt);
         assert_eq!(text(&world.media, key::CAMERAS_KEY).await, right);
     }
+}
+
+/// A bucket of which some live playlists are damaged.
+#[derive(Debug)]
+struct Damaged {
+    inner: MemoryBucket,
+    cameras: Vec<CameraId>,
+}
+
+#[async_trait]
+impl Wrapper for Damaged {
+    fn inner(&self) -> &dyn Bucket {
+        &self.inner
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        if self.cameras.iter().any(|camera| key == key::live_playlist_key(camera)) {
+            let (bucket, key, why) = ("media".to_owned(), key.to_owned(), "it is damaged".to_owned());
+            return Err(BucketError::Unavailable { bucket, operation: "get", key, why });
+        }
+        self.inner.get(key).await
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_the_store_does_not_give_out_costs_its_camera_only_and_fails_the_run() {
+    let world = World::start().await;
+    for camera in ["gate", "yard"] {
+        let segment = world.segment(camera, world.window(20), "a").await;
+        world.list(&segment).await;
+    }
+    let both = text(&world.media, key::CAMERAS_KEY).await;
+    let lost = world.batch("yard", world.window(9)).await;
+    let (now, frames) = (teiten_telemetry::now() + DELAY, Arc::new(world.frames.clone()));
+    let run = async |damaged: &[&str]| {
+        let cameras = damaged.iter().map(|camera| id(camera)).collect();
+        let media = Arc::new(Damaged { inner: world.media.clone(), cameras });
+        let sink = world.sink.clone();
+        let reconcile = Reconcile::with_clock(frames.clone(), media, sink, world.settings, move || now);
+        let failure = reconcile.run().await.unwrap_err();
+        (failure.to_string(), std::mem::take(&mut *world.events.lock().unwrap()))
+    };
+    // Whether it is named is not known, so that stays.
+    for before in [r#"{"cameras":["attic","gate"]}"#, "no JSON"] {
+        put(&world.media, key::CAMERAS_KEY, before).await;
+        let (failure, sent) = run(&["gate"]).await;
+        assert!(failure.contains("gate/live.m3u8"), "{failure}");
+        assert_eq!(sent, [batch_stored(&lost)]);
+        assert_eq!(text(&world.media, key::CAMERAS_KEY).await, both);
+    }
+    put(&world.media, key::CAMERAS_KEY, r#"{"cameras":["yard"]}"#).await;
+    run(&["gate"]).await;
+    assert_eq!(text(&world.media, key::CAMERAS_KEY).await, r#"{"cameras":["yard"]}"#);
+    assert_eq!(run(&["gate", "yard"]).await.1, [], "it is the store that fails");
 }
 
 #[tokio::test]
