@@ -1,4 +1,4 @@
-//! `cameras.json`: the names of all cameras that ever had a playlist, for a viewer that has to start somewhere.
+//! `cameras.json`: the names of all cameras that have footage, or filmed within a day, for a viewer that has to start somewhere.
 
 use std::collections::BTreeSet;
 

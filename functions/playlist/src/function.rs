@@ -168,6 +168,10 @@ impl Playlist {
             }
             Put::Stored(_) => {
                 report(step, playlist, &next, (self.clock)());
+                if step != Step::Extended {
+                    // It was silent, and may have left the list with its footage meanwhile.
+                    memory.enlisted = false;
+                }
                 memory.note_changes(playlist, &next, cause.window());
                 memory.remember(&next);
                 // Where links are signed, nobody can ask for what it would name.

@@ -32,6 +32,13 @@ pub(crate) struct Mended {
     pub(crate) survey: Option<Survey>,
 }
 
+/// Whether a camera's `archive.json` names an hour, as it does while footage is left. What somebody else wrote in its place is
+/// written anew.
+pub(crate) async fn names_hours(media: &dyn Bucket, camera: &CameraId) -> Result<bool, BucketError> {
+    let Some(object) = media.get(&key::archive_key(camera)).await? else { return Ok(false) };
+    Ok(Archive::parse(&object.bytes).map_or(true, |archive| archive.hours().next().is_some()))
+}
+
 /// Brings up to date the playlist of an hour whose segments (`segments`: all from `from` on) are not listed as they should be.
 /// Says whether a version was written.
 pub(crate) async fn mend_hour(

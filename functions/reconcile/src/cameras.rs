@@ -1,4 +1,4 @@
-//! `cameras.json`, compared with the live playlists and archives that there are.
+//! `cameras.json`, compared with the cameras that there are.
 
 use std::collections::BTreeSet;
 

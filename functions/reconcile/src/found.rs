@@ -56,7 +56,8 @@ pub(crate) struct Found {
     pub(crate) unlisted: Option<SegmentKey>,
     /// What moved when the camera fell silent, just now.
     pub(crate) cut_off: Option<MotionSpan>,
-    pub(crate) has_playlist: bool,
+    /// Whether `cameras.json` is to name it.
+    pub(crate) is_listed: bool,
     pub(crate) hours_mended: usize,
     pub(crate) motion_mended: usize,
     pub(crate) archive_rebuilt: bool,
@@ -92,7 +93,7 @@ impl Found {
             heads_left: HEADS_MAX,
             unlisted: None,
             cut_off: None,
-            has_playlist: false,
+            is_listed: false,
             hours_mended: 0,
             motion_mended: 0,
             archive_rebuilt: false,

@@ -7,7 +7,7 @@
 //! - a live playlist that would change if it were looked at: `teiten.segment.stored` is sent again, to `playlist`;
 //! - an hour's playlist that does not list what is stored of it: it is brought up to date;
 //! - an `archive.json` that does not name just the hours with a playlist and footage: it is written anew;
-//! - a `cameras.json` that does not name just the cameras with a live playlist or an archive: it is written anew.
+//! - a `cameras.json` that does not name just the cameras that have footage, or filmed within a day: it is written anew.
 //!
 //! It counts the dead letters of the last day besides: what was given up is in the bucket, whatever the function that it was for
 //! could tell of it.

@@ -1,5 +1,7 @@
 //! Looks at one camera: lists its batches and what is published of it, an hour at a time, and mends what needs no event.
 
+use std::time::Duration;
+
 use teiten_bucket::{BucketError, Listed};
 use teiten_footage::{CameraId, Hour, PackKey, SensorKey, Timestamp, key};
 use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist};
@@ -15,6 +17,9 @@ use crate::{
     settings::Settings,
     share,
 };
+
+/// A camera that filmed within this time is there, whatever is left of its footage.
+const PRESENT_WITHIN: Duration = Duration::from_secs(24 * 3600);
 
 impl Reconcile {
     /// What there is of a camera; farther back than every run looks it looks `until` then.
@@ -123,12 +128,10 @@ impl Reconcile {
         let Some(object) = self.media.get(&key::live_playlist_key(camera)).await? else {
             found.unlisted = plan::unlisted(None, &found.live, now).cloned();
             // A camera may have a past alone.
-            let archive = key::archive_key(camera);
-            let listed = self.media.list_after(&archive, "", 1).await?;
-            found.has_playlist = listed.first().is_some_and(|listed| listed.key == archive);
+            found.is_listed = archive::names_hours(&*self.media, camera).await?;
             return Ok(());
         };
-        found.has_playlist = true;
+        found.is_listed = true;
         match LivePlaylist::parse(camera, &String::from_utf8_lossy(&object.bytes)) {
             Ok(playlist) => {
                 let silent = now.since(playlist.next().start());
@@ -136,6 +139,10 @@ impl Reconcile {
                 let told = LIVE_AGE_MAX..LIVE_AGE_MAX + 2 * self.settings.period;
                 found.cut_off = teiten_playlist::cut_off(&playlist).filter(|_| told.contains(&silent));
                 found.unlisted = plan::unlisted(Some(&playlist), &found.live, now).cloned();
+                // One that is gone for good leaves with its footage: its live playlist does not expire.
+                if silent >= PRESENT_WITHIN {
+                    found.is_listed = archive::names_hours(&*self.media, camera).await?;
+                }
             }
             Err(error) => {
                 warn!(%camera, %error, "live playlist was not written by Teiten: delete it, and a new one is begun");

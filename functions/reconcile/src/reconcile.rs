@@ -121,10 +121,9 @@ impl Chore for Reconcile {
                 warn!(%camera, count = without_segment.count, %first, "batches without segments");
             }
         }
-        let playing =
-            found.iter().filter(|found| found.has_playlist).map(|found| found.camera.clone()).collect();
+        let listed = found.iter().filter(|found| found.is_listed).map(|found| found.camera.clone()).collect();
         report.cameras_rebuilt =
-            cameras::rebuild(&*self.media, list, playing, failed).await.map_err(unavailable)?;
+            cameras::rebuild(&*self.media, list, listed, failed).await.map_err(unavailable)?;
         report.dead_letters = listing::dead_letters(&*self.frames, now).await.map_err(unavailable)?;
         self.send_batches(&found, begun + all, &mut report).await?;
         report.tell();

@@ -16,7 +16,7 @@ pub struct Report {
     pub looked_back_seconds: u64,
     /// Cameras at which it had no time to look as far back as it should.
     pub cameras_unseen: usize,
-    /// Cameras that have something in a bucket.
+    /// Cameras that have footage, or had some a short while ago.
     pub cameras: usize,
     /// Batches that it looked at.
     pub batches: usize,
@@ -47,7 +47,7 @@ impl Report {
         Self {
             looked_back_seconds: now.since(seen_from).min(horizon).as_secs(),
             cameras_unseen: found.iter().filter(|found| found.unseen.is_some()).count(),
-            cameras: found.iter().filter(|found| found.has_playlist || found.batches > 0).count(),
+            cameras: found.iter().filter(|found| found.is_listed || found.batches > 0).count(),
             batches: found.iter().map(|found| found.batches).sum(),
             hours_mended: found.iter().map(|found| found.hours_mended).sum(),
             motion_mended: found.iter().map(|found| found.motion_mended).sum(),

@@ -940,6 +940,39 @@ async fn a_survey_ends_an_old_hour_that_nobody_ended() {
 }
 
 #[tokio::test]
+async fn a_silent_camera_is_listed_until_its_footage_has_expired_and_again_from_its_next_segment_on() {
+    let world = World::start().await;
+    let now = Arc::new(Mutex::new(teiten_telemetry::now()));
+    let shown = Arc::clone(&now);
+    let clock = move || *shown.lock().unwrap();
+    // An instance that goes on remembering.
+    let playlist = Playlist::with_clock(Arc::new(world.media.clone()), Default::default(), clock);
+    let segment = world.segment("gate", world.window(5), "a").await;
+    playlist.handle(stored(&segment)).await.unwrap();
+    world.list_hour(&segment).await;
+    let named = async || text(&world.media, key::CAMERAS_KEY).await;
+    let silent = turn(26 * HOUR, 16);
+    world.run(silent).await;
+    world.run(silent).await;
+    assert_eq!(named().await, r#"{"cameras":["gate"]}"#, "there is footage");
+    world.media.delete(&segment.to_string()).await.unwrap();
+    world.run(turn(2 * HOUR, 16)).await;
+    assert!(!world.run(2 * HOUR).await.0.cameras_rebuilt, "it may have been switched off for a while");
+    assert!(world.run(silent).await.0.cameras_rebuilt);
+    assert_eq!(named().await, r#"{"cameras":[]}"#);
+    assert!(!world.run(silent).await.0.cameras_rebuilt);
+
+    *now.lock().unwrap() = teiten_telemetry::now() + silent;
+    let first = Window::containing(*now.lock().unwrap() - Duration::from_secs(9), WindowLength::DEFAULT);
+    for index in 0..4 {
+        let segment = world.segment("gate", first.plus(index), "a").await;
+        playlist.handle(stored(&segment)).await.unwrap();
+    }
+    assert_eq!(named().await, r#"{"cameras":["gate"]}"#);
+    assert!(!world.run(silent).await.0.cameras_rebuilt);
+}
+
+#[tokio::test]
 async fn a_camera_that_has_nothing_but_a_past_is_listed() {
     let world = World::start().await;
     let segment = world.segment("gate", world.window(2 * 3600), "a").await;
