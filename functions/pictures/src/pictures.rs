@@ -20,6 +20,7 @@ use teiten_reconcile::{
     listing::{self, Hours},
     plan,
 };
+use teiten_telemetry::metrics::function_metrics;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -33,6 +34,10 @@ const CAMERAS_AT_A_TIME: usize = 2;
 
 /// So many batches are looked into for a thumbnail: the first frame of one may be damaged.
 const BATCHES_OF_SLOT_MAX: usize = 3;
+
+/// So many batches are read at a time for what is missing of an hour: six are in a usual run, which waits for the store more than for the
+/// decoder.
+const FRAMES_AT_A_TIME: usize = 8;
 
 /// The most of a batch that is read at first: most frames are smaller.
 const FIRST_BYTES: usize = 256 << 10;
@@ -53,16 +58,20 @@ pub struct Settings {
     pub thumbnails_max: usize,
     /// For how long a run makes thumbnails: what is missing then is the next one's.
     pub time_max: Duration,
+    /// For how long it goes on to further cameras, to make posters at least.
+    pub cameras_time_max: Duration,
 }
 
 impl Settings {
     /// For a run in each `period`: it is over before the next one is called for, which would wait for it.
     pub fn each(period: Duration) -> Self {
+        let time = period.min(RUN_MAX);
         Self {
             period,
             horizon: Duration::from_secs(24 * 3600),
             thumbnails_max: SLOTS,
-            time_max: period.min(RUN_MAX) * 9 / 10,
+            time_max: time * 9 / 10,
+            cameras_time_max: time * 19 / 20,
         }
     }
 }
@@ -86,6 +95,8 @@ pub struct Report {
     pub thumbnails: usize,
     /// Sheets that it wrote.
     pub sheets: usize,
+    /// Cameras of which it left something to later runs.
+    pub cameras_left: usize,
 }
 
 /// Keeps the pictures of every camera.
@@ -153,6 +164,7 @@ impl Pictures {
         if failure.is_none() {
             left.note(room.oldest_left);
         }
+        report.cameras_left = usize::from(room.oldest_left.is_some());
         report.cameras = usize::from(newest.is_some());
         // What came since the run before this, and a little more: a run may be late.
         let is_new = |key: &BatchKey| key.window.end() + 2 * period > now;
@@ -180,13 +192,28 @@ impl Pictures {
         let mut missing: Vec<(usize, Vec<BatchKey>)> = missing.collect();
         room.take(hour, &mut missing);
         let mut made = 0;
-        for (slot, batches) in missing {
-            if room.end <= Instant::now() {
+        let end = room.end;
+        let mut first_frames = stream::iter(missing)
+            .map(|(slot, batches)| async move {
+                let first = match batches.first() {
+                    Some(batch) if Instant::now() < end => self.first_frame(batch).await,
+                    _ => Ok(None),
+                };
+                (slot, batches, first)
+            })
+            .buffered(FRAMES_AT_A_TIME);
+        while let Some((slot, batches, first)) = first_frames.next().await {
+            if end <= Instant::now() {
                 room.leave(start_of(hour, slot));
                 break;
             }
+            let mut first = Some(first);
             for batch in batches {
-                let Some(frame) = self.first_frame(&batch).await? else { continue };
+                let frame = match first.take() {
+                    Some(first) => first?,
+                    None => self.first_frame(&batch).await?,
+                };
+                let Some(frame) = frame else { continue };
                 match put(sheet.take(), slot, frame.jpeg).await? {
                     Ok(with_it) => {
                         sheet = Some(with_it);
@@ -345,6 +372,13 @@ impl Room {
     }
 }
 
+/// At which of so many cameras a run begins: far from where those before it did (by the golden ratio), so that none is for long among those
+/// that there is no time for.
+fn first_of(cameras: usize, run: u64) -> usize {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    ((u128::from(run.wrapping_mul(GOLDEN)) * cameras as u128) >> 64) as usize
+}
+
 /// When a slot of an hour begins.
 fn start_of(hour: Hour, slot: usize) -> Timestamp {
     hour.start() + Duration::from_secs(SLOT_SECONDS) * slot as u32
@@ -371,14 +405,20 @@ impl Chore for Pictures {
 
     async fn run(&self) -> Result<Report, Failure> {
         let now = (self.clock)();
-        let end = Instant::now() + self.settings.time_max;
+        let begun = Instant::now();
+        let Settings { period, time_max, cameras_time_max, .. } = self.settings;
+        let (end, cameras_end) = (begun + time_max, begun + cameras_time_max);
         let cameras = listing::folders(&*self.frames).await.map_err(unavailable)?;
         let mut cameras: Vec<CameraId> = cameras.into_iter().collect();
-        // None is always the last one.
-        let first = plan::run_number(now, self.settings.period) as usize % cameras.len().max(1);
+        let first = first_of(cameras.len(), plan::run_number(now, period));
         cameras.rotate_left(first);
         let mut reports = stream::iter(cameras)
-            .map(|camera| async move { (self.camera(camera.clone(), now, end).await, camera) })
+            .map(|camera| async move {
+                if cameras_end <= Instant::now() {
+                    return (Ok(Report { cameras_left: 1, ..Report::default() }), camera);
+                }
+                (self.camera(camera.clone(), now, end).await, camera)
+            })
             .buffered(CAMERAS_AT_A_TIME);
         let mut total = Report::default();
         let mut failure = None;
@@ -386,21 +426,22 @@ impl Chore for Pictures {
             let report = match report {
                 Ok(report) => report,
                 // The others go on: a single object can be damaged for good.
-                Err(error) if Instant::now() < end => {
+                Err(error) => {
                     warn!(%camera, %error, "camera without new pictures");
                     failure.get_or_insert(error);
                     continue;
                 }
-                Err(error) => return Err(error),
             };
             total.looked_back_seconds = total.looked_back_seconds.max(report.looked_back_seconds);
             total.cameras += report.cameras;
             total.posters += report.posters;
             total.thumbnails += report.thumbnails;
             total.sheets += report.sheets;
+            total.cameras_left += report.cameras_left;
         }
-        let Report { looked_back_seconds, cameras, posters, thumbnails, sheets } = total;
-        info!(looked_back_seconds, cameras, posters, thumbnails, sheets, "pictures made");
+        let Report { looked_back_seconds, cameras, posters, thumbnails, sheets, cameras_left } = total;
+        info!(looked_back_seconds, cameras, posters, thumbnails, sheets, cameras_left, "pictures made");
+        function_metrics().pictures_left.set(cameras_left as i64);
         failure.map_or(Ok(total), Err)
     }
 }

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -244,18 +247,59 @@ async fn a_run_that_has_no_time_left_makes_posters_and_leaves_the_thumbnails_to_
     let now = world.start + Duration::from_secs(3 * 3600 + 40);
     let settings = Settings { time_max: Duration::ZERO, ..Settings::default() };
     let report = world.pictures_as(settings, move || now).run().await.unwrap();
-    assert_eq!((report.posters, report.thumbnails, report.sheets), (1, 0, 0));
+    assert_eq!((report.posters, report.thumbnails, report.sheets, report.cameras_left), (1, 0, 0, 1));
+    let no_time = Settings { cameras_time_max: Duration::ZERO, ..settings };
+    let report = world.pictures_as(no_time, move || now).run().await.unwrap();
+    assert_eq!((report.posters, report.cameras_left), (0, 1), "posters have their limit, too");
     // Some run looks as far back.
     let settings = Settings { horizon: Duration::from_secs(300), ..Settings::default() };
-    assert_eq!(world.pictures_as(settings, move || now).run().await.unwrap().thumbnails, 6);
+    let report = world.pictures_as(settings, move || now).run().await.unwrap();
+    assert_eq!((report.thumbnails, report.cameras_left), (6, 0));
+}
+
+/// A bucket whose first objects are given out once so many are asked for.
+#[derive(Debug)]
+struct Together {
+    inner: Arc<MemoryBucket>,
+    left: AtomicUsize,
+    barrier: tokio::sync::Barrier,
+}
+
+#[async_trait]
+impl Wrapper for Together {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.inner
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        let take = |left: usize| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+            self.barrier.wait().await;
+        }
+        self.inner.get(key).await
+    }
+}
+
+#[tokio::test]
+async fn the_frames_of_a_minute_are_asked_for_together() {
+    let world = World::new();
+    for second in (0..60).step_by(10) {
+        world.film("gate", second, (320, 240)).await;
+    }
+    let (left, barrier) = (AtomicUsize::new(6), tokio::sync::Barrier::new(6));
+    let frames = Arc::new(Together { inner: world.frames.clone(), left, barrier });
+    let now = world.start + MINUTE;
+    let pictures = Pictures::with_clock(frames, world.media.clone(), Settings::default(), move || now);
+    let report = tokio::time::timeout(MINUTE, pictures.run()).await.expect("one waits for another").unwrap();
+    assert_eq!((report.thumbnails, report.posters), (6, 1));
 }
 
 #[test]
 fn a_run_ends_before_the_next_one_and_before_its_caller_gives_up() {
     for seconds in [10, 60, 300, 3600] {
         let period = Duration::from_secs(seconds);
-        let time_max = Settings::each(period).time_max;
-        assert!(time_max < period.min(Duration::from_secs(300)), "{seconds}");
+        let Settings { time_max, cameras_time_max, .. } = Settings::each(period);
+        assert!(time_max < cameras_time_max && cameras_time_max < period.min(Duration::from_secs(300)));
     }
     assert_eq!(Settings::default().time_max, Duration::from_secs(54));
 }

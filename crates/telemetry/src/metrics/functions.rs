@@ -120,6 +120,8 @@ pub struct FunctionMetrics {
     /// Cameras that the last run of compact had no time for.
     pub cameras_left: Gauge<i64>,
     last_compacted: Gauge<f64, AtomicU64>,
+    /// Cameras of which the last run of pictures left something to later ones.
+    pub pictures_left: Gauge<i64>,
 }
 
 /// The numbers of the functions in this process.
@@ -154,6 +156,7 @@ impl FunctionMetrics {
             last_reconciled: Gauge::default(),
             cameras_left: Gauge::default(),
             last_compacted: Gauge::default(),
+            pictures_left: Gauge::default(),
         }
     }
 
@@ -203,6 +206,7 @@ impl FunctionMetrics {
             "playlist" => self.register_playlist(&mut registry),
             "reconcile" => self.register_reconcile(&mut registry),
             "compact" => self.register_compact(&mut registry),
+            "pictures" => self.register_pictures(&mut registry),
             _ => {}
         }
         registry
@@ -256,6 +260,11 @@ impl FunctionMetrics {
         registry.register("compact_cameras_left", help, self.cameras_left.clone());
         let help = "When the last run was completed, in Unix time";
         registry.register("compact_last_run_timestamp_seconds", help, self.last_compacted.clone());
+    }
+
+    fn register_pictures(&self, registry: &mut Registry) {
+        let help = "Cameras of which the last run left something to later ones";
+        registry.register("pictures_cameras_left", help, self.pictures_left.clone());
     }
 }
 
