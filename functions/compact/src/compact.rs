@@ -24,10 +24,16 @@ const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "ma
 /// hour. They take no memory of their own: all that is put into a pack is held until it is made.
 const SEGMENTS_AT_A_TIME: usize = 32;
 
+const _: () =
+    assert!(plan::KEPT_AFTER.as_secs() + RUN_MAX.as_secs() < 2 * 3600, "deleted by the run two hours later");
+
 /// The most steps that a playlist takes until it is up to date: an end, and what came late or was put together.
 const STEPS_MAX: usize = 3;
 
 type Clock = dyn Fn() -> Timestamp + Send + Sync;
+
+/// How long a run goes on to further hours, if it is not told otherwise.
+const RUN_MAX: Duration = Duration::from_secs(8 * 60);
 
 /// How to compact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +48,8 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let [after, horizon, run_max] = [3600, 12 * 3600, 8 * 60].map(Duration::from_secs);
-        Self { after, horizon, run_max }
+        let [after, horizon] = [3600, 12 * 3600].map(Duration::from_secs);
+        Self { after, horizon, run_max: RUN_MAX }
     }
 }
 

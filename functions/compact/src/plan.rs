@@ -16,12 +16,15 @@ pub const QUIET_MIN: Duration = Duration::from_secs(600);
 
 /// How long after a pack was listed the segments in it are kept: as long as somebody may play by a playlist from before it,
 /// which is an hour's footage and some pauses. (A playlist of a longer range has to be asked for again where it goes through what
-/// was not put together when it was made, as docs/formats.md says.)
-pub const KEPT_AFTER: Duration = Duration::from_secs(2 * 3600);
+/// was not put together when it was made, as docs/formats.md says.) It is two hours, less ten minutes: the run two hours later begins
+/// sooner after that than an hourly run comes to list a pack, and would leave the segments to the next one for a moment's sake.
+pub const KEPT_AFTER: Duration = Duration::from_secs(110 * 60);
 
 /// How long before an hour is not looked at any more it is put together at the latest: what a pack supersedes is deleted by a later
 /// run, and one of the hourly runs may fail.
-pub const LAST_BEFORE_HORIZON: Duration = Duration::from_secs(KEPT_AFTER.as_secs() + 2 * 3600);
+pub const LAST_BEFORE_HORIZON: Duration = Duration::from_secs(4 * 3600);
+
+const _: () = assert!(LAST_BEFORE_HORIZON.as_secs() >= KEPT_AFTER.as_secs() + 2 * 3600);
 
 /// The runs of segments that are to be put together: each contiguous in time, with one init section and one length of windows,
 /// as a pack's key tells them. One segment is a run too: an hour is of packs alone then.
