@@ -6,7 +6,7 @@ use std::{
 };
 
 use teiten_footage::{PackKey, Timestamp, Window};
-use teiten_playlist::{HourPlaylist, Listing, Place, StoredHourObjects};
+use teiten_playlist::{HourPlaylist, Listing, Place, StoredHourObjects, gives_way};
 
 /// The largest pack, in bytes: it is held in memory while it is made, and put in one request.
 pub const PACK_BYTES_MAX: u64 = 32 << 20;
@@ -106,22 +106,25 @@ pub fn is_of_long_ago(written_unix_millis: u64, now: Timestamp) -> bool {
 }
 
 /// The keys of segments and packs that nobody needs any more, once `playlist` [is of long ago](is_of_long_ago) as well: another object
-/// counts for their windows, which it lists.
+/// counts for their windows, which it lists; or a window that they overlap is listed in their place ([`gives_way`]).
 pub fn superseded(playlist: &HourPlaylist, stored: &StoredHourObjects, now: Timestamp) -> Vec<String> {
     let settled = stored.packs.iter().filter(|pack| is_of_long_ago(pack.modified_unix_millis, now));
     let settled: HashSet<&PackKey> = settled.map(|pack| &pack.key).collect();
     let counts: HashMap<Window, &Listing> =
         playlist.listings().iter().map(|listing| (listing.window, listing)).collect();
-    let pack_of = |window: Window| match counts.get(&window)?.place {
-        Place::Packed(part) => {
-            let key = part.key(playlist.camera());
-            settled.contains(&key).then_some(key)
-        }
+    let pack_of = |listing: &Listing| match listing.place {
+        Place::Packed(part) => Some(part.key(playlist.camera())).filter(|key| settled.contains(key)),
         Place::Segment(_) => None,
     };
     let segments = stored.segments.iter().filter(|segment| {
-        let window = segment.key.window;
-        pack_of(window).is_some_and(|pack| segment.modified_unix_millis < pack.as_of.unix_millis())
+        let (window, written) = (segment.key.window, segment.modified_unix_millis);
+        match counts.get(&window) {
+            Some(listing) => pack_of(listing).is_some_and(|pack| written < pack.as_of.unix_millis()),
+            None => {
+                let other = playlist.listings().iter().find(|other| gives_way(window, other.window));
+                is_of_long_ago(written, now) && other.and_then(pack_of).is_some()
+            }
+        }
     });
     let listed: HashSet<PackKey> = packs_of(playlist).collect();
     let packs = stored.packs.iter().filter(|pack| settled.contains(&pack.key) && !listed.contains(&pack.key));

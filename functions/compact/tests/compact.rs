@@ -330,6 +330,23 @@ async fn windows_of_another_length_are_in_packs_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_segment_that_is_not_listed_for_it_overlaps_one_of_another_length_goes_with_those_that_are() {
+    let mut world = World::start().await;
+    let two = WindowLength::from_millis(2000).unwrap();
+    // The second 108 is listed as it was filmed first.
+    world.film(100..109, "one", "a").await;
+    world.film_in(two, 54..60, "one", "a").await;
+    world.segments.remove(&Window::containing(world.hour.start(), two).plus(54));
+    update_hour(&world.media, &camera(), world.hour, teiten_telemetry::now()).await.unwrap();
+    let compact =
+        async |minutes| world.compact(Arc::new(world.media.clone()), MINUTE * minutes).await.unwrap();
+    let report = compact(60).await;
+    assert_eq!((report.packs, report.segments), (5, 54));
+    assert_eq!(compact(190).await.deleted, 55);
+    assert_eq!((world.is_playable().await, world.objects().await), (54, 5));
+}
+
+#[tokio::test]
 async fn an_hour_is_put_together_only_while_there_is_time_to_delete_its_segments() {
     for (minutes, packs) in [(12 * 60 - 245, 3), (12 * 60 - 235, 0)] {
         let world = World::start().await;

@@ -197,17 +197,23 @@ fn newest_of<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> HashMap<Window
 pub fn in_order<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> Vec<Stored> {
     let mut stored: Vec<Stored> = newest_of(stored).into_values().copied().collect();
     stored.sort_by_key(|item| (item.listing.window.start(), item.listing.window.length()));
-    // Where a stream's windows got another length, two can overlap: the earlier one stands.
-    let mut until = Timestamp::default();
+    let mut last = None;
     stored.retain(|item| {
         let window = item.listing.window;
-        let follows = window.start() >= until;
-        if follows {
-            until = window.end();
+        let stands = !last.is_some_and(|last| gives_way(window, last));
+        if stands {
+            last = Some(window);
         }
-        follows
+        stands
     });
     stored
+}
+
+/// Whether a window is not listed where `other` is. Where a stream's windows got another length, two can overlap: the earlier one
+/// stands.
+pub fn gives_way(window: Window, other: Window) -> bool {
+    let place = |window: Window| (window.start(), window.length());
+    place(other) < place(window) && window.start() < other.end()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub use fragment::{Fragment, FragmentError, Sample};
 pub use function::Playlist;
 pub use hour::{HourPlaylist, TARGET_DURATION_SECONDS};
 pub use hour_advance::{
-    CLOSE_AFTER, HourStep, REWRITE_PERIOD, advance_hour, cutoff, in_order, is_over, is_stale,
+    CLOSE_AFTER, HourStep, REWRITE_PERIOD, advance_hour, cutoff, gives_way, in_order, is_over, is_stale,
 };
 pub use hours::{StoredHourObjects, StoredPack, StoredSegment, read_hour, stored_objects, update_hour};
 pub use init_sections::{InitError, InitSections, sample_entry};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use teiten_footage::{BatchKey, CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window};
-use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance};
+use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance, gives_way};
 
 /// How many periods every run looks back at least.
 pub const PERIODS_MIN: u32 = 5;
@@ -112,7 +112,7 @@ pub fn listed_from(from: Timestamp, now: Timestamp) -> Timestamp {
 
 /// The batches that have no segment, the oldest first, of those that were `written` in this time: what is younger may be on its way,
 /// and the segment of an older one may have expired. A window's segment may be in a pack: that has what was written up to when it
-/// counts.
+/// counts. Of one that is not listed beside what is in a pack, as the windows got another length, the segment was deleted.
 pub fn without_segment<'a>(
     batches: &'a [StoredBatch],
     segments: &[Footage],
@@ -130,6 +130,8 @@ pub fn without_segment<'a>(
             *newest = pack.as_of.unix_millis().max(*newest);
         }
     }
+    let is_beside_packed =
+        |window| packs.iter().flat_map(PackKey::windows).any(|packed| gives_way(window, packed));
     let mut missing: Vec<&BatchKey> = batches
         .iter()
         .filter(|batch| written.contains(&batch.modified()))
@@ -137,6 +139,7 @@ pub fn without_segment<'a>(
             encoded.get(&batch.key.window).is_none_or(|encoded| *encoded < batch.modified_unix_millis)
         })
         .map(|batch| &batch.key)
+        .filter(|key| !is_beside_packed(key.window))
         .collect();
     missing.sort_by_key(|key| (key.window.start(), key.window.length()));
     missing
@@ -230,6 +233,21 @@ mod tests {
         let missing = without_segment(&batches, &[], &[pack], &(NOON..=NOON + HOUR));
         let missing: Vec<Window> = missing.into_iter().map(|key| key.window).collect();
         assert_eq!(missing, [window(0), window(2), window(3)]);
+    }
+
+    #[test]
+    fn a_batch_that_overlaps_what_is_in_a_pack_is_found_only_if_its_segment_would_be_listed() {
+        let (init, hash) = (ContentHash::of(b"init"), ContentHash::of(b"pack"));
+        let pack =
+            PackKey { camera: camera(), first: window(1), count: 2, init, as_of: NOON + seconds(60), hash };
+        let two = WindowLength::from_millis(2000).unwrap();
+        let batches = [0, 2, 4].map(|index| {
+            let mut batch = batch(index, seconds(70));
+            batch.key.window = Window::containing(window(index).start(), two);
+            batch
+        });
+        let missing = without_segment(&batches, &[], &[pack], &(NOON..=NOON + HOUR));
+        assert_eq!(missing, [&batches[0].key, &batches[2].key]);
     }
 
     #[test]
