@@ -1,8 +1,15 @@
 //! What is not ready in the cluster, in words.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use teiten_footage::Timestamp;
+use teiten_telemetry::now;
 
 use crate::NAMESPACE;
+
+/// What has not ended for so long after it had to, is on a node that ends nothing any more.
+const ENDS_WITHIN: Duration = Duration::from_mins(1);
 
 /// The kinds that tell whether they are ready, and the pods that say why they are not.
 pub const KINDS: [&str; 10] = [
@@ -20,7 +27,11 @@ pub const KINDS: [&str; 10] = [
 
 /// What of `objects` is not ready, and why, one line each.
 pub fn not_ready(objects: &[Value]) -> Vec<String> {
-    let mut found: Vec<String> = objects.iter().filter_map(|object| trouble(object, objects)).collect();
+    not_ready_at(now(), objects)
+}
+
+fn not_ready_at(now: Timestamp, objects: &[Value]) -> Vec<String> {
+    let mut found: Vec<String> = objects.iter().filter_map(|object| trouble(object, objects, now)).collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -40,7 +51,7 @@ fn is_part(object: &Value) -> bool {
     }
 }
 
-fn trouble(object: &Value, all: &[Value]) -> Option<String> {
+fn trouble(object: &Value, all: &[Value], now: Timestamp) -> Option<String> {
     if !is_part(object) {
         return None;
     }
@@ -51,13 +62,18 @@ fn trouble(object: &Value, all: &[Value]) -> Option<String> {
         _ => conditions(object)?,
     };
     // Its pods know more than it does.
-    let reason = pods_trouble(all, name).unwrap_or(reason);
+    let reason = pods_trouble_at(now, all, name).unwrap_or(reason);
     Some(format!("{} {name}: {reason}", words(kind)))
 }
 
 /// Why a pod of a part does not run, if one of `objects` says so.
 pub(crate) fn pods_trouble(objects: &[Value], part: &str) -> Option<String> {
-    objects.iter().filter(|pod| belongs(pod, part)).find_map(pod_trouble)
+    pods_trouble_at(now(), objects, part)
+}
+
+fn pods_trouble_at(now: Timestamp, objects: &[Value], part: &str) -> Option<String> {
+    let pods = || objects.iter().filter(|pod| belongs(pod, part));
+    pods().find_map(pod_trouble).or_else(|| pods().find_map(|pod| lost(pod, now)))
 }
 
 /// How the cluster gets to log in to the registry of images, where `said` tells that it lacks that; else nothing. Pods log in with what
@@ -162,6 +178,22 @@ fn pod_trouble(pod: &Value) -> Option<String> {
         Some(format!("no node takes it: {}", scheduled["message"].as_str().unwrap_or_default()))
     };
     waiting.or_else(unschedulable)
+}
+
+/// That a pod has to end and does not, for its node is gone. The cluster then cannot know whether it still runs, and a StatefulSet has no
+/// second one of its name.
+fn lost(pod: &Value, now: Timestamp) -> Option<String> {
+    // The end of the time that it was given.
+    let end = Timestamp::from_rfc3339(pod["metadata"]["deletionTimestamp"].as_str()?)?;
+    let node = pod["spec"]["nodeName"].as_str()?;
+    (now.since(end) > ENDS_WITHIN).then(|| {
+        format!(
+            "{} was on node {node}, which does not answer, and is made elsewhere only once it is known to have ended. If {node} is gone for \
+             good: kubectl delete node {node} (if it is off for now: kubectl taint node {node} \
+             node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, and once it is back the same with - behind it)",
+            pod["metadata"]["name"].as_str().unwrap_or_default()
+        )
+    })
 }
 
 /// The pods of an earlier template, broken, that their StatefulSet waits for in vain: one that goes by order replaces no pod before
@@ -296,6 +328,25 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].starts_with(&format!("the part bridge: {words}")), "{found:?}");
         }
+        // Its node is gone: it is marked for deletion, and nobody says that it has ended.
+        let mut lost = pod("bridge", json!({"containerStatuses": [{"state": {"running": {}}}]}));
+        lost["spec"] = json!({"nodeName": "pi-2"});
+        let at = |time: &str| Timestamp::from_rfc3339(time).unwrap();
+        let said = |now, lost: &Value| not_ready_at(now, &[bridge(1), lost.clone()]).remove(0);
+        assert_eq!(said(at("2026-11-23T05:00:00Z"), &lost), "the part bridge: 1 of 2 ready");
+        lost["metadata"]["deletionTimestamp"] = "2026-11-23T04:05:00Z".into();
+        assert_eq!(said(at("2026-11-23T04:06:00Z"), &lost), "the part bridge: 1 of 2 ready");
+        let found = said(at("2026-11-23T04:06:01Z"), &lost);
+        for words in [
+            "the part bridge: bridge-0 was on node pi-2, which does not answer",
+            "kubectl delete node pi-2 ",
+            "kubectl taint node pi-2 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute,",
+        ] {
+            assert!(found.contains(words), "{found}");
+        }
+        let waits = pod("bridge", waiting("ImagePullBackOff", "Back-off"));
+        let found = not_ready_at(at("2026-11-23T05:00:00Z"), &[bridge(1), lost, waits]);
+        assert!(found[0].contains("its image is not to be had"), "what can be mended comes first: {found:?}");
     }
 
     #[test]
