@@ -745,6 +745,19 @@ class WithoutCamera(Commands):
                     url = f"http://127.0.0.1:{machine.port(function)}/gate.{kind}?{hour}"
                     self.assertEqual(self.status_of(url), status, function)
 
+    def test_a_node_whose_disk_is_full_is_told_with_what_to_do(self):
+        server = self.serve(KINDS + KNATIVE)
+        furnish(server, "dev.local/teiten")
+        server.store("v1", "namespaces", {"metadata": {"name": "teiten"}})
+        conditions = server.find("nodes", "pi")["status"]["conditions"]
+        conditions.append({"type": "DiskPressure", "status": "False"})
+        self.assertNotIn("DiskPressure", self.teiten("status")[1])
+        conditions[-1]["status"] = "True"
+        status, said = self.teiten("status")
+        self.assertEqual(status, 1, said)
+        self.assertIn("The disk of node pi is FULL", said)
+        self.assertIn("infra/overlays/local/README.md", said)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -9,6 +9,7 @@ use crate::{
     address::{balanced, is_ready},
     monitoring::{self, Watched},
     settings::Overlay,
+    volume::Size,
 };
 
 /// The oldest Kubernetes that knows every field of the manifests (`persistentVolumeClaimRetentionPolicy` from 1.27 on) and that
@@ -21,6 +22,10 @@ pub const KNATIVE_MIN: Version = Version { major: 1, minor: 14 };
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 /// Images of this registry are on the nodes, and nobody asks a registry for them: Knative leaves its tags unresolved.
 const ON_THE_NODES: &str = "dev.local";
+/// The storage class that k3s and kind bring: its volumes are folders on a node's disk, and keep to no size.
+const FOLDERS: &str = "rancher.io/local-path";
+/// k3s has its kubelet end pods once less of a disk than this is free (others do so earlier); MinIO takes pictures until 1 % is.
+const FREE_PERCENT_MIN: u64 = 5;
 /// A kubelet names no more than this many of a node's images.
 const IMAGES_NAMED_MAX: usize = 50;
 
@@ -84,6 +89,8 @@ pub struct Facts {
 pub struct Wanted {
     /// What is inside of the cluster.
     pub overlay: Overlay,
+    /// How large the store's volume is to be.
+    pub(crate) storage: Size,
     /// Where images are.
     pub images: String,
     /// Their tag, if it is known.
@@ -147,6 +154,7 @@ pub fn findings(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
         ));
     }
     found.extend(storage_class(facts, wanted));
+    found.extend(disk(facts, wanted));
     found.extend(network_policies(facts));
     found.extend(wanted.closed.iter().map(|(setting, port)| closed(facts, setting, *port)));
     found.extend(images(facts, wanted));
@@ -356,10 +364,11 @@ fn no_layer(configured: &str) -> Finding {
     )
 }
 
+fn is_default(class: &Value) -> bool {
+    class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
+}
+
 fn storage_class(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
-    let is_default = |class: &Value| {
-        class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
-    };
     if wanted.overlay != Overlay::Local || facts.has_volume || facts.storage_classes.iter().any(is_default) {
         return None;
     }
@@ -371,6 +380,29 @@ fn storage_class(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
         None => "Install one: k3s, kind and minikube bring theirs; else Rancher's local-path-provisioner keeps volumes on the nodes' disks.".to_owned(),
     };
     Some(missing("a default storage class, for the volume of footage", how))
+}
+
+/// That footage fills a node's disk before the store's volume is full: then the store does not run, and it alone deletes footage. The
+/// folder may be on a disk that the cluster knows nothing of.
+fn disk(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
+    let class = facts.storage_classes.iter().find(|class| is_default(class))?;
+    let disks =
+        facts.nodes.iter().filter_map(|node| node["status"]["capacity"]["ephemeral-storage"].as_str());
+    let largest = disks.filter_map(|disk| disk.parse::<Size>().ok()).map(|disk| disk.bytes()).max()?;
+    let room = largest / 100 * (100 - FREE_PERCENT_MIN);
+    if wanted.overlay != Overlay::Local || class["provisioner"] != FOLDERS || wanted.storage.bytes() <= room {
+        return None;
+    }
+    let (size, gib) = (&wanted.storage, largest >> 30);
+    Some(note(
+        format!(
+            "the store's volume is no {size} but a folder on a node's disk, of {gib} GiB at most: at {} % Kubernetes ends all pods on it, the \
+             store too, and then nothing deletes footage",
+            100 - FREE_PERCENT_MIN
+        ),
+        "Have less footage than that (days and pictures: infra/overlays/local/README.md has the sum), or a larger disk. All is well if the folder \
+         is on a large disk of its own (k3s: --default-local-storage-path).",
+    ))
 }
 
 fn network_policies(facts: &Facts) -> Option<Finding> {

@@ -67,6 +67,7 @@ fn ours(tag: &str) -> BTreeSet<String> {
 fn local() -> Wanted {
     Wanted {
         overlay: Overlay::Local,
+        storage: "300Gi".parse().unwrap(),
         images: "dev.local/teiten".to_owned(),
         tag: Some("0.1.0".to_owned()),
         ours: ours("0.1.0"),
@@ -181,6 +182,32 @@ fn only_what_keeps_footage_inside_needs_a_storage_class() {
     assert_eq!(findings(&facts, &production), []);
     facts.has_volume = true;
     assert_eq!(findings(&facts, &local()), [], "the volume is there already");
+}
+
+#[test]
+fn a_disk_that_is_full_before_the_store_s_volume_is_told_and_keeps_nobody_from_deploying() {
+    let with = |provisioner: &str, disks: [&str; 2]| {
+        let mut facts = facts();
+        facts.storage_classes[0]["provisioner"] = provisioner.into();
+        for (node, disk) in facts.nodes.iter_mut().zip(disks) {
+            node["status"]["capacity"] = json!({"cpu": "4", "ephemeral-storage": disk});
+        }
+        facts
+    };
+    // As a kubelet tells it of an SD card.
+    let small = with("rancher.io/local-path", ["30025892Ki", "61255492Ki"]);
+    let found = only(&small, &local());
+    assert!(!found.stops && found.what.contains("no 300Gi but a folder"), "{found}");
+    assert!(found.what.contains("of 58 GiB at most: at 95 % Kubernetes ends all pods on it"), "{found}");
+    assert!(found.how.contains("infra/overlays/local/README.md"), "{found}");
+    let sized = |size: &str| Wanted { storage: size.parse().unwrap(), ..local() };
+    assert_eq!(findings(&small, &sized("55Gi")), []);
+    assert_eq!(findings(&small, &sized("56Gi")).len(), 1, "95 % of the disk are 55.5 GiB");
+    assert_eq!(findings(&with("rancher.io/local-path", ["30025892Ki", "488245288Ki"]), &local()), []);
+    assert_eq!(findings(&with("driver.longhorn.io", ["30025892Ki", "61255492Ki"]), &local()), []);
+    let production =
+        Wanted { overlay: Overlay::Production, images: "ghcr.io/you/teiten".to_owned(), ..local() };
+    assert_eq!(findings(&small, &production), []);
 }
 
 #[test]

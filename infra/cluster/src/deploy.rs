@@ -222,6 +222,7 @@ fn check(
     }
     let wanted = Wanted {
         overlay: settings.overlay,
+        storage: settings.storage.clone(),
         images: settings.images.clone(),
         tag,
         ours: images::ours(manifests, &settings.images),

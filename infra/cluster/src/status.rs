@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, DeadLetter, Timestamp, key::CAMERAS_KEY};
 use teiten_playlist::{Cameras, LIVE_AGE_MAX, LivePlaylist};
@@ -44,6 +45,11 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
             let said = not_ready.join("\n  ");
             println!("{} of {parts} parts are not ready:\n  {said}{}", not_ready.len(), ready::login(&said));
         }
+    }
+    // Who may not look at nodes is told of none.
+    for line in full_disks(&kubectl.list_everywhere("nodes").unwrap_or_default()) {
+        println!("{line}");
+        well = false;
     }
     if let Some(failed) = setup::failed(&kubectl.list("jobs.batch")?) {
         println!("{failed}");
@@ -113,6 +119,19 @@ fn report(cameras: &[(CameraId, Option<LivePlaylist>)], now: Timestamp) -> (Stri
         })
         .collect();
     (format!("{live} of {} cameras are live:\n{}", cameras.len(), lines.join("\n")), live == cameras.len())
+}
+
+/// The nodes that end pods since their disk is full, in words. No pod tells it: those that are ended are gone.
+fn full_disks(nodes: &[Value]) -> Vec<String> {
+    let full = nodes.iter().filter(|node| ready::has_condition(node, "DiskPressure"));
+    let words = |node: &Value| {
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        format!(
+            "The disk of node {name} is FULL: Kubernetes ends pods on it and takes none (DiskPressure). If the store is there, nothing deletes \
+             footage until it runs. Make room on that disk, 15 % of it: infra/overlays/local/README.md says how."
+        )
+    };
+    full.map(words).collect()
 }
 
 /// That the store takes nothing, in words.
