@@ -419,7 +419,10 @@ class WithCamera(Commands):
         status, said = self.teiten("undeploy")
         self.assertEqual(status, 0, said)
         left = sorted(f"{plural}/{name}" for _, plural, namespace, name in server.objects if namespace == "teiten")
-        self.assertEqual({kind.split("/")[0] for kind in left} - {"jobs"}, {"secrets", "persistentvolumeclaims"}, left)
+        self.assertEqual({kind.split("/")[0] for kind in left} - {"jobs"}, {"secrets", "persistentvolumeclaims", "services"}, left)
+        # Their addresses are on cameras' cards, and in links.
+        self.assertEqual([kind for kind in left if kind.startswith("services/")], ["services/broker", "services/storage"])
+        self.assertIn("kubectl -n teiten delete service broker storage", said)
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
         self.assertEqual(decoded(server.find("secrets", "storage-admin")), keys, "the footage's keys are as they were")

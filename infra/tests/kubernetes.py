@@ -225,7 +225,7 @@ class Deployed(cluster.Commands):
         self.assertIn("are still there", self.during("undeploy"))
         # The jobs go with their owner, by a controller.
         left = {name for name in self.server.versions() if not name.startswith(("jobs/", "secrets/"))}
-        self.assertEqual(left, {"persistentvolumeclaims/data-storage-0"})
+        self.assertEqual(left, {"persistentvolumeclaims/data-storage-0", "services/broker", "services/storage"})
         self.assertEqual(self.server.find("secrets", "storage-admin")["metadata"]["resourceVersion"], before["secrets/storage-admin"])
 
 

@@ -53,7 +53,7 @@ enum Command {
     },
     /// Cameras, delays and what is wrong, in plain words. Ends with status 1 if anything is wrong.
     Status,
-    /// Takes Teiten out of the cluster. The footage and the keys stay, for another `deploy`.
+    /// Takes Teiten out of the cluster. The footage, the keys and the addresses that cameras know stay, for another `deploy`.
     Undeploy {
         /// The footage in the cluster and all keys go, too.
         #[arg(long)]

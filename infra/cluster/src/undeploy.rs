@@ -3,8 +3,9 @@
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use anyhow::ensure;
+use serde_json::Value;
 
-use crate::{Kubectl, KubectlError, NAMESPACE, domain};
+use crate::{Kubectl, KubectlError, NAMESPACE, domain, ready::is_ours};
 
 /// What goes, in this order: first what sends events, so that none goes astray. Volumes of footage and Secrets stay.
 /// `infra/tests/manifests.py` holds it against what overlays and components make.
@@ -24,6 +25,9 @@ const KINDS: [&str; 14] = [
     "prometheusrules.monitoring.coreos.com",
     "certificates.cert-manager.io",
 ];
+
+/// Of these go those alone that the outside cannot reach.
+const SERVICES: &str = "services.v1.";
 
 /// Takes Teiten out of the cluster; with `footage`, the whole namespace with its volumes and keys.
 pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool) -> anyhow::Result<()> {
@@ -50,10 +54,20 @@ pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool) -> anyhow::Result<(
         return Ok(());
     }
     domain::remove(kubectl, &[])?;
+    let label = format!("app.kubernetes.io/part-of={NAMESPACE}");
+    let services = kubectl.list(SERVICES)?;
+    let (outside, inside): (Vec<_>, Vec<_>) =
+        services.iter().filter(|service| is_ours(service)).partition(|service| is_reached(service));
     for kind in KINDS {
-        let label = format!("app.kubernetes.io/part-of={NAMESPACE}");
-        let arguments =
-            ["delete", kind, "--namespace", NAMESPACE, "--selector", &label, "--ignore-not-found"];
+        let mut arguments = vec!["delete", kind, "--namespace", NAMESPACE, "--ignore-not-found"];
+        if kind == SERVICES {
+            arguments.extend(inside.iter().copied().filter_map(name));
+            if inside.is_empty() {
+                continue;
+            }
+        } else {
+            arguments.extend(["--selector", &*label]);
+        }
         match kubectl.run(&arguments, None) {
             // What the cluster does not know, it has none of.
             Err(KubectlError::Failed { stderr, .. }) if stderr.contains("doesn't have a resource type") => {}
@@ -66,5 +80,23 @@ pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool) -> anyhow::Result<(
         "Teiten is out of the cluster. The footage (volumes of the namespace {NAMESPACE}) and the keys are still there:"
     );
     println!("./just deploy goes on with them, ./just undeploy --footage deletes them.");
+    if !outside.is_empty() {
+        let names: Vec<_> = outside.iter().copied().filter_map(name).collect();
+        println!(
+            "So are the addresses that cameras and links know (in a cloud, their load balancers cost). To give them up, too: kubectl -n \
+             {NAMESPACE} delete service {}",
+            names.join(" ")
+        );
+    }
     Ok(())
+}
+
+/// Whether the outside reaches a Service. Its port at the nodes, or its load balancer, is another one once it is made anew; the old address is
+/// on every camera's card.
+fn is_reached(service: &Value) -> bool {
+    matches!(service["spec"]["type"].as_str(), Some("LoadBalancer" | "NodePort"))
+}
+
+fn name(object: &Value) -> Option<&str> {
+    object["metadata"]["name"].as_str()
 }
