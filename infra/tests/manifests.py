@@ -222,11 +222,14 @@ class Manifests(unittest.TestCase):
                     limit = re.fullmatch(r"(\d+)(Mi|Gi)", container["resources"]["limits"]["memory"])
                     self.assertLessEqual(most, int(limit[1]) * {"Mi": 1, "Gi": 1024}[limit[2]])
 
-    def test_the_store_s_volume_is_as_large_as_the_settings_say(self):
+    def test_the_store_s_volume_and_who_reads_it_are_as_the_settings_say_and_no_other_setting_starts_it_anew(self):
         settings = dict(line.split("=", 1) for line in (INFRA / "settings" / "teiten.env").read_text().splitlines() if re.match("[A-Z]", line))
         (store,) = [r for r in self.overlays["local"] if (r["kind"], r["metadata"]["name"]) == ("StatefulSet", "storage")]
         (volume,) = store["spec"]["volumeClaimTemplates"]
         self.assertEqual(volume["spec"]["resources"]["requests"]["storage"], settings["TEITEN_STORAGE_SIZE"])
+        (container,) = pod_of(store)["spec"]["containers"]
+        self.assertIn({"name": "MINIO_API_CORS_ALLOW_ORIGIN", "value": settings["TEITEN_CORS_ORIGIN"]}, container["env"])
+        self.assertNotIn("configMap", yaml.safe_dump(pod_of(store)), "a ConfigMap's name changes with any value in it")
 
     def test_the_namespace_enforces_the_restricted_standard_but_beside_rabbitmqs_pods(self):
         found = {}
