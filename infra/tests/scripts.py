@@ -194,6 +194,20 @@ class Scripts(unittest.TestCase):
             self.assertEqual((status, self.calls()), (0, calls), said)
             self.assertIn("Installing Debian packages: prometheus", said)
 
+    def test_a_link_of_another_cluster_than_the_current_one_has_the_keys_of_that(self):
+        (self.folder / "cargo").symlink_to("/bin/true")
+        for words in (("--context", "a cluster"), ("--context=a cluster",)):
+            status, said = self.run_script("scripts/link", "gate", *words, "--from", "2026-11-23T04:00:00Z", "--to", "2026-11-23T05:00:00Z",
+                                           TEITEN_PUBLIC_URL="https://store.example.org", CARGO_TARGET_DIR=str(PROJECT / "target"))
+            self.assertNotIn("--context", said, "the program knows nothing of clusters")
+            calls = self.calls()
+            self.assertEqual({call.split(" --namespace ")[0] for call in calls}, {"--context a cluster"}, said)
+            for asked in ("secret storage-link", "secret link-token", "services.serving.knative.dev playback"):
+                self.assertTrue(any(f"get {asked}" in call for call in calls), calls)
+        status, said = self.run_script("scripts/link", "gate", "--context")
+        self.assertNotEqual(status, 0)
+        self.assertIn("--context: the name of a kubectl context", said)
+
     def test_who_asks_a_link_for_help_gets_it_without_settings_and_keys(self):
         (self.folder / "cargo").symlink_to("/bin/true")
         for word in ("--help", "-h"):
