@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use teiten_telemetry::now;
+use teiten_telemetry::{Backoff, now};
 use tokio::time::Instant;
 
 use crate::{
@@ -17,6 +17,12 @@ use crate::{
 /// The CronJob.
 const NAME: &str = "storage-setup";
 
+/// What tells how far the set-up is.
+const KINDS: [&str; 5] = ["cronjobs.batch", "jobs.batch", "secrets", "statefulsets.apps", "pods"];
+
+/// How soon it is looked at again: a set-up whose image is there and whose store listens is done in a second or two.
+const LOOK_FIRST: Duration = Duration::from_millis(200);
+
 /// What the set-up has said: in its own container as long as that has not ended well, and the others have said nothing then.
 const LOGS: &str = "--all-containers --ignore-errors --tail 20";
 
@@ -24,16 +30,19 @@ const LOGS: &str = "--all-containers --ignore-errors --tail 20";
 pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
     let started = Instant::now();
     let mut said = None;
+    let mut look = Backoff::new(LOOK_FIRST, LOOK);
     loop {
-        let cron = kubectl
-            .get("cronjobs.batch", NAME, NAMESPACE)?
-            .with_context(|| format!("there is no CronJob {NAME}"))?;
-        let (jobs, secrets) = (kubectl.list("jobs.batch")?, kubectl.list("secrets")?);
+        let (objects, _) = kubectl.list_all(&KINDS)?;
+        let of = |kind: &str| {
+            objects.iter().filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>()
+        };
+        let (jobs, secrets) = (of("Job"), of("Secret"));
+        let cron = of("CronJob").into_iter().find(|cron| cron["metadata"]["name"] == NAME);
+        let cron = cron.with_context(|| format!("there is no CronJob {NAME}"))?;
         let wanted = Wanted::of(&cron, &secrets);
         if wanted.is_done(&jobs) {
             return Ok(());
         }
-        let (objects, _) = kubectl.list_all(&["statefulsets.apps", "pods"])?;
         let trouble = ready::pods_trouble(&objects, NAME);
         if started.elapsed() >= Duration::from_secs(wait) {
             bail!("{}", late(wait, trouble.as_deref()));
@@ -54,7 +63,7 @@ pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
             println!("setting the store up");
             kubectl.apply(&job_of(&cron, &format!("{NAME}-{}", now().unix_millis())))?;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(look.wait()).await;
     }
 }
 
