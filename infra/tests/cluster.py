@@ -58,8 +58,8 @@ class Machine:
         pid = os.getpid()
         self.address = f"127.{64 + pid // 65536 % 128}.{pid // 256 % 256}.{pid % 256}"
         self.processes, self.environments, self.ports = {}, {}, {}
-        # The names of Jobs that do not end; whether load balancers give addresses.
-        self.hanging, self.balances = set(), True
+        # The names of Jobs that do not end, and of parts that do not get ready; whether load balancers give addresses.
+        self.hanging, self.ill, self.balances = set(), set(), True
 
     def start(self, name, command, environment):
         """Starts a part; anew if its environment is another."""
@@ -94,14 +94,16 @@ class Machine:
             if service["spec"].get("type") == "LoadBalancer" and self.balances:
                 service["status"] = {"loadBalancer": {"ingress": [{"ip": self.address}]}}
         for job in server.all("jobs"):
-            hangs = job["metadata"]["name"] in self.hanging
+            waits = "storage" in self.ill and "conditions" not in job.get("status", {})
+            hangs = waits or job["metadata"]["name"] in self.hanging
             job["status"] = {"active": 1} if hangs else {"conditions": [{"type": "Complete", "status": "True"}]}
         for part in server.all("statefulsets"):
             name = part["metadata"]["name"]
             if self.run(name, secrets, settings(part, server)):
                 generation = part["metadata"]["generation"]
                 replicas = part["spec"].get("replicas", 1)
-                part["status"] = {"observedGeneration": generation, "readyReplicas": replicas, "updatedReplicas": replicas}
+                ready = 0 if name in self.ill else replicas
+                part["status"] = {"observedGeneration": generation, "readyReplicas": ready, "updatedReplicas": replicas}
         for version, plural, _, _ in KNATIVE:
             for part in server.all(plural, version):
                 if plural != "services" or self.run(part["metadata"]["name"], secrets, settings(part, server)):
@@ -246,6 +248,7 @@ class Commands(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.folder.chmod(0o755)
         self.tag, self.built_at = TAG, None
+        self.wait_seconds_max = WAIT_SECONDS_MAX
 
     def serve(self, kinds, react=lambda server: None):
         """Starts a stand-in."""
@@ -291,7 +294,7 @@ class Commands(unittest.TestCase):
         page = self.folder / "page"
         page.mkdir(exist_ok=True)
         (page / "index.html").write_text("<title>the viewer</title>")
-        return "deploy", "--viewer", page, "--built", self.built(), "--wait", str(WAIT_SECONDS_MAX), *arguments
+        return "deploy", "--viewer", page, "--built", self.built(), "--wait", str(self.wait_seconds_max), *arguments
 
     def built(self):
         """What `./just images` leaves."""
@@ -665,6 +668,20 @@ class WithoutCamera(Commands):
         (job,) = server.all("jobs")
         self.assertNotIn(job["metadata"]["name"], machine.hanging)
         self.assertIn(f"job {earlier['metadata']['name']}: ended", said)
+
+    def test_a_store_that_does_not_start_is_told_of_while_its_set_up_is_waited_for(self):
+        server, machine = self.cluster()
+        machine.ill = {"storage"}
+        server.store("v1", "namespaces", {"metadata": {"name": "teiten"}})
+        # As MinIO ends on a processor that is too old for it.
+        server.store("v1", "pods", {"metadata": {"name": "storage-0", "labels": {"app.kubernetes.io/name": "storage"}}, "status": {"containerStatuses": [
+            {"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 127, "reason": "Error"}}}]}})
+        self.wait_seconds_max = 3
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 1, said)
+        words = "the part storage: it ended 3 times, last with status 127: kubectl -n teiten logs storage-0 --previous"
+        self.assertIn(f"waiting for the store's set-up: {words}\n", said)
+        self.assertIn(f"the store was not set up within 3 s ({words}): kubectl -n teiten describe pod storage-0", said)
 
     def test_where_kourier_has_a_balancers_address_those_of_the_store_and_the_broker_are_waited_for(self):
         server, machine = self.cluster()

@@ -12,13 +12,15 @@ use crate::{
     deploy::{LOOK, free_stuck},
     ready::{self, has_condition, is_owned_by, made_at},
     secrets::is_of_store,
+    volume::{CLAIM, STORE},
 };
 
 /// The CronJob.
 const NAME: &str = "storage-setup";
 
 /// What tells how far the set-up is.
-const KINDS: [&str; 5] = ["cronjobs.batch", "jobs.batch", "secrets", "statefulsets.apps", "pods"];
+const KINDS: [&str; 6] =
+    ["cronjobs.batch", "jobs.batch", "secrets", "statefulsets.apps", "pods", "persistentvolumeclaims"];
 
 /// How soon it is looked at again: a set-up whose image is there and whose store listens is done in a second or two.
 const LOOK_FIRST: Duration = Duration::from_millis(200);
@@ -43,9 +45,12 @@ pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
         if wanted.is_done(&jobs) {
             return Ok(());
         }
-        let trouble = ready::pods_trouble(&objects, NAME);
+        let its_own = ready::pods_trouble(&objects, NAME);
+        let is_stores = its_own.is_none();
+        // While the store is away the set-up waits for it, and its log says no more.
+        let trouble = its_own.or_else(|| store_trouble(&objects));
         if started.elapsed() >= Duration::from_secs(wait) {
-            bail!("{}", late(wait, trouble.as_deref()));
+            bail!("{}", late(wait, trouble.as_deref(), is_stores));
         }
         if let Some(trouble) = trouble.as_deref().filter(|trouble| said.as_deref() != Some(*trouble)) {
             println!("waiting for the store's set-up: {trouble}{}", ready::login(trouble));
@@ -67,11 +72,37 @@ pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
     }
 }
 
-/// That the store was not set up in time.
-fn late(wait: u64, trouble: Option<&str>) -> String {
+/// Why the store that the overlay brought along is not ready.
+fn store_trouble(objects: &[Value]) -> Option<String> {
+    let is_of_store = |object: &&Value| match object["kind"].as_str() {
+        Some("StatefulSet") => object["metadata"]["name"] == STORE,
+        kind => kind == Some("Pod"),
+    };
+    let of_store: Vec<Value> = objects.iter().filter(is_of_store).cloned().collect();
+    let trouble = ready::not_ready(&of_store).into_iter().next()?;
+    let lacks_volume = objects.iter().any(|object| {
+        object["kind"] == "PersistentVolumeClaim"
+            && object["metadata"]["name"] == CLAIM
+            && object["status"]["phase"].as_str().is_some_and(|phase| phase != "Bound")
+    });
+    // A pod that no node takes has no volume yet where that is made on its node.
+    if lacks_volume && ready::pods_trouble(&of_store, STORE).is_none() {
+        return Some(format!(
+            "the store's volume {CLAIM} is not there: kubectl -n {NAMESPACE} describe pvc {CLAIM}"
+        ));
+    }
+    Some(trouble)
+}
+
+/// That the store was not set up in time, for a trouble that is the set-up's, or the store's.
+fn late(wait: u64, trouble: Option<&str>, is_stores: bool) -> String {
     let because = trouble.map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+    let look = match trouble {
+        Some(_) if is_stores => format!("describe pod {STORE}-0"),
+        _ => format!("logs -l app.kubernetes.io/name={NAME} {LOGS}"),
+    };
     format!(
-        "the store was not set up within {wait} s{because}: kubectl -n {NAMESPACE} logs -l app.kubernetes.io/name={NAME} {LOGS}{}",
+        "the store was not set up within {wait} s{because}: kubectl -n {NAMESPACE} {look}{}",
         ready::login(&because)
     )
 }
@@ -193,13 +224,41 @@ mod tests {
 
     #[test]
     fn a_set_up_that_does_not_come_about_says_why_and_where_its_own_words_are() {
-        let said = late(600, Some("no node takes it: 0/1 nodes are available"));
+        let said = late(600, Some("no node takes it: 0/1 nodes are available"), false);
         assert!(said.starts_with("the store was not set up within 600 s (no node takes it: 0/1"), "{said}");
         // The program is an init container: without these kubectl shows the one that waits for it.
         assert!(said.ends_with("=storage-setup --all-containers --ignore-errors --tail 20"), "{said}");
-        assert!(late(600, None).starts_with("the store was not set up within 600 s: kubectl"));
-        let refused = late(600, Some("its image is not to be had: 403 Forbidden"));
+        assert!(late(600, None, true).starts_with("the store was not set up within 600 s: kubectl"));
+        let refused = late(600, Some("its image is not to be had: 403 Forbidden"), false);
         assert!(refused.contains("create secret docker-registry"), "{refused}");
+    }
+
+    #[test]
+    fn a_store_that_does_not_start_is_told_of_with_where_its_own_words_are() {
+        let set = |ready: u64| {
+            json!({"kind": "StatefulSet", "metadata": {"name": "storage", "generation": 1}, "spec": {"replicas": 1},
+                "status": {"observedGeneration": 1, "readyReplicas": ready, "updatedReplicas": 1}})
+        };
+        let claim = |phase: &str| json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "data-storage-0"}, "status": {"phase": phase}});
+        let pod = |status: Value| {
+            json!({"kind": "Pod", "metadata": {"name": "storage-0", "labels": {"app.kubernetes.io/name": "storage"}}, "status": status})
+        };
+        let crashed = json!({"containerStatuses": [{"restartCount": 5, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 127, "reason": "Error"}}}]});
+        let unscheduled = json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
+        for (objects, words) in [
+            (vec![set(0), claim("Pending"), pod(json!({}))], "the store's volume data-storage-0 is not there: kubectl -n teiten describe pvc"),
+            (vec![set(0), claim("Pending"), pod(unscheduled)], "the part storage: no node takes it: 0/1 nodes"),
+            (vec![set(0), claim("Bound"), pod(crashed)], "the part storage: it ended 5 times, last with status 127: kubectl -n teiten logs storage-0"),
+            (vec![set(0), claim("Bound")], "the part storage: 0 of 1 ready"),
+        ] {
+            let said = store_trouble(&objects).unwrap();
+            assert!(said.starts_with(words), "{said}");
+        }
+        assert_eq!(store_trouble(&[set(1), claim("Bound")]), None);
+        assert_eq!(store_trouble(&[]), None, "a store of the user's own");
+        let said = late(600, Some("the part storage: 0 of 1 ready"), true);
+        assert!(said.ends_with("(the part storage: 0 of 1 ready): kubectl -n teiten describe pod storage-0"), "{said}");
     }
 
     #[test]
