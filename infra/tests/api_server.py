@@ -89,6 +89,8 @@ class ApiServer(Objects):
         self.version, self.kinds, self.react = version, kinds, react
         self.lock = threading.RLock()
         self.applied, self.revision, self.writes = {}, 0, []
+        # The plurals that nobody may list.
+        self.forbidden = set()
         handler = type("Handler", (Handler,), {"server_state": self})
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}"
@@ -254,6 +256,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def list(self, version, plural, kind, namespace, query):
         """A list, of one namespace or of all."""
+        if plural in self.server_state.forbidden:
+            raise Refusal(403, "Forbidden", f'{plural} is forbidden: User "tester" cannot list resource "{plural}" at the cluster scope')
         wanted = dict(pair.split("=", 1) for pair in query.get("labelSelector", "").replace("==", "=").split(",") if pair)
         fields = dict(pair.split("=", 1) for pair in query.get("fieldSelector", "").split(",") if pair)
         items = [copy.deepcopy(value) for (group, plurals, place, name), value in self.server_state.objects.items()

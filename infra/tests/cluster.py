@@ -514,6 +514,14 @@ class WithoutCamera(Commands):
         self.assertEqual(status, 1)
         self.assertIn("refused", said)
 
+    def test_who_may_not_list_what_a_cluster_is_looked_over_for_is_told_what(self):
+        server = self.serve(KINDS + KNATIVE)
+        furnish(server, "dev.local/teiten")
+        server.forbidden = {"storageclasses"}
+        status, said = self.deploy("--check")
+        self.assertEqual((status, server.writes), (1, []), said)
+        self.assertIn('storageclasses is forbidden: User "tester" cannot list', said)
+
     def test_a_store_that_is_full_is_told_and_a_cluster_without_a_part_of_teiten_is_not_well(self):
         server = self.serve(KINDS + KNATIVE)
         furnish(server, "dev.local/teiten")

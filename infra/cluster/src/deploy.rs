@@ -199,12 +199,15 @@ fn check(
         true => Vec::new(),
         false => kubectl.list_everywhere_if_known("prometheuses.monitoring.coreos.com")?,
     };
+    let kinds = "nodes,deployments.apps,daemonsets.apps,storageclasses.storage.k8s.io";
+    let objects = kubectl.list_everywhere(kinds)?;
+    let of = |kind: &str| objects.iter().filter(|object| object["kind"] == kind).cloned().collect();
     let facts = Facts {
         version: kubectl.json(&["version"])?,
-        nodes: kubectl.list_everywhere("nodes")?,
-        deployments: kubectl.list_everywhere("deployments.apps")?,
-        daemon_sets: kubectl.list_everywhere("daemonsets.apps")?,
-        storage_classes: kubectl.list_everywhere("storageclasses.storage.k8s.io")?,
+        nodes: of("Node"),
+        deployments: of("Deployment"),
+        daemon_sets: of("DaemonSet"),
+        storage_classes: of("StorageClass"),
         config_network: kubectl.get("configmap", "config-network", "knative-serving")?,
         kourier: kubectl.named_everywhere("services.v1.", "kourier")?,
         prometheuses,

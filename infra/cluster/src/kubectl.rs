@@ -103,7 +103,8 @@ impl Kubectl {
             .map_err(|source| KubectlError::Json { command: arguments.join(" "), source })
     }
 
-    /// The items of a list in all namespaces, or of kinds that have none.
+    /// The items of a list in all namespaces, or of kinds that have none; of several, separated by commas, in one list. What may not be
+    /// listed is an error that names it.
     pub fn list_everywhere(&self, kind: &str) -> Result<Vec<Value>, KubectlError> {
         Ok(items(self.json(&["get", kind, "--all-namespaces"])?))
     }
