@@ -32,13 +32,18 @@ pub(crate) struct Broker {
 }
 
 /// Whether the folder's authority is that of the cluster's broker, if there is one with a certificate of ours.
-pub(crate) fn knows_the_brokers(kubectl: &Kubectl, cameras: &Cameras) -> anyhow::Result<bool> {
-    match kubectl.get("secret", "broker-tls", NAMESPACE)? {
-        Some(theirs) if !is_kept_by_cert_manager(&theirs) => {
-            Ok(secrets::value(&theirs, "ca.crt") == cameras.trusted()?)
+pub(crate) fn knows_the_brokers(there: &[Value], cameras: &Cameras) -> anyhow::Result<bool> {
+    match find(there, "broker-tls") {
+        Some(theirs) if !is_kept_by_cert_manager(theirs) => {
+            Ok(secrets::value(theirs, "ca.crt") == cameras.trusted()?)
         }
         _ => Ok(true),
     }
+}
+
+/// The Secret of a name among those that are there.
+fn find<'a>(there: &'a [Value], name: &str) -> Option<&'a Value> {
+    there.iter().find(|secret| secret["metadata"]["name"] == name)
 }
 
 /// Whether cert-manager makes and renews this certificate.
@@ -65,13 +70,14 @@ pub(crate) fn certificates(
         hosts.push(name.parse()?);
     }
     let Desk { ca, broker: of_broker, revoked, bridge } = cameras.desk(&hosts, now())?;
+    let there = kubectl.list("secrets")?;
     let mut trusted = ca.clone();
-    match (settings.overlay, kubectl.get("secret", "bridge-tls", NAMESPACE)?) {
+    match (settings.overlay, find(&there, "bridge-tls")) {
         // A broker of the user's own may have an authority of the user's own.
-        (Overlay::Production, Some(theirs)) => trusted = secrets::value(&theirs, "ca.crt").unwrap_or(trusted),
+        (Overlay::Production, Some(theirs)) => trusted = secrets::value(theirs, "ca.crt").unwrap_or(trusted),
         (overlay, _) => {
             let secret = secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key);
-            if put(kubectl, &secret, "the certificate of cameras/bridge.teiten")? {
+            if put(kubectl, &there, &secret, "the certificate of cameras/bridge.teiten")? {
                 start_anew(kubectl, "bridge")?;
             }
             if overlay == Overlay::Production {
@@ -86,10 +92,10 @@ pub(crate) fn certificates(
     }
     if settings.overlay == Overlay::Local {
         let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);
-        let other = put(kubectl, &secret, "the certificate of cameras/broker.teiten")?;
+        let other = put(kubectl, &there, &secret, "the certificate of cameras/broker.teiten")?;
         let list = "the revoked certificates of cameras/broker.teiten";
         // Once for both: kubectl refuses to do it twice within a second.
-        if put(kubectl, &secrets::revoked(&revoked), list)? || other {
+        if put(kubectl, &there, &secrets::revoked(&revoked), list)? || other {
             start_anew(kubectl, "broker")?;
         }
     }
@@ -107,12 +113,12 @@ fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Addr
     Ok(address)
 }
 
-/// Puts a Secret, unless cert-manager keeps it. Answers whether it replaces another one.
-fn put(kubectl: &Kubectl, secret: &Value, what: &str) -> anyhow::Result<bool> {
+/// Puts a Secret, unless it is `there` as it is or cert-manager keeps it. Answers whether it replaces another one.
+fn put(kubectl: &Kubectl, there: &[Value], secret: &Value, what: &str) -> anyhow::Result<bool> {
     let name = secret["metadata"]["name"].as_str().unwrap_or_default();
-    let before = kubectl.get("secret", name, NAMESPACE)?;
+    let before = find(there, name);
     let stays = |before: &Value| secrets::same(before, secret) || is_kept_by_cert_manager(before);
-    if before.as_ref().is_some_and(stays) {
+    if before.is_some_and(stays) {
         return Ok(false);
     }
     kubectl.apply(secret)?;

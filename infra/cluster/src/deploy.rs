@@ -78,7 +78,8 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         return Ok(false);
     }
     let cameras = Cameras::at(&options.cameras);
-    if settings.overlay == Overlay::Local && !options.new_authority && !knows_the_brokers(kubectl, &cameras)?
+    let secrets = kubectl.list("secrets")?;
+    if settings.overlay == Overlay::Local && !options.new_authority && !knows_the_brokers(&secrets, &cameras)?
     {
         bail!(
             "the cluster's broker has another authority than {} here, and cameras trust that one alone: copy the folder that you \
@@ -94,7 +95,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     if kubectl.get("namespace", NAMESPACE, NAMESPACE)?.is_none() {
         kubectl.apply(&namespace())?;
     }
-    make_secrets(kubectl, settings, &manifests, options.make_keys)?;
+    make_secrets(kubectl, settings, &manifests, &secrets, options.make_keys)?;
     println!("applying {overlay}");
     let applied = kubectl.apply_all(&manifests)?;
     if let Some(note) = left_over(&kubectl.list("statefulsets.apps")?, &applied) {
@@ -250,9 +251,9 @@ fn make_secrets(
     kubectl: &Kubectl,
     settings: &Settings,
     manifests: &str,
+    secrets: &[Value],
     make_keys: bool,
 ) -> anyhow::Result<()> {
-    let secrets = kubectl.list("secrets")?;
     let names = |secret: &Value| Some(secret["metadata"]["name"].as_str()?.to_owned());
     // Those that `local` had with the store that it brought along are unknown to any other.
     let (of_local, of_this): (Vec<&Value>, Vec<&Value>) = secrets
@@ -288,10 +289,12 @@ fn make_secrets(
             commands.join("\n")
         );
     }
+    let made = missing.iter().map(|name| {
+        secrets::with_random_keys(name, settings.overlay)
+            .with_context(|| format!("the manifests name a secret {name}: make it, and deploy again"))
+    });
+    kubectl.apply_list(&made.collect::<anyhow::Result<Vec<_>>>()?)?;
     for name in &missing {
-        let secret = secrets::with_random_keys(name, settings.overlay)
-            .with_context(|| format!("the manifests name a secret {name}: make it, and deploy again"))?;
-        kubectl.apply(&secret)?;
         println!("secret {name}: new random keys");
     }
     Ok(())
@@ -313,7 +316,9 @@ fn left_over(sets: &[Value], applied: &[String]) -> Option<String> {
 
 /// Starts what has read keys anew that are others now: they are read at start.
 fn restart_readers(kubectl: &Kubectl) -> anyhow::Result<()> {
-    let (pods, secrets) = (kubectl.list("pods")?, kubectl.list("secrets")?);
+    let (objects, _) = kubectl.list_all(&["pods", "secrets"])?;
+    let (secrets, pods): (Vec<_>, Vec<_>) =
+        objects.into_iter().partition(|object| object["kind"] == "Secret");
     for pod in secrets::readers_of_old(&pods, &secrets) {
         println!("pod {pod}: started anew with its new keys");
         delete_pod(kubectl, &pod)?;

@@ -164,6 +164,15 @@ impl Kubectl {
         self.run(&[APPLY, &["--filename", "-"]].concat(), Some(&object.to_string())).map(drop)
     }
 
+    /// Applies objects, each as a whole, by one kubectl.
+    pub fn apply_list(&self, objects: &[Value]) -> Result<(), KubectlError> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let objects: Vec<String> = objects.iter().map(Value::to_string).collect();
+        self.apply_all(&objects.join("\n")).map(drop)
+    }
+
     /// Applies manifests. Answers what is in them, as `kind/name`.
     pub fn apply_all(&self, manifests: &str) -> Result<Vec<String>, KubectlError> {
         let printed =

@@ -35,9 +35,8 @@ pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
     let mut look = Backoff::new(LOOK_FIRST, LOOK);
     loop {
         let (objects, _) = kubectl.list_all(&KINDS)?;
-        let of = |kind: &str| {
-            objects.iter().filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>()
-        };
+        let of =
+            |kind: &str| objects.iter().filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>();
         let (jobs, secrets) = (of("Job"), of("Secret"));
         let cron = of("CronJob").into_iter().find(|cron| cron["metadata"]["name"] == NAME);
         let cron = cron.with_context(|| format!("there is no CronJob {NAME}"))?;
@@ -240,16 +239,23 @@ mod tests {
                 "status": {"observedGeneration": 1, "readyReplicas": ready, "updatedReplicas": 1}})
         };
         let claim = |phase: &str| json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "data-storage-0"}, "status": {"phase": phase}});
-        let pod = |status: Value| {
-            json!({"kind": "Pod", "metadata": {"name": "storage-0", "labels": {"app.kubernetes.io/name": "storage"}}, "status": status})
-        };
+        let pod = |status: Value| json!({"kind": "Pod", "metadata": {"name": "storage-0", "labels": {"app.kubernetes.io/name": "storage"}}, "status": status});
         let crashed = json!({"containerStatuses": [{"restartCount": 5, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
             "lastState": {"terminated": {"exitCode": 127, "reason": "Error"}}}]});
         let unscheduled = json!({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}]});
         for (objects, words) in [
-            (vec![set(0), claim("Pending"), pod(json!({}))], "the store's volume data-storage-0 is not there: kubectl -n teiten describe pvc"),
-            (vec![set(0), claim("Pending"), pod(unscheduled)], "the part storage: no node takes it: 0/1 nodes"),
-            (vec![set(0), claim("Bound"), pod(crashed)], "the part storage: it ended 5 times, last with status 127: kubectl -n teiten logs storage-0"),
+            (
+                vec![set(0), claim("Pending"), pod(json!({}))],
+                "the store's volume data-storage-0 is not there: kubectl -n teiten describe pvc",
+            ),
+            (
+                vec![set(0), claim("Pending"), pod(unscheduled)],
+                "the part storage: no node takes it: 0/1 nodes",
+            ),
+            (
+                vec![set(0), claim("Bound"), pod(crashed)],
+                "the part storage: it ended 5 times, last with status 127: kubectl -n teiten logs storage-0",
+            ),
             (vec![set(0), claim("Bound")], "the part storage: 0 of 1 ready"),
         ] {
             let said = store_trouble(&objects).unwrap();
@@ -258,7 +264,10 @@ mod tests {
         assert_eq!(store_trouble(&[set(1), claim("Bound")]), None);
         assert_eq!(store_trouble(&[]), None, "a store of the user's own");
         let said = late(600, Some("the part storage: 0 of 1 ready"), true);
-        assert!(said.ends_with("(the part storage: 0 of 1 ready): kubectl -n teiten describe pod storage-0"), "{said}");
+        assert!(
+            said.ends_with("(the part storage: 0 of 1 ready): kubectl -n teiten describe pod storage-0"),
+            "{said}"
+        );
     }
 
     #[test]
