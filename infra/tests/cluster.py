@@ -649,18 +649,22 @@ class WithoutCamera(Commands):
         self.assertEqual(len(server.all("jobs")), 2, said)
         self.assertEqual([pod["metadata"]["name"] for pod in server.all("pods")], ["clip-00001-deployment-1"], said)
 
-    def test_cameras_that_are_revoked_are_told_to_the_broker_which_is_started_anew(self):
+    def test_cameras_that_are_revoked_are_told_to_the_broker_which_is_started_anew_though_a_deploy_was_cut_off_before_it_was(self):
         server, machine = self.cluster()
-        self.assertEqual(self.deploy("--no-test-camera")[0], 0)
-        for arguments in (("add", "gate", "--broker", machine.address, "--wifi", ""), ("revoke", "gate")):
-            subprocess.run([PROGRAMS / "teiten-owner", "--folder", self.folder / "cameras", "camera", *arguments], check=True,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        before = server.find("statefulsets", "broker")["spec"]["template"]
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
-        revoked = (self.folder / "cameras" / "broker.teiten" / "revoked.pem").read_text()
-        self.assertEqual(decoded(server.find("secrets", "broker-revoked-tls")), {"revoked.pem": revoked})
-        self.assertNotEqual(server.find("statefulsets", "broker")["spec"]["template"], before, said)
+        for name, is_put in (("gate", False), ("yard", True)):
+            for arguments in (("add", name, "--broker", machine.address, "--wifi", ""), ("revoke", name)):
+                subprocess.run([PROGRAMS / "teiten-owner", "--folder", self.folder / "cameras", "camera", *arguments], check=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            revoked = (self.folder / "cameras" / "broker.teiten" / "revoked.pem").read_text()
+            if is_put:
+                server.find("secrets", "broker-revoked-tls")["data"]["revoked.pem"] = base64.b64encode(revoked.encode()).decode()
+            before = server.find("statefulsets", "broker")["spec"]["template"]
+            status, said = self.deploy("--no-test-camera")
+            self.assertEqual(status, 0, said)
+            self.assertEqual(decoded(server.find("secrets", "broker-revoked-tls")), {"revoked.pem": revoked})
+            self.assertNotEqual(server.find("statefulsets", "broker")["spec"]["template"], before, said)
 
     def test_a_set_up_of_earlier_settings_that_hangs_is_ended_and_not_waited_for(self):
         server, machine = self.cluster()

@@ -2,8 +2,8 @@
 //! that it has revoked.
 
 use anyhow::Context as _;
-use serde_json::Value;
-use teiten_footage::CameraId;
+use serde_json::{Value, json};
+use teiten_footage::{CameraId, ContentHash};
 use teiten_owner::{
     authority::{BrokerHost, Identity},
     cameras::{Cameras, Desk},
@@ -19,6 +19,14 @@ use crate::{
     store,
 };
 
+/// The Secrets with certificates of the broker's and of the bridge's, and the one with the list of those that are revoked.
+const BROKER_TLS: &str = "broker-tls";
+const BRIDGE_TLS: &str = "bridge-tls";
+const REVOKED_TLS: &str = "broker-revoked-tls";
+
+/// What a StatefulSet says about the Secrets that its pods were started for.
+const STARTED_FOR: &str = "teiten.dev/started-for";
+
 /// The broker's names inside of the cluster.
 const INSIDE: [&str; 3] = ["broker", "broker.teiten", "broker.teiten.svc"];
 
@@ -33,7 +41,7 @@ pub(crate) struct Broker {
 
 /// Whether the folder's authority is that of the cluster's broker, if there is one with a certificate of ours.
 pub(crate) fn knows_the_brokers(there: &[Value], cameras: &Cameras) -> anyhow::Result<bool> {
-    match find(there, "broker-tls") {
+    match find(there, BROKER_TLS) {
         Some(theirs) if !is_kept_by_cert_manager(theirs) => {
             Ok(secrets::value(theirs, "ca.crt") == cameras.trusted()?)
         }
@@ -51,11 +59,67 @@ fn is_kept_by_cert_manager(secret: &Value) -> bool {
     secret["metadata"]["annotations"]["cert-manager.io/certificate-name"].is_string()
 }
 
-/// Makes the certificates of broker and bridge known. Answers where cameras reach the broker.
+/// Whether rendered manifests have cert-manager make a Secret. kustomize writes one field a line.
+fn is_made_by_cert_manager(manifests: &str, name: &str) -> bool {
+    let field = format!("  secretName: {name}");
+    manifests.split("\n---\n").any(|resource| {
+        let has = |wanted: &str| resource.lines().any(|line| line == wanted);
+        has("kind: Certificate") && has(&field)
+    })
+}
+
+/// The names that the broker's certificate is good for, wherever the outside reaches it.
+fn hosts(settings: &Settings) -> anyhow::Result<Vec<BrokerHost>> {
+    let inside = INSIDE.iter().map(|name| name.parse());
+    let hosts = settings.broker_hosts.iter().cloned().map(Ok).chain(inside);
+    Ok(hosts.collect::<Result<_, _>>()?)
+}
+
+/// Puts what broker and bridge read that depends on no address, before there is who reads it: a pod whose Secret is not there does not
+/// start, and a broker that was there before there was a list of revoked certificates would be away until it comes.
+pub(crate) fn prepare(
+    kubectl: &Kubectl,
+    settings: &Settings,
+    cameras: &Cameras,
+    manifests: &str,
+    there: &[Value],
+) -> anyhow::Result<()> {
+    let Desk { ca, revoked, bridge, .. } = cameras.desk(&hosts(settings)?, now())?;
+    let is_local = settings.overlay == Overlay::Local;
+    // A broker of the user's own may have an authority of the user's own.
+    let is_users = !is_local && find(there, BRIDGE_TLS).is_some();
+    if !is_users && !is_made_by_cert_manager(manifests, BRIDGE_TLS) {
+        let secret = secrets::tls(BRIDGE_TLS, &ca, &bridge.certificate, &bridge.key);
+        put(kubectl, there, &secret, "the certificate of cameras/bridge.teiten")?;
+        if !is_local {
+            let (host, port) = &settings.mqtt;
+            println!(
+                "note    {host}:{port} has to trust that certificate's authority (ca.teiten/ca.pem in the folder `cameras`), or give the bridge one of \
+                 its own: kubectl -n {NAMESPACE} delete secret bridge-tls, kubectl -n {NAMESPACE} create secret generic bridge-tls \
+                 --from-file ca.crt=… --from-file tls.crt=… --from-file tls.key=…, and deploy again."
+            );
+        }
+    }
+    if is_local {
+        let list = "the revoked certificates of cameras/broker.teiten";
+        put(kubectl, there, &secrets::revoked(&revoked), list)?;
+    }
+    Ok(())
+}
+
+/// What was there before anything was applied.
+pub(crate) struct Before<'a> {
+    pub sets: &'a [Value],
+    pub secrets: &'a [Value],
+}
+
+/// Makes the broker's certificate known, and has broker and bridge read what there is now. Answers where cameras reach the broker.
 pub(crate) fn certificates(
     kubectl: &Kubectl,
     settings: &Settings,
     cameras: &Cameras,
+    manifests: &str,
+    before: &Before<'_>,
 ) -> anyhow::Result<Broker> {
     let address = match settings.overlay {
         Overlay::Production => {
@@ -64,40 +128,29 @@ pub(crate) fn certificates(
         }
         Overlay::Local => broker_address(kubectl, settings)?,
     };
-    let mut hosts = settings.broker_hosts.clone();
-    hosts.push(address.host.parse::<BrokerHost>()?);
-    for name in INSIDE {
-        hosts.push(name.parse()?);
-    }
-    let Desk { ca, broker: of_broker, revoked, bridge } = cameras.desk(&hosts, now())?;
+    let mut hosts = hosts(settings)?;
+    hosts.insert(settings.broker_hosts.len(), address.host.parse()?);
+    let Desk { ca, broker: of_broker, .. } = cameras.desk(&hosts, now())?;
     let there = kubectl.list("secrets")?;
-    let mut trusted = ca.clone();
-    match (settings.overlay, find(&there, "bridge-tls")) {
-        // A broker of the user's own may have an authority of the user's own.
-        (Overlay::Production, Some(theirs)) => trusted = secrets::value(theirs, "ca.crt").unwrap_or(trusted),
-        (overlay, _) => {
-            let secret = secrets::tls("bridge-tls", &ca, &bridge.certificate, &bridge.key);
-            if put(kubectl, &there, &secret, "the certificate of cameras/bridge.teiten")? {
-                start_anew(kubectl, "bridge")?;
-            }
-            if overlay == Overlay::Production {
-                println!(
-                    "note    {} has to trust that certificate's authority (ca.teiten/ca.pem in the folder `cameras`), or give the bridge one of \
-                     its own: kubectl -n {NAMESPACE} delete secret bridge-tls, kubectl -n {NAMESPACE} create secret generic bridge-tls \
-                     --from-file ca.crt=… --from-file tls.crt=… --from-file tls.key=…, and deploy again.",
-                    address.authority()
-                );
-            }
-        }
+    let is_kept = |name: &str| {
+        is_made_by_cert_manager(manifests, name) || find(&there, name).is_some_and(is_kept_by_cert_manager)
+    };
+    let bridge_tls = find(&there, BRIDGE_TLS);
+    if let Some(secret) = bridge_tls.filter(|_| !is_kept(BRIDGE_TLS)) {
+        have_read(kubectl, "bridge", &[secret], before, false)?;
     }
-    if settings.overlay == Overlay::Local {
-        let secret = secrets::tls("broker-tls", &ca, &of_broker.certificate, &of_broker.key);
-        let other = put(kubectl, &there, &secret, "the certificate of cameras/broker.teiten")?;
-        let list = "the revoked certificates of cameras/broker.teiten";
-        // Once for both: kubectl refuses to do it twice within a second.
-        if put(kubectl, &there, &secrets::revoked(&revoked), list)? || other {
-            start_anew(kubectl, "broker")?;
+    let mut trusted = ca.clone();
+    if settings.overlay == Overlay::Production {
+        trusted = bridge_tls.and_then(|theirs| secrets::value(theirs, "ca.crt")).unwrap_or(trusted);
+    } else {
+        let secret = secrets::tls(BROKER_TLS, &ca, &of_broker.certificate, &of_broker.key);
+        let mut read: Vec<&Value> = find(&there, REVOKED_TLS).into_iter().collect();
+        let mut is_other = false;
+        if !is_kept(BROKER_TLS) {
+            is_other = put(kubectl, &there, &secret, "the certificate of cameras/broker.teiten")?;
+            read.push(&secret);
         }
+        have_read(kubectl, "broker", &read, before, is_other)?;
     }
     let camera = cameras.passing(&CameraId::new(NAME)?, now())?;
     Ok(Broker { address, ca: trusted, camera })
@@ -126,8 +179,62 @@ fn put(kubectl: &Kubectl, there: &[Value], secret: &Value, what: &str) -> anyhow
     Ok(before.is_some())
 }
 
-/// Starts a part anew: it reads its Secrets at start.
-fn start_anew(kubectl: &Kubectl, part: &str) -> anyhow::Result<()> {
-    kubectl.run(&["rollout", "restart", "statefulset", part, "--namespace", NAMESPACE], None)?;
+/// Has a part that reads `secrets`, which it does at start, have read them as they are now: what it was started for stands at its
+/// StatefulSet, so that what a deploy left undone that was cut off is done by the next one. `is_other` if one of them was another one when the
+/// part was applied.
+fn have_read(
+    kubectl: &Kubectl,
+    part: &str,
+    secrets: &[&Value],
+    before: &Before<'_>,
+    is_other: bool,
+) -> anyhow::Result<()> {
+    let hash = ContentHash::of_parts(secrets.iter().map(|secret| secret["data"].to_string())).to_string();
+    let set = before.sets.iter().find(|set| set["metadata"]["name"] == part);
+    if set.is_some_and(|set| set["metadata"]["annotations"][STARTED_FOR] == *hash) {
+        return Ok(());
+    }
+    // Without one of them no pod can have started.
+    let could_start = secrets.iter().all(|secret| {
+        secret["metadata"]["name"].as_str().is_some_and(|name| find(before.secrets, name).is_some())
+    });
+    let annotation = json!({"metadata": {"annotations": {STARTED_FOR: hash}}});
+    let mut patch = annotation.clone();
+    if is_other || (set.is_some() && could_start) {
+        // Another template: that starts its pods anew, and a second one within the same deploy would do so again.
+        patch["spec"]["template"] = annotation;
+        println!("the part {part}: started anew with its new certificates");
+    }
+    let patch = patch.to_string();
+    let patch =
+        ["patch", "statefulset", part, "--namespace", NAMESPACE, "--type", "merge", "--patch", &patch];
+    kubectl.run(&patch, None)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cert_manager_makes_is_known_before_it_is_made() {
+        let manifests = "\
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata:
+  name: bridge
+spec:
+  secretName: bridge-tls
+---
+kind: StatefulSet
+spec:
+  template:
+    spec:
+      volumes:
+      - secret:
+          secretName: broker-tls
+";
+        assert!(is_made_by_cert_manager(manifests, BRIDGE_TLS));
+        assert!(!is_made_by_cert_manager(manifests, BROKER_TLS));
+    }
 }

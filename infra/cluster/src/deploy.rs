@@ -15,7 +15,7 @@ use crate::{
     Kubectl, NAMESPACE,
     address::Address,
     balancer,
-    certificates::{certificates, knows_the_brokers},
+    certificates::{self, Before, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
     egress, images, monitoring, page,
@@ -96,6 +96,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         kubectl.apply(&namespace())?;
     }
     make_secrets(kubectl, settings, &manifests, &secrets, options.make_keys)?;
+    certificates::prepare(kubectl, settings, &cameras, &manifests, &secrets)?;
     println!("applying {overlay}");
     let applied = kubectl.apply_all(&manifests)?;
     if let Some(note) = left_over(&kubectl.list("statefulsets.apps")?, &applied) {
@@ -111,7 +112,8 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     if settings.overlay == Overlay::Local {
         balancer::wait(kubectl, &["broker", "storage"]).await?;
     }
-    let broker = certificates(kubectl, settings, &cameras)?;
+    let before = Before { sets: &sets, secrets: &secrets };
+    let broker = certificates::certificates(kubectl, settings, &cameras, &manifests, &before)?;
     setup::run(kubectl, options.wait).await?;
     wait_until_ready(kubectl, options.wait).await?;
     clear_old_settings(kubectl, &applied)?;
