@@ -123,7 +123,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         println!("{note}");
     }
 
-    let store = Store::of(kubectl, settings).await?;
+    let store = Store::that_answers(kubectl, settings, options.wait).await?;
     let store = store.context("the store has no address outside of the cluster: set TEITEN_PUBLIC_URL")?;
     let functions = functions(kubectl, settings)?;
     // Where footage is private they answer to links alone, and the page has none to give.

@@ -7,11 +7,15 @@ use bytes::Bytes;
 use serde_json::Value;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer};
 use teiten_link::VALID_DEFAULT;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 use crate::{
     Kubectl, NAMESPACE,
     address::{self, Address},
+    deploy::LOOK,
     egress::port_of,
     secrets,
     settings::{Overlay, Settings, credentials},
@@ -22,6 +26,9 @@ pub(crate) const ADMIN: &str = "storage-admin";
 
 /// How long the store's own address may take to answer, before players' is taken instead.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How long a store's own address that was given just now may take until it answers.
+const ANSWERS_WITHIN: Duration = Duration::from_mins(5);
 
 /// Both buckets, and where they are.
 pub(crate) struct Store {
@@ -61,6 +68,31 @@ impl Store {
         let frames = Arc::new(S3Bucket::new(&config, &settings.frames_bucket));
         let media = Arc::new(S3Bucket::new(&config, &settings.media_bucket));
         Ok(Some(Self { url, here, frames, media }))
+    }
+
+    /// The same, once it answers: the name of a cloud's load balancer resolves some minutes after it was given. What does not answer
+    /// within `wait` seconds, or [`ANSWERS_WITHIN`], is left to whoever speaks to it to tell of. A store of the user's own is there.
+    pub(crate) async fn that_answers(
+        kubectl: &Kubectl,
+        settings: &Settings,
+        wait: u64,
+    ) -> anyhow::Result<Option<Self>> {
+        let until = Instant::now() + ANSWERS_WITHIN.min(Duration::from_secs(wait));
+        let mut is_said = false;
+        loop {
+            let Some(store) = Self::of(kubectl, settings).await? else { return Ok(None) };
+            if settings.overlay == Overlay::Production
+                || answers(&store.here).await
+                || Instant::now() >= until
+            {
+                return Ok(Some(store));
+            }
+            if !is_said {
+                println!("waiting up to 5 minutes for {} to answer", store.here);
+                is_said = true;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Whether batches can be written: writes a small object beside them, and deletes it.
