@@ -31,6 +31,29 @@ def must(*command):
         raise AssertionError(f"{command}: {done.stderr}")
 
 
+def heard(subscribe, say):
+    """What `subscribe`, a command line of mosquitto_sub, hears: whether it is retained, its topic and its payload, in order. What is said to
+    it once it listens is what `say` does; `the end` is its last word, before which all else has come."""
+    # Lines are wanted as they come; a pipe would have them in blocks.
+    command = ["stdbuf", "-oL", *subscribe, "-q", "1", "-d", "-W", str(WAIT_SECONDS_MAX), "-F", "heard %r %t %p"]
+    with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            for line in process.stdout:
+                if line.startswith("Subscribed") or "SUBACK" in line:
+                    break
+            say()
+            found = []
+            for line in process.stdout:
+                if line.startswith("heard "):
+                    _, retained, topic, payload = line.rstrip("\n").split(" ", 3)
+                    if payload == "the end":
+                        return found
+                    found.append((retained == "1", topic, payload))
+            raise AssertionError(f"{subscribe} was cut off")
+        finally:
+            process.kill()
+
+
 class Authority:
     """A certificate authority in a folder."""
 
@@ -130,28 +153,14 @@ class Broker(unittest.TestCase):
 
         The last word is the owner's, on a topic that everyone here may hear: what came before it was refused, not late."""
         last = "teiten/garden/control" if listener != "front-door" else "teiten/front-door/control"
-        # Lines are wanted as they come; a pipe would have them in blocks.
-        command = ["stdbuf", "-oL"] + self.client("mosquitto_sub", listener) + ["-q", "1", "-d", "-W", str(WAIT_SECONDS_MAX), "-F", "heard %t %p"]
-        for topic in {listen, last}:
-            command += ["-t", topic]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-            try:
-                for line in process.stdout:
-                    if line.startswith("Subscribed") or "SUBACK" in line:
-                        break
-                for who, topic in said:
-                    self.publish(who, topic)
-                self.publish("owner.teiten", last, "the end")
-                topics = []
-                for line in process.stdout:
-                    if line.startswith("heard "):
-                        topic, payload = line.removeprefix("heard ").rstrip("\n").split(" ", 1)
-                        if payload == "the end":
-                            return topics
-                        topics.append(topic)
-                raise AssertionError(f"{listener} was cut off")
-            finally:
-                process.kill()
+        options = [option for topic in sorted({listen, last}) for option in ("-t", topic)]
+
+        def say():
+            for who, topic in said:
+                self.publish(who, topic)
+            self.publish("owner.teiten", last, "the end")
+
+        return [topic for _, topic, _ in heard(self.client("mosquitto_sub", listener) + options, say)]
 
     def test_a_camera_is_heard_below_its_own_name_and_nowhere_else(self):
         leaves = ["frame", "status", "telemetry", "mistakes", "event", "preview", "snapshot", "control-reply", "video"]
@@ -192,22 +201,17 @@ class Broker(unittest.TestCase):
     def test_a_name_that_a_client_gives_itself_counts_for_nothing(self):
         command = self.client("mosquitto_pub", "front-door") + ["-u", "garden", "-P", "x", "-i", "garden"]
         run(*command, "-q", "1", "-r", "-t", "teiten/garden/status", "-m", "offline")
-        done = run(*self.client("mosquitto_sub", "owner.teiten"), "-t", "teiten/garden/status", "-W", "1")
-        self.assertEqual(done.stdout, "")
-
-    def retained_status(self):
-        """What is retained as a camera's status."""
-        done = run(*self.client("mosquitto_sub", "owner.teiten"), "-t", "teiten/front-door/status", "-W", "1")
-        return done.stdout.strip()
+        self.assertEqual(self.heard("owner.teiten", "teiten/garden/status", []), [])
 
     def test_the_owner_clears_the_status_of_a_camera_that_is_gone_and_says_nothing_else_for_it(self):
-        self.publish("front-door", "teiten/front-door/status", "offline", "-r")
-        self.assertEqual(self.retained_status(), "offline")
-        clear = self.client("mosquitto_pub", "garden") + ["-q", "1", "-r", "-n", "-t", "teiten/front-door/status"]
-        run(*clear)
-        self.assertEqual(self.retained_status(), "offline", "another camera")
-        run(*self.client("mosquitto_pub", "owner.teiten"), "-q", "1", "-r", "-n", "-t", "teiten/front-door/status")
-        self.assertEqual(self.retained_status(), "")
+        status = "teiten/front-door/status"
+        self.publish("front-door", status, "offline", "-r")
+        self.assertEqual(self.heard("owner.teiten", status, []), [status])
+        clear = ("-q", "1", "-r", "-n", "-t", status)
+        run(*self.client("mosquitto_pub", "garden"), *clear)
+        self.assertEqual(self.heard("owner.teiten", status, []), [status], "another camera")
+        run(*self.client("mosquitto_pub", "owner.teiten"), *clear)
+        self.assertEqual(self.heard("owner.teiten", status, []), [])
         leaves = ["frame", "video", "telemetry", "mistakes", "event", "control-reply", "preview", "snapshot", "stored"]
         said = [("owner.teiten", f"teiten/garden/{leaf}") for leaf in leaves]
         said += [("owner.teiten", topic) for topic in ("teiten-bridge/hello", "teiten-bridge/bridge-0/status")]
