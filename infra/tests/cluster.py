@@ -52,8 +52,9 @@ def settings(part, server):
 class Machine:
     """What a cluster would do: runs the programs of the parts, and says in their status that they are ready."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, runs=None):
+        # The parts whose programs it runs; the others are ready without.
+        self.folder, self.runs = folder, runs
         # An address of this machine that nobody else has, as a load balancer's: the usual ports are free there.
         pid = os.getpid()
         self.address = f"127.{64 + pid // 65536 % 128}.{pid // 256 % 256}.{pid % 256}"
@@ -63,6 +64,8 @@ class Machine:
 
     def start(self, name, command, environment):
         """Starts a part; anew if its environment is another."""
+        if self.runs is not None and name not in self.runs:
+            return
         if self.environments.get(name) != environment:
             if name in self.processes:
                 self.processes[name].kill()
@@ -283,9 +286,9 @@ class Commands(unittest.TestCase):
                               timeout=2 * WAIT_SECONDS_MAX)
         return done.returncode, done.stdout + done.stderr
 
-    def cluster(self):
-        """Starts a stand-in that has what Teiten wants, with the machine that acts for its nodes."""
-        machine = Machine(self.folder)
+    def cluster(self, runs=None):
+        """Starts a stand-in that has what Teiten wants, with the machine that acts for its nodes and runs what is named of the parts."""
+        machine = Machine(self.folder, runs)
         self.addCleanup(machine.stop)
         server = self.serve(KINDS + KNATIVE, machine.react)
         furnish(server, "dev.local/teiten")
@@ -460,8 +463,37 @@ class WithCamera(Commands):
         self.assertEqual(self.left_in_the_store(), [])
 
 
+# What `deploy` itself speaks to: all that is to run where a test looks at objects and words.
+STORE = {"storage"}
+
+
 class WithoutCamera(Commands):
     """What sends none."""
+
+    @classmethod
+    def setUpClass(cls):
+        """Deploys what is shipped, once for all tests that go on from there."""
+        first = cls("deployed")
+        first.setUp()
+        try:
+            server, _ = first.cluster(STORE)
+            status, said = first.deploy("--no-test-camera")
+            first.assertEqual((status, len(server.all("jobs"))), (0, 1), said)
+            cls.first = copy.deepcopy((server.objects, server.applied, server.revision))
+            cls.cameras = pathlib.Path(tempfile.mkdtemp(prefix="teiten-cluster-"))
+            cls.addClassCleanup(shutil.rmtree, cls.cameras)
+            shutil.copytree(first.folder / "cameras", cls.cameras / "cameras")
+        finally:
+            first.doCleanups()
+
+    def deployed(self):
+        """Starts a stand-in, and its machine, where what is shipped was deployed."""
+        server, machine = self.cluster(STORE)
+        shutil.copytree(self.cameras / "cameras", self.folder / "cameras")
+        with server.lock:
+            server.objects, server.applied, server.revision = copy.deepcopy(self.first)
+            machine.react(server)
+        return server, machine
 
     def status_of(self, url):
         """How a function answers, once it listens."""
@@ -553,9 +585,7 @@ class WithoutCamera(Commands):
         self.assertIn("the part bridge: 0 of 1 ready", said)
 
     def test_the_store_s_volume_grows_where_it_can_and_keeps_no_deploy_from_going_on_where_it_cannot(self):
-        server, _ = self.cluster()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
+        server, _ = self.deployed()
 
         def size():
             return server.find("persistentvolumeclaims", "data-storage-0")["spec"]["resources"]["requests"]["storage"]
@@ -570,9 +600,7 @@ class WithoutCamera(Commands):
         self.assertEqual((status, size()), (0, "400Gi"), said)
 
     def test_images_that_were_built_anew_have_to_be_there_and_then_run_and_others_stay(self):
-        server, _ = self.cluster()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
+        server, _ = self.deployed()
 
         def named():
             parts = [part["spec"]["template"] for plural in ("statefulsets", "services") for part in server.all(plural) if "template" in part["spec"]]
@@ -608,9 +636,7 @@ class WithoutCamera(Commands):
         self.assertEqual((status, server.writes), (0, []), said)
 
     def test_who_changes_to_a_store_of_his_own_is_asked_for_its_keys_though_those_of_the_old_one_are_there_and_then_runs_with_it(self):
-        server, machine = self.cluster()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
+        server, machine = self.deployed()
         server.writes.clear()
         # What `local` has left is a store and a broker like any other.
         self.change({"TEITEN_OVERLAY": "production", "TEITEN_MQTT": f"{machine.address}:8883", "AWS_ENDPOINT_URL_S3": f"http://{machine.address}:9000"})
@@ -637,9 +663,7 @@ class WithoutCamera(Commands):
         self.assertIn("Still there, though these settings do without: broker storage", said)
 
     def test_a_secret_that_is_deleted_comes_back_with_other_keys_which_the_store_and_who_reads_them_get(self):
-        server, _ = self.cluster()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual((status, len(server.all("jobs"))), (0, 1), said)
+        server, _ = self.deployed()
         keys = decoded(server.find("secrets", "storage-link"))
         for name, secret in (("link-00001-deployment-1", "storage-link"), ("clip-00001-deployment-1", "storage-clip")):
             server.store("v1", "pods", {"metadata": {"name": name, "creationTimestamp": server.find("secrets", secret)["metadata"]["creationTimestamp"]},
@@ -652,9 +676,7 @@ class WithoutCamera(Commands):
         self.assertEqual([pod["metadata"]["name"] for pod in server.all("pods")], ["clip-00001-deployment-1"], said)
 
     def test_cameras_that_are_revoked_are_told_to_the_broker_which_is_started_anew_though_a_deploy_was_cut_off_before_it_was(self):
-        server, machine = self.cluster()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
+        server, machine = self.deployed()
         for name, is_put in (("gate", False), ("yard", True)):
             for arguments in (("add", name, "--broker", machine.address, "--wifi", ""), ("revoke", name)):
                 subprocess.run([PROGRAMS / "teiten-owner", "--folder", self.folder / "cameras", "camera", *arguments], check=True,
@@ -669,9 +691,7 @@ class WithoutCamera(Commands):
             self.assertNotEqual(server.find("statefulsets", "broker")["spec"]["template"], before, said)
 
     def test_a_set_up_of_earlier_settings_that_hangs_is_ended_and_not_waited_for(self):
-        server, machine = self.cluster()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
+        server, machine = self.deployed()
         (earlier,) = server.all("jobs")
         machine.hanging = {earlier["metadata"]["name"]}
         machine.react(server)
@@ -684,7 +704,7 @@ class WithoutCamera(Commands):
         self.assertIn(f"job {earlier['metadata']['name']}: ended", said)
 
     def test_a_store_that_does_not_start_is_told_of_while_its_set_up_is_waited_for(self):
-        server, machine = self.cluster()
+        server, machine = self.cluster(STORE)
         machine.ill = {"storage"}
         server.store("v1", "namespaces", {"metadata": {"name": "teiten"}})
         # As MinIO ends on a processor that is too old for it.
@@ -698,7 +718,7 @@ class WithoutCamera(Commands):
         self.assertIn(f"the store was not set up within 3 s ({words}): kubectl -n teiten describe pod storage-0", said)
 
     def test_where_kourier_has_a_balancers_address_those_of_the_store_and_the_broker_are_waited_for_and_then_for_the_store_to_answer(self):
-        server, machine = self.cluster()
+        server, machine = self.cluster(STORE)
         server.store("v1", "services", {"metadata": {"name": "kourier", "namespace": "kourier-system"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
                                         "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}})
         # A cloud's balancer has a name, which resolves later: nobody answers there yet.
@@ -741,9 +761,7 @@ class WithoutCamera(Commands):
             self.assertEqual((status, "no Prometheus here looks for our PodMonitors" in said), (0, told), said)
 
     def test_without_the_folder_of_the_brokers_authority_nothing_is_changed_unless_a_new_one_is_wanted(self):
-        server, _ = self.cluster()
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual(status, 0, said)
+        server, _ = self.deployed()
         (self.folder / "cameras").rename(self.folder / "elsewhere")
         authority = (self.folder / "elsewhere" / "ca.teiten" / "ca.pem").read_text()
         server.writes.clear()
@@ -765,7 +783,7 @@ class WithoutCamera(Commands):
         self.assertEqual((self.deploy("--no-test-camera")[0], server.writes), (1, []), "another folder's authority")
 
     def test_where_footage_is_public_the_page_is_told_where_the_past_is_and_nobody_needs_a_token(self):
-        _, machine = self.cluster()
+        _, machine = self.cluster({"playback", "clip", *STORE})
         cache = self.listen(("127.0.0.1", 0), Cache)
         domain = {"playback": "http://playback.cameras.test:8000", "clip": "http://clip.cameras.test:8000"}
         for access, name, told, status in (("public", "http://cameras.test:8000", domain, 404), ("public", "", {}, 404),
