@@ -61,10 +61,8 @@ test-infra: _programs
     scripts/manifest-tools python3 infra/tests/observability.py
     python3 infra/tests/scripts.py
     python3 infra/tests/storage_setup.py
-    python3 infra/tests/broker.py
-    python3 infra/tests/lambda_functions.py
-    # Half of it is waiting. Each has an address of its own.
-    scripts/side-by-side 'python3 infra/tests/outage.py' 'scripts/manifest-tools python3 infra/tests/cluster.py WithCamera' 'scripts/manifest-tools python3 infra/tests/cluster.py WithoutCamera'
+    # Most of it is waiting. Each has an address or ports of its own.
+    scripts/side-by-side 'python3 infra/tests/outage.py' 'python3 infra/tests/lambda_functions.py' 'python3 infra/tests/broker.py' 'scripts/manifest-tools python3 infra/tests/cluster.py WithCamera' 'scripts/manifest-tools python3 infra/tests/cluster.py AtATerminal' 'scripts/manifest-tools python3 infra/tests/cluster.py WithoutCamera'
 
 # An image is built, looked at and run as a container without rights: a release build, so not in `test`.
 test-images: _build-tools

@@ -22,6 +22,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+import broker
 from api_server import KINDS, KNATIVE, ApiServer
 from programs import MOSQUITTO, PROGRAMS, PROJECT, WAIT_SECONDS_MAX, free_port
 
@@ -314,6 +315,10 @@ class Commands(unittest.TestCase):
         """Deploys."""
         return self.teiten(*self.deployment(*arguments))
 
+    def left_in_the_store(self):
+        """The objects of the test camera."""
+        return [path for path in (self.folder / "bucket").rglob("*") if "test-camera" in str(path) and path.is_file()]
+
     def change(self, values):
         """Changes settings, in a copy of the manifests."""
         copied = self.folder / "infra"
@@ -328,11 +333,7 @@ class Commands(unittest.TestCase):
 
 
 class WithCamera(Commands):
-    """What sends a test camera through: mostly waiting."""
-
-    def left_in_the_store(self):
-        """The objects of the test camera."""
-        return [path for path in (self.folder / "bucket").rglob("*") if "test-camera" in str(path) and path.is_file()]
+    """What sends a test camera through: mostly waiting, as the next one."""
 
     def kept_by_the_broker(self, machine):
         """The topics of the messages that the broker retains, as the owner hears them."""
@@ -341,12 +342,12 @@ class WithCamera(Commands):
         for command in (["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=owner.teiten", "-keyout", key, "-out", request],
                         ["x509", "-req", "-in", request, "-CA", authority / "ca.pem", "-CAkey", authority / "key.pem", "-days", "1", "-out", certificate]):
             subprocess.run(["openssl", *command], check=True, capture_output=True)
-        # It gives up (27) once there is no further one.
-        done = subprocess.run(["mosquitto_sub", "-h", machine.address, "-p", "8883", "--cafile", authority / "ca.pem", "--cert", certificate,
-                               "--key", key, "-t", "teiten/#", "--retained-only", "-F", "%t", "-W", "3"],
-                              capture_output=True, text=True, check=False)
-        self.assertEqual((done.returncode, done.stderr.strip()), (27, "Timed out"))
-        return done.stdout.split()
+        options = ["-h", machine.address, "-p", "8883", "--cafile", authority / "ca.pem", "--cert", certificate, "--key", key, "-t"]
+
+        def say():
+            broker.must("mosquitto_pub", *options, "teiten/gate/control", "-q", "1", "-m", "the end")
+
+        return [topic for retained, topic, _ in broker.heard(["mosquitto_sub", *options, "teiten/#"], say) if retained]
 
     def give_up_an_event(self, machine):
         """Posts an event to the sink of dead letters, as Knative's Broker does once a function has refused it."""
@@ -440,7 +441,11 @@ class WithCamera(Commands):
         self.assertEqual(status, 0, said)
         self.assertFalse([key for key in server.objects if key[2] == "teiten"])
 
-    def test_at_a_terminal_the_camera_sends_until_enter_or_ctrl_c_is_seen_by_a_link_and_leaves_nothing(self):
+
+class AtATerminal(Commands):
+    """And at a terminal."""
+
+    def test_the_camera_sends_until_enter_or_ctrl_c_is_seen_by_a_link_and_leaves_nothing(self):
         server, machine = self.cluster()
         self.change({"TEITEN_PUBLIC_URL": f"http://{machine.address}:9000"})
         command, environment = self.command(*self.deployment())
