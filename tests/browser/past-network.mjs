@@ -68,6 +68,8 @@ export async function watchFaults(page) {
   await check('what is not there is passed over, and asked for again by whoever goes there', withoutSegment);
 
   await check('hls.js that could not be had is asked for again, at another address', withoutHls);
+
+  await check('live, a segment whose connection breaks when there is a newer one already is asked for until it comes', withoutConnection);
 }
 
 /** A page of its own: a browser logs what it cannot reach as an error. */
@@ -149,6 +151,32 @@ async function withoutHls() {
     if (!playsHls) await until(page, 'it plays', async () => (await page.evaluate(() => window.teiten.cameras())).some(({ engine, shownFrames }) => engine === 'hls.js' && shownFrames > 0));
     await context.close();
   }
+}
+
+/** As where a phone goes from one mast to the next: what was under way is lost, and what follows comes. */
+async function withoutConnection() {
+  const context = await browser.newContext({ viewport: DESKTOP });
+  const page = await context.newPage();
+  const tile = page.locator('.enlarged');
+  await page.goto(`${options.url}#${options.camera}`);
+  await until(page, 'it is live', async () => (await tile.getAttribute('data-state')) === 'live');
+  let lost = null;
+  let asked = 0;
+  await page.route(/\.m4s$/, async (route) => {
+    const url = route.request().url();
+    if (lost === null && url.includes(`/${options.camera}/`)) lost = url;
+    if (url !== lost) return route.continue();
+    asked += 1;
+    // Once at once is less than it takes.
+    if (asked > 1) return asked > 2 ? route.continue() : route.abort();
+    const { endMs } = segmentSpan(url);
+    const isNewer = async (response) => response.url().endsWith(`/${options.camera}/live.m3u8`) && [...(await response.text()).matchAll(/^.*\.m4s$/gm)].some(([name]) => segmentSpan(`/${name}`).startMs >= endMs);
+    await page.waitForResponse(isNewer, { timeout: PATIENCE_MS });
+    await route.abort();
+  });
+  await until(page, 'it is asked for until it comes', () => asked > 2);
+  await until(page, 'it is live again', async () => (await tile.getAttribute('data-state')) === 'live');
+  await context.close();
 }
 
 /** Has segments whose time fits come spoiled, until that is no longer routed. */

@@ -66,7 +66,13 @@ export class HlsPlayer extends VideoPlayer {
           maxTimeToFirstByteMs: Number.POSITIVE_INFINITY,
           maxLoadTimeMs: Number.POSITIVE_INFINITY,
           timeoutRetry: { maxNumRetry: 2, retryDelayMs: 0, maxRetryDelayMs: 0 },
-          errorRetry: { maxNumRetry: 3, retryDelayMs: 300, maxRetryDelayMs: 1_000 },
+          errorRetry: {
+            maxNumRetry: 3,
+            retryDelayMs: 300,
+            maxRetryDelayMs: 1_000,
+            // A connection that broke (0), too: by itself hls.js makes a hole of a segment that failed so twice, unless it is the newest.
+            shouldRetry: (config, count, _isTimeout, response, retry) => retry || (response?.code === 0 && count < (config?.maxNumRetry ?? 0)),
+          },
         },
       },
     });
