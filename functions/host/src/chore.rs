@@ -19,7 +19,10 @@ use teiten_footage::CloudEvent;
 use teiten_telemetry::metrics::{Outcome, function_metrics};
 use tracing::{error, info, warn};
 
-use crate::{BODY_BYTES_MAX, Failure, answer, incoming};
+use crate::{
+    BODY_BYTES_MAX, Failure, answer,
+    incoming::{self, Call},
+};
 
 /// Something that is to be done once in a while.
 #[async_trait]
@@ -54,8 +57,17 @@ async fn handle<C: Chore>(State(chore): State<Arc<C>>, headers: HeaderMap, body:
             return answer::failed(status, &rejection.to_string());
         }
     };
+    // In a task of its own: it is seen through, told and counted even where the caller loses patience.
+    match tokio::spawn(see_through(chore, call)).await {
+        Ok(answer) => answer,
+        // Nobody else has the handle of the task, so it was not cancelled.
+        Err(_panic) => answer::failed(StatusCode::INTERNAL_SERVER_ERROR, "panicked"),
+    }
+}
+
+async fn see_through<C: Chore>(chore: Arc<C>, call: Call) -> Response {
     let begun = Instant::now();
-    // In a task of its own: it is seen through even where the caller loses patience.
+    // In one more task, so that a panic ends no more than that.
     let done = tokio::spawn(async move { chore.run().await }).await;
     let millis = begun.elapsed().as_millis() as u64;
     let outcome = match &done {
@@ -99,7 +111,6 @@ async fn handle<C: Chore>(State(chore): State<Arc<C>>, headers: HeaderMap, body:
             );
             answer::failed(StatusCode::SERVICE_UNAVAILABLE, &format!("{why:#}"))
         }
-        // Nobody else has the handle of the task, so it was not cancelled.
         Err(_panic) => {
             error!(chore = C::NAME, event = call.id, millis, "chore panicked");
             answer::failed(StatusCode::INTERNAL_SERVER_ERROR, "panicked")

@@ -140,18 +140,24 @@ impl<F: Function> Host<F> {
         }
     }
 
-    /// Hands an event to the function, in a task of its own: it is then seen through even where the sender loses
-    /// patience and closes the connection, and when it is sent again there is little left to do.
+    /// Hands an event to the function, in a task of its own: it is then seen through, told and counted even where the
+    /// sender loses patience and closes the connection, and when it is sent again there is little left to do.
     async fn attempt(&self, id: &str, event: Event, cause: Option<Cause>) -> Outcome {
+        let task = tokio::spawn(Self::see_through(Arc::clone(&self.function), id.to_owned(), event, cause));
+        // Nobody else has the handle of the task, so it was not cancelled.
+        task.await.unwrap_or(Outcome::Panicked)
+    }
+
+    async fn see_through(function: Arc<F>, id: String, event: Event, cause: Option<Cause>) -> Outcome {
         let begun = Instant::now();
         let cause = cause.unwrap_or_else(|| Cause::window_of(&event));
         let step = Step::begin(F::NAME, Kind::Consumer, &cause);
         let (camera, window, key) = describe(&event);
-        step.tell("teiten.event", id);
+        step.tell("teiten.event", &id);
         step.tell("teiten.camera", &camera);
         step.tell("teiten.window", &window);
-        let function = Arc::clone(&self.function);
         let caused_here = step.as_cause();
+        // In one more task, so that a panic ends no more than that.
         let task = tokio::spawn(async move {
             let outcome = step.run(function.handle(event)).await;
             if let Err(failure) = &outcome {
@@ -163,7 +169,6 @@ impl<F: Function> Host<F> {
             Ok(Ok(reply)) => Outcome::Done(reply.map(|reply| caused_here.of(&reply))),
             Ok(Err(Failure::Permanent(error))) => Outcome::Permanent(format!("{error:#}")),
             Ok(Err(Failure::Transient(error))) => Outcome::Transient(format!("{error:#}")),
-            // Nobody else has the handle of the task, so it was not cancelled.
             Err(_panic) => Outcome::Panicked,
         };
         function_metrics().handled(F::NAME, outcome.counted(), begun.elapsed());

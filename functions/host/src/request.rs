@@ -230,6 +230,7 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
     let begun = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let waited_for = WaitedFor { function: R::NAME, path: &path, begun };
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match method {
         Method::GET | Method::HEAD => match Asked::read(&request) {
@@ -257,6 +258,7 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
         "accept-ranges, content-disposition, content-length, content-range, date, etag",
     );
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    waited_for.answered();
     let status = response.status().as_u16();
     let millis = begun.elapsed().as_millis() as u64;
     function_metrics().handled(R::NAME, Outcome::of_request(status), begun.elapsed());
@@ -266,6 +268,28 @@ async fn handle<R: Responder>(State(host): State<Arc<Host<R>>>, request: Request
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+/// A request that is not answered yet. Dropped with the handler when the caller closes the connection, it tells and
+/// counts that: else a store that hangs would leave no trace of what waits for it.
+struct WaitedFor<'a> {
+    function: &'static str,
+    path: &'a str,
+    begun: Instant,
+}
+
+impl WaitedFor<'_> {
+    fn answered(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for WaitedFor<'_> {
+    fn drop(&mut self) {
+        let (function, path, waited) = (self.function, self.path, self.begun.elapsed());
+        function_metrics().handled(function, Outcome::Abandoned, waited);
+        info!(function, path, millis = waited.as_millis() as u64, "request abandoned before its answer");
+    }
 }
 
 impl<R: Responder> Host<R> {

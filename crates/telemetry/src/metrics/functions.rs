@@ -40,6 +40,8 @@ pub enum Outcome {
     Declined,
     /// It may be handled later.
     Unavailable,
+    /// Somebody's request whose answer was not waited for: nothing is lost, and players do it all the time.
+    Abandoned,
     /// The function's own mistake.
     Panicked,
 }
@@ -63,6 +65,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Declined => "declined",
             Self::Unavailable => "unavailable",
+            Self::Abandoned => "abandoned",
             Self::Panicked => "panicked",
         }
     }
@@ -164,6 +167,11 @@ impl FunctionMetrics {
     pub fn handled(&self, function: &'static str, outcome: Outcome, took: Duration) {
         self.events.get_or_create(&Handled { function, outcome: outcome.name() }).inc();
         self.seconds.get_or_create(&OfFunction { function }).observe(took.as_secs_f64());
+    }
+
+    /// How many of a function's events, calls and requests had this outcome.
+    pub fn count(&self, function: &'static str, outcome: Outcome) -> u64 {
+        self.events.get_or_create(&Handled { function, outcome: outcome.name() }).get()
     }
 
     /// A batch was decoded and encoded.

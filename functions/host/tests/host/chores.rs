@@ -1,18 +1,25 @@
 //! A chore as a schedule sees it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::support::{Counting, batch};
+use async_trait::async_trait;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use teiten_footage::CloudEvent;
-use tokio::net::TcpListener;
+use teiten_host::{Chore, Failure};
+use teiten_telemetry::metrics::{Outcome, function_metrics};
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 async fn serve() -> SocketAddr {
+    serve_chore(Arc::<Counting>::default()).await
+}
+
+async fn serve_chore<C: Chore>(chore: Arc<C>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(teiten_host::serve_chore(Arc::<Counting>::default(), listener, CancellationToken::new()));
+    tokio::spawn(teiten_host::serve_chore(chore, listener, CancellationToken::new()));
     address
 }
 
@@ -86,4 +93,42 @@ async fn what_no_schedule_sends_is_refused_and_nothing_is_done() {
         assert_eq!(answer.status(), status, "{body}");
     }
     assert_eq!(post(address, &ping()).await.json::<Value>().await.unwrap(), json!({ "done": 1 }));
+}
+
+/// A chore that waits to be released, and then fails.
+#[derive(Default)]
+struct Slow {
+    begun: Notify,
+    release: Notify,
+}
+
+#[async_trait]
+impl Chore for Slow {
+    const NAME: &'static str = "slow";
+    const REPORT_KIND: &'static str = "teiten.slow";
+    type Report = Value;
+
+    async fn run(&self) -> Result<Self::Report, Failure> {
+        self.begun.notify_one();
+        self.release.notified().await;
+        Err(Failure::Transient(anyhow::anyhow!("the store is unavailable")))
+    }
+}
+
+#[tokio::test]
+async fn what_became_of_a_chore_is_counted_even_if_its_caller_goes_away() {
+    let chore = Arc::<Slow>::default();
+    let address = serve_chore(Arc::clone(&chore)).await;
+    let caller = tokio::spawn(async move { post(address, &ping()).await });
+    chore.begun.notified().await;
+    caller.abort();
+    // A request on another connection, answered after the server had its chance to drop the first one.
+    assert_eq!(post(address, &batch("a").to_cloud_event()).await.status(), 422);
+    chore.release.notify_one();
+    let counted = async {
+        while function_metrics().count(Slow::NAME, Outcome::Unavailable) < 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), counted).await.expect("it is counted");
 }

@@ -7,9 +7,11 @@ use std::{
 };
 
 use crate::support::{Scripted, batch, batch_key, notification, scripted, segment};
+use async_trait::async_trait;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use teiten_footage::{CloudEvent, Event};
-use teiten_host::BODY_BYTES_MAX;
+use teiten_host::{BODY_BYTES_MAX, Failure, Function};
+use teiten_telemetry::metrics::{Outcome, function_metrics};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +26,16 @@ struct Served {
 
 impl Served {
     async fn start() -> Self {
+        Self::start_as(|function| function).await
+    }
+
+    /// What is served is what `named` makes of it.
+    async fn start_as<F: Function>(named: impl FnOnce(Arc<Scripted>) -> Arc<F>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (function, shutdown) = (scripted(), CancellationToken::new());
-        let server = tokio::spawn(teiten_host::serve(Arc::clone(&function), listener, shutdown.clone()));
+        let served = named(Arc::clone(&function));
+        let server = tokio::spawn(teiten_host::serve(served, listener, shutdown.clone()));
         Self { function, address, client: Client::new(), shutdown, server }
     }
 
@@ -225,9 +233,21 @@ async fn shutdown_does_not_wait_for_idle_connections() {
     tokio::time::timeout(Duration::from_secs(5), host.server).await.unwrap().unwrap().unwrap();
 }
 
+/// The same under a name of its own: no other test counts to it.
+struct Patient(Arc<Scripted>);
+
+#[async_trait]
+impl Function for Patient {
+    const NAME: &'static str = "patient";
+
+    async fn handle(&self, event: Event) -> Result<Option<Event>, Failure> {
+        self.0.handle(event).await
+    }
+}
+
 #[tokio::test]
-async fn an_event_is_seen_through_even_if_its_sender_goes_away() {
-    let host = Served::start().await;
+async fn an_event_is_seen_through_and_counted_even_if_its_sender_goes_away() {
+    let host = Served::start_as(|function| Arc::new(Patient(function))).await;
     let sender = tokio::spawn(host.post_binary(&batch("slow").to_cloud_event()).send());
     host.function.slow_begun.notified().await;
     sender.abort();
@@ -235,7 +255,11 @@ async fn an_event_is_seen_through_even_if_its_sender_goes_away() {
     // A request on another connection, answered after the server had its chance to drop the first one.
     host.send(&batch("quiet")).await;
     host.function.release.notify_one();
-    while host.function.ended.load(Ordering::SeqCst) < 2 {
-        tokio::task::yield_now().await;
-    }
+    let counted = async {
+        while function_metrics().count(Patient::NAME, Outcome::Done) < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), counted).await.expect("it is counted");
+    assert_eq!(host.function.ended.load(Ordering::SeqCst), 2);
 }

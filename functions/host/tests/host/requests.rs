@@ -1,6 +1,6 @@
 //! A function that answers requests, as browsers and players see it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{
@@ -11,7 +11,11 @@ use axum::{
 use futures::stream;
 use reqwest::{Client, Method};
 use teiten_host::{Asked, Origins, Refusal, Responder, request_router};
-use tokio::{net::TcpListener, sync::mpsc};
+use teiten_telemetry::metrics::{Outcome, function_metrics};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc},
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -19,11 +23,13 @@ use tower::ServiceExt as _;
 pub(crate) struct Library {
     /// What `slow` streams, as it comes.
     chunks: tokio::sync::Mutex<Option<mpsc::Receiver<Bytes>>>,
+    /// Somebody asks for what is `lost`.
+    looked_for: Arc<Notify>,
 }
 
 impl Library {
     pub(crate) fn new(chunks: mpsc::Receiver<Bytes>) -> Self {
-        Self { chunks: tokio::sync::Mutex::new(Some(chunks)) }
+        Self { chunks: tokio::sync::Mutex::new(Some(chunks)), looked_for: Arc::default() }
     }
 }
 
@@ -52,6 +58,10 @@ impl Responder for Library {
             }
             "secret" => Err(Refusal::new(StatusCode::UNAUTHORIZED, "a token\nis needed")
                 .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            "lost" => {
+                self.looked_for.notify_one();
+                std::future::pending().await
+            }
             "panics" => panic!("as told"),
             name => Err(Refusal::not_found(format!("there is no {name}"))),
         }
@@ -59,11 +69,14 @@ impl Responder for Library {
 }
 
 async fn serve(chunks: mpsc::Receiver<Bytes>) -> SocketAddr {
+    serve_library(Library::new(chunks)).await
+}
+
+async fn serve_library(library: Library) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let origins = Origins::new("https://cameras.example").unwrap();
-    let library = Arc::new(Library::new(chunks));
-    tokio::spawn(teiten_host::serve_requests(library, origins, listener, CancellationToken::new()));
+    tokio::spawn(teiten_host::serve_requests(Arc::new(library), origins, listener, CancellationToken::new()));
     address
 }
 
@@ -149,4 +162,22 @@ async fn a_head_tells_the_length_and_asks_for_no_body() {
     let answer = Client::new().head(format!("http://{address}/large")).send().await.unwrap();
     assert_eq!(answer.headers()["content-length"], "262144000");
     assert!(answer.bytes().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_whose_caller_goes_away_is_counted_as_abandoned() {
+    let library = Library::new(mpsc::channel(1).1);
+    let looked_for = Arc::clone(&library.looked_for);
+    let address = serve_library(library).await;
+    let caller = tokio::spawn(Client::new().get(format!("http://{address}/lost")).send());
+    looked_for.notified().await;
+    let abandoned = || function_metrics().count(Library::NAME, Outcome::Abandoned);
+    assert_eq!(abandoned(), 0, "whoever waits has not gone away");
+    caller.abort();
+    let counted = async {
+        while abandoned() < 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), counted).await.expect("it is counted");
 }
