@@ -19,5 +19,6 @@ await build({
   sourcemap: 'inline',
 });
 const files = names.map((name) => new URL(name.replace(/\.ts$/, '.mjs'), out).pathname);
-const { status } = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...files], { stdio: 'inherit' });
+// Most of them wait for something: more of them at once than there are processors.
+const { status } = spawnSync(process.execPath, ['--enable-source-maps', '--test', '--test-concurrency=8', ...files], { stdio: 'inherit' });
 process.exit(status ?? 1);

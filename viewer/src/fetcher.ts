@@ -16,9 +16,11 @@ export class Fetcher {
   readonly #inits = new Map<string, Promise<ArrayBuffer>>();
   readonly #ended = new AbortController();
   readonly #stillMsMax: number;
+  readonly #retryMs: number;
 
-  constructor(stillMsMax = STILL_MS_MAX) {
+  constructor(stillMsMax = STILL_MS_MAX, retryMs = RETRY_MS) {
     this.#stillMsMax = stillMsMax;
+    this.#retryMs = retryMs;
   }
 
   /** An init section; fails when it cannot be had, or after `end`. */
@@ -34,7 +36,7 @@ export class Fetcher {
   /** An object, or a part of one; fails when it cannot be had, or once `signal` says that nobody wants it. */
   async bytes({ url, range }: Resource, signal: AbortSignal): Promise<ArrayBuffer> {
     const headers: HeadersInit = range === null ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
-    for (let retryMs = RETRY_MS; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
+    for (let retryMs = this.#retryMs; ; retryMs = Math.min(2 * retryMs, RETRY_MS_MAX)) {
       const request = new AbortController();
       const stop = (): void => request.abort();
       signal.addEventListener('abort', stop);

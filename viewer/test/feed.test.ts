@@ -5,7 +5,14 @@ import { test, type TestContext } from 'node:test';
 import { Clock } from '../src/clock.ts';
 import { PlaylistFeed } from '../src/feed.ts';
 
-const PLAYLIST = ['#EXTM3U', '#EXT-X-MEDIA-SEQUENCE:7', '#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:05:00.000Z', '#EXTINF:1.000,', 'a.m4s', ''].join('\n');
+/** A playlist with one window of a second. */
+function playlistFrom(startMs: number): string {
+  return ['#EXTM3U', '#EXT-X-MEDIA-SEQUENCE:7', `#EXT-X-PROGRAM-DATE-TIME:${new Date(startMs).toISOString()}`, '#EXTINF:1.000,', 'a.m4s', ''].join('\n');
+}
+
+/** It ended so short a time ago that the next one is asked for eagerly. */
+const START_MS = Date.now() - 2_000;
+const PLAYLIST = playlistFrom(START_MS);
 
 async function until(holds: () => boolean): Promise<void> {
   for (const startMs = performance.now(); !holds(); ) {
@@ -32,7 +39,7 @@ test('a feed that is off asks for nothing and tells nothing', async () => {
       if (isAsked) feed.setPace('live');
       await until(() => !isAsked || answers.length === 2);
       feed.setPace('off');
-      answers[1]?.end(PLAYLIST.replace('05:00', '05:01'));
+      answers[1]?.end(playlistFrom(START_MS + 1_000));
       await new Promise((resolve) => setTimeout(resolve, 100));
       assert.deepEqual([answers.length, told, feed.newest?.number], [isAsked ? 2 : 1, 1, 1]);
     }
@@ -137,7 +144,7 @@ test('a feed that is followed more closely keeps the answer that is on its way',
   feed.setPace('rare');
   await until(() => asked() === 1);
   feed.setPace('live');
-  answers[0]?.end(PLAYLIST.replace('2026-11-23T04:05:00.000Z', new Date(endMs - 1000).toISOString()));
+  answers[0]?.end(playlistFrom(endMs - 1_000));
   await until(() => feed.newest !== null);
   // The next window's is due then, not at once.
   await until(() => asked() === 2);

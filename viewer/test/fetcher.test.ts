@@ -51,11 +51,14 @@ async function dripping(pieces: number, pauseMs: number, run: (url: string, aske
   await serving(server, (url) => run(url, () => asked));
 }
 
+/** One that makes a request anew as soon as the last one failed. */
+const prompt = (stillMsMax = 20_000): Fetcher => new Fetcher(stillMsMax, 1);
+
 const text = (bytes: ArrayBuffer): string => new TextDecoder().decode(bytes);
 
 test('what fails in passing is asked for until it is there, and a part of it is cut where the server knows no ranges', async () => {
   await answering([0, 503, 429, 200], async (url, asked) => {
-    const bytes = await new Fetcher().bytes({ url, range: { offset: 2, length: 3 } }, new AbortController().signal);
+    const bytes = await prompt().bytes({ url, range: { offset: 2, length: 3 } }, new AbortController().signal);
     assert.equal(text(bytes), '234');
     assert.equal(asked(), 4);
   });
@@ -64,7 +67,7 @@ test('what fails in passing is asked for until it is there, and a part of it is 
 test('who has to log in again has lost no footage: it is asked for until it comes', async () => {
   for (const refusal of [401, 407, 'page'] as const) {
     await answering([refusal, 200], async (url, asked) => {
-      assert.equal(text(await new Fetcher().bytes({ url, range: null }, new AbortController().signal)), '0123456789');
+      assert.equal(text(await prompt().bytes({ url, range: null }, new AbortController().signal)), '0123456789');
       assert.equal(asked(), 2);
     });
   }
@@ -110,12 +113,13 @@ test('an init section is fetched once, and again only when it could not be had',
 test('what comes slowly is waited for, and asked for again only when nothing comes any more', async () => {
   const resource = (url: string): Resource => ({ url, range: null });
   // Longer than the limit, which no pause comes near to.
-  await dripping(10, 200, async (url, asked) => {
-    assert.equal(text(await new Fetcher(1_500).bytes(resource(url), new AbortController().signal)), '0123456789');
+  const slow = dripping(10, 200, async (url, asked) => {
+    assert.equal(text(await prompt(1_500).bytes(resource(url), new AbortController().signal)), '0123456789');
     assert.equal(asked(), 1);
   });
-  await dripping(4, 10, async (url, asked) => {
-    assert.equal(text(await new Fetcher(500).bytes(resource(url), new AbortController().signal)), '0123456789');
+  const stuck = dripping(4, 10, async (url, asked) => {
+    assert.equal(text(await prompt(500).bytes(resource(url), new AbortController().signal)), '0123456789');
     assert.equal(asked(), 2);
   });
+  await Promise.all([slow, stuck]);
 });
