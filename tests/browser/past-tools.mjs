@@ -37,13 +37,15 @@ export async function accessible(page, what) {
   expect(found.length === 0, `${what}: ${found.join('; ')}`);
 }
 
-/** Runs a check; what it finds wrong is told with its name, and the next one begins anyway. */
+/** Runs a check; what it finds wrong is told with its name and how long it took, and the next one begins anyway. */
 export async function check(name, run) {
+  const begunAt = performance.now();
+  const told = () => `${name} (${Math.round(performance.now() - begunAt)} ms)`;
   try {
     await run();
-    done.push(name);
+    done.push(told());
   } catch (error) {
-    faults.push(`${name}: ${error.message}`);
+    faults.push(`${told()}: ${error.message}`);
   }
 }
 

@@ -3,7 +3,14 @@
 //! CDN's prefix. The past: Chromium plays footage that two cameras sent late, over the border of an hour and a gap, and
 //! the clock in the picture is the one that the page tells; motion and thumbnails are what the functions made of it.
 
-use std::{fs, path::Path, process::Command, slice, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    slice,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{anyhow, ensure};
 use teiten_bucket::{S3Bucket, put_changed};
@@ -52,16 +59,20 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     let s3_config = s3_config_of(s3, "teiten", "teiten-secret")?;
     let media = Arc::new(S3Bucket::new(&s3_config, "media"));
     put_changed(&key::motion_settings_key(&demo_1), MOTION_SETTINGS.into(), &*media).await?;
+    let begun = Instant::now();
     backlog::send(mqtt, &demo_1, &[from..gap.start, gap.end..to], FRAME).await?;
     backlog::send(mqtt, &demo_2, &[from..before_frames(gap.start, 2)], FRAME).await?;
     for camera in [&demo_1, &demo_2] {
         backlog::send(mqtt, camera, slice::from_ref(&wound), FRAME_BETWEEN).await?;
     }
+    took("sending the late footage", begun);
+    let begun = Instant::now();
     eventually("the late footage is stored", Duration::from_secs(60), async || {
         let stored = |name: &str| old_segments(&data.join("media").join(name), border);
         Ok((stored("demo-1")? >= 100 && stored("demo-2")? >= 80).then_some(()))
     })
     .await?;
+    took("awaiting that it is stored", begun);
 
     let page = format!("http://127.0.0.1:{http}/");
     // The schedule looks that far back only once in half an hour.
@@ -81,6 +92,7 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     ])
     .await;
 
+    let begun = Instant::now();
     eventually("the late footage is in all that the page reads", Duration::from_secs(150), async || {
         let said = async |camera: &str, at: Timestamp, what: Said| said(&page, camera, at, what).await;
         let complete = said("demo-1", from, SEGMENTS).await? >= 20
@@ -96,6 +108,7 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
         Ok(complete.then_some(()))
     })
     .await?;
+    took("awaiting that it is in all that the page reads", begun);
     let times = [from, gap.start, gap.end, to, wound.start, wound.end].map(|time| time.to_string());
     let past = in_browser(&[
         ["past.mjs", "--camera", "demo-1", "--other", "demo-2", "--frame-ms", "200"].as_slice(),
@@ -151,5 +164,14 @@ fn hour_path(at: Timestamp) -> String {
 }
 
 async fn in_browser(arguments: &[&[&str]]) -> anyhow::Result<()> {
-    browser::watch(&arguments.concat(), Duration::from_secs(600)).await
+    let begun = Instant::now();
+    let arguments = arguments.concat();
+    let watched = browser::watch(&arguments, Duration::from_secs(600)).await;
+    took(arguments[0], begun);
+    watched
+}
+
+/// Says how long a part of it took, for whoever wants it to be shorter.
+fn took(part: &str, begun: Instant) {
+    println!("{part} took {:.1} s", begun.elapsed().as_secs_f64());
 }
