@@ -1,4 +1,5 @@
-// How Chromium is started, how its tabs are hidden, what of a page's errors counts, and where pictures of it go.
+// How Chromium is started and several windows are watched at once, how its tabs are hidden, what of a page's errors counts, and where
+// pictures of it go.
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,6 +12,11 @@ export const ARGS = [
   '--disable-sync',
   '--autoplay-policy=no-user-gesture-required',
 ];
+
+/** Runs these at once; what ends one of them goes to `faults`, and the others to their own end. */
+export async function sideBySide(faults, ...runs) {
+  await Promise.all(runs.map((run) => run().catch((error) => faults.push(error.message))));
+}
 
 /** Adds a sentence to `faults` for every error of the page. */
 export function noteErrors(page, faults) {

@@ -143,6 +143,33 @@ export async function watchKeys(page) {
     await wary.close();
   });
 
+  await check('a link to a camera that is not there leads to the wall, and says so', async () => {
+    await page.goto('about:blank');
+    await page.goto(`${options.url}#nobody/2026-11-23T04:05:01.250Z`);
+    await until(page, 'it is said', async () => (await page.locator('#said.shown').count()) === 1 && (await page.locator('#said').textContent()) === 'There is no camera nobody.');
+    expect((await page.evaluate(() => document.body.dataset.view)) === 'wall', 'the wall should be shown');
+  });
+
+  await check('a link to a time without footage plays what comes next, and says what it passed over', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], options.fromMs - 600_000));
+    await until(page, 'it is said', async () => /^No footage from \d.* to \d.*\.$/.test(await page.locator('#said.shown').textContent()));
+    await untilShown(page, 0, (ms) => ms >= options.fromMs);
+  });
+
+  await check('the cameras to choose from are shown and hidden, also when several are chosen', async () => {
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera, options.other], gapFromMs - 6_000));
+    await until(page, 'they are shown', () => page.locator('#cameras').isVisible());
+    for (const shown of [false, true]) {
+      await page.locator('#choose').click();
+      expect((await page.locator('#cameras').isVisible()) === shown && (await page.locator('#choose').getAttribute('aria-expanded')) === String(shown), `a touch should have ${shown ? 'shown' : 'hidden'} them`);
+    }
+  });
+}
+
+/** In a window of its own, which fingers touch. */
+export async function watchTouches() {
   await check('where the browser plays nothing before a touch, one tap or one key plays what is live, and does nothing else', async () => {
     const phone = await browser.newContext({ viewport: DESKTOP, hasTouch: true });
     const wary = await phone.newPage();
@@ -167,30 +194,6 @@ export async function watchKeys(page) {
       expect(shown === 'one,live', `after ${touch} at "${address}" it shows ${shown}`);
     }
     await phone.close();
-  });
-
-  await check('a link to a camera that is not there leads to the wall, and says so', async () => {
-    await page.goto('about:blank');
-    await page.goto(`${options.url}#nobody/2026-11-23T04:05:01.250Z`);
-    await until(page, 'it is said', async () => (await page.locator('#said.shown').count()) === 1 && (await page.locator('#said').textContent()) === 'There is no camera nobody.');
-    expect((await page.evaluate(() => document.body.dataset.view)) === 'wall', 'the wall should be shown');
-  });
-
-  await check('a link to a time without footage plays what comes next, and says what it passed over', async () => {
-    await page.goto('about:blank');
-    await page.goto(addressOf(options.url, [options.camera], options.fromMs - 600_000));
-    await until(page, 'it is said', async () => /^No footage from \d.* to \d.*\.$/.test(await page.locator('#said.shown').textContent()));
-    await untilShown(page, 0, (ms) => ms >= options.fromMs);
-  });
-
-  await check('the cameras to choose from are shown and hidden, also when several are chosen', async () => {
-    await page.goto('about:blank');
-    await page.goto(addressOf(options.url, [options.camera, options.other], gapFromMs - 6_000));
-    await until(page, 'they are shown', () => page.locator('#cameras').isVisible());
-    for (const shown of [false, true]) {
-      await page.locator('#choose').click();
-      expect((await page.locator('#cameras').isVisible()) === shown && (await page.locator('#choose').getAttribute('aria-expanded')) === String(shown), `a touch should have ${shown ? 'shown' : 'hidden'} them`);
-    }
   });
 }
 

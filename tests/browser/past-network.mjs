@@ -60,7 +60,10 @@ export async function watchFaults(page) {
     await hide(page, false);
     await untilShown(page, 0, (ms) => ms > still.positionMs + 1_000 && ms < still.positionMs + 10_000);
   });
+}
 
+/** Each in a window of its own, whatever is shown in others. */
+export async function watchNetworks() {
   await check('while the storage cannot be reached nothing is skipped', withoutNetwork);
 
   await check('a device whose clock is months behind plays the past', withLateClock);

@@ -1,10 +1,10 @@
 // Watches the past in Chromium, as people do: a link to a moment, playing on over a gap, frame by frame, by timeline, keys and touch.
 // The clock in the pictures says whether what is shown is what was asked for. Exits 1 when something was wrong.
 
-import { noteErrors } from './browser.mjs';
+import { noteErrors, sideBySide } from './browser.mjs';
 import { watchKeeping } from './past-keeping.mjs';
-import { watchKeys } from './past-keys.mjs';
-import { watchFaults } from './past-network.mjs';
+import { watchKeys, watchTouches } from './past-keys.mjs';
+import { watchFaults, watchNetworks } from './past-network.mjs';
 import { watchPhones } from './past-phone.mjs';
 import { watchPlaying } from './past-playing.mjs';
 import { watchStep } from './past-step.mjs';
@@ -28,8 +28,18 @@ async function watch() {
   const context = await browser.newContext({ viewport: DESKTOP, timezoneId: 'Asia/Kolkata', permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
   noteErrors(page, faults);
-  // Each goes on where the one before left the page.
-  for (const some of [watchPlaying, watchTimeline, watchKeeping, watchStep, watchFaults, watchKeys, watchWindings]) await some(page);
+  await sideBySide(
+    faults,
+    async () => {
+      // Each goes on where the one before left the page.
+      for (const some of [watchPlaying, watchTimeline, watchKeeping, watchStep, watchFaults, watchKeys]) await some(page);
+    },
+    async () => {
+      for (const some of [watchPhones, watchNetworks, watchTouches]) await some();
+    },
+  );
+  // Alone, since 16× is measured.
+  await watchWindings(page);
 
   if (options.prefixed !== null) {
     const { gapFromMs, frameMs } = options;
@@ -39,5 +49,4 @@ async function watch() {
     });
   }
   await context.close();
-  await watchPhones();
 }
