@@ -7,7 +7,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
-import { ARGS, hide, noteErrors, savePicture } from './browser.mjs';
+import { ARGS, hide, noteErrors, savePicture, sideBySide } from './browser.mjs';
 import { startCdn } from './cdn.mjs';
 
 const USAGE = `usage: node many.mjs --url URL --sources A,B [--count N] [--screenshots DIR]
@@ -48,8 +48,8 @@ const browser = await chromium.launch({ executablePath, args: ARGS });
 const faults = [];
 try {
   await onLargeScreen();
-  await onPhone();
-  await onDisk();
+  // Nothing of these is measured in time.
+  await sideBySide(faults, onPhone, onDisk);
 } catch (error) {
   faults.push(error.message);
 } finally {

@@ -30,11 +30,14 @@ pub async fn send(
         }
     }
 
-    let mut options = MqttOptions::new(format!("backlog-{camera}"), Ipv4Addr::LOCALHOST.to_string(), port);
+    let count = frames.len();
+    ensure!(count > 0, "there is nothing to send");
+    // A client of its own, as a camera may have several backlogs sent at once.
+    let client = format!("backlog-{camera}-{}", spans[0].start.unix_millis());
+    let mut options = MqttOptions::new(client, Ipv4Addr::LOCALHOST.to_string(), port);
     options.set_max_packet_size(1 << 20, 1 << 20);
     let (client, mut eventloop) = AsyncClient::new(options, 8);
     let topic = Topic::Frame(camera.clone()).to_string();
-    let count = frames.len();
     let publishing = tokio::spawn(async move {
         for frame in frames {
             client.publish(&topic, QoS::AtLeastOnce, false, frame.jpeg).await?;
@@ -49,6 +52,5 @@ pub async fn send(
         acknowledged += usize::from(matches!(event, Event::Incoming(Packet::PubAck(_))));
     }
     publishing.await??;
-    ensure!(count > 0, "there is nothing to send");
     Ok(())
 }

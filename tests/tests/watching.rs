@@ -5,16 +5,16 @@
 
 use std::{
     fs,
+    ops::Range,
     path::Path,
     process::Command,
-    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{anyhow, ensure};
 use teiten_bucket::{S3Bucket, put_changed};
-use teiten_footage::{Timestamp, key};
+use teiten_footage::{CameraId, Timestamp, key};
 use teiten_host::Chore as _;
 use teiten_pictures::Pictures;
 use teiten_tests::{
@@ -60,10 +60,19 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     let media = Arc::new(S3Bucket::new(&s3_config, "media"));
     put_changed(&key::motion_settings_key(&demo_1), MOTION_SETTINGS.into(), &*media).await?;
     let begun = Instant::now();
-    backlog::send(mqtt, &demo_1, &[from..gap.start, gap.end..to], FRAME).await?;
-    backlog::send(mqtt, &demo_2, &[from..before_frames(gap.start, 2)], FRAME).await?;
-    for camera in [&demo_1, &demo_2] {
-        backlog::send(mqtt, camera, slice::from_ref(&wound), FRAME_BETWEEN).await?;
+    let send = |camera: &CameraId, spans: Vec<Range<Timestamp>>, step| {
+        let camera = camera.clone();
+        tokio::spawn(async move { backlog::send(mqtt, &camera, &spans, step).await })
+    };
+    // At once: while the pictures of one are painted, others are stored and encoded.
+    let sent = [
+        send(&demo_1, vec![from..gap.start, gap.end..to], FRAME),
+        send(&demo_2, vec![from..before_frames(gap.start, 2)], FRAME),
+        send(&demo_1, vec![wound.clone()], FRAME_BETWEEN),
+        send(&demo_2, vec![wound.clone()], FRAME_BETWEEN),
+    ];
+    for one in sent {
+        one.await??;
     }
     took("sending the late footage", begun);
     let begun = Instant::now();
