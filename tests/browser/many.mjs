@@ -24,10 +24,10 @@ const PATIENCE_MS = 120_000;
 const MEASURED_MS = 8_000;
 /** Who plays or watches asks for something more often than this. */
 const QUIET_MS = 3_500;
-/** So often a few cameras begin at most, until so often none of them has jumped twice; so much of each is looked at. */
+/** So often a few cameras begin at most, until so often none of them has jumped twice; so much of each is looked at: beyond the 1.5 s in which a player may jump. */
 const BEGINNINGS_MAX = 8;
 const BEGUN_WELL_MIN = 3;
-const JOINED_SECONDS = 2.5;
+const JOINED_SECONDS = 1.8;
 /** So many segments are watched to tell what goes to the disk, and that is at most such a part of their bytes. */
 const WRITTEN_SEGMENTS = 40;
 const WRITTEN_MAX = 0.1;

@@ -107,7 +107,7 @@ async function tryControls(page, folder) {
   };
   const picture = async (name) => {
     if (folder === null) return;
-    await page.waitForTimeout(700);
+    await page.evaluate(rested);
     await savePicture(page, folder, name);
   };
 
@@ -129,4 +129,13 @@ async function tryControls(page, folder) {
   const hash = await page.evaluate(() => location.hash);
   if (hash !== '') faults.push(`the address should be the wall's again, not ${hash}`);
   return faults;
+}
+
+/** Awaits that everything has come to its place, but for what moves for ever; runs in the page. */
+async function rested() {
+  // Sizes follow with the next frame that is drawn.
+  await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  const ending = document.getAnimations().filter(({ effect }) => Number.isFinite(effect.getComputedTiming().endTime));
+  // One whose element is gone, or shows something else, has no end.
+  await Promise.all(ending.map(({ finished }) => finished.catch(() => {})));
 }
