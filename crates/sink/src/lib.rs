@@ -4,7 +4,7 @@
 use std::{str::FromStr, time::Duration};
 
 use reqwest::{Client, StatusCode, Url};
-use teiten_footage::{CloudEvent, Event};
+use teiten_footage::CloudEvent;
 
 /// What an event was caused by: the extension, and HTTP's header (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
@@ -83,12 +83,7 @@ impl Sink {
         Ok(Self { client, url: url.0.clone() })
     }
 
-    /// Sends one event, once.
-    pub async fn send(&self, event: &Event) -> Result<(), SinkError> {
-        self.post(&event.to_cloud_event()).await
-    }
-
-    /// Sends an event of any type, once.
+    /// Sends an event, once.
     pub async fn post(&self, event: &CloudEvent) -> Result<(), SinkError> {
         let (headers, body) = event.to_binary();
         let request = self.client.post(self.url.clone()).body(body);

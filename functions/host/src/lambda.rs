@@ -15,9 +15,6 @@ use lambda_http::{Request, RequestExt, request::RequestContext, service_fn};
 use teiten_telemetry::traces::{FLUSH_MAX, flush_traces, init_traces};
 use tower::ServiceExt;
 
-/// The longest message of a failed invocation.
-const ERROR_BYTES_MAX: usize = 64 << 10;
-
 /// Asks for invocations and answers them, forever.
 pub(crate) async fn run(name: &'static str, router: Router) -> anyhow::Result<()> {
     init_traces(name)?;
@@ -45,7 +42,8 @@ async fn answer(router: Router, request: Request) -> Result<Response<Body>, Stri
     let Ok(response) = router.oneshot(request.map(Body::new)).await;
     if sees_no_status && response.status().is_server_error() {
         let status = response.status();
-        let why = to_bytes(response.into_body(), ERROR_BYTES_MAX).await.unwrap_or_default();
+        // One line, which is short whoever made it.
+        let why = to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
         return Err(format!("{status}: {}", String::from_utf8_lossy(&why).trim_end()));
     }
     Ok(response)
