@@ -154,7 +154,7 @@ conformance URL: _build-tools
 camera *ARGS: _build-tools
     scripts/program owner camera "$@"
 
-# A link to a camera's live playlist that stops working when it expires: ./just link CAMERA --for 24h
+# A link to a camera's footage, live or past, that stops working when it expires: ./just link CAMERA --for 24h [--from TIME --to TIME [--clip]]
 link *ARGS: _build-tools
     scripts/link "$@"
 
