@@ -6,8 +6,11 @@ use anyhow::Context as _;
 
 use crate::{
     debian::succeed,
-    process::{Process, free_port, listening},
+    process::{Process, free_port},
 };
+
+/// How long it may take to listen.
+const START_MAX: Duration = Duration::from_secs(20);
 
 /// A broker without persistence: a killed one has forgotten everything.
 pub struct Mosquitto {
@@ -28,7 +31,7 @@ impl Mosquitto {
     /// Starts a broker with these settings, and awaits that it listens on `port`.
     pub async fn start_with(folder: &Path, port: u16, settings: &str) -> anyhow::Result<Self> {
         let process = process(folder, folder, settings)?;
-        listening("Mosquitto", port).await?;
+        process.has_said(" running\n", START_MAX).await?;
         Ok(Self { process, port })
     }
 
@@ -78,23 +81,16 @@ impl Mosquitto {
 pub fn process(folder: &Path, logs: &Path, settings: &str) -> anyhow::Result<Process> {
     let config = folder.join("mosquitto.conf");
     fs::write(&config, settings)?;
-    Process::start("mosquitto", logs, move || {
-        // Debian keeps it out of an ordinary user's PATH.
-        let path = Path::new("/usr/sbin/mosquitto");
-        let mut command = Command::new(if path.is_file() { path } else { Path::new("mosquitto") });
-        command.arg("-c").arg(&config);
-        command
-    })
+    Process::start("mosquitto", logs, move || teiten_testing::command(&config))
 }
 
 /// The settings of a listener that takes only those who have a certificate of the owner's authority. `files` is the
 /// folder of the broker's own.
 pub fn tls_listener(port: u16, files: &Path) -> String {
-    format!(
-        "user root\nlistener {port} 127.0.0.1\nrequire_certificate true\nuse_identity_as_username true\n\
-         cafile {0}/ca.pem\ncertfile {0}/certificate.pem\nkeyfile {0}/key.pem\ncrlfile {0}/revoked.pem\n",
-        files.display()
-    )
+    let [ca, certificate, key, revoked] =
+        ["ca.pem", "certificate.pem", "key.pem", "revoked.pem"].map(|name| files.join(name));
+    let certified = teiten_testing::tls(&ca, &certificate, &key);
+    format!("listener {port} 127.0.0.1\n{certified}crlfile {}\n", revoked.display())
 }
 
 /// What a client prints, one message a line, in hexadecimal digits.

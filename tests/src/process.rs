@@ -1,17 +1,16 @@
 //! Processes under test: started, killed with SIGKILL, started again, and never left behind.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
+pub use teiten_testing::free_port;
 
 /// A command that is run again and again, and its present process.
 pub struct Process {
@@ -167,23 +166,6 @@ pub async fn listening(what: &str, port: u16) -> anyhow::Result<()> {
         Ok(tokio::net::TcpStream::connect(address).await.ok().map(drop))
     })
     .await
-}
-
-/// A port that is free, and below those that the kernel gives to clients: while a killed server is away, no
-/// connection of somebody else can take its port. None is given twice: who got it may not listen yet.
-pub fn free_port() -> anyhow::Result<u16> {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
-    let first_ephemeral: u16 = range.split_whitespace().next().context("an empty port range")?.parse()?;
-    for _ in 0..1000 {
-        let port = rand::random_range(10_000..first_ephemeral.max(10_001));
-        if !given.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            given.insert(port);
-            return Ok(port);
-        }
-    }
-    bail!("no free port from 10000 to {first_ephemeral}")
 }
 
 /// A program of this workspace, built by `cargo build --workspace --bins`.

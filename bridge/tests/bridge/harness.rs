@@ -3,8 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    process::{Child, Command, Stdio},
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
@@ -21,6 +20,7 @@ use teiten_footage::{
     Batch, BatchKey, BootId, CameraId, CloudEvent, Event, Frame, FrameId, Stored, Timestamp, Topic, Window,
     WindowLength, batch, topic::ALL_BRIDGES,
 };
+use teiten_testing::{Mosquitto, free_port};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -36,80 +36,41 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Mosquitto on a port of its own, as an installation would set it up.
 pub(crate) struct Broker {
     pub(crate) address: SocketAddr,
-    config: tempfile::NamedTempFile,
-    child: Child,
+    mosquitto: Mosquitto,
+    /// The file in `rules`, if it has any.
+    _rules: Option<tempfile::NamedTempFile>,
 }
 
 impl Broker {
-    pub(crate) async fn start() -> Self {
-        Self::with("").await
+    pub(crate) fn start() -> Self {
+        Self::with("", None)
     }
 
     /// One with an ACL file of its own.
-    pub(crate) async fn with_rules(rules: &str) -> Self {
+    pub(crate) fn with_rules(rules: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), rules).unwrap();
         // Who it is must be able to read them; and 2.0.11 with the other limit cuts connections over what its rules forbid.
-        let rules = file.path().display();
-        Self::with(&format!("user root\nmax_queued_messages 1000\nacl_file {rules}\n")).await
+        let more = format!("user root\nmax_queued_messages 1000\nacl_file {}\n", file.path().display());
+        Self::with(&more, Some(file))
     }
 
-    async fn with(more: &str) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let config = tempfile::NamedTempFile::new().unwrap();
+    fn with(more: &str, rules: Option<tempfile::NamedTempFile>) -> Self {
         let settings = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 2000\n\
-             max_queued_messages 0\nmessage_size_limit 2097152\nlog_type error\n{more}"
+            "allow_anonymous true\nmax_inflight_messages 2000\nmax_queued_messages 0\nmessage_size_limit 2097152\n{more}"
         );
-        std::fs::write(config.path(), settings).unwrap();
-        let child = Self::spawn(&config);
-        let broker = Self { address: (Ipv4Addr::LOCALHOST, port).into(), config, child };
-        broker.listening().await;
-        broker
-    }
-
-    fn spawn(config: &tempfile::NamedTempFile) -> Child {
-        let start = |program: &str| {
-            Command::new(program)
-                .arg("-c")
-                .arg(config.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-        };
-        start("mosquitto").or_else(|_| start("/usr/sbin/mosquitto")).expect("mosquitto is installed")
-    }
-
-    async fn listening(&self) {
-        let connected = async {
-            while TcpStream::connect(self.address).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(PATIENCE, connected).await.expect("mosquitto listens");
+        let mosquitto = Mosquitto::start(&settings).unwrap();
+        Self { address: (Ipv4Addr::LOCALHOST, mosquitto.port()).into(), mosquitto, _rules: rules }
     }
 
     /// Kills it.
     pub(crate) fn crash(&mut self) {
-        self.kill().unwrap();
+        self.mosquitto.kill().unwrap();
     }
 
     /// Starts another one on the same port, which knows nothing.
-    pub(crate) async fn restart(&mut self) {
-        self.child = Self::spawn(&self.config);
-        self.listening().await;
-    }
-
-    fn kill(&mut self) -> io::Result<()> {
-        self.child.kill()?;
-        self.child.wait().map(drop)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.kill();
+    pub(crate) fn restart(&mut self) {
+        self.mosquitto.restart().unwrap();
     }
 }
 
@@ -344,7 +305,7 @@ pub(crate) struct Installation {
 
 impl Installation {
     pub(crate) async fn start() -> Self {
-        Self::with(Broker::start().await).await
+        Self::with(Broker::start()).await
     }
 
     /// With a broker that was set up in another way.
@@ -375,7 +336,7 @@ impl Installation {
 
     /// A bridge, and where it tells its numbers.
     pub(crate) fn bridge_that_tells(&self) -> (Bridge, SocketAddr) {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let address = (Ipv4Addr::LOCALHOST, free_port().unwrap()).into();
         let mut config = self.config("bridge-0", Arc::new(self.frames.clone()));
         config.metrics = Some(address);
         (Bridge::run(config), address)

@@ -244,7 +244,7 @@ async fn a_broker_that_crashes_costs_a_reconnect_and_a_hello() {
     camera.send(&frames(window.next(), 1, &[0])).await;
     all.sink.next_batch().await;
     all.broker.crash();
-    all.broker.restart().await;
+    all.broker.restart();
     camera.hello().await;
     camera.send(&frames(window.plus(2), 2, &[0])).await;
     assert_eq!(all.sink.next_batch().await.1.window, window.next());
@@ -295,8 +295,8 @@ async fn a_bridge_is_ready_once_it_hears_itself_and_says_so_where_the_brokers_ru
     let rules = "topic readwrite teiten/#\ntopic readwrite teiten-bridge/hello\n";
     // Such a broker grants each subscription, and drops what is sent without a word.
     for (broker, answer) in [
-        (Broker::start().await, "HTTP/1.0 200"),
-        (Broker::with_rules(rules).await, "does not hear itself on teiten-bridge/+/status"),
+        (Broker::start(), "HTTP/1.0 200"),
+        (Broker::with_rules(rules), "does not hear itself on teiten-bridge/+/status"),
     ] {
         let all = Installation::with(broker).await;
         let mut camera = Camera::connect(&all.broker, "front-door").await;

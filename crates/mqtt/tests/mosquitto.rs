@@ -3,19 +3,14 @@
 // Clippy knows test functions; their helpers are as much of a test.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet};
 use teiten_mqtt::{Explained, Identity, TlsError, TlsFiles};
+use teiten_testing::{Mosquitto, tls};
 use tempfile::TempDir;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 /// An authority of a test's own, in a folder of its own.
 struct Authority {
@@ -55,38 +50,17 @@ impl Authority {
 }
 
 /// Mosquitto with TLS, which takes clients with a certificate of `authority` alone.
-struct Mosquitto {
-    port: u16,
-    process: Child,
-}
+struct Broker(Mosquitto);
 
-impl Mosquitto {
-    async fn start(authority: &Authority, own: &Identity) -> Self {
-        // A port that is free now may be taken a moment later: then Mosquitto ends, and another is tried.
-        loop {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let config = authority.folder.path().join(format!("mosquitto-{port}.conf"));
-            let settings = format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\ncafile {}\ncertfile {}\nkeyfile {}\n\
-                 require_certificate true\nuse_identity_as_username true\nlog_type error\n",
-                authority.ca().display(),
-                own.certificate.display(),
-                own.key.display()
-            );
-            fs::write(&config, settings).unwrap();
-            let mut broker = Self { port, process: spawn(&config) };
-            while broker.process.try_wait().unwrap().is_none() {
-                if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                    return broker;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
+impl Broker {
+    fn start(authority: &Authority, own: &Identity) -> Self {
+        let certified = tls(&authority.ca(), &own.certificate, &own.key);
+        Self(Mosquitto::start(&format!("allow_anonymous true\n{certified}")).unwrap())
     }
 
     /// What becomes of a connection to `host`: connected, or why not.
     async fn connect(&self, host: &str, tls: &TlsFiles) -> Result<(), String> {
-        let mut options = MqttOptions::new("test", host, self.port);
+        let mut options = MqttOptions::new("test", host, self.0.port());
         options.set_transport(tls.transport().unwrap());
         let (_client, mut events) = AsyncClient::new(options, 8);
         let outcome = async {
@@ -112,25 +86,10 @@ fn a_certificate_says_whose_it_is() {
     assert_eq!(none.common_name(), None);
 }
 
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-fn spawn(config: &Path) -> Child {
-    // Debian keeps it where only root's PATH looks.
-    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new("mosquitto");
-    command.arg("-c").arg(config).env("PATH", path).stderr(Stdio::null());
-    command.spawn().expect("mosquitto is installed")
-}
-
 #[tokio::test]
 async fn a_client_with_a_certificate_of_the_brokers_authority_is_let_in() {
     let authority = Authority::new();
-    let broker = Mosquitto::start(&authority, &authority.identity("localhost", 2099)).await;
+    let broker = Broker::start(&authority, &authority.identity("localhost", 2099));
     let camera = TlsFiles { ca: authority.ca(), identity: Some(authority.identity("front-door", 2099)) };
     assert_eq!(broker.connect("localhost", &camera).await, Ok(()));
 }
@@ -138,7 +97,7 @@ async fn a_client_with_a_certificate_of_the_brokers_authority_is_let_in() {
 #[tokio::test]
 async fn what_is_wrong_with_a_certificate_is_said_in_words() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let broker = Mosquitto::start(&authority, &authority.identity("localhost", 2099)).await;
+    let broker = Broker::start(&authority, &authority.identity("localhost", 2099));
     let right = TlsFiles { ca: authority.ca(), identity: Some(authority.identity("front-door", 2099)) };
     let nobody = TlsFiles { identity: None, ..right.clone() };
     let stranger = TlsFiles { identity: Some(other.identity("front-door", 2099)), ..right.clone() };
@@ -159,7 +118,7 @@ async fn what_is_wrong_with_a_certificate_is_said_in_words() {
 #[tokio::test]
 async fn a_broker_whose_certificate_has_expired_is_not_trusted() {
     let authority = Authority::new();
-    let broker = Mosquitto::start(&authority, &authority.identity("localhost", 2021)).await;
+    let broker = Broker::start(&authority, &authority.identity("localhost", 2021));
     let camera = TlsFiles { ca: authority.ca(), identity: Some(authority.identity("front-door", 2099)) };
     let said = broker.connect("localhost", &camera).await.unwrap_err();
     assert!(said.contains("has expired (or this clock is ahead): renew it"), "{said}");

@@ -4,11 +4,10 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use teiten_footage::{CameraId, Timestamp};
@@ -352,11 +351,11 @@ fn a_broker_that_asks_for_certificates_takes_the_camera_and_knows_its_name() {
     let added = cameras.add(&camera("yard"), &home(&["127.0.0.1"]), false, NOW).unwrap();
     let stranger = Cameras::at(place.path().join("others"));
     let stranger = stranger.add(&camera("yard"), &home(&["127.0.0.1"]), false, NOW).unwrap();
-    let broker = Mosquitto::start(place.path(), &place.path().join("cameras/broker.teiten"));
+    let broker = Mosquitto::start(&place.path().join("cameras/broker.teiten"));
 
     let own = broker.publish(&added.folder, &added.folder, "teiten/yard/frame");
     assert!(own.status.success(), "{}", String::from_utf8_lossy(&own.stderr));
-    assert!(broker.log_says("u'yard'"), "{}", broker.log());
+    assert!(broker.0.says("u'yard'"), "{}", broker.0.log());
     let foreign = broker.publish(&added.folder, &stranger.folder, "teiten/yard/frame");
     assert!(!foreign.status.success());
 }
@@ -377,7 +376,7 @@ fn a_stolen_card_is_refused_by_the_broker_once_it_is_revoked_and_the_new_one_is_
         copy
     };
     let taken = |identities: &[&Path]| -> Vec<bool> {
-        let broker = Mosquitto::start(place.path(), &files);
+        let broker = Mosquitto::start(&files);
         let publish = |identity| broker.publish(identity, identity, "teiten/yard/frame").status.success();
         identities.iter().map(|identity| publish(identity)).collect()
     };
@@ -460,42 +459,20 @@ fn who_revokes_a_camera_is_told_what_the_broker_needs_and_gets_a_new_certificate
 }
 
 /// A broker that takes nobody without a certificate of the owner's authority.
-struct Mosquitto {
-    process: Child,
-    port: u16,
-    log: std::path::PathBuf,
-}
+struct Mosquitto(teiten_testing::Mosquitto);
 
 impl Mosquitto {
-    fn start(place: &Path, files: &Path) -> Self {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let (settings, log) = (place.join("mosquitto.conf"), place.join("mosquitto.log"));
-        let text = format!(
-            "user root\nlistener {port} 127.0.0.1\ncafile {files}/ca.pem\ncertfile {files}/certificate.pem\n\
-             keyfile {files}/key.pem\ncrlfile {files}/revoked.pem\nrequire_certificate true\n\
-             use_identity_as_username true\n",
-            files = files.display()
-        );
-        fs::write(&settings, text).unwrap();
-        // Debian puts it where only root's PATH leads.
-        let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-        let process = Command::new("mosquitto")
-            .arg("-v")
-            .arg("-c")
-            .arg(&settings)
-            .env("PATH", path)
-            .stderr(fs::File::create(&log).unwrap())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let broker = Self { process, port, log };
-        broker.eventually(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
-        broker
+    /// With its own folder of `files`.
+    fn start(files: &Path) -> Self {
+        let [ca, certificate, key] = ["ca.pem", "certificate.pem", "key.pem"].map(|name| files.join(name));
+        let certified = teiten_testing::tls(&ca, &certificate, &key);
+        let settings = format!("{certified}crlfile {}\nlog_type all\n", files.join("revoked.pem").display());
+        Self(teiten_testing::Mosquitto::start(&settings).unwrap())
     }
 
     fn publish(&self, authority: &Path, identity: &Path, topic: &str) -> Output {
         Command::new("mosquitto_pub")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-m", "x"])
+            .args(["-h", "127.0.0.1", "-p", &self.0.port().to_string(), "-q", "1", "-t", topic, "-m", "x"])
             .arg("--cafile")
             .arg(authority.join("ca.pem"))
             .arg("--cert")
@@ -504,30 +481,5 @@ impl Mosquitto {
             .arg(identity.join("key.pem"))
             .output()
             .unwrap()
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn log_says(&self, text: &str) -> bool {
-        self.eventually(|| self.log().contains(text))
-    }
-
-    fn eventually(&self, condition: impl Fn() -> bool) -> bool {
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(10) {
-            if condition() {
-                return true;
-            }
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
-        false
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _gone = self.process.kill().and_then(|()| self.process.wait());
     }
 }

@@ -1,9 +1,9 @@
 //! A real broker, and a bridge that does nothing but say `stored`.
 
 use std::{
+    cell::Cell,
     collections::{BTreeSet, HashMap},
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -22,9 +22,7 @@ use teiten_agent::{
 use teiten_footage::{
     BootId, CameraId, Frame, FrameId, Stored, Timestamp, Topic, limits::MQTT_PACKET_BYTES_MAX,
 };
-use tempfile::TempDir;
 use tokio::{
-    net::TcpStream,
     sync::mpsc,
     task::{AbortHandle, JoinHandle},
     time::timeout,
@@ -43,8 +41,7 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 /// Mosquitto, which dies as by `kill -9` when dropped.
 pub(crate) struct Mosquitto {
     pub(crate) port: u16,
-    process: Child,
-    directory: TempDir,
+    process: teiten_testing::Mosquitto,
 }
 
 impl Mosquitto {
@@ -54,62 +51,24 @@ impl Mosquitto {
 
     /// With more settings, which may need the port that comes with it.
     pub(crate) async fn start_with(more: impl Fn(u16) -> String) -> (Self, u16) {
-        // A port that is free now may be taken a moment later: then Mosquitto ends, and another is tried.
-        loop {
-            let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-            let [port, other] = free.map(|listener| listener.local_addr().unwrap().port());
-            let directory = tempfile::tempdir().unwrap();
-            let settings = format!(
-                "{}listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 2000\n\
-                 max_queued_messages 0\nlog_type error\n",
-                more(other)
-            );
-            std::fs::write(directory.path().join("mosquitto.conf"), settings).unwrap();
-            let mut broker = Self { port, process: spawn(directory.path()), directory };
-            if broker.answers().await {
-                return (broker, other);
-            }
-        }
+        let other = Cell::new(0);
+        let process = teiten_testing::Mosquitto::start_with(|| {
+            other.set(teiten_testing::free_port()?);
+            let limits = "max_inflight_messages 2000\nmax_queued_messages 0";
+            Ok(format!("allow_anonymous true\n{limits}\n{}", more(other.get())))
+        });
+        let process = process.unwrap();
+        (Self { port: process.port(), process }, other.get())
     }
 
     /// `kill -9`; the port stays this broker's.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
-        self.process.wait().unwrap();
     }
 
     pub(crate) async fn restart(&mut self) {
-        self.process = spawn(self.directory.path());
-        assert!(self.answers().await);
+        self.process.restart().unwrap();
     }
-
-    async fn answers(&mut self) -> bool {
-        while self.process.try_wait().unwrap().is_none() {
-            if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
-                return true;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        false
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn spawn(directory: &Path) -> Child {
-    // Debian keeps it where only root's PATH looks.
-    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-    Command::new("mosquitto")
-        .arg("-c")
-        .arg(directory.join("mosquitto.conf"))
-        .env("PATH", path)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("mosquitto is installed")
 }
 
 /// What a bridge hears; dropping it ends it without a word.
