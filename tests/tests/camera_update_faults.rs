@@ -47,7 +47,8 @@ async fn neither_a_power_cut_nor_an_update_without_frames_costs_the_slot_that_ru
     let (start, mut machine) = camera.restarted(&mut machine).await?;
     ensure!((start, camera.partition()?) == (Start::Ordinary, SLOT_A), "{start:?}");
     machine.says("frames flow", WAIT_MAX).await?;
-    ends(update, "gate went back to what it ran before").await?;
+    // No word of it came to the broker.
+    ends(update, "gate restarted and runs what it ran before").await?;
 
     println!("a good one, and another start");
     let update = camera.owner.update("owners")?;
