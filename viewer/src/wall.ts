@@ -29,7 +29,7 @@ export class Wall {
     this.#observer = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: '120px' });
     this.#list.addEventListener('keydown', (event) => this.#onKey(event));
     document.addEventListener('visibilitychange', () => this.#attend());
-    // Of a finger, browsers let play what a tap has done, not what its beginning has.
+    // Not `pointerdown`: of a finger, unlike a mouse, browsers wait for the end before they let anything play.
     for (const doing of ['click', 'keydown']) document.addEventListener(doing, () => this.tiles.forEach((tile) => tile.touched()));
   }
 
