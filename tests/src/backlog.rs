@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, ops::Range, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use teiten_agent::{config::PictureSize, pattern::Painter};
 use teiten_footage::{BootId, CameraId, Frame, FrameId, Timestamp, Topic};
@@ -18,26 +18,20 @@ pub async fn send(
     spans: &[Range<Timestamp>],
     step: Duration,
 ) -> anyhow::Result<()> {
-    let mut painter = Painter::new(camera, PictureSize::new(640, 480)?);
-    let boot = BootId(0xbac109);
-    let mut frames = Vec::new();
-    for span in spans {
-        let mut captured = span.start;
-        while captured < span.end {
-            let id = FrameId { boot, sequence: frames.len() as u64 };
-            frames.push(Frame::stamp(&painter.jpeg(captured), id, captured)?);
-            captured = captured + step;
-        }
-    }
+    // Painting keeps a processor busy, while others send.
+    let painting = {
+        let (camera, spans) = (camera.clone(), spans.to_vec());
+        tokio::task::spawn_blocking(move || paint(&camera, &spans, step))
+    };
+    let frames = painting.await??;
 
-    let count = frames.len();
-    ensure!(count > 0, "there is nothing to send");
-    // A client of its own, as a camera may have several backlogs sent at once.
-    let client = format!("backlog-{camera}-{}", spans[0].start.unix_millis());
+    // A camera may have several backlogs sent at once.
+    let client = format!("backlog-{camera}-{}", frames.first().context("there is nothing to send")?.captured);
     let mut options = MqttOptions::new(client, Ipv4Addr::LOCALHOST.to_string(), port);
     options.set_max_packet_size(1 << 20, 1 << 20);
     let (client, mut eventloop) = AsyncClient::new(options, 8);
     let topic = Topic::Frame(camera.clone()).to_string();
+    let count = frames.len();
     let publishing = tokio::spawn(async move {
         for frame in frames {
             client.publish(&topic, QoS::AtLeastOnce, false, frame.jpeg).await?;
@@ -53,4 +47,20 @@ pub async fn send(
     }
     publishing.await??;
     Ok(())
+}
+
+/// What a camera would have captured.
+fn paint(camera: &CameraId, spans: &[Range<Timestamp>], step: Duration) -> anyhow::Result<Vec<Frame>> {
+    let mut painter = Painter::new(camera, PictureSize::new(640, 480)?);
+    let boot = BootId(0xbac109);
+    let mut frames = Vec::new();
+    for span in spans {
+        let mut captured = span.start;
+        while captured < span.end {
+            let id = FrameId { boot, sequence: frames.len() as u64 };
+            frames.push(Frame::stamp(&painter.jpeg(captured), id, captured)?);
+            captured = captured + step;
+        }
+    }
+    Ok(frames)
 }

@@ -5,16 +5,16 @@
 
 use std::{
     fs,
-    ops::Range,
     path::Path,
     process::Command,
+    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{anyhow, ensure};
 use teiten_bucket::{S3Bucket, put_changed};
-use teiten_footage::{CameraId, Timestamp, key};
+use teiten_footage::{Timestamp, key};
 use teiten_host::Chore as _;
 use teiten_pictures::Pictures;
 use teiten_tests::{
@@ -60,20 +60,15 @@ async fn chromium_plays_live_and_past_as_people_watch_them() -> anyhow::Result<(
     let media = Arc::new(S3Bucket::new(&s3_config, "media"));
     put_changed(&key::motion_settings_key(&demo_1), MOTION_SETTINGS.into(), &*media).await?;
     let begun = Instant::now();
-    let send = |camera: &CameraId, spans: Vec<Range<Timestamp>>, step| {
-        let camera = camera.clone();
-        tokio::spawn(async move { backlog::send(mqtt, &camera, &spans, step).await })
-    };
     // At once: while the pictures of one are painted, others are stored and encoded.
-    let sent = [
-        send(&demo_1, vec![from..gap.start, gap.end..to], FRAME),
-        send(&demo_2, vec![from..before_frames(gap.start, 2)], FRAME),
-        send(&demo_1, vec![wound.clone()], FRAME_BETWEEN),
-        send(&demo_2, vec![wound.clone()], FRAME_BETWEEN),
-    ];
-    for one in sent {
-        one.await??;
-    }
+    let around = [from..gap.start, gap.end..to];
+    let shorter = [from..before_frames(gap.start, 2)];
+    tokio::try_join!(
+        backlog::send(mqtt, &demo_1, &around, FRAME),
+        backlog::send(mqtt, &demo_2, &shorter, FRAME),
+        backlog::send(mqtt, &demo_1, slice::from_ref(&wound), FRAME_BETWEEN),
+        backlog::send(mqtt, &demo_2, slice::from_ref(&wound), FRAME_BETWEEN),
+    )?;
     took("sending the late footage", begun);
     let begun = Instant::now();
     eventually("the late footage is stored", Duration::from_secs(60), async || {
