@@ -1,11 +1,15 @@
 //! The command line. It is read by hand: clap would be 0.13 of a camera's 3 MiB.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, num::NonZeroU32, path::PathBuf};
 
 use lexopt::{
     Arg::{Long, Short, Value},
     Error, Parser, ValueExt as _,
 };
+use teiten_agent::config::PixelFormat;
+
+/// How many pictures the cost of encoding is the mean of, if nothing else is asked for.
+const PICTURES_DEFAULT: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
 pub(crate) const HELP: &str = "\
 Captures pictures, keeps them until they are stored, and publishes them over MQTT.
@@ -54,7 +58,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Check,
     Devices,
-    Cost { format: Option<String>, pictures: u32 },
+    Cost { format: Option<PixelFormat>, pictures: NonZeroU32 },
     System { directory: PathBuf },
     Reboot { argument: String },
 }
@@ -72,7 +76,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
             Short('V') | Long("version") => return Ok(Asked::Version),
             Long("config") => config = parser.value()?.into(),
             Long("run-directory") => run_directory = Some(parser.value()?.into()),
-            Long("format") if command == Some("cost") => format = Some(parser.value()?.string()?),
+            Long("format") if command == Some("cost") => {
+                format = Some(parser.value()?.parse_with(raw_format)?)
+            }
             Long("pictures") if command == Some("cost") => pictures = Some(parser.value()?.parse()?),
             Long("directory") if command == Some("system") => directory = Some(parser.value()?.into()),
             Value(value) if name.is_none() => name = Some(value.string()?),
@@ -87,7 +93,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
         None => None,
         Some("check") => Some(Command::Check),
         Some("devices") => Some(Command::Devices),
-        Some("cost") => Some(Command::Cost { format, pictures: pictures.unwrap_or(100) }),
+        Some("cost") => Some(Command::Cost { format, pictures: pictures.unwrap_or(PICTURES_DEFAULT) }),
         Some("system") => {
             Some(Command::System { directory: directory.ok_or_else(|| missing("--directory"))? })
         }
@@ -95,6 +101,18 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Ask
         Some(other) => return Err(format!("no such command: {other}").into()),
     };
     Ok(Asked::Run(Arguments { config, run_directory, command }))
+}
+
+/// A format that this machine would have to encode, by its name in the settings.
+fn raw_format(name: &str) -> Result<PixelFormat, String> {
+    match PixelFormat::ALL.into_iter().find(|format| format.name() == name) {
+        Some(format) if format.is_jpeg() => Err(format!("the camera encodes {format} itself")),
+        Some(format) => Ok(format),
+        None => {
+            let raw = PixelFormat::ALL.into_iter().filter(|format| !format.is_jpeg());
+            Err(format!("expected one of {}", raw.map(PixelFormat::name).collect::<Vec<_>>().join(", ")))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +135,8 @@ mod tests {
         assert_eq!(read(&line), run("a.toml", Some("/run/teiten"), None));
         assert_eq!(read(&["check", "--config", "a.toml"]), run("a.toml", None, Some(Command::Check)));
         assert_eq!(read(&["devices"]), run("teiten.toml", None, Some(Command::Devices)));
-        let cost = Command::Cost { format: Some("yuyv".into()), pictures: 7 };
+        let pictures = NonZeroU32::new(7).unwrap();
+        let cost = Command::Cost { format: Some(PixelFormat::Yuyv), pictures };
         assert_eq!(
             read(&["cost", "--pictures", "7", "--format", "yuyv"]),
             run("teiten.toml", None, Some(cost))
@@ -137,6 +156,9 @@ mod tests {
             (&["check", "more"], "more"),
             (&["check", "--pictures", "3"], "--pictures"),
             (&["cost", "--pictures", "many"], "many"),
+            (&["cost", "--pictures", "0"], "\"0\""),
+            (&["cost", "--format", "yuyw"], "\"yuyw\": expected one of grey, yu12, yuyv, uyvy, rgb24, bgr24"),
+            (&["cost", "--format", "mjpeg"], "the camera encodes mjpeg itself"),
             (&["system"], "missing: --directory"),
             (&["reboot"], "missing: an argument"),
             (&["reboot", "0", "tryboot"], "tryboot"),

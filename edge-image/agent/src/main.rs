@@ -2,7 +2,7 @@
 
 mod arguments;
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{num::NonZeroU32, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use arguments::{Arguments, Asked, Command};
@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             print!("{}", teiten_agent::list_devices());
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Cost { format, pictures }) => cost(format.as_deref(), *pictures),
+        Some(Command::Cost { format, pictures }) => cost(*format, *pictures),
         Some(Command::System { directory }) => {
             teiten_agent::system::write(&Config::usable_of_file(&arguments.config), directory)
                 .with_context(|| directory.display().to_string())?;
@@ -117,11 +117,11 @@ fn host(arguments: &Arguments) -> Host {
 }
 
 /// Prints what encoding costs, of 1280x720 as "auto" picks it at most.
-fn cost(format: Option<&str>, pictures: u32) -> anyhow::Result<ExitCode> {
+fn cost(format: Option<PixelFormat>, pictures: NonZeroU32) -> anyhow::Result<ExitCode> {
     let size = PictureSize::new(1280, 720)?;
     for known in PixelFormat::ALL {
-        if format.is_none_or(|name| name == known.name())
-            && let Some(cost) = teiten_agent::encoding_cost(known, size, pictures)?
+        if format.is_none_or(|format| format == known)
+            && let Some(cost) = teiten_agent::encoding_cost(known, size, pictures.get())?
         {
             println!("{known} {size}: {} us", cost.as_micros());
         }

@@ -110,6 +110,22 @@ async fn two_cameras_of_one_name_that_take_each_others_place_at_the_broker_are_t
     }
 }
 
+#[test]
+fn cost_is_told_of_a_format_that_is_encoded_here_and_what_has_none_is_refused() {
+    let cost = |format: &str| {
+        let arguments = ["cost", "--pictures", "1", "--format", format];
+        Command::new(env!("CARGO_BIN_EXE_teiten-agent")).args(arguments).output().unwrap()
+    };
+    let told = cost("yuyv");
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(told.status.success() && text.starts_with("yuyv 1280x720: "), "{text}");
+    for (format, expected) in [("yuyw", "yuyv"), ("mjpeg", "the camera encodes mjpeg itself")] {
+        let refused = cost(format);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && text.contains(expected), "{text}");
+    }
+}
+
 fn check(settings: &str) -> Output {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), settings).unwrap();
