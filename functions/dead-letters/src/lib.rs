@@ -1,7 +1,7 @@
 //! The sink of dead letters: events that a Broker gave up are kept in the bucket of batches, beside the batch that they are about,
 //! for as long as that. `./just status` shows them.
 //!
-//! It takes any CloudEvent: what it is about is for people to find out.
+//! It takes any CloudEvent whose data is JSON or nothing: what it is about is for people to find out.
 
 use std::{sync::Arc, time::Instant};
 
@@ -28,7 +28,7 @@ struct Keeper {
     clock: fn() -> Timestamp,
 }
 
-/// The handler, for every path: 204 once a CloudEvent that was posted is in `frames`, 400 to what is none, 503 where the store does
+/// The handler, for every path: 204 once a CloudEvent that was posted is in `frames`, 400 to what is none or has other data, 503 where the store does
 /// not take it; and `GET /healthz` with 200.
 pub fn router(frames: Arc<dyn Bucket>, clock: fn() -> Timestamp) -> Router {
     Router::new()
@@ -54,11 +54,15 @@ impl Keeper {
         let text = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let event = match CloudEvent::from_http(text, body) {
             Ok(event) => event,
-            Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")),
+            // It does not come again: this line is all that is left of it.
+            Err(error) => {
+                warn!(%error, bytes = body.len(), "what was posted is no event that can be kept");
+                return (StatusCode::BAD_REQUEST, format!("{error}\n"));
+            }
         };
         let (letter, key) = DeadLetter::of(event, (self.clock)());
         let json = serde_json::to_vec(&letter).expect("a dead letter is JSON");
-        // One that is there already came twice.
+        // One that is there already came twice within a second. One that comes again later is kept twice.
         match self.frames.put(&key, json.into(), HEADERS, Condition::IfAbsent).await {
             Ok(_) => {
                 error!(
@@ -82,6 +86,11 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::File,
+        io::{Read as _, Seek as _},
+    };
+
     use axum::{body::Body, http::Request};
     use http_body_util::BodyExt as _;
     use teiten_bucket::MemoryBucket;
@@ -135,32 +144,39 @@ mod tests {
     }
 
     /// How many had this outcome, in all tests of this process.
-    fn counted(outcome: &str) -> u64 {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &function_metrics().registry(NAME)).unwrap();
-        let series = format!("teiten_function_events_total{{function=\"{NAME}\",outcome=\"{outcome}\"}} ");
-        let count = text.lines().find_map(|line| line.strip_prefix(&series));
-        count.map_or(0, |count| count.parse().unwrap())
+    fn counted(outcome: Outcome) -> u64 {
+        function_metrics().count(NAME, outcome)
     }
 
     #[tokio::test]
     async fn each_one_is_counted_by_what_became_of_it() {
         let frames = Arc::new(MemoryBucket::new("frames"));
-        let before = ["done", "refused"].map(counted);
+        let before = [Outcome::Done, Outcome::Refused].map(counted);
         let event = r#"{"specversion":"1.0","id":"1","source":"/somebody","type":"com.example.unknown"}"#;
         let (status, _) = post(&frames, &[("content-type", "application/cloudevents+json")], event).await;
         assert_eq!(status, StatusCode::NO_CONTENT);
         post(&frames, &[], "").await;
-        let after = ["done", "refused"].map(counted);
+        let after = [Outcome::Done, Outcome::Refused].map(counted);
         assert!(before.iter().zip(&after).all(|(before, after)| before < after), "{before:?} {after:?}");
     }
 
     #[tokio::test]
-    async fn what_is_no_event_is_refused() {
+    async fn what_is_no_event_of_json_is_refused_and_the_log_says_why() {
         let frames = Arc::new(MemoryBucket::new("frames"));
+        let mut log: File = tempfile::tempfile().unwrap();
+        let writer = Arc::new(log.try_clone().unwrap());
+        let _told = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(writer).finish());
         let (status, why) = post(&frames, &[("content-type", "application/json")], "{}").await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(!why.is_empty());
+        let [id, kind] = [("ce-id", "1"), ("ce-type", "com.example.picture")];
+        let headers =
+            [("ce-specversion", "1.0"), id, ("ce-source", "/somebody"), kind, ("content-type", "image/jpeg")];
+        assert_eq!(post(&frames, &headers, "a picture").await.0, StatusCode::BAD_REQUEST);
+        let mut said = String::new();
+        log.rewind().unwrap();
+        log.read_to_string(&mut said).unwrap();
+        assert!(said.contains(why.trim_end()) && said.contains("image/jpeg"), "{said}");
         assert!(frames.list_after("", "", 10).await.unwrap().is_empty());
     }
 }
