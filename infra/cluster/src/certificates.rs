@@ -203,7 +203,7 @@ fn have_read(
     if is_other || (set.is_some() && could_start) {
         // Another template: that starts its pods anew, and a second one within the same deploy would do so again.
         patch["spec"]["template"] = annotation;
-        println!("the part {part}: started anew with its new certificates");
+        println!("the part {part}: started anew, to read the certificates that there are now");
     }
     let patch = patch.to_string();
     let patch =
