@@ -112,9 +112,10 @@ async fn a_gateway_is_set_up_once_and_gives_each_part_its_rights_and_no_others()
 
     let [frames, media] = conforming_buckets(port).await?;
 
-    let footage = ["porch/2026-11-23/04/x.m4s", "gate/2026-11-23/04/x.m4s"];
+    let expired = ["porch/2026-11-23/04/x.m4s", "porch/poster.jpg"];
+    let footage = ["gate/2026-11-23/04/x.m4s", "gate/poster.jpg"];
     let lasting = ["cameras.json", "gate/init-x.mp4", "gate/live.m3u8", "porch/live.m3u8"];
-    for key in footage.iter().chain(&lasting) {
+    for key in expired.iter().chain(&footage).chain(&lasting) {
         put(&*media, key).await?;
     }
     put(&*frames, "porch/2026-11-23/04/x.mjpeg").await?;
@@ -130,10 +131,11 @@ async fn a_gateway_is_set_up_once_and_gives_each_part_its_rights_and_no_others()
     let what = "what is too old is gone";
     eventually(what, Duration::from_secs(60), async || {
         radosgw.admin(&["lc", "process"])?;
-        Ok(media.get(footage[0]).await?.is_none().then_some(()))
+        let [footage, poster] = [media.get(expired[0]).await?, media.get(expired[1]).await?];
+        Ok((footage.is_none() && poster.is_none()).then_some(()))
     })
     .await?;
-    for key in lasting.iter().chain(&footage[1..]) {
+    for key in lasting.iter().chain(&footage) {
         assert!(media.get(key).await?.is_some(), "{key} is gone");
     }
 

@@ -46,7 +46,8 @@ pub enum SetupError {
     },
     /// There are more cameras than a bucket can have rules.
     #[error(
-        "bucket {bucket}: {count} lifecycle rules, and S3 takes 1000: move cameras to another installation"
+        "bucket {bucket}: {count} lifecycle rules, two for each camera, and S3 takes 1000, so nothing of new cameras is deleted: move \
+         cameras to another installation, and delete what is left here of those that are gone"
     )]
     Rules {
         /// The bucket.

@@ -6,7 +6,7 @@ use aws_sdk_s3::{
     error::BuildError,
     types::{CorsRule, ExpirationStatus, LifecycleExpiration, LifecycleRule, LifecycleRuleFilter},
 };
-use teiten_footage::CameraId;
+use teiten_footage::{CameraId, key::poster_key};
 
 use crate::settings::Settings;
 
@@ -71,13 +71,18 @@ pub(crate) fn frames_rules(settings: &Settings) -> Vec<Rule> {
 }
 
 /// Footage goes by date, below `<camera>/2…` for this century's years: what does not change with time
-/// (`<camera>/init-….mp4`, `live.m3u8`, `cameras.json`, the viewer) never goes. So there is a rule for each camera.
+/// (`<camera>/init-….mp4`, `live.m3u8`, `cameras.json`, the viewer) never goes. So there is a rule for each camera. And one for its poster,
+/// which is made anew once a minute: the last one of a camera that is gone is footage like any other.
 pub(crate) fn media_rules(cameras: &BTreeSet<CameraId>, settings: &Settings) -> Vec<Rule> {
     let days = |camera| settings.media_days_by_camera.0.get(camera).unwrap_or(&settings.media_days).get();
-    cameras
-        .iter()
-        .map(|camera| Rule::new(&format!("media-{camera}"), &format!("{camera}/2"), days(camera)))
-        .collect()
+    let rules = |camera| {
+        let days = days(camera);
+        [
+            Rule::new(&format!("media-{camera}"), &format!("{camera}/2"), days),
+            Rule::new(&format!("poster-{camera}"), &poster_key(camera), days),
+        ]
+    };
+    cameras.iter().flat_map(rules).collect()
 }
 
 /// All rules that a bucket is to have, if those it has are not right: ours, and those of others.
@@ -139,6 +144,30 @@ mod tests {
 
     fn written(rules: &[Rule]) -> Vec<LifecycleRule> {
         rules.iter().map(|rule| rule.write().unwrap()).collect()
+    }
+
+    #[test]
+    fn all_that_shows_what_a_camera_saw_goes_after_that_camera_s_days_and_nothing_else_does() {
+        let [gate, porch] = ["gate", "porch"].map(|name| CameraId::new(name).unwrap());
+        let settings =
+            crate::settings::tests::of(&["--media-days", "7", "--media-days-by-camera", "gate=30"]);
+        let rules = media_rules(&BTreeSet::from([gate, porch]), &settings);
+        let days = |key: &str| {
+            let met: Vec<_> = rules.iter().filter(|rule| key.starts_with(&rule.prefix)).collect();
+            assert!(met.len() < 2, "{met:?}");
+            met.first().map(|rule| rule.days)
+        };
+        for (camera, kept) in [("gate", 30), ("porch", 7)] {
+            for key in ["2026-11-23/04/x.m4s", "2026-11-23/04.m3u8", "poster.jpg"] {
+                assert_eq!(days(&format!("{camera}/{key}")), Some(kept), "{camera}/{key}");
+            }
+            for key in ["init-0123.mp4", "live.m3u8", "archive.json"] {
+                assert_eq!(days(&format!("{camera}/{key}")), None, "{camera}/{key}");
+            }
+        }
+        assert_eq!(days("cameras.json"), None);
+        let ids: BTreeSet<_> = rules.iter().map(|rule| &rule.id).collect();
+        assert_eq!(ids.len(), rules.len(), "one rule would stand for another");
     }
 
     #[test]

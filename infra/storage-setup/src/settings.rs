@@ -117,7 +117,7 @@ impl FromStr for Words {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Parser as _;
 
     use super::*;
@@ -128,12 +128,15 @@ mod tests {
         settings: Settings,
     }
 
+    pub(crate) fn of(arguments: &[&str]) -> Settings {
+        Args::try_parse_from([&["setup"], arguments].concat()).unwrap().settings
+    }
+
     #[test]
     fn batches_that_outlive_footage_are_refused() {
         let outcome = |frames: &str, media: &str, by_camera: &str| {
             let days = ["--frames-days", frames, "--media-days", media, "--media-days-by-camera", by_camera];
-            let args = Args::try_parse_from([&["setup"][..], &days].concat()).unwrap();
-            args.settings.batches_expire_first().map_err(|error| error.to_string())
+            of(&days).batches_expire_first().map_err(|error| error.to_string())
         };
         assert_eq!(outcome("3", "3", "gate=3 garden=30"), Ok(()));
         assert!(outcome("3", "2", "").unwrap_err().contains("footage of cameras for 2 only"));
