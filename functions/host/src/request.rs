@@ -17,6 +17,7 @@ use axum::{
     routing::{any, get},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use teiten_footage::Origin;
 use teiten_telemetry::metrics::{Outcome, function_metrics};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -151,10 +152,9 @@ const EVERYBODY: HeaderValue = HeaderValue::from_static("*");
 impl Origins {
     /// Origins such as `https://cameras.example`, with spaces or commas between them, or `*`.
     pub fn new(origins: &str) -> anyhow::Result<Self> {
-        let origins = origins.split([' ', ',']).filter(|origin| !origin.is_empty());
-        let origin =
-            |origin| HeaderValue::from_str(origin).with_context(|| format!("{origin:?} is no origin"));
-        origins.map(origin).collect::<anyhow::Result<_>>().map(Self)
+        let origins = Origin::list(origins)?;
+        let value = |origin: &Origin| Ok(HeaderValue::from_str(origin.as_str())?);
+        origins.iter().map(value).collect::<anyhow::Result<_>>().map(Self)
     }
 
     /// Lets a page of the origin that `asked` read an answer, if it may: a browser takes one origin there, its own, or all.

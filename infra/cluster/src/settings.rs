@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Durati
 
 use anyhow::Context as _;
 use teiten_bucket::{Credentials, Validity, ValidityError};
-use teiten_footage::WindowLength;
+use teiten_footage::{Origin, WindowLength};
 use teiten_link::Domain;
 use teiten_owner::authority::BrokerHost;
 use teiten_playlist::{LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, WINDOWS_MIN};
@@ -221,10 +221,9 @@ impl FromStr for Settings {
             if text.contains(char::is_whitespace) {
                 return Err("origins have commas between them and no spaces, as MinIO reads them".to_owned());
             }
-            if text.split(',').all(str::is_empty) {
-                return Err("an origin, or * for every page".to_owned());
-            }
-            Ok(())
+            text.split(',')
+                .try_for_each(|origin| Origin::new(origin).map(drop))
+                .map_err(|error| error.to_string())
         });
         let frames_days = reader.value("TEITEN_FRAMES_RETENTION_DAYS", 1, whole_days);
         let outlives_batches = |text: &str| match whole_days(text)? {
@@ -362,6 +361,11 @@ mod tests {
             ("TEITEN_CORS_ORIGIN", ","),
             ("TEITEN_CORS_ORIGIN", "https://a.example.org https://b.example.org"),
             ("TEITEN_CORS_ORIGIN", "https://a.example.org, https://b.example.org"),
+            ("TEITEN_CORS_ORIGIN", "https://a.example.org,"),
+            ("TEITEN_CORS_ORIGIN", "https://a.example.org/"),
+            ("TEITEN_CORS_ORIGIN", "https://a.example.org,b.example.org"),
+            ("TEITEN_CORS_ORIGIN", "https://A.example.org"),
+            ("TEITEN_CORS_ORIGIN", "https://a.example.org:443"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318"),
         ] {
             let SettingsError(mistakes) = with(name, value).unwrap_err();
@@ -369,6 +373,8 @@ mod tests {
             assert!(mistakes[0].starts_with(name), "{mistakes:?}");
         }
         with("TEITEN_CORS_ORIGIN", "https://a.example.org,https://b.example.org").unwrap();
+        let mistake = with("TEITEN_CORS_ORIGIN", "https://a.example.org/").unwrap_err().to_string();
+        assert!(mistake.ends_with("write https://a.example.org"), "{mistake}");
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(crate) fn cors_change(
 ) -> Result<Option<Vec<CorsRule>>, BuildError> {
     let wanted = CorsRule::builder()
         .id(format!("{ID_PREFIX}viewer"))
-        .set_allowed_origins(Some(settings.cors_origins.0.clone()))
+        .set_allowed_origins(Some(settings.cors_origins.words()))
         .set_allowed_methods(Some(vec!["GET".to_owned(), "HEAD".to_owned()]))
         .allowed_headers("*")
         .set_expose_headers(Some(vec!["Date".to_owned(), "ETag".to_owned()]))

@@ -208,8 +208,10 @@ impl Store<'_> {
             Answer::Absent => Vec::new(),
             Answer::Lacking => return left_out(),
         };
-        let words =
-            format!("bucket {bucket}: pages of {} may play it", self.settings.cors_origins.0.join(", "));
+        let words = format!(
+            "bucket {bucket}: pages of {} may play it",
+            self.settings.cors_origins.words().join(", ")
+        );
         let failed =
             |error: &dyn std::fmt::Display| SetupError::Store { what: what.clone(), why: error.to_string() };
         let Some(rules) = cors_change(&current, self.settings).map_err(|error| failed(&error))? else {

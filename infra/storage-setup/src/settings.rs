@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf, str::FromStr};
 
 use teiten_bucket::Access;
-use teiten_footage::CameraId;
+use teiten_footage::{CameraId, Origin, OriginError};
 
 use crate::policy::Component;
 
@@ -41,7 +41,7 @@ pub struct Settings {
 
     /// Origins of the pages that may play footage, separated by commas or spaces; `*` for every page.
     #[arg(long, env = "TEITEN_CORS_ORIGIN", value_name = "ORIGIN …", default_value = "*")]
-    pub cors_origins: Words,
+    pub cors_origins: Origins,
 
     /// The store's users, where its bucket policies know users (AWS, Ceph): `bridge=arn:aws:iam:::user/bridge …`. A
     /// component that is named here gets its rights from the buckets' policies.
@@ -101,18 +101,22 @@ impl<K: FromStr + Ord, V: FromStr> FromStr for ByName<K, V> {
     }
 }
 
-/// Words separated by commas or spaces, at least one.
+/// Origins separated by commas or spaces, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words(pub Vec<String>);
+pub struct Origins(Vec<Origin>);
 
-impl FromStr for Words {
-    type Err = String;
+impl Origins {
+    /// As a store takes them.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.0.iter().map(Origin::to_string).collect()
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let between = |character: char| character == ',' || character.is_whitespace();
-        let words: Vec<String> =
-            text.split(between).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        if words.is_empty() { Err("it is empty".to_owned()) } else { Ok(Self(words)) }
+impl FromStr for Origins {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        Origin::list(text).map(Self)
     }
 }
 
@@ -152,13 +156,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn origins_have_commas_or_spaces_between_them() {
-        for text in ["https://a,https://b:8443", "https://a https://b:8443", " https://a, https://b:8443,"] {
-            assert_eq!(text.parse::<Words>().unwrap().0, ["https://a", "https://b:8443"], "{text}");
-        }
-        assert_eq!("*".parse::<Words>().unwrap().0, ["*"]);
-        for text in ["", " , "] {
-            assert!(text.parse::<Words>().is_err(), "{text:?}");
+    fn an_origin_that_no_browser_tells_is_refused() {
+        let origins = of(&["--cors-origins", "https://a,https://b:8443"]).cors_origins;
+        assert_eq!(origins.words(), ["https://a", "https://b:8443"]);
+        for text in ["", "https://a/"] {
+            assert!(text.parse::<Origins>().is_err(), "{text:?}");
         }
     }
 

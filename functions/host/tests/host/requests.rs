@@ -142,6 +142,21 @@ async fn each_of_several_origins_is_answered_by_its_own_name() {
     }
 }
 
+#[test]
+fn an_origin_that_no_browser_tells_is_refused_for_its_pages_would_read_nothing() {
+    for (origins, words) in [
+        ("https://cameras.example/", "write https://cameras.example"),
+        ("https://Cameras.example", "write https://cameras.example"),
+        ("https://cameras.example:443", "write https://cameras.example"),
+        ("https://one.example,cameras.example", "write https://cameras.example"),
+        ("https://*.example", "or * for every page"),
+        ("", "or * for every page"),
+    ] {
+        let error = Origins::new(origins).unwrap_err().to_string();
+        assert!(error.ends_with(words), "{origins}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_is_sent_while_it_is_made() {
     let (chunks, receiver) = mpsc::channel(1);
