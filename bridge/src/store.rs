@@ -32,7 +32,7 @@ const fn copies_bytes_max(buffer_bytes_max: usize) -> usize {
     if share < MERGE_BYTES_MAX { MERGE_BYTES_MAX } else { share }
 }
 
-const HEADERS: Headers = Headers { content_type: BatchFormat::Mjpeg.content_type(), cache_control: "" };
+const HEADERS: Headers = Headers { content_type: BatchFormat::Mjpeg.content_type(), ..Headers::NONE };
 
 /// What is durable now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -256,7 +256,7 @@ async fn players_show_each_picture_at_its_time() -> anyhow::Result<()> {
     let html = bytes::Bytes::from_static(
         b"<!doctype html><title>players</title><video muted playsinline crossorigin></video>",
     );
-    let headers = Headers { content_type: "text/html", cache_control: "no-cache" };
+    let headers = Headers { content_type: "text/html", cache_control: "no-cache", ..Headers::NONE };
     station.media.put("players.html", html, headers, Condition::Always).await?;
     let of_past = [
         (&before.0.replace(".m3u8", ".master.m3u8"), &before.1),

@@ -29,7 +29,7 @@ const PAGED_OBJECTS: usize = 1040;
 /// How many requests are under way at once where many objects are written.
 const PARALLEL_REQUESTS_MAX: usize = 16;
 
-const TEXT: Headers = Headers { content_type: "text/plain", cache_control: "no-cache" };
+const TEXT: Headers = Headers { content_type: "text/plain", cache_control: "no-cache", ..Headers::NONE };
 
 /// Names of objects that something between client and disk might mangle. Left out is what common stores
 /// refuse outright: control characters, `.` and `..` as path segments, doubled or trailing slashes.

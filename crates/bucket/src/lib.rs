@@ -74,6 +74,13 @@ pub struct Headers {
     pub content_type: &'static str,
     /// Cache-Control; none where empty.
     pub cache_control: &'static str,
+    /// Content-Encoding; none where empty.
+    pub content_encoding: &'static str,
+}
+
+impl Headers {
+    /// No headers.
+    pub const NONE: Self = Self { content_type: "", cache_control: "", content_encoding: "" };
 }
 
 /// What became of a put.

@@ -117,6 +117,9 @@ impl S3Bucket {
         if !headers.cache_control.is_empty() {
             request = request.cache_control(headers.cache_control);
         }
+        if !headers.content_encoding.is_empty() {
+            request = request.content_encoding(headers.content_encoding);
+        }
         request
     }
 

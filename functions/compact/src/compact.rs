@@ -18,7 +18,8 @@ use tracing::{info, warn};
 
 use crate::plan;
 
-const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable" };
+const HEADERS: Headers =
+    Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable", ..Headers::NONE };
 
 /// How many segments are read at a time. A store takes its time for each, and a run has to put together what all cameras film in an
 /// hour. They take no memory of their own: all that is put into a pack is held until it is made.

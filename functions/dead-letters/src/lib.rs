@@ -20,7 +20,8 @@ use tracing::{error, warn};
 /// The function's name, for its numbers.
 pub const NAME: &str = "dead-letters";
 
-const HEADERS: Headers = Headers { content_type: "application/json", cache_control: "no-cache" };
+const HEADERS: Headers =
+    Headers { content_type: "application/json", cache_control: "no-cache", ..Headers::NONE };
 
 /// Where dead letters are kept, and the time.
 struct Keeper {

@@ -32,7 +32,8 @@ use crate::{
 };
 
 /// What players read is named by what it holds, so it never changes.
-const HEADERS: Headers = Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable" };
+const HEADERS: Headers =
+    Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable", ..Headers::NONE };
 
 /// Encodes stored batches.
 #[derive(Debug)]

@@ -42,8 +42,8 @@ const FRAMES_AT_A_TIME: usize = 8;
 /// The most of a batch that is read at first: most frames are smaller.
 const FIRST_BYTES: usize = 256 << 10;
 
-const JPEG: Headers = Headers { content_type: "image/jpeg", cache_control: "no-cache" };
-const INDEX: Headers = Headers { content_type: "text/vtt", cache_control: "no-cache" };
+const JPEG: Headers = Headers { content_type: "image/jpeg", cache_control: "no-cache", ..Headers::NONE };
+const INDEX: Headers = Headers { content_type: "text/vtt", cache_control: "no-cache", ..Headers::NONE };
 
 type Clock = dyn Fn() -> Timestamp + Send + Sync;
 

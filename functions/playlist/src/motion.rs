@@ -34,8 +34,11 @@ const HEADS_AT_A_TIME: usize = 8;
 /// How many objects of what sensors saw are listed at a time: what one request to S3 gives.
 const SENSOR_PAGE: usize = 1000;
 
-const SENSOR_HEADERS: Headers =
-    Headers { content_type: "application/json", cache_control: "max-age=31536000, immutable" };
+const SENSOR_HEADERS: Headers = Headers {
+    content_type: "application/json",
+    cache_control: "max-age=31536000, immutable",
+    ..Headers::NONE
+};
 
 /// Keeps `<camera>/<yyyy-mm-dd>/<hh>.motion.json` of every camera.
 #[derive(Debug)]

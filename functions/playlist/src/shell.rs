@@ -8,11 +8,11 @@ pub(crate) const COLLISIONS_MAX: usize = 32;
 
 /// Of playlists.
 pub(crate) const PLAYLIST_HEADERS: Headers =
-    Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
+    Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache", ..Headers::NONE };
 
 /// Of what is rewritten beside them.
 pub(crate) const JSON_HEADERS: Headers =
-    Headers { content_type: "application/json", cache_control: "no-cache" };
+    Headers { content_type: "application/json", cache_control: "no-cache", ..Headers::NONE };
 
 /// Why a playlist could not be brought up to date.
 #[derive(Debug, thiserror::Error)]

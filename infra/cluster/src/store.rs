@@ -98,7 +98,7 @@ impl Store {
     /// Whether batches can be written: writes a small object beside them, and deletes it.
     pub(crate) async fn try_writing(&self) -> Result<(), BucketError> {
         const KEY: &str = "status.teiten";
-        let headers = Headers { content_type: "text/plain", cache_control: "no-cache" };
+        let headers = Headers { content_type: "text/plain", cache_control: "no-cache", ..Headers::NONE };
         self.frames.put(KEY, Bytes::from_static(b"?"), headers, Condition::Always).await?;
         self.frames.delete(KEY).await
     }

@@ -1,9 +1,10 @@
 //! What those may do who do not sign, on the S3 port and behind the public door.
 
-use std::time::Duration;
+use std::{io::Read as _, time::Duration};
 
+use flate2::read::GzDecoder;
 use reqwest::{Client, Method};
-use teiten_bucket::{Bucket as _, Signer};
+use teiten_bucket::{Bucket as _, Signer, put_folder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -43,6 +44,25 @@ async fn anyone_may_read_objects_of_media_and_nothing_else() {
     }
     let body = reqwest::get(server.url("/media/porch/live.m3u8")).await.unwrap().text().await.unwrap();
     assert_eq!(body, "public");
+}
+
+#[tokio::test]
+async fn a_page_is_given_out_compressed_as_it_was_put() {
+    let server = Running::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = "export const page = 1;\n".repeat(100);
+    std::fs::write(folder.path().join("viewer.js"), &text).unwrap();
+    let media = server.bucket("media");
+    assert_eq!(put_folder(folder.path(), &media).await.unwrap(), ["viewer.js"]);
+    assert_eq!(put_folder(folder.path(), &media).await.unwrap(), [""; 0], "it is there");
+    for url in [server.url("/media/viewer.js"), server.public_url("/viewer.js")] {
+        let response = reqwest::get(url).await.unwrap();
+        assert_eq!(header(&response, "content-encoding"), "gzip");
+        assert_eq!(header(&response, "content-type"), "text/javascript; charset=utf-8");
+        let mut unpacked = String::new();
+        GzDecoder::new(&*response.bytes().await.unwrap()).read_to_string(&mut unpacked).unwrap();
+        assert_eq!(unpacked, text);
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(crate) const ACCESS_KEY: &str = "teiten";
 pub(crate) const SECRET_KEY: &str = "teiten-secret";
 
 pub(crate) const PLAYLIST: Headers =
-    Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache" };
+    Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache", ..Headers::NONE };
 
 /// A server on ports of its own, over a folder that goes with it.
 pub(crate) struct Running {
