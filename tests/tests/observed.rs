@@ -188,7 +188,7 @@ async fn watch(pipeline: &Pipeline, prometheus: &Prometheus, agent: &mut Process
         ("all frames are counted as encoded", encoded, 20.0),
         ("the camera has been heard", "count(teiten_bridge_camera_online{camera=\"gate\"})", 1.0),
         ("a dead letter that is kept is counted", "max(teiten_reconcile_dead_letters)", 1.0),
-        ("what reconcile did is counted", "teiten_function_events_total{function=\"reconcile\"}", 1.0),
+        ("what reconcile did is counted", "sum(teiten_function_events_total{function=\"reconcile\"})", 1.0),
     ] {
         eventually(what, PATIENCE, async || {
             Ok(prometheus.value(expression).await?.filter(|value| *value >= expected))

@@ -47,6 +47,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 7] = [
+        Self::Done,
+        Self::Replied,
+        Self::Refused,
+        Self::Declined,
+        Self::Unavailable,
+        Self::Abandoned,
+        Self::Panicked,
+    ];
+
     /// What became of a request, by the status of its answer.
     pub fn of_request(status: u16) -> Self {
         match status {
@@ -202,8 +212,12 @@ impl FunctionMetrics {
     }
 
     /// The numbers of the function `name`.
-    pub fn registry(&self, name: &str) -> Registry {
+    pub fn registry(&self, name: &'static str) -> Registry {
         let mut registry = Registry::with_prefix("teiten");
+        // There from the start, so that an increase is seen as one.
+        for outcome in Outcome::ALL {
+            let _zero = self.count(name, outcome);
+        }
         let help = "Events, calls and requests by what became of them; refused and panicked events, and those tried too often, are dead letters in the end";
         registry.register("function_events", help, self.events.clone());
         let help = "From a request to its answer";
@@ -282,6 +296,26 @@ mod tests {
     use teiten_footage::WindowLength;
 
     use super::*;
+
+    #[test]
+    fn the_first_of_its_outcome_is_an_increase() {
+        let metrics = FunctionMetrics::new();
+        let told = || {
+            let mut text = String::new();
+            encode(&mut text, &metrics.registry("encode")).unwrap();
+            let counts = text.lines().filter(|line| line.starts_with("teiten_function_events_total{"));
+            counts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let line = |outcome: Outcome, count| {
+            let labels = format!("function=\"encode\",outcome=\"{}\"", outcome.name());
+            format!("teiten_function_events_total{{{labels}}} {count}")
+        };
+        let zeros = told();
+        assert_eq!(zeros.len(), Outcome::ALL.len());
+        assert!(Outcome::ALL.into_iter().all(|outcome| zeros.contains(&line(outcome, 0))), "{zeros:?}");
+        metrics.handled("encode", Outcome::Refused, Duration::ZERO);
+        assert!(told().contains(&line(Outcome::Refused, 1)));
+    }
 
     #[test]
     fn a_listed_window_is_told_from_its_end_and_by_camera_from_its_first_capture() {

@@ -334,12 +334,14 @@ async fn on_a_port_requests_are_counted_by_what_they_were_answered() {
     let told = answer.text().await.unwrap();
     let counted: Vec<_> =
         told.lines().filter(|line| line.starts_with("teiten_function_events_total")).collect();
-    for (outcome, times) in [("done", 1), ("unavailable", 2), ("declined", 2), ("panicked", 1)] {
+    let counts = [("done", 1), ("unavailable", 2), ("declined", 2), ("panicked", 1)];
+    let none = ["replied", "refused", "abandoned"].map(|outcome| (outcome, 0));
+    for (outcome, times) in counts.into_iter().chain(none) {
         let labels = format!("function=\"library\",outcome=\"{outcome}\"");
         let line = format!("teiten_function_events_total{{{labels}}} {times}");
         assert!(counted.contains(&line.as_str()), "{line} is not in {counted:?}");
     }
-    assert_eq!(counted.len(), 4);
+    assert_eq!(counted.len(), 7);
     assert!(told.contains("teiten_function_seconds_count{function=\"library\"} 6\n"), "{told}");
 }
 
