@@ -20,10 +20,10 @@ async fn frames_arrive_stamped_and_in_order_and_show_their_capture_time() {
         assert_eq!((frame.id.boot, frame.id.sequence), (boot, sequence));
         assert_eq!(shown(frame), Timestamp::from_unix_millis(frame.captured.unix_millis()));
     }
-    for pair in frames.windows(2) {
-        let apart = pair[1].captured.since(pair[0].captured);
-        assert!(apart > Duration::from_millis(20), "10 frames a second: {apart:?}");
-    }
+    assert!(frames.is_sorted_by(|earlier, later| earlier.captured < later.captured), "{frames:?}");
+    // A busy machine may have one of them wait.
+    let apart = frames[7].captured.since(frames[0].captured);
+    assert!(apart > Duration::from_millis(350), "8 at 10 frames a second: {apart:?}");
     agent.stop().await;
 }
 
