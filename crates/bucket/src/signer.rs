@@ -7,7 +7,7 @@ use std::{
 };
 
 use aws_sdk_s3::{Client, error::DisplayErrorContext, presigning::PresigningConfig};
-use teiten_footage::Timestamp;
+use teiten_footage::{Timestamp, duration};
 
 use crate::config::{S3Args, S3Config, S3ConfigError, given};
 
@@ -47,27 +47,20 @@ impl Validity {
 
 /// Why a text is no validity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not the validity of a link: use a whole number with s, m, h or d, from 5s to 7d")]
+#[error(
+    "{0:?} is not the validity of a link: use a number with s, m, h or d, from 5s to 7d in whole seconds"
+)]
 pub struct ValidityError(String);
 
 impl FromStr for Validity {
     type Err = ValidityError;
 
     fn from_str(text: &str) -> Result<Self, ValidityError> {
-        let parse = || {
-            let unit = text.chars().next_back()?;
-            let number: u64 = text[..text.len() - unit.len_utf8()].parse().ok()?;
-            let seconds = match unit {
-                's' => 1,
-                'm' => 60,
-                'h' => 3600,
-                'd' => 24 * 3600,
-                _ => return None,
-            };
-            let valid = Duration::from_secs(number.checked_mul(seconds)?);
-            (VALID_MIN..=VALID_MAX).contains(&valid).then_some(Self(valid))
-        };
-        parse().ok_or_else(|| ValidityError(text.to_owned()))
+        let valid = duration::parse(text);
+        // S3 takes whole seconds.
+        let valid =
+            valid.filter(|valid| (VALID_MIN..=VALID_MAX).contains(valid) && valid.subsec_nanos() == 0);
+        valid.map(Self).ok_or_else(|| ValidityError(text.to_owned()))
     }
 }
 
@@ -212,10 +205,10 @@ mod tests {
 
     #[test]
     fn a_validity_is_five_seconds_to_seven_days() {
-        for (text, seconds) in [("5s", 5), ("90m", 5400), ("24h", 86400), ("7d", 604_800)] {
+        for (text, seconds) in [("5s", 5), ("90m", 5400), ("1.5h", 5400), ("24h", 86400), ("7d", 604_800)] {
             assert_eq!(text.parse::<Validity>().unwrap().duration(), Duration::from_secs(seconds));
         }
-        for text in ["", "h", "4s", "8d", "24", "1.5h", "-1h", "24h ", "1定", "99999999999999999999d"] {
+        for text in ["", "h", "4s", "8d", "24", "5.5s", "-1h", "24h ", "1定", "99999999999999999999d"] {
             assert!(text.parse::<Validity>().is_err(), "{text:?}");
         }
     }

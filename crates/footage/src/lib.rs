@@ -11,6 +11,7 @@ pub mod batch;
 pub mod camera;
 pub mod cloudevent;
 pub mod dead_letter;
+pub mod duration;
 pub mod event;
 pub mod frame;
 pub mod hash;

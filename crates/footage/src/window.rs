@@ -3,7 +3,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::time::{Ticks, Timestamp};
+use crate::{
+    duration,
+    time::{Ticks, Timestamp},
+};
 
 /// The length of a stream's windows: 500 ms to 6 s, a divisor of one minute, in whole milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,20 +82,14 @@ impl fmt::Debug for WindowLength {
 impl FromStr for WindowLength {
     type Err = WindowLengthError;
 
-    /// Milliseconds (`500ms`) or seconds (`2s`, `1.5s`).
+    /// As `500ms`, `2s` or `1.5s`: [`duration::parse`].
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || WindowLengthError { given: text.chars().take(40).collect() };
-        let millis = if let Some(millis) = text.strip_suffix("ms") {
-            millis.trim().parse::<u32>().map_err(|_| error())?
-        } else {
-            let seconds = text.strip_suffix('s').ok_or_else(error)?;
-            let millis = seconds.trim().parse::<f64>().map_err(|_| error())? * 1000.0;
-            if millis.fract() != 0.0 || !(0.0..=60_000.0).contains(&millis) {
-                return Err(error());
-            }
-            millis as u32
+        let parse = || {
+            let length = duration::parse(text)?;
+            let millis = u32::try_from(length.as_millis()).ok()?;
+            Self::from_millis(millis).ok().filter(|parsed| parsed.duration() == length)
         };
-        Self::from_millis(millis).map_err(|_| error())
+        parse().ok_or_else(|| WindowLengthError { given: text.chars().take(40).collect() })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
-use teiten_footage::{WindowLength, window::WindowLengthError};
+use teiten_footage::{WindowLength, duration, window::WindowLengthError};
 
 /// All of Teiten in one process: cameras, MQTT broker, bridge, S3 store, functions and viewer.
 #[derive(Debug, Clone, Parser)]
@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// Footage older than this is deleted, such as 30m or 12h.
+    /// Footage older than this is deleted, such as 30m, 12h or 2d.
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_duration)]
     pub keep: Duration,
 
@@ -68,18 +68,8 @@ fn parse_window(text: &str) -> Result<WindowLength, WindowLengthError> {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let error = || format!("{text:?} is no time: use a number with ms, s, m or h, such as 60s");
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(error)?;
-    let (number, unit) = text.split_at(unit_at);
-    let number: f64 = number.parse().map_err(|_| error())?;
-    let seconds = match unit {
-        "ms" => number / 1000.0,
-        "s" => number,
-        "m" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return Err(error()),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|_| error())
+    duration::parse(text)
+        .ok_or_else(|| format!("{text:?} is no time: use a number with ms, s, m, h or d, such as 60s"))
 }
 
 #[cfg(test)]
@@ -87,13 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_a_unit() {
-        assert_eq!(parse_duration("60s"), Ok(Duration::from_secs(60)));
-        assert_eq!(parse_duration("1.5h"), Ok(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        for text in ["", "60", "s", "-1s", "1d", "1e400s"] {
-            assert!(parse_duration(text).is_err(), "{text:?}");
-        }
+    fn footage_can_be_kept_for_days() {
+        let options = Options::parse_from(["teiten-dev", "--keep", "1d", "--for", "90s"]);
+        let times = (options.keep, options.run_for);
+        assert_eq!(times, (Duration::from_secs(24 * 3600), Some(Duration::from_secs(90))));
+        let error = Options::try_parse_from(["teiten-dev", "--keep", "1"]).unwrap_err().to_string();
+        assert!(error.contains("with ms, s, m, h or d"), "{error}");
     }
 
     #[test]
