@@ -41,7 +41,7 @@ test: _test-tools viewer
     # All tests, and the programs that the end-to-end tests start. The image is built with few threads, and fetches packages.
     scripts/side-by-side './just image-debian' 'cargo build --workspace --all-targets'
     # Most of these wait for something: more of them at once than there are processors.
-    scripts/cargo-tool nextest run --workspace --exclude teiten-tests --lib --bins --tests --test-threads=$((3 * $(nproc)))
+    scripts/cargo-tool nextest run --workspace --exclude teiten-tests --lib --bins --tests --test-threads=$((5 * $(nproc)))
     # Emulated cameras take their time: the parts of a cluster are tested beside them.
     scripts/side-by-side './just _test-cameras' './just _test-cluster'
     # Alone, since it is measured in real time.
