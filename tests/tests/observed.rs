@@ -85,7 +85,7 @@ async fn what_dashboard_and_alerts_ask_for_is_told_and_each_window_is_a_trace() 
     let collector = Collector::start().await?;
     let options = Options::traced(&collector);
     let mut pipeline = Pipeline::start_with(folder.path(), WindowLength::DEFAULT, options).await?;
-    let _compact = pipeline.another_function("compact")?;
+    let _chores = [pipeline.another_function("compact")?, pipeline.another_function("pictures")?];
     let prometheus = Prometheus::start(folder.path(), &pipeline.metrics_ports).await?;
     let footage = some_footage(folder.path(), 20)?;
     // The first batches meet a store that is away.
