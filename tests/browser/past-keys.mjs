@@ -32,7 +32,8 @@ export async function watchKeys(page) {
     const focused = () => page.evaluate(() => [document.activeElement.closest('#past, #wall')?.id, document.activeElement.getAttribute('aria-label')].join(': '));
     await page.locator(`[data-camera=${options.camera}] .screen`).focus();
     await page.keyboard.press('Enter');
-    await until(page, 'it is live', async () => (await focused()) === `wall: ${options.camera}, live`);
+    // On the wall it has the same name, and the arrow another meaning.
+    await until(page, 'it is live', async () => (await page.evaluate(() => document.body.dataset.view)) !== 'wall' && (await focused()) === `wall: ${options.camera}, live`);
     await page.keyboard.press('ArrowLeft');
     await until(page, 'it is in the past', async () => (await focused()) === `past: ${options.camera}, past`);
     await page.evaluate(() => {
