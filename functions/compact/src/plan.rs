@@ -6,6 +6,7 @@ use std::{
 };
 
 use teiten_footage::{PackKey, Timestamp, Window};
+use teiten_host::first_of;
 use teiten_playlist::{HourPlaylist, Listing, Place, StoredHourObjects, gives_way};
 
 /// The largest pack, in bytes: it is held in memory while it is made, and put in one request.
@@ -91,13 +92,10 @@ fn packs_of(playlist: &HourPlaylist) -> impl Iterator<Item = PackKey> {
     })
 }
 
-/// In which order the run of this hour takes so many cameras. Where a run does not have the time for all, the same ones would
-/// be left each time if all began at one place; the golden ratio spreads the places, so that none waits for long.
+/// In which order the run of this hour takes so many cameras ([`first_of`]).
 pub fn order(cameras: usize, now: Timestamp) -> impl Iterator<Item = usize> {
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let hour = now.unix_millis() / 3_600_000;
-    let first = (u128::from(hour.wrapping_mul(GOLDEN)) * cameras as u128) >> 64;
-    (0..cameras).map(move |index| (first as usize + index) % cameras)
+    let first = first_of(cameras, now.unix_millis() / 3_600_000);
+    (0..cameras).map(move |index| (first + index) % cameras)
 }
 
 /// Whether what was written then has been there for [`KEPT_AFTER`].

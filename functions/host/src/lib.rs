@@ -21,7 +21,7 @@ use teiten_footage::Event;
 pub use admission::Admission;
 pub use axum::{body::Body, response::Response};
 pub use bearer::{Bearer, BearerError, TokenArgs};
-pub use chore::{Chore, chore_router};
+pub use chore::{Chore, chore_router, first_of};
 pub use handle::{BODY_BYTES_MAX, router};
 pub use incoming::PING;
 pub use portion::Portion;

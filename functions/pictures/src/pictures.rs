@@ -14,7 +14,7 @@ use teiten_footage::{
     key::{self, BatchFormat},
     limits::FRAME_BYTES_MAX,
 };
-use teiten_host::{Chore, Failure};
+use teiten_host::{Chore, Failure, first_of};
 use teiten_reconcile::{
     Left, PerCamera, RUN_MAX,
     listing::{self, Hours},
@@ -370,13 +370,6 @@ impl Room {
     fn leave(&mut self, from: Timestamp) {
         self.oldest_left = Some(self.oldest_left.map_or(from, |left| left.min(from)));
     }
-}
-
-/// At which of so many cameras a run begins: far from where those before it did (by the golden ratio), so that none is for long among those
-/// that there is no time for.
-fn first_of(cameras: usize, run: u64) -> usize {
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    ((u128::from(run.wrapping_mul(GOLDEN)) * cameras as u128) >> 64) as usize
 }
 
 /// When a slot of an hour begins.
