@@ -15,11 +15,13 @@ use anyhow::{Context as _, ensure};
 use teiten_agent::{config::PictureSize, pattern::Painter};
 use teiten_bucket::{Condition, Headers, Signer};
 use teiten_compact::Compact;
-use teiten_footage::{CameraId, Event, Hour, PackKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{
+    CameraId, Event, Hour, PackKey, RangeForm, TimeRange, Timestamp, Window, WindowLength, key,
+};
 use teiten_host::{Admission, Bearer, Chore as _, Function as _};
 use teiten_link::{Functions, Links, Past as Asked};
 use teiten_playback::Playback;
-use teiten_playlist::{Playlist, RangeForm, TimeRange, update_hour};
+use teiten_playlist::{Playlist, update_hour};
 use teiten_tests::{
     browser, ffmpeg,
     pipeline::camera,

@@ -1,6 +1,6 @@
 //! Every limit that more than one part must respect, and how they relate.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// The largest frame, in bytes. A larger one is dropped where it is met, and counted.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -38,6 +38,15 @@ pub const UNSTORED_FRAMES_MAX: usize = 64;
 
 /// The most bytes that an agent has sent and not yet heard `stored` of.
 pub const UNSTORED_BYTES_MAX: usize = 8 << 20;
+
+/// The longest range that there are playlists of: 86 400 windows of a second.
+pub const RANGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest range that there are files of.
+pub const FILE_RANGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// How much faster a time-lapse can be.
+pub const LAPSE: RangeInclusive<u32> = 2..=3600;
 
 const _: () = assert!(FRAME_BYTES_MAX < MQTT_PACKET_BYTES_MAX);
 const _: () = assert!(FRAME_BYTES_MAX <= UNSTORED_BYTES_MAX);

@@ -9,9 +9,8 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use teiten_bucket::Bucket;
-use teiten_footage::Timestamp;
+use teiten_footage::{Timestamp, limits::FILE_RANGE_MAX};
 use teiten_host::{Admission, Asked, Body, Portion, Refusal, Responder, Response};
-use teiten_playlist::{FILE_RANGE_MAX, TimeRange, asked_camera, asked_lapse};
 
 use crate::{
     file::{File, Tag},
@@ -128,10 +127,10 @@ impl Responder for Clip {
 
     async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
         let asked = self.admission.admit(asked, teiten_telemetry::now())?;
-        let camera = asked_camera(&asked, ".mp4")?;
+        let camera = asked.camera(".mp4")?;
         asked.has_no_keys_but(&["from", "to", "lapse"])?;
-        let range = TimeRange::asked_for(&asked, FILE_RANGE_MAX)?;
-        let wanted = Wanted { camera, range, lapse: asked_lapse(&asked)? };
+        let range = asked.range(FILE_RANGE_MAX)?;
+        let wanted = Wanted { camera, range, lapse: asked.lapse()? };
         let file = self.file(wanted, &asked.headers).await?;
         // Who has the same as of another time has the same.
         let mut theirs = required(&asked.headers).chain(named(&asked.headers, header::IF_NONE_MATCH));

@@ -11,9 +11,9 @@ use std::{
 
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, ContentHash, Hour, Timestamp, key};
+use teiten_footage::{CameraId, ContentHash, Hour, TimeRange, Timestamp, key};
 use teiten_playlist::{
-    Fragment, FragmentError, Listing, Part, Place, Sample, Stored, StoredHours, TimeRange, fragments_in_pack,
+    Fragment, FragmentError, Listing, Part, Place, Sample, Stored, StoredHours, fragments_in_pack,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;

@@ -19,12 +19,12 @@ use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucke
 use teiten_compact::{Compact, Report, Settings, plan};
 use teiten_footage::{
     CameraId, ContentHash, Hour, MotionMap, PackKey, Pictures, SegmentKey, SensorEvent, SensorKey,
-    SensorState, Timestamp, Window, WindowLength, key, sensor::SensorKind,
+    SensorState, TimeRange, Timestamp, Window, WindowLength, key, sensor::SensorKind,
 };
 use teiten_host::Chore as _;
 use teiten_playlist::{
-    Cameras, Footage, HEADS_MAX, Listing, Place, Stored, StoredHourObjects, StoredSegment, TimeRange,
-    advance_hour, mend_motion, read_hour, stored_in, stored_objects, update_hour,
+    Cameras, Footage, HEADS_MAX, Listing, Place, Stored, StoredHourObjects, StoredSegment, advance_hour,
+    mend_motion, read_hour, stored_in, stored_objects, update_hour,
 };
 
 /// The bytes of each segment that are its keyframe's: those before its media, which tell what moves.

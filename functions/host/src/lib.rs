@@ -12,6 +12,7 @@ mod handle;
 mod incoming;
 mod lambda;
 mod portion;
+mod range;
 mod request;
 mod serve;
 

@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use teiten_bucket::Validity;
-use teiten_footage::CameraId;
+use teiten_footage::{
+    CameraId, RangeForm,
+    limits::{FILE_RANGE_MAX, RANGE_MAX},
+};
 use teiten_host::{Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{FILE_RANGE_MAX, RANGE_MAX, RangeForm, TimeRange, asked_camera, asked_lapse};
 use tracing::info;
 
 use crate::{Functions, LinkError, Links, Past};
@@ -38,12 +40,12 @@ fn wanted(asked: &Asked) -> Result<(CameraId, Option<Past>), Refusal> {
     let name = asked.name();
     if name.ends_with(".m3u8") {
         asked.has_no_keys_but(&["for", "from", "to"])?;
-        let (form, range) = (RangeForm::of(name), TimeRange::asked_for(asked, RANGE_MAX)?);
-        Ok((asked_camera(asked, form.extension())?, Some(Past::Playlist(range, form))))
+        let (form, range) = (RangeForm::of(name), asked.range(RANGE_MAX)?);
+        Ok((asked.camera(form.extension())?, Some(Past::Playlist(range, form))))
     } else if name.ends_with(".mp4") {
         asked.has_no_keys_but(&["for", "from", "to", "lapse"])?;
-        let (lapse, range) = (asked_lapse(asked)?, TimeRange::asked_for(asked, FILE_RANGE_MAX)?);
-        Ok((asked_camera(asked, ".mp4")?, Some(Past::File(range, lapse))))
+        let (lapse, range) = (asked.lapse()?, asked.range(FILE_RANGE_MAX)?);
+        Ok((asked.camera(".mp4")?, Some(Past::File(range, lapse))))
     } else {
         asked.has_no_keys_but(&["for"])?;
         let camera = CameraId::new(name).map_err(|error| Refusal::bad_request(error.to_string()))?;
@@ -156,7 +158,7 @@ mod tests {
             let asked = Asked::of(path, &query);
             let door = Admission::Token(Bearer::new(TOKEN).unwrap());
             let admitted = door.admit(asked, teiten_telemetry::now()).unwrap();
-            assert_eq!(TimeRange::asked_for(&admitted, RANGE_MAX).unwrap().length().as_secs(), 3600);
+            assert_eq!(admitted.range(RANGE_MAX).unwrap().length().as_secs(), 3600);
         }
     }
 

@@ -1,9 +1,8 @@
 //! The functions that links to a range of time lead to: where they are, and what they ask for.
 
 use http::Uri;
-use teiten_footage::{CameraId, Timestamp};
+use teiten_footage::{CameraId, RangeForm, TimeRange, Timestamp};
 use teiten_host::Bearer;
-use teiten_playlist::{RangeForm, TimeRange};
 
 use crate::Domain;
 

@@ -9,14 +9,17 @@ use std::{
 use async_trait::async_trait;
 use http::{HeaderValue, header};
 use teiten_bucket::{Bucket, BucketError, SignError};
-use teiten_footage::{CameraId, InitKey, Timestamp};
+use teiten_footage::{CameraId, InitKey, RangeForm, TimeRange, Timestamp, limits::RANGE_MAX};
 use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 use teiten_playlist::{
-    BitRate, InitSections, RANGE_MAX, RANGE_WINDOWS_MAX, RangeForm, Rendition, Stored, TimeRange, Variant,
-    asked_camera, is_mixed, moved_in, multivariant, stored_in, target_duration, vod,
+    BitRate, InitSections, Rendition, Stored, Variant, is_mixed, moved_in, multivariant, stored_in,
+    target_duration, vod,
 };
 
 use crate::Links;
+
+/// The most windows that a playlist lists: those of a second that touch the longest range.
+const RANGE_WINDOWS_MAX: usize = RANGE_MAX.as_secs() as usize + 1;
 
 type Clock = dyn Fn() -> Timestamp + Send + Sync;
 
@@ -140,9 +143,9 @@ impl Responder for Playback {
         let now = (self.clock)();
         let asked = self.admission.admit(asked, now)?;
         let form = RangeForm::of(asked.name());
-        let camera = asked_camera(&asked, form.extension())?;
+        let camera = asked.camera(form.extension())?;
         asked.has_no_keys_but(&["from", "to"])?;
-        let text = self.answer(&camera, form, TimeRange::asked_for(&asked, RANGE_MAX)?, now).await?;
+        let text = self.answer(&camera, form, asked.range(RANGE_MAX)?, now).await?;
         let length = text.len() as u64;
         let mut response = Response::new(Body::from(text));
         let headers = response.headers_mut();

@@ -57,10 +57,7 @@ pub use pack::{Packed, pack};
 pub use pack_tables::fragments_in_pack;
 pub use parse::ParseError;
 pub use per_camera::PerCamera;
-pub use range::{
-    FILE_RANGE_MAX, LAPSE, RANGE_MAX, RANGE_WINDOWS_MAX, RangeForm, Rendition, TimeRange, asked_camera,
-    asked_lapse, is_mixed, moved_in, target_duration, vod,
-};
+pub use range::{Rendition, is_mixed, moved_in, target_duration, vod};
 pub use renditions::{BitRate, Variant, multivariant};
 pub use shell::ShellError;
 pub use stored::{StoredHours, stored_in};

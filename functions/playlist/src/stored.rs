@@ -3,13 +3,12 @@
 use std::collections::{HashSet, VecDeque};
 
 use teiten_bucket::{Bucket, BucketError, Listed};
-use teiten_footage::{CameraId, Hour, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, Hour, TimeRange, Timestamp, Window, WindowLength, key};
 
 use crate::{
     hour_advance::in_order,
     hours::{StoredHourObjects, StoredPack, StoredSegment},
     listing::Stored,
-    range::TimeRange,
 };
 
 /// How many objects are listed at a time: what one request to S3 gives.

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use teiten_bucket::{Bucket as _, Condition, Headers, MemoryBucket};
-use teiten_footage::{CameraId, ContentHash, PackKey, Timestamp, Window};
-use teiten_playlist::{Packed, TimeRange, moved_in, pack, stored_in};
+use teiten_footage::{CameraId, ContentHash, PackKey, TimeRange, Timestamp, Window};
+use teiten_playlist::{Packed, moved_in, pack, stored_in};
 
 use crate::meeting::Meeting;
 
