@@ -1,10 +1,8 @@
 //! The functions that links to a range of time lead to: where they are, and what they ask for.
 
 use http::Uri;
-use teiten_footage::{CameraId, RangeForm, TimeRange, Timestamp};
+use teiten_footage::{CameraId, Domain, RangeForm, TimeRange, Timestamp};
 use teiten_host::Bearer;
-
-use crate::Domain;
 
 /// What of a camera's past a link leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub struct Functions {
 #[error(
     "{0:?} is no address of functions: expected cameras.example.org, or a URL such as https://cameras.example.org"
 )]
-pub struct AddressError(pub(crate) String);
+pub struct AddressError(String);
 
 impl Functions {
     /// Functions that ask for `token`, below a domain, or at addresses that nobody knows.

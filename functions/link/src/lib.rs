@@ -6,7 +6,6 @@
 //!
 //! A link to a range of time is a signed request to `playback` or `clip`, which stand behind it ([`Functions`]).
 
-mod domain;
 mod function;
 mod functions;
 
@@ -15,7 +14,6 @@ use std::sync::Arc;
 use teiten_bucket::{Bucket, BucketError, SignError, Signer, Validity};
 use teiten_footage::{CameraId, Timestamp, key};
 
-pub use domain::Domain;
 pub use function::{LinkDesk, VALID_DEFAULT};
 pub use functions::{AddressError, Functions, Past};
 

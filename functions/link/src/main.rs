@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket, SignArgs, Validity};
 use teiten_footage::{
-    CameraId, RangeForm, TimeRange, Timestamp, key,
+    CameraId, Domain, RangeForm, TimeRange, Timestamp, key,
     limits::{FILE_RANGE_MAX, LAPSE, RANGE_MAX},
 };
 use teiten_host::TokenArgs;
-use teiten_link::{Domain, Functions, LinkDesk, Links, Past, VALID_DEFAULT};
+use teiten_link::{Functions, LinkDesk, Links, Past, VALID_DEFAULT};
 
 /// Makes addresses of cameras' footage: they play in any HLS player (VLC, ffplay, Safari, hls.js) without keys, and stop
 /// working when their time is over. They cannot be called back before, except by exchanging the keys that they are

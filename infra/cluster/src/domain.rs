@@ -2,7 +2,7 @@
 //! or at the addresses that Knative gives by itself.
 
 use serde_json::{Value, json};
-use teiten_link::Domain;
+use teiten_footage::Domain;
 
 use crate::{Kubectl, KubectlError, NAMESPACE};
 

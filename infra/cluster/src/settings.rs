@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Durati
 
 use anyhow::Context as _;
 use teiten_bucket::{Credentials, Validity, ValidityError};
-use teiten_footage::{Origin, WindowLength};
-use teiten_link::Domain;
+use teiten_footage::{Domain, Origin, WindowLength};
 use teiten_owner::authority::BrokerHost;
 use teiten_playlist::{LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, WINDOWS_MIN};
 

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::Value;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer};
-use teiten_link::VALID_DEFAULT;
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer, Validity};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -103,12 +102,17 @@ impl Store {
         self.frames.delete(KEY).await
     }
 
-    /// What signs links to it, with the keys of the component `link`.
-    pub(crate) fn signer(&self, kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Signer> {
+    /// What signs links to it that are `valid` for so long, with the keys of the component `link`.
+    pub(crate) fn signer(
+        &self,
+        kubectl: &Kubectl,
+        settings: &Settings,
+        valid: Validity,
+    ) -> anyhow::Result<Signer> {
         let is_told =
             settings.overlay == Overlay::Local || settings.endpoint.is_some() || settings.media_url.is_some();
         let config = config(kubectl, settings, is_told.then_some(&*self.url), "storage-link")?;
-        Ok(Signer::new(&config, &settings.media_bucket, VALID_DEFAULT.parse()?))
+        Ok(Signer::new(&config, &settings.media_bucket, valid))
     }
 }
 

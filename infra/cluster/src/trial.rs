@@ -2,14 +2,13 @@
 
 use std::{
     io::{self, IsTerminal as _},
-    sync::Arc,
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
-use teiten_footage::CameraId;
-use teiten_link::Links;
+use teiten_bucket::Validity;
+use teiten_footage::{CameraId, key};
 use teiten_telemetry::{now, shutdown_on_signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -69,9 +68,10 @@ async fn show(
     } else if settings.links_stay_inside() {
         println!("  Footage is private, and links would play inside of the cluster only (see below).");
     } else {
-        let links = Links::new(Arc::clone(&store.media), store.signer(kubectl, settings)?);
-        let link = links.live(&camera, LINK_VALID.parse()?, now()).await?;
-        println!("  playlist {} (until {})", link.url, link.expires);
+        let (valid, now) = (LINK_VALID.parse::<Validity>()?, now());
+        let signer = store.signer(kubectl, settings, valid)?;
+        let url = signer.url(&key::live_playlist_key(&camera), now, valid).await?;
+        println!("  playlist {url} (until {})", now + valid.duration());
     }
     if io::stdin().is_terminal() {
         println!("  It goes on sending until you press Enter.");

@@ -1,8 +1,6 @@
 //! The domain below which players reach functions (TEITEN_DOMAIN).
 
-use teiten_footage::CameraId;
-
-use crate::AddressError;
+use crate::CameraId;
 
 /// A domain whose names lead to functions, such as `cameras.example.org`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,9 +11,16 @@ pub struct Domain {
     port: String,
 }
 
+/// A text that is no domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no address of functions: expected cameras.example.org, or a URL such as https://cameras.example.org"
+)]
+pub struct DomainError(String);
+
 impl Domain {
     /// Of `cameras.example.org`, `https://cameras.example.org` or `http://cameras.example.org:8080`; of nothing, none.
-    pub fn parse(text: &str) -> Result<Option<Self>, AddressError> {
+    pub fn parse(text: &str) -> Result<Option<Self>, DomainError> {
         if text.is_empty() {
             return Ok(None);
         }
@@ -23,7 +28,7 @@ impl Domain {
             None => ("https", text),
             Some(("https", rest)) => ("https", rest),
             Some(("http", rest)) => ("http", rest),
-            Some(_) => return Err(AddressError(text.to_owned())),
+            Some(_) => return Err(DomainError(text.to_owned())),
         };
         let (host, port) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
         let is_port = port.is_empty() || port[1..].parse::<u16>().is_ok_and(|port| port != 0);
@@ -32,7 +37,7 @@ impl Domain {
         if is_port && is_host {
             Ok(Some(Self { scheme, host: host.to_owned(), port: port.to_owned() }))
         } else {
-            Err(AddressError(text.to_owned()))
+            Err(DomainError(text.to_owned()))
         }
     }
 
@@ -64,7 +69,7 @@ mod tests {
         for text in
             ["ftp://a.b", "example", "a.b/c", "a..b", "a.b:0", "a.b:x", "*.a.b", "Example.org", "https://"]
         {
-            assert_eq!(Domain::parse(text), Err(AddressError(text.to_owned())));
+            assert_eq!(Domain::parse(text), Err(DomainError(text.to_owned())));
         }
     }
 }
