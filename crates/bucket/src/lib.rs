@@ -1,8 +1,9 @@
 //! The object store as Teiten needs it: get, put with headers, put-if-absent, put-if-match, list after a
 //! key, delete. [`S3Bucket`] speaks to anything S3-compatible, [`MemoryBucket`] is for tests; both pass
-//! [`conformance`].
+//! [`conformance`]. What there is of cameras in a bucket, [`listing`] tells.
 
 pub mod conformance;
+pub mod listing;
 
 mod config;
 mod folder;

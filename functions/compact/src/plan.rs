@@ -6,7 +6,7 @@ use std::{
 };
 
 use teiten_footage::{PackKey, Timestamp, Window};
-use teiten_host::first_of;
+use teiten_host::turns::first_of;
 use teiten_playlist::{HourPlaylist, Listing, Place, StoredHourObjects, gives_way};
 
 /// The largest pack, in bytes: it is held in memory while it is made, and put in one request.

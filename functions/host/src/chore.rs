@@ -48,13 +48,6 @@ pub fn chore_router<C: Chore>(chore: Arc<C>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-/// At which of so many cameras the run of this number begins. Where a run does not have the time for all, the same ones would be left
-/// each time if all began at one place; the golden ratio spreads the places, so that none waits for long.
-pub fn first_of(cameras: usize, run: u64) -> usize {
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    ((u128::from(run.wrapping_mul(GOLDEN)) * cameras as u128) >> 64) as usize
-}
-
 async fn handle<C: Chore>(State(chore): State<Arc<C>>, headers: HeaderMap, body: Bytes) -> Response {
     let call = match incoming::parse_call(&headers, &body) {
         Ok(call) => call,

@@ -2,7 +2,8 @@
 //!
 //! A function is a [`Function`]: an event in, perhaps an event out; or a [`Chore`], which a schedule asks for; or a
 //! [`Responder`], which answers a GET. Everything else is here: which forms an event comes in ([`router`] tells), what
-//! the answer says, concurrency, logs, and an orderly end.
+//! the answer says, concurrency, logs, and an orderly end. So is what several of them need for their own part: what a request asks
+//! for ([`Asked`]), what is remembered of cameras from call to call ([`PerCamera`]), and how far a chore looks at its turn ([`turns`]).
 
 mod admission;
 mod answer;
@@ -11,10 +12,12 @@ mod chore;
 mod handle;
 mod incoming;
 mod lambda;
+mod per_camera;
 mod portion;
 mod range;
 mod request;
 mod serve;
+pub mod turns;
 
 use async_trait::async_trait;
 use teiten_footage::Event;
@@ -22,9 +25,10 @@ use teiten_footage::Event;
 pub use admission::Admission;
 pub use axum::{body::Body, response::Response};
 pub use bearer::{Bearer, BearerError, TokenArgs};
-pub use chore::{Chore, chore_router, first_of};
+pub use chore::{Chore, chore_router};
 pub use handle::{BODY_BYTES_MAX, router};
 pub use incoming::PING;
+pub use per_camera::PerCamera;
 pub use portion::Portion;
 pub use request::{
     Asked, LAMBDA_BYTES_MAX, Origins, Refusal, Responder, request_router, run_requests, serve_requests,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket};
+use teiten_host::turns::HorizonArgs;
 use teiten_pictures::{Pictures, Settings};
-use teiten_reconcile::HorizonArgs;
 
 /// Keeps a poster of each camera and a sheet of thumbnails of each hour. Posted to by a schedule, once a minute.
 ///

@@ -7,18 +7,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
-use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Put};
+use teiten_bucket::{
+    Bucket, BucketError, Condition, ETag, Headers, Put,
+    listing::{self, Hours},
+};
 use teiten_encode::jpeg::Decoder;
 use teiten_footage::{
     BatchKey, CameraId, Frame, Hour, Timestamp, batch,
     key::{self, BatchFormat},
     limits::FRAME_BYTES_MAX,
 };
-use teiten_host::{Chore, Failure, first_of};
-use teiten_reconcile::{
-    Left, PerCamera, RUN_MAX,
-    listing::{self, Hours},
-    plan,
+use teiten_host::{
+    Chore, Failure, PerCamera,
+    turns::{self, Left, RUN_MAX},
 };
 use teiten_telemetry::metrics::function_metrics;
 use tokio::time::Instant;
@@ -129,11 +130,11 @@ impl Pictures {
     async fn camera(&self, camera: CameraId, now: Timestamp, end: Instant) -> Result<Report, Failure> {
         let left = self.left.of(&camera);
         let Settings { period, horizon, thumbnails_max, .. } = self.settings;
-        let run = plan::run_of(&camera, now, period);
+        let run = turns::run_of(&camera, now, period);
         // What is left may be of windows before the horizon: it goes on there, and not at the oldest each time.
-        let from = plan::look_from(run, now, period, horizon);
+        let from = turns::look_from(run, now, period, horizon);
         let from = left.oldest().map_or(from, |left| left.min(from));
-        let recent = now - plan::look_back(1, period, horizon);
+        let recent = now - turns::look_back(1, period, horizon);
         let mut hours = Hours::since(&*self.frames, &camera, from);
         let looked_back_seconds = now.since(from).min(horizon).as_secs();
         let mut report = Report { looked_back_seconds, ..Report::default() };
@@ -403,7 +404,7 @@ impl Chore for Pictures {
         let (end, cameras_end) = (begun + time_max, begun + cameras_time_max);
         let cameras = listing::folders(&*self.frames).await.map_err(unavailable)?;
         let mut cameras: Vec<CameraId> = cameras.into_iter().collect();
-        let first = first_of(cameras.len(), plan::run_number(now, period));
+        let first = turns::first_of(cameras.len(), turns::run_number(now, period));
         cameras.rotate_left(first);
         let mut reports = stream::iter(cameras)
             .map(|camera| async move {

@@ -22,7 +22,7 @@ use teiten_footage::{
     CameraId, Event, Hour, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, SensorState, Timestamp,
     Window, key, sensor::SensorKind,
 };
-use teiten_host::{Failure, Function};
+use teiten_host::{Failure, Function, PerCamera};
 use teiten_telemetry::metrics::function_metrics;
 use tracing::{debug, info, warn};
 
@@ -33,7 +33,6 @@ use crate::{
     live::{Content, LivePlaylist},
     motion::{Motions, Written, read_level},
     moving::{Seen, change_in, changes, mark},
-    per_camera::PerCamera,
     renditions::LiveVariants,
     shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
 };

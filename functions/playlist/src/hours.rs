@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Listed, Put};
 use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, SensorKey, Timestamp, Window, WindowLength, key};
+use teiten_host::PerCamera;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -24,7 +25,6 @@ use crate::{
     motion::{Written, motion_of},
     motion_hour::MotionHour,
     pack::stored_in_pack,
-    per_camera::PerCamera,
     renditions::write_renditions,
     shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
     sizes::Sizes,

@@ -16,12 +16,12 @@ use teiten_footage::{
     CameraId, Hour, MotionMap, MotionSettings, MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorKey,
     SensorState, Timestamp, Window, key,
 };
+use teiten_host::PerCamera;
 use tracing::{error, warn};
 
 use crate::{
     hour_advance::{cutoff, is_over},
     motion_hour::MotionHour,
-    per_camera::PerCamera,
     shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError},
 };
 

@@ -17,10 +17,8 @@
 
 mod archive;
 mod cameras;
+mod dead_letters;
 mod found;
-mod horizon;
-mod left;
-pub mod listing;
 mod look;
 mod memory;
 pub mod plan;
@@ -30,9 +28,6 @@ mod send;
 mod settings;
 pub mod share;
 
-pub use horizon::HorizonArgs;
-pub use left::Left;
 pub use reconcile::Reconcile;
 pub use report::Report;
-pub use settings::{RUN_MAX, Settings};
-pub use teiten_playlist::PerCamera;
+pub use settings::Settings;

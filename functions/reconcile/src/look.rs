@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use teiten_bucket::{BucketError, Listed};
+use teiten_bucket::{BucketError, Listed, listing::Hours};
 use teiten_footage::{CameraId, Hour, PackKey, SensorKey, Timestamp, key};
+use teiten_host::turns;
 use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist};
 use tokio::time::Instant;
 use tracing::warn;
@@ -11,7 +12,6 @@ use tracing::warn;
 use crate::{
     archive::{self, Survey},
     found::{Found, Sight},
-    listing::Hours,
     plan::{self, StoredBatch},
     reconcile::Reconcile,
     settings::Settings,
@@ -30,11 +30,11 @@ impl Reconcile {
         until: Instant,
     ) -> Result<Found, BucketError> {
         let Settings { period, horizon, batches_max, .. } = self.settings;
-        let (run, memory) = (plan::run_of(&camera, now, period), self.memories.of(&camera));
+        let (run, memory) = (turns::run_of(&camera, now, period), self.memories.of(&camera));
         let is_newest = memory.is_unanswered();
         let sight = Sight {
             now,
-            from: memory.from(plan::look_from(run, now, period, horizon)),
+            from: memory.from(turns::look_from(run, now, period, horizon)),
             until,
             sent: memory.all_sent(),
             batches_max: if is_newest { share::of_camera(batches_max) } else { batches_max },
@@ -63,7 +63,7 @@ impl Reconcile {
             from = batches.next().await?.map_or(horizon, |first| horizon.min(first.start()));
         }
         let mut published = Hours::since(&*self.media, &camera, plan::listed_from(from, now));
-        let recent = now - self.settings.period * plan::PERIODS_MIN;
+        let recent = now - self.settings.period * turns::PERIODS_MIN;
         loop {
             let next = (batches.next().await?, published.next().await?);
             let Some(hour) = next.0.into_iter().chain(next.1).min() else { return Ok(()) };

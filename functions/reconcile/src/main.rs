@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket};
-use teiten_reconcile::{HorizonArgs, Reconcile, Settings, plan::PERIOD_MIN};
+use teiten_host::turns::HorizonArgs;
+use teiten_reconcile::{Reconcile, Settings, plan::PERIOD_MIN};
 use teiten_sink::{Sink, SinkUrl};
 
 /// Finds batches without segments and stale playlists, and sends their events again. Posted to by a schedule.

@@ -8,8 +8,9 @@ use std::{
 };
 
 use teiten_footage::{BatchKey, Timestamp};
+use teiten_host::turns::Left;
 
-use crate::{archive::Survey, left::Left};
+use crate::archive::Survey;
 
 /// For so many runs a batch that was sent is waited for: it takes its time, and room that others then do not have. Then it got lost
 /// again, or cannot be encoded: who looks as far back by turns tries it once more.

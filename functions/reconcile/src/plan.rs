@@ -1,4 +1,4 @@
-//! What is missing, and how far to look for it: functions of listings and the time.
+//! What is missing: functions of listings and the time.
 //!
 //! A key tells its window, a listing when an object was last written. A batch is written again when late frames are
 //! merged into it, and a segment is only made of a batch that is there: so a batch that was written after the newest
@@ -10,11 +10,9 @@ use std::{
     time::Duration,
 };
 
-use teiten_footage::{BatchKey, CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window};
+use teiten_footage::{BatchKey, Hour, PackKey, SegmentKey, Timestamp, Window};
+use teiten_host::turns::PERIODS_MIN;
 use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance, gives_way};
-
-/// How many periods every run looks back at least.
-pub const PERIODS_MIN: u32 = 5;
 
 /// No hour is put together sooner after its end.
 const PACKED_AFTER_MIN: Duration = Duration::from_secs(600);
@@ -48,35 +46,6 @@ impl StoredBatch {
     pub fn modified(&self) -> Timestamp {
         Timestamp::from_unix_millis(self.modified_unix_millis)
     }
-}
-
-/// The number of the run of this time for a camera, if there is one in each `period`. Each camera counts from elsewhere, so that what is
-/// done by every 1024th run is not done for all of them by one.
-pub fn run_of(camera: &CameraId, now: Timestamp, period: Duration) -> u64 {
-    run_number(now, period).wrapping_add(ContentHash::of(camera.as_str().as_bytes()).to_u64())
-}
-
-/// The same for all cameras. Rounded, so that runs that start a little early or late still get successive numbers.
-pub fn run_number(now: Timestamp, period: Duration) -> u64 {
-    (now + period / 2).unix_micros() / (period.as_micros().max(1) as u64)
-}
-
-/// How far a run looks back: five periods, every second run twice as far, every fourth four times, and so on up to `horizon`.
-///
-/// So a batch is looked at every minute while it is young, and half as often whenever its age has doubled. This
-/// is all the back-off that one needs which can never be encoded, without anything remembered of it; and the listing
-/// of a whole horizon is shared among many runs.
-pub fn look_back(run: u64, period: Duration, horizon: Duration) -> Duration {
-    let doublings = run.trailing_zeros().min(16);
-    let least = period * PERIODS_MIN;
-    least.saturating_mul(1 << doublings).min(horizon.max(least))
-}
-
-/// From when on that run looks at windows. One that looks as far as batches are kept looks at all that are there: they are kept by
-/// when they were written, and late ones are of windows long ago.
-pub fn look_from(run: u64, now: Timestamp, period: Duration, horizon: Duration) -> Timestamp {
-    let look_back = look_back(run, period, horizon);
-    if look_back >= horizon { Timestamp::Y2020 } else { now - look_back }
 }
 
 /// Whether a run looks at `archive.json`: about four an hour do, if there is a run a minute.
@@ -160,8 +129,8 @@ pub fn unlisted<'a>(
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use teiten_footage::{Pictures, WindowLength, key::BatchFormat};
+    use teiten_footage::{CameraId, ContentHash, Pictures, WindowLength, key::BatchFormat};
+    use teiten_host::turns::run_of;
 
     use super::*;
 
@@ -271,22 +240,6 @@ mod tests {
     }
 
     #[test]
-    fn every_second_run_looks_twice_as_far_up_to_the_horizon() {
-        let look_back = |run: u64| look_back(run, MINUTE, 6 * HOUR).as_secs() / 60;
-        let runs: Vec<u64> = (1..=16).map(look_back).collect();
-        assert_eq!(runs, [5, 10, 5, 20, 5, 10, 5, 40, 5, 10, 5, 20, 5, 10, 5, 80]);
-        assert_eq!((look_back(32), look_back(64)), (160, 320));
-        assert!((1..=128).map(look_back).all(|minutes| minutes <= 360));
-    }
-
-    #[test]
-    fn a_run_that_looks_as_far_as_the_horizon_looks_at_all_that_is_there() {
-        let look_from = |run| look_from(run, NOON, MINUTE, 6 * HOUR);
-        assert_eq!(look_from(64), NOON - MINUTE * 320);
-        assert_eq!(look_from(128), Timestamp::Y2020);
-    }
-
-    #[test]
     fn archives_are_looked_at_now_and_then_and_those_of_many_cameras_not_at_once() {
         let cameras: Vec<CameraId> =
             (0..100).map(|index| CameraId::new(&format!("camera-{index}")).unwrap()).collect();
@@ -312,29 +265,6 @@ mod tests {
             (3000..3600).map(|index| segment(index, "a", seconds(index + 2))).collect();
         assert!(is_under_way(hour, &segments, NOON + seconds(3700)));
         assert!(!is_under_way(hour, &segments, NOON + seconds(3800)), "the hour is over");
-    }
-
-    proptest! {
-        /// However old a batch is, it is looked at again before its age has doubled; and no more than a few
-        /// times while it doubles.
-        #[test]
-        fn what_cannot_be_encoded_is_tried_a_few_times_while_its_age_doubles(
-            first_minute in 0_u32..1_000_000,
-            jitter_millis in proptest::collection::vec(0_u64..20_000, 640),
-            octave in 0_u32..6,
-        ) {
-            let stored = NOON + MINUTE * first_minute;
-            let young = PERIODS_MIN << octave;
-            let tries = (young..2 * young)
-                .filter(|age| {
-                    let late = Duration::from_millis(jitter_millis[*age as usize]);
-                    let now = stored + MINUTE * *age + late;
-                    let run = run_of(&camera(), now, MINUTE);
-                    stored >= now - look_back(run, MINUTE, 6 * HOUR)
-                })
-                .count();
-            prop_assert!((1..=PERIODS_MIN as usize).contains(&tries), "{tries} tries");
-        }
     }
 
     fn playlist(windows: std::ops::Range<u64>) -> LivePlaylist {

@@ -4,16 +4,15 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
-use teiten_bucket::{Bucket, BucketError};
+use teiten_bucket::{Bucket, BucketError, listing};
 use teiten_footage::{CameraId, Timestamp};
-use teiten_host::{Chore, Failure};
-use teiten_playlist::PerCamera;
+use teiten_host::{Chore, Failure, PerCamera, turns};
 use teiten_sink::Sink;
 use teiten_telemetry::metrics::function_metrics;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::{cameras, found::Found, listing, memory::Memory, plan, report::Report, settings::Settings};
+use crate::{cameras, dead_letters, found::Found, memory::Memory, report::Report, settings::Settings};
 
 /// Cameras that are looked at at a time.
 const CAMERAS_AT_A_TIME: usize = 4;
@@ -109,7 +108,7 @@ impl Chore for Reconcile {
                 .map_err(unavailable)?;
         let mut looked_at: Vec<CameraId> = filmed.union(&published).cloned().collect();
         // None is always the last one.
-        let first = plan::run_number(now, period) as usize % looked_at.len().max(1);
+        let first = turns::run_number(now, period) as usize % looked_at.len().max(1);
         looked_at.rotate_left(first);
         let Looks { found, failed, error } =
             self.look_at_all(looked_at, now, begun + all).await.map_err(unavailable)?;
@@ -124,7 +123,7 @@ impl Chore for Reconcile {
         let listed = found.iter().filter(|found| found.is_listed).map(|found| found.camera.clone()).collect();
         report.cameras_rebuilt =
             cameras::rebuild(&*self.media, list, listed, failed).await.map_err(unavailable)?;
-        report.dead_letters = listing::dead_letters(&*self.frames, now).await.map_err(unavailable)?;
+        report.dead_letters = dead_letters::count(&*self.frames, now).await.map_err(unavailable)?;
         self.send_batches(&found, begun + all, &mut report).await?;
         report.tell();
         if let Some(error) = error {

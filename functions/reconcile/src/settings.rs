@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-/// How long a run may take, whatever the time between two is: who calls for it waits for five minutes, and calls once more then.
-pub const RUN_MAX: Duration = Duration::from_secs(240);
+use teiten_host::turns::RUN_MAX;
 
 /// How to reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

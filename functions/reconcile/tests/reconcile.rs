@@ -20,9 +20,9 @@ use teiten_footage::{
     Pictures, SegmentKey, Timestamp, Window, WindowLength,
     key::{self, BatchFormat},
 };
-use teiten_host::{Chore as _, Failure, Function as _};
+use teiten_host::{Chore as _, Failure, Function as _, turns};
 use teiten_playlist::{Packed, Playlist};
-use teiten_reconcile::{Reconcile, Report, Settings, plan};
+use teiten_reconcile::{Reconcile, Report, Settings};
 use teiten_sink::Sink;
 
 /// Buckets, a sink, and a clock that is ahead of the one that the buckets have.
@@ -757,7 +757,7 @@ fn turn(later: Duration, runs: u64) -> Duration {
     let now = teiten_telemetry::now();
     let next = (now + later).unix_micros() / period.as_micros() as u64 + 1;
     let mut runs_from = (next..).map(|run| Timestamp::from_unix_micros(run * period.as_micros() as u64));
-    let is_turn = |at: &Timestamp| plan::run_of(&id("gate"), *at, period).is_multiple_of(runs);
+    let is_turn = |at: &Timestamp| turns::run_of(&id("gate"), *at, period).is_multiple_of(runs);
     runs_from.find(is_turn).unwrap().since(now)
 }
 

@@ -1,18 +1,13 @@
-//! Listings, in pages.
+//! What there is of cameras in a bucket, from listings in pages: both buckets have a folder for each camera, and one in it for each hour.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeSet, VecDeque};
 
-use teiten_bucket::{Bucket, BucketError, Listed};
-use teiten_footage::{CameraId, DeadLetter, Hour, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, Hour, Timestamp, Window, WindowLength, key};
+
+use crate::{Bucket, BucketError, Listed};
 
 /// How many objects are listed at a time: what one request to S3 gives.
 const PAGE: usize = 1000;
-
-/// How old dead letters are that are counted.
-const DEAD_LETTERS_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The folders of `bucket` that can be cameras', with one request for each folder.
 pub async fn folders(bucket: &dyn Bucket) -> Result<BTreeSet<CameraId>, BucketError> {
@@ -29,12 +24,6 @@ pub async fn folders(bucket: &dyn Bucket) -> Result<BTreeSet<CameraId>, BucketEr
         }
     }
     Ok(folders)
-}
-
-/// How many dead letters of the last 24 hours are kept in `frames`, up to a thousand: with one request.
-pub async fn dead_letters(frames: &dyn Bucket, now: Timestamp) -> Result<usize, BucketError> {
-    let from = DeadLetter::keys_from(now - DEAD_LETTERS_AGE_MAX);
-    Ok(frames.list_after(key::DEAD_LETTERS_PREFIX, &from, PAGE).await?.len())
 }
 
 /// A camera's objects in a bucket, hour by hour: no more is held than an hour and what one request gives.
@@ -102,10 +91,10 @@ impl<'a> Hours<'a> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use teiten_bucket::{Condition, Headers, MemoryBucket};
     use teiten_footage::BatchKey;
 
     use super::*;
+    use crate::{Condition, Headers, MemoryBucket};
 
     #[tokio::test]
     async fn folders_are_found_whatever_lies_beside_them() {
