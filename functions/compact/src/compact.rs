@@ -279,7 +279,7 @@ impl Chore for Compact {
         info!(hours, packs, segments, bytes, deleted, motion_mended, failed, cameras_left, "compacted");
         function_metrics().cameras_left.set(cameras_left as i64);
         if let Some(error) = failure {
-            return Err(error.into());
+            return Err(Failure::Transient(error.into()));
         }
         function_metrics().compacted((self.clock)());
         Ok(report)

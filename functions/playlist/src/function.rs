@@ -1,5 +1,5 @@
 //! The shell around [`advance`]: read, decide, write by compare-and-swap, and from the start again if someone
-//! else was quicker. When that is done, the archive's turn may have come ([`Hours`]): it is off the live path.
+//! else was quicker. When that is done, the archive's turn may have come ([`Archives`]): it is off the live path.
 //!
 //! An event only says that it is time to look. What is listed follows from the bucket, so events may be lost,
 //! repeated and come in any order: the next one makes up for it. Several instances can work on one camera; within
@@ -28,12 +28,13 @@ use tracing::{debug, info, warn};
 
 use crate::{
     advance::{Footage, LIVE_AGE_MAX, Settings, Step, advance},
+    archives::Archives,
     cameras,
-    hours::Hours,
     live::{Content, LivePlaylist},
-    motion::{Motions, Written, read_level},
+    live_variants::LiveVariants,
+    motion::read_level,
+    motions::{Motions, Written},
     moving::{Seen, change_in, changes, mark},
-    renditions::LiveVariants,
     shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
 };
 
@@ -59,7 +60,7 @@ pub struct Playlist {
     settings: Settings,
     signer: Option<Signer>,
     cameras: PerCamera<tokio::sync::Mutex<Memory>>,
-    hours: Hours,
+    archives: Archives,
     motions: Motions,
 }
 
@@ -93,9 +94,9 @@ impl Playlist {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        let (hours, motions) = (Hours::new(Arc::clone(&media)), Motions::new(Arc::clone(&media)));
+        let (archives, motions) = (Archives::new(Arc::clone(&media)), Motions::new(Arc::clone(&media)));
         let cameras = PerCamera::default();
-        Self { media, clock: Box::new(clock), settings, signer: None, cameras, hours, motions }
+        Self { media, clock: Box::new(clock), settings, signer: None, cameras, archives, motions }
     }
 
     /// The same with links to footage that `signer` signs, where not anybody may read it.
@@ -378,18 +379,20 @@ impl Function for Playlist {
                     warn!(camera = %key.camera, window = %key.window, %error, "what moved is not written down");
                     Written::default()
                 });
-                if let Err(error) = self.hours.segment_stored(key, &moved, (self.clock)()).await {
+                if let Err(error) = self.archives.segment_stored(key, &moved, (self.clock)()).await {
                     warn!(camera = %key.camera, window = %key.window, %error, "archive not brought up to date");
                 }
-                live?
+                live.map_err(failure)?
             }
-            Event::WindowMissed { camera, window } => self.update(camera, Cause::Missed(*window)).await?,
+            Event::WindowMissed { camera, window } => {
+                self.update(camera, Cause::Missed(*window)).await.map_err(failure)?
+            }
             Event::BatchStored { key, .. } => {
                 let why = format!("batch {key} is not for playlists: they take segments and missed windows");
                 return Err(Failure::Permanent(anyhow::Error::msg(why)));
             }
             Event::SensorChanged { camera, event } if event.is_possible((self.clock)()) => {
-                Some(self.motions.sensor_changed(camera, *event).await?)
+                Some(self.motions.sensor_changed(camera, *event).await.map_err(failure)?)
             }
             Event::SensorChanged { camera, .. } | Event::Motion { camera, .. } => {
                 let why = format!("this event of {camera} is not for playlists, or of an impossible time");
@@ -397,6 +400,16 @@ impl Function for Playlist {
             }
         };
         Ok(change.map(|span| Event::Motion { camera: event.camera().clone(), span }))
+    }
+}
+
+fn failure(error: ShellError) -> Failure {
+    match error {
+        // Even a store that refuses is no fault of the event: someone mends its set-up, and it comes again.
+        ShellError::Bucket(_) | ShellError::Sign(_) | ShellError::Contended { .. } => {
+            Failure::Transient(error.into())
+        }
+        ShellError::Foreign { .. } => Failure::Permanent(error.into()),
     }
 }
 

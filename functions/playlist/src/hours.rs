@@ -1,28 +1,19 @@
-//! The shell around [`advance_hour`]: the playlists of the archive, brought up to date once a minute in the wake of
-//! events, and by whoever asks for it.
-//!
-//! A version costs a listing of what is new and a write: what was written last is remembered with its entity tag, so
-//! it is only read where another instance was quicker. A camera takes about 200 kB of memory for that.
-
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+//! The shell around [`advance_hour`]: lists what is stored of an hour, asks what its playlist becomes, and writes that by
+//! compare-and-swap.
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Listed, Put};
 use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, SensorKey, Timestamp, Window, WindowLength, key};
-use teiten_host::PerCamera;
 use tracing::{debug, info, warn};
 
 use crate::{
     archive,
     hour::HourPlaylist,
-    hour_advance::{HourStep, advance_hour, cutoff, is_over, of_hour},
+    hour_advance::{HourStep, advance_hour, is_over, of_hour},
     init_sections::InitSections,
     listing::{Listing, Stored},
-    motion::{Written, motion_of},
+    motion::motion_of,
     motion_hour::MotionHour,
     pack::stored_in_pack,
     renditions::write_renditions,
@@ -39,150 +30,8 @@ const HOUR_OBJECTS_MAX: usize = 4 * 7200;
 /// How many packs are asked for their index at a time.
 const PACKS_AT_A_TIME: usize = 8;
 
-/// The most hours of one camera that are remembered for having got late footage; `reconcile` finds the others.
-const LATE_MAX: usize = 64;
-
-/// How many hours with late footage are mended at a time.
-const MENDED_AT_A_TIME: usize = 4;
-
 /// A playlist and the version of its object.
-type Known = (HourPlaylist, ETag);
-
-/// Keeps the playlists of hours, and `archive.json`, of every camera.
-#[derive(Debug)]
-pub(crate) struct Hours {
-    media: Arc<dyn Bucket>,
-    cameras: PerCamera<Memory>,
-}
-
-/// What is remembered of a camera.
-#[derive(Debug, Default)]
-struct Memory {
-    /// Hours that got footage after the version that should have listed it.
-    late: Mutex<BTreeSet<Hour>>,
-    work: tokio::sync::Mutex<Work>,
-}
-
-/// Where one at a time is at work.
-#[derive(Debug, Default)]
-struct Work {
-    /// The cutoff of the last versions that were tried.
-    tried: Timestamp,
-    /// The playlists that are not ended, as they were last seen.
-    open: BTreeMap<Hour, Known>,
-}
-
-impl Hours {
-    pub(crate) fn new(media: Arc<dyn Bucket>) -> Self {
-        Self { media, cameras: PerCamera::default() }
-    }
-
-    /// Works in that `segment` is stored, if the time for that has come and nobody else is at it.
-    pub(crate) async fn segment_stored(
-        &self,
-        segment: &SegmentKey,
-        moved: &Written,
-        now: Timestamp,
-    ) -> Result<(), ShellError> {
-        let camera = &segment.camera;
-        let memory = self.cameras.of(camera);
-        let cutoff = cutoff(camera, now);
-        if segment.window.end() <= cutoff {
-            memory.note_late(Hour::of(segment.window));
-        }
-        moved.late.iter().for_each(|hour| memory.note_late(*hour));
-        let Ok(mut work) = memory.work.try_lock() else { return Ok(()) };
-        if cutoff <= work.tried {
-            return Ok(());
-        }
-        work.tried = cutoff;
-        let ended = self.rewrite_open(camera, cutoff, moved, now, &mut work).await?;
-        self.mend_late(camera, &ended, now, &memory).await
-    }
-
-    /// Brings up to date what is not ended; answers which hours are now.
-    async fn rewrite_open(
-        &self,
-        camera: &CameraId,
-        cutoff: Timestamp,
-        moved: &Written,
-        now: Timestamp,
-        work: &mut Work,
-    ) -> Result<BTreeSet<Hour>, ShellError> {
-        let current = Hour::containing(cutoff - std::time::Duration::from_millis(1));
-        let hours: BTreeSet<Hour> = work.open.keys().copied().chain([current]).collect();
-        let mut ended = BTreeSet::new();
-        for hour in hours {
-            let known = work.open.remove(&hour);
-            let motion = moved.hours.get(&hour);
-            let result = bring_up_to_date(&*self.media, camera, hour, now, known, motion).await;
-            let Some((_, known)) = unless_foreign(camera, hour, result)? else { continue };
-            match known {
-                Some(known) if !known.0.ended() => {
-                    work.open.insert(hour, known);
-                }
-                Some(_) => {
-                    ended.insert(hour);
-                }
-                None => {}
-            }
-        }
-        Ok(ended)
-    }
-
-    /// Mends hours that are over and got late footage, but for those that have only just `ended`: whoever
-    /// watched them grow shall see the end first.
-    async fn mend_late(
-        &self,
-        camera: &CameraId,
-        ended: &BTreeSet<Hour>,
-        now: Timestamp,
-        memory: &Memory,
-    ) -> Result<(), ShellError> {
-        let is_due = |hour: &Hour| is_over(*hour, now) && !ended.contains(hour);
-        let due: Vec<Hour> = memory.late().iter().copied().filter(is_due).take(MENDED_AT_A_TIME).collect();
-        for hour in due {
-            // Forgotten first: what comes from now on may be too late for this listing.
-            memory.late().remove(&hour);
-            let result = bring_up_to_date(&*self.media, camera, hour, now, None, None).await;
-            let result = unless_foreign(camera, hour, result);
-            // Where it was only ended, what is late is still to be put in.
-            if !matches!(result, Ok(None | Some((None | Some(HourStep::Mended), _)))) {
-                memory.note_late(hour);
-            }
-            result?;
-        }
-        Ok(())
-    }
-}
-
-/// A playlist that is not ours costs its own hour only, until somebody takes it away.
-fn unless_foreign<T>(
-    camera: &CameraId,
-    hour: Hour,
-    result: Result<T, ShellError>,
-) -> Result<Option<T>, ShellError> {
-    match result {
-        Err(error @ ShellError::Foreign { .. }) => {
-            warn!(%camera, %hour, %error, "playlist of an hour left as it is");
-            Ok(None)
-        }
-        result => result.map(Some),
-    }
-}
-
-impl Memory {
-    fn late(&self) -> MutexGuard<'_, BTreeSet<Hour>> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_late(&self, hour: Hour) {
-        let mut late = self.late();
-        if late.len() < LATE_MAX {
-            late.insert(hour);
-        }
-    }
-}
+pub(crate) type Known = (HourPlaylist, ETag);
 
 /// Brings the playlist of an hour of `camera` up to date with a listing of its segments, by at most one step, and
 /// `archive.json` with that.
@@ -205,7 +54,7 @@ pub async fn read_hour(
 }
 
 /// By at most one step. `known` is the playlist as it was last seen, `motion` what moved; either is read where it is not at hand.
-async fn bring_up_to_date(
+pub(crate) async fn bring_up_to_date(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,

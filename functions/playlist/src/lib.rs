@@ -7,6 +7,7 @@
 
 mod advance;
 mod archive;
+mod archives;
 mod cameras;
 mod fragment;
 mod function;
@@ -18,9 +19,11 @@ mod hours;
 mod init_sections;
 mod listing;
 mod live;
+mod live_variants;
 mod motion;
 mod motion_hour;
 mod motion_mend;
+mod motions;
 mod moves;
 mod moving;
 mod pack;

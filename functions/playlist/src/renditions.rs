@@ -1,19 +1,16 @@
 //! What there is of an hour beside its playlist, once it is ended: its keyframes alone (EXT-X-I-FRAMES-ONLY, draft-pantos-hls-rfc8216bis
 //! §4.4.3.6), for players that wind through it, and the multivariant playlist that names both (§4.4.6). All are of the same objects.
-//! Live footage has a multivariant playlist too.
 
 use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
 use teiten_bucket::{Bucket, Condition};
-use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, key};
+use teiten_footage::{Window, key};
 
 use crate::{
-    advance::Footage,
     hour::{HourPlaylist, TARGET_DURATION_SECONDS},
     init_sections::InitSections,
     listing::Stored,
-    live::target_duration_seconds,
     shell::{PLAYLIST_HEADERS, ShellError},
     sizes::Sizes,
 };
@@ -124,43 +121,6 @@ pub(crate) async fn write_renditions(
         media.put(&key, Bytes::from(text), PLAYLIST_HEADERS, Condition::Always).await?;
     }
     Ok(())
-}
-
-/// The multivariant playlist of live footage. It names one rendition; keyframes have none, live.
-#[derive(Debug, Default)]
-pub(crate) struct LiveVariants {
-    /// The init section that it was written for, and how many bits a second it promises at most.
-    written: Option<(ContentHash, u64)>,
-}
-
-impl LiveVariants {
-    /// Writes it, if what is newly stored is not as it says.
-    pub(crate) async fn keep(
-        &mut self,
-        media: &dyn Bucket,
-        camera: &CameraId,
-        footage: &[Footage],
-    ) -> Result<(), ShellError> {
-        let newest = footage.iter().max_by_key(|item| item.key.window.start());
-        let Some(SegmentKey { window, init, .. }) = newest.map(|item| &item.key) else { return Ok(()) };
-        let sizes = footage.iter().map(|item| (item.key.window, item.size_bytes));
-        let rate = BitRate::of(sizes, Duration::from_secs(target_duration_seconds(window.length())));
-        if rate.peak == 0 {
-            return Ok(());
-        }
-        let init = *init;
-        // What is to come is not known: a step upwards leaves room, and is rarely taken.
-        let promised = rate.peak.next_power_of_two();
-        if self.written.is_some_and(|(known, most)| known == init && promised <= most) {
-            return Ok(());
-        }
-        let inits = InitSections::of(media, camera, [init]).await?;
-        let whole = Variant { uri: "live.m3u8".to_owned(), rate: BitRate { peak: promised, average: None } };
-        let text = Bytes::from(multivariant(&whole, None, &inits));
-        media.put(&key::live_variants_key(camera), text, PLAYLIST_HEADERS, Condition::Always).await?;
-        self.written = Some((init, promised));
-        Ok(())
-    }
 }
 
 #[cfg(test)]

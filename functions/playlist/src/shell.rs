@@ -1,7 +1,6 @@
 //! What the shells around the decisions have in common: why they fail, how often they try, and what they say of what they write.
 
 use teiten_bucket::{BucketError, Headers, SignError};
-use teiten_host::Failure;
 
 /// How often one event may find that someone else wrote in between, before it is sent again.
 pub(crate) const COLLISIONS_MAX: usize = 32;
@@ -29,7 +28,7 @@ pub enum ShellError {
         /// Which object.
         key: String,
     },
-    /// The object is not what this function writes.
+    /// The object is not what Teiten writes.
     #[error("{key} was not written by Teiten, or was changed ({why}): delete it, and a new one is begun")]
     Foreign {
         /// Which object.
@@ -37,16 +36,4 @@ pub enum ShellError {
         /// What is wrong with it.
         why: String,
     },
-}
-
-impl From<ShellError> for Failure {
-    fn from(error: ShellError) -> Self {
-        match error {
-            // Even a store that refuses is no fault of the event: someone mends its set-up, and it comes again.
-            ShellError::Bucket(_) | ShellError::Sign(_) | ShellError::Contended { .. } => {
-                Self::Transient(error.into())
-            }
-            ShellError::Foreign { .. } => Self::Permanent(error.into()),
-        }
-    }
 }
