@@ -65,8 +65,8 @@ async fn hours_can_be_played(pipeline: &Pipeline, camera: &CameraId) -> anyhow::
         let hours: BTreeSet<Hour> = recording.segments.keys().map(|window| Hour::of(*window)).collect();
         let mut pictures = 0;
         for hour in hours {
-            let over = hour.end() + teiten_playlist::CLOSE_AFTER;
-            teiten_playlist::update_hour(&*media, camera, hour, over).await?;
+            let over = hour.end() + teiten_archive::CLOSE_AFTER;
+            teiten_archive::update_hour(&*media, camera, hour, over).await?;
             pictures += packets(&pipeline.media_url(&key::hour_playlist_key(camera, hour)))?;
         }
         Ok((pictures == recording.sample_count()).then_some(()))

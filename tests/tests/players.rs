@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use teiten_agent::{config::PictureSize, pattern::Painter};
+use teiten_archive::update_hour;
 use teiten_bucket::{Condition, Headers, Signer};
 use teiten_compact::Compact;
 use teiten_footage::{
@@ -21,7 +22,7 @@ use teiten_footage::{
 use teiten_host::{Admission, Bearer, Chore as _, Function as _};
 use teiten_link::{Functions, Links, Past as Asked};
 use teiten_playback::Playback;
-use teiten_playlist::{Playlist, update_hour};
+use teiten_playlist::Playlist;
 use teiten_tests::{
     browser, ffmpeg,
     pipeline::camera,

@@ -30,7 +30,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<Subscribers> {
     let (frames, media) = (|| Arc::clone(&buckets.frames), || Arc::clone(&buckets.media));
     let encode = teiten_encode::Encode::new(frames(), media(), teiten_encode::Settings::default());
-    let playlist = teiten_playlist::Playlist::new(media(), teiten_playlist::Settings::default());
+    let playlist = teiten_playlist::Playlist::new(media(), teiten_archive::LiveSettings::default());
     let settings = teiten_reconcile::Settings { horizon: batches_kept, ..Default::default() };
     let reconcile = teiten_reconcile::Reconcile::new(frames(), media(), events.clone(), settings);
     let settings = teiten_pictures::Settings { horizon: batches_kept, ..Default::default() };

@@ -10,8 +10,8 @@
 
 use std::ops::Range;
 
+use teiten_archive::{Fragment, Sample};
 use teiten_footage::Ticks;
-use teiten_playlist::{Fragment, Sample};
 
 /// The shortest time that a picture of a time-lapse is shown, in ticks: 30 a second.
 pub const LAPSE_SAMPLE_MIN: u64 = Ticks::PER_SECOND as u64 / 30;

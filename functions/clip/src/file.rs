@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderValue;
+use teiten_archive::LIVE_AGE_MAX;
 use teiten_footage::{ContentHash, Timestamp};
-use teiten_playlist::LIVE_AGE_MAX;
 
 use crate::{
     cut::{Cut, Progress, Sink},

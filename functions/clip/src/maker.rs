@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use mp4_atom::Avc1;
+use teiten_archive::{LIVE_AGE_MAX, sample_entry};
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, InitKey, Ticks, TimeRange, Timestamp};
 use teiten_host::Refusal;
-use teiten_playlist::{LIVE_AGE_MAX, sample_entry};
 use tokio::sync::Semaphore;
 
 use crate::{

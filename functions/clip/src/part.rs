@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use teiten_playlist::Listing;
+use teiten_archive::Listing;
 
 /// How much is read at a time where pictures are near each other in one object, in bytes.
 pub(crate) const READ_BYTES_MAX: u64 = 2 << 20;
@@ -65,7 +65,7 @@ pub(crate) fn reads(pieces: impl IntoIterator<Item = Piece>) -> Vec<Read> {
 }
 
 fn is_same_object(one: &Listing, other: &Listing) -> bool {
-    use teiten_playlist::Place;
+    use teiten_archive::Place;
     match (one.place, other.place) {
         (Place::Packed(one), Place::Packed(other)) => (one.first, one.hash) == (other.first, other.hash),
         _ => one == other,
@@ -74,8 +74,8 @@ fn is_same_object(one: &Listing, other: &Listing) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use teiten_archive::{Part, Place};
     use teiten_footage::{ContentHash, Pictures, Timestamp, Window};
-    use teiten_playlist::{Part, Place};
 
     use super::*;
 

@@ -10,11 +10,11 @@ use std::{
 };
 
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, ContentHash, Hour, TimeRange, Timestamp, key};
-use teiten_playlist::{
+use teiten_archive::{
     Fragment, FragmentError, Listing, Part, Place, Sample, Stored, StoredHours, fragments_in_pack,
 };
+use teiten_bucket::{Bucket, BucketError};
+use teiten_footage::{CameraId, ContentHash, Hour, TimeRange, Timestamp, key};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 

@@ -87,9 +87,9 @@ impl World {
         let (camera, now) = (CameraId::new("gate").unwrap(), teiten_telemetry::now());
         for second in seconds {
             let hour = Hour::of(window(*second));
-            teiten_playlist::update_hour(&self.media, &camera, hour, now).await.unwrap();
+            teiten_archive::update_hour(&self.media, &camera, hour, now).await.unwrap();
         }
-        let cameras = teiten_playlist::Cameras { cameras: [camera].into() };
+        let cameras = teiten_archive::Cameras { cameras: [camera].into() };
         cameras.put(&self.media, Condition::Always).await.unwrap();
         let settings = Settings { horizon: Duration::MAX / 1_000_000_000, ..Settings::default() };
         let mut packs = 0;
@@ -265,7 +265,7 @@ async fn a_clip_is_the_same_file_once_its_hours_are_put_together() {
     let left = world.media.list_after("gate/2026-11-24/00/", "", 100).await.unwrap();
     assert_eq!(left.len(), 1);
     // A pack tells all that the heads of its segments do.
-    let told = teiten_playlist::fragments_in_pack(&world.media, &left[0].key.parse().unwrap()).await.unwrap();
+    let told = teiten_archive::fragments_in_pack(&world.media, &left[0].key.parse().unwrap()).await.unwrap();
     assert!(told.len() == 12 && told.iter().flatten().all(|fragment| fragment.samples.len() == 10));
     assert_eq!(told.iter().flatten().count(), 12);
     for (query, before) in queries.into_iter().zip(before) {

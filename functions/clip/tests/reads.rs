@@ -3,18 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod endless;
-#[path = "../../playlist/tests/playlist/meeting.rs"]
+#[path = "../../../crates/archive/tests/long_ranges/meeting.rs"]
 mod meeting;
 
 use std::{sync::Arc, time::Duration};
 
 use endless::{Endless, ask, second, start};
 use futures::TryStreamExt as _;
+use teiten_archive::{Packed, pack};
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_clip::Clip;
 use teiten_footage::{ContentHash, PackKey, Pictures};
 use teiten_host::{Admission, Asked, Responder as _, Response};
-use teiten_playlist::{Packed, pack};
 
 use crate::meeting::Meeting;
 

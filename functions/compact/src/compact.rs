@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers};
-use teiten_footage::{CameraId, ContentHash, Hour, InitKey, PackKey, Timestamp, key};
-use teiten_host::{Chore, Failure};
-use teiten_playlist::{
+use teiten_archive::{
     Archive, CLOSE_AFTER, Cameras, HourPlaylist, Listing, Packed, ShellError, mend_packed_motion, pack,
     read_hour, stored_objects, update_hour,
 };
+use teiten_bucket::{Bucket, BucketError, Condition, Headers};
+use teiten_footage::{CameraId, ContentHash, Hour, InitKey, PackKey, Timestamp, key};
+use teiten_host::{Chore, Failure};
 use teiten_telemetry::metrics::function_metrics;
 use tracing::{info, warn};
 

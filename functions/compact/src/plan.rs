@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
+use teiten_archive::{HourPlaylist, Listing, Place, StoredHourObjects, gives_way};
 use teiten_footage::{PackKey, Timestamp, Window};
 use teiten_host::turns::first_of;
-use teiten_playlist::{HourPlaylist, Listing, Place, StoredHourObjects, gives_way};
 
 /// The largest pack, in bytes: it is held in memory while it is made, and put in one request.
 pub const PACK_BYTES_MAX: u64 = 32 << 20;
@@ -131,8 +131,8 @@ pub fn superseded(playlist: &HourPlaylist, stored: &StoredHourObjects, now: Time
 
 #[cfg(test)]
 mod tests {
+    use teiten_archive::StoredSegment;
     use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, WindowLength};
-    use teiten_playlist::StoredSegment;
 
     use super::*;
 

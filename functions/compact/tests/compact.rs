@@ -15,6 +15,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use mp4_atom::{Encode as _, Mfhd, Moof, Tfdt, Traf};
+use teiten_archive::{
+    Cameras, Footage, HEADS_MAX, Listing, Place, Stored, StoredHourObjects, StoredSegment, advance_hour,
+    mend_motion, read_hour, stored_in, stored_objects, update_hour,
+};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put};
 use teiten_compact::{Compact, Report, Settings, plan};
 use teiten_footage::{
@@ -22,10 +26,6 @@ use teiten_footage::{
     SensorState, TimeRange, Timestamp, Window, WindowLength, key, sensor::SensorKind,
 };
 use teiten_host::Chore as _;
-use teiten_playlist::{
-    Cameras, Footage, HEADS_MAX, Listing, Place, Stored, StoredHourObjects, StoredSegment, advance_hour,
-    mend_motion, read_hour, stored_in, stored_objects, update_hour,
-};
 
 /// The bytes of each segment that are its keyframe's: those before its media, which tell what moves.
 const KEYFRAME: usize = MotionMap::SEGMENT_HEAD_BYTES;

@@ -8,13 +8,13 @@ use std::{
 
 use async_trait::async_trait;
 use http::{HeaderValue, header};
-use teiten_bucket::{Bucket, BucketError, SignError};
-use teiten_footage::{CameraId, InitKey, RangeForm, TimeRange, Timestamp, limits::RANGE_MAX};
-use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
-use teiten_playlist::{
+use teiten_archive::{
     BitRate, InitSections, Rendition, Stored, Variant, is_mixed, moved_in, multivariant, stored_in,
     target_duration, vod,
 };
+use teiten_bucket::{Bucket, BucketError, SignError};
+use teiten_footage::{CameraId, InitKey, RangeForm, TimeRange, Timestamp, limits::RANGE_MAX};
+use teiten_host::{Admission, Asked, Body, Refusal, Responder, Response};
 
 use crate::Links;
 

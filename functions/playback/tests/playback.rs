@@ -5,11 +5,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
+use teiten_archive::{Packed, pack};
 use teiten_bucket::{Bucket, Condition, Credentials, Headers, MemoryBucket, S3Config, Signer};
 use teiten_footage::{CameraId, ContentHash, PackKey, Pictures, SegmentKey, Window};
 use teiten_host::{Admission, Bearer, Origins};
 use teiten_playback::{Links, Playback};
-use teiten_playlist::{Packed, pack};
 use tokio::net::TcpListener;
 
 use self::checker::{Kind, Version, read_variants};

@@ -8,17 +8,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use teiten_archive::{HourStep, KnownHour, ShellError, cutoff, is_over, update_known_hour};
 use teiten_bucket::Bucket;
 use teiten_footage::{CameraId, Hour, SegmentKey, Timestamp};
 use teiten_host::PerCamera;
 use tracing::warn;
 
-use crate::{
-    hour_advance::{HourStep, cutoff, is_over},
-    hours::{Known, bring_up_to_date},
-    motions::Written,
-    shell::ShellError,
-};
+use crate::motions::Written;
 
 /// The most hours of one camera that are remembered for having got late footage; `reconcile` finds the others.
 const LATE_MAX: usize = 64;
@@ -47,7 +43,7 @@ struct Work {
     /// The cutoff of the last versions that were tried.
     tried: Timestamp,
     /// The playlists that are not ended, as they were last seen.
-    open: BTreeMap<Hour, Known>,
+    open: BTreeMap<Hour, KnownHour>,
 }
 
 impl Archives {
@@ -93,7 +89,7 @@ impl Archives {
         for hour in hours {
             let known = work.open.remove(&hour);
             let motion = moved.hours.get(&hour);
-            let result = bring_up_to_date(&*self.media, camera, hour, now, known, motion).await;
+            let result = update_known_hour(&*self.media, camera, hour, now, known, motion).await;
             let Some((_, known)) = unless_foreign(camera, hour, result)? else { continue };
             match known {
                 Some(known) if !known.0.ended() => {
@@ -122,7 +118,7 @@ impl Archives {
         for hour in due {
             // Forgotten first: what comes from now on may be too late for this listing.
             memory.late().remove(&hour);
-            let result = bring_up_to_date(&*self.media, camera, hour, now, None, None).await;
+            let result = update_known_hour(&*self.media, camera, hour, now, None, None).await;
             let result = unless_foreign(camera, hour, result);
             // Where it was only ended, what is late is still to be put in.
             if !matches!(result, Ok(None | Some((None | Some(HourStep::Mended), _)))) {

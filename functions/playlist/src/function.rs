@@ -17,6 +17,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use teiten_archive::{
+    COLLISIONS_MAX, Content, Footage, LIVE_AGE_MAX, LivePlaylist, LiveSettings, LiveStep, PLAYLIST_HEADERS,
+    Seen, ShellError, advance, change_in, changes, enlist, mark, read_level,
+};
 use teiten_bucket::{Bucket, Condition, ETag, Listed, Put, SignError, Signer};
 use teiten_footage::{
     CameraId, Event, Hour, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, SensorState, Timestamp,
@@ -27,15 +31,9 @@ use teiten_telemetry::metrics::function_metrics;
 use tracing::{debug, info, warn};
 
 use crate::{
-    advance::{Footage, LIVE_AGE_MAX, Settings, Step, advance},
     archives::Archives,
-    cameras,
-    live::{Content, LivePlaylist},
     live_variants::LiveVariants,
-    motion::read_level,
     motions::{Motions, Written},
-    moving::{Seen, change_in, changes, mark},
-    shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
 };
 
 /// The most objects of one listing: the segments of [`LIVE_AGE_MAX`], ten times over.
@@ -57,7 +55,7 @@ type Clock = dyn Fn() -> Timestamp + Send + Sync;
 pub struct Playlist {
     media: Arc<dyn Bucket>,
     clock: Box<Clock>,
-    settings: Settings,
+    settings: LiveSettings,
     signer: Option<Signer>,
     cameras: PerCamera<tokio::sync::Mutex<Memory>>,
     archives: Archives,
@@ -84,14 +82,14 @@ struct Memory {
 
 impl Playlist {
     /// Keeps the playlists in `media`.
-    pub fn new(media: Arc<dyn Bucket>, settings: Settings) -> Self {
+    pub fn new(media: Arc<dyn Bucket>, settings: LiveSettings) -> Self {
         Self::with_clock(media, settings, teiten_telemetry::now)
     }
 
     /// The same with another clock than the wall clock.
     pub fn with_clock(
         media: Arc<dyn Bucket>,
-        settings: Settings,
+        settings: LiveSettings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         let (archives, motions) = (Archives::new(Arc::clone(&media)), Motions::new(Arc::clone(&media)));
@@ -128,7 +126,7 @@ impl Playlist {
         for _ in 0..COLLISIONS_MAX {
             if self.attempt(camera, cause, &mut memory).await? {
                 if !memory.enlisted && memory.listed_until > Timestamp::default() {
-                    cameras::enlist(&*self.media, camera).await?;
+                    enlist(&*self.media, camera).await?;
                     memory.enlisted = true;
                 }
                 return Ok(memory.change(cause.window()));
@@ -168,7 +166,7 @@ impl Playlist {
             }
             Put::Stored(_) => {
                 report(step, playlist, &next, (self.clock)());
-                if step != Step::Extended {
+                if step != LiveStep::Extended {
                     // It was silent, and may have left the list with its footage meanwhile.
                     memory.enlisted = false;
                 }
@@ -327,26 +325,26 @@ impl Memory {
 }
 
 /// Says what is worth knowing about a new version that is published.
-fn report(step: Step, before: Option<&LivePlaylist>, after: &LivePlaylist, now: Timestamp) {
+fn report(step: LiveStep, before: Option<&LivePlaylist>, after: &LivePlaylist, now: Timestamp) {
     let metrics = function_metrics();
     metrics.published(match step {
-        Step::Created => "created",
-        Step::Extended => "extended",
-        Step::Jumped => "jumped",
-        Step::Replaced => "replaced",
+        LiveStep::Created => "created",
+        LiveStep::Extended => "extended",
+        LiveStep::Jumped => "jumped",
+        LiveStep::Replaced => "replaced",
     });
     let camera = after.camera();
     let listed_until = before.map(|before| before.next().start());
     let last = before.and_then(|before| before.entries().last()).map(|(window, _)| window);
     match step {
-        Step::Created => info!(%camera, window = %after.first(), "live playlist begun"),
-        Step::Jumped => {
+        LiveStep::Created => info!(%camera, window = %after.first(), "live playlist begun"),
+        LiveStep::Jumped => {
             info!(%camera, after = last.map(tracing::field::display), window = %after.first(), "footage is back, live playlist jumps");
         }
-        Step::Replaced => {
+        LiveStep::Replaced => {
             warn!(%camera, after = last.map(tracing::field::display), window = %after.first(), "window length has changed, live playlist begun anew");
         }
-        Step::Extended => {}
+        LiveStep::Extended => {}
     }
     for (window, entry) in after.entries() {
         if entry.content == Content::Gap && listed_until.is_some_and(|end| window.start() >= end) {

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use teiten_archive::{
+    BitRate, Footage, InitSections, PLAYLIST_HEADERS, ShellError, Variant, multivariant,
+    target_duration_seconds,
+};
 use teiten_bucket::{Bucket, Condition};
 use teiten_footage::{CameraId, ContentHash, SegmentKey, key};
-
-use crate::{
-    advance::Footage,
-    init_sections::InitSections,
-    live::target_duration_seconds,
-    renditions::{BitRate, Variant, multivariant},
-    shell::{PLAYLIST_HEADERS, ShellError},
-};
 
 /// The multivariant playlist of live footage. It names one rendition; keyframes have none, live.
 #[derive(Debug, Default)]

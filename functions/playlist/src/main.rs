@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Parser;
+use teiten_archive::{LIVE_WINDOW_SECONDS, LiveSettings};
 use teiten_bucket::{S3Args, S3Bucket, SignArgs};
-use teiten_playlist::{LIVE_WINDOW_SECONDS, Playlist, Settings};
+use teiten_playlist::Playlist;
 
 /// Keeps the live playlist of every camera, moved by `teiten.segment.stored` and `teiten.window.missed` events,
 /// and stores what sensors saw (`teiten.sensor.changed`).
@@ -19,7 +20,7 @@ struct Args {
         long,
         env = "TEITEN_LIVE_WINDOW_SECONDS",
         value_name = "SECONDS",
-        default_value_t = Settings::default().live_window.as_secs(),
+        default_value_t = LiveSettings::default().live_window.as_secs(),
         value_parser = clap::value_parser!(u64).range(LIVE_WINDOW_SECONDS)
     )]
     live_window_seconds: u64,
@@ -36,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
     teiten_telemetry::init();
     let args = Args::parse();
     let media = S3Bucket::new(&args.s3.config()?, &args.s3.media_bucket);
-    let settings = Settings { live_window: Duration::from_secs(args.live_window_seconds) };
+    let settings = LiveSettings { live_window: Duration::from_secs(args.live_window_seconds) };
     let signer = args.sign.signer(&args.s3)?;
     teiten_host::run(Playlist::new(Arc::new(media), settings).signed_by(signer)).await
 }

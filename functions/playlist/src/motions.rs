@@ -7,19 +7,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use teiten_archive::{
+    MotionHour, ShellError, Told, cutoff, is_over, motion_settings, sensor_start, write_down,
+};
 use teiten_bucket::{Bucket, BucketError, Condition, Headers};
 use teiten_footage::{
     CameraId, Hour, MotionMap, MotionSettings, MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorKey,
     SensorState, Timestamp,
 };
 use teiten_host::PerCamera;
-
-use crate::{
-    hour_advance::{cutoff, is_over},
-    motion::{Told, sensor_start, settings, write_down},
-    motion_hour::MotionHour,
-    shell::ShellError,
-};
 
 /// The most segments of one camera that are remembered for not being written down; `reconcile` finds the others.
 const TOLD_MAX: usize = 1024;
@@ -78,7 +74,7 @@ impl Motions {
         if let Some(settings) = &*memory.settings() {
             return Ok(Arc::clone(settings));
         }
-        let read = Arc::new(settings(&*self.media, camera).await?);
+        let read = Arc::new(motion_settings(&*self.media, camera).await?);
         *memory.settings() = Some(Arc::clone(&read));
         Ok(read)
     }
@@ -120,7 +116,7 @@ impl Motions {
             return Ok(written);
         }
         work.tried = cutoff;
-        let settings = Arc::new(settings(&*self.media, camera).await?);
+        let settings = Arc::new(motion_settings(&*self.media, camera).await?);
         *memory.settings() = Some(Arc::clone(&settings));
         let told = std::mem::take(&mut *memory.told());
         let mut hours: BTreeMap<Hour, Told> = work.open.iter().map(|hour| (*hour, Told::default())).collect();

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use teiten_bucket::{Bucket, BucketError, Condition, Put};
-use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, Window, WindowLength, key};
-use teiten_playlist::{
+use teiten_archive::{
     Archive, Footage, ShellError, StoredHour, is_stale, read_hour, stored_hour, update_hour,
 };
+use teiten_bucket::{Bucket, BucketError, Condition, Put};
+use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, Window, WindowLength, key};
 use tracing::warn;
 
 use crate::{
@@ -224,7 +224,7 @@ pub(crate) async fn mend_motion(
     heads_left: &mut usize,
     now: Timestamp,
 ) -> Result<usize, BucketError> {
-    let mended = teiten_playlist::mend_motion(media, camera, segments, sensor, heads_left, now).await;
+    let mended = teiten_archive::mend_motion(media, camera, segments, sensor, heads_left, now).await;
     Ok(unless_foreign(camera, mended)?.unwrap_or_default())
 }
 

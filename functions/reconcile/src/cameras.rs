@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use teiten_archive::Cameras;
 use teiten_bucket::{Bucket, BucketError, Condition, Put};
 use teiten_footage::{CameraId, key::CAMERAS_KEY};
-use teiten_playlist::Cameras;
 
 /// `cameras.json` as it was read.
 pub(crate) struct Read {

@@ -6,8 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use teiten_archive::{Footage, HEADS_MAX};
 use teiten_footage::{BatchKey, CameraId, Hour, MotionSpan, SegmentKey, Timestamp, Window};
-use teiten_playlist::{Footage, HEADS_MAX};
 use tokio::time::Instant;
 
 use crate::{

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use teiten_archive::{Footage, LIVE_AGE_MAX, LivePlaylist};
 use teiten_bucket::{BucketError, Listed, listing::Hours};
 use teiten_footage::{CameraId, Hour, PackKey, SensorKey, Timestamp, key};
 use teiten_host::turns;
-use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -137,7 +137,7 @@ impl Reconcile {
                 let silent = now.since(playlist.next().start());
                 // Twice at least, for an event may be lost, and no longer.
                 let told = LIVE_AGE_MAX..LIVE_AGE_MAX + 2 * self.settings.period;
-                found.cut_off = teiten_playlist::cut_off(&playlist).filter(|_| told.contains(&silent));
+                found.cut_off = teiten_archive::cut_off(&playlist).filter(|_| told.contains(&silent));
                 found.unlisted = plan::unlisted(Some(&playlist), &found.live, now).cloned();
                 // One that is gone for good leaves with its footage: its live playlist does not expire.
                 if silent >= PRESENT_WITHIN {

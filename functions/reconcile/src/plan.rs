@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
+use teiten_archive::{Footage, LIVE_AGE_MAX, LivePlaylist, LiveSettings, advance, gives_way};
 use teiten_footage::{BatchKey, Hour, PackKey, SegmentKey, Timestamp, Window};
 use teiten_host::turns::PERIODS_MIN;
-use teiten_playlist::{Footage, LIVE_AGE_MAX, LivePlaylist, advance, gives_way};
 
 /// No hour is put together sooner after its end.
 const PACKED_AFTER_MIN: Duration = Duration::from_secs(600);
@@ -123,7 +123,7 @@ pub fn unlisted<'a>(
     let written_before = (now - LISTED_WITHIN).unix_millis();
     let overdue: Vec<Footage> =
         segments.iter().filter(|segment| segment.modified_unix_millis <= written_before).cloned().collect();
-    advance(playlist, &overdue, &BTreeSet::new(), now, teiten_playlist::Settings::default())?;
+    advance(playlist, &overdue, &BTreeSet::new(), now, LiveSettings::default())?;
     segments.iter().map(|segment| &segment.key).max_by_key(|key| key.window.start())
 }
 

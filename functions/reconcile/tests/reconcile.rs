@@ -14,6 +14,7 @@ use std::{
 use async_trait::async_trait;
 use axum::{Router, extract::State, http::HeaderMap, http::StatusCode, routing::post};
 use bytes::Bytes;
+use teiten_archive::Packed;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Wrapper};
 use teiten_footage::{
     BatchKey, CameraId, CloudEvent, ContentHash, DeadLetter, Event, Hour, MotionMap, MotionSpan, PackKey,
@@ -21,7 +22,7 @@ use teiten_footage::{
     key::{self, BatchFormat},
 };
 use teiten_host::{Chore as _, Failure, Function as _, turns};
-use teiten_playlist::{Packed, Playlist};
+use teiten_playlist::Playlist;
 use teiten_reconcile::{Reconcile, Report, Settings};
 use teiten_sink::Sink;
 
@@ -78,7 +79,7 @@ impl World {
     /// Brings the playlist of the segment's hour up to date.
     async fn list_hour(&self, key: &SegmentKey) {
         let (hour, now) = (Hour::of(key.window), teiten_telemetry::now());
-        teiten_playlist::update_hour(&self.media, &key.camera, hour, now).await.unwrap();
+        teiten_archive::update_hour(&self.media, &key.camera, hour, now).await.unwrap();
     }
 
     /// Runs `later` than now; answers the report, and the events that were sent.
@@ -745,7 +746,7 @@ async fn batches_whose_segments_were_put_together_are_not_sent_again() {
 async fn put_pack(media: &MemoryBucket, first: Window) {
     let boxed = |kind: &str| [&100_u32.to_be_bytes()[..], kind.as_bytes(), &[0; 92]].concat();
     let (init, segment) = (boxed("moov"), boxed("mdat"));
-    let bytes = teiten_playlist::pack(&init, first, &[Packed { bytes: &segment, keyframe_bytes: 100 }]);
+    let bytes = teiten_archive::pack(&init, first, &[Packed { bytes: &segment, keyframe_bytes: 100 }]);
     let (init, hash, as_of) = (ContentHash::of(&init), ContentHash::of(&bytes), first.start() + HOUR);
     let key = PackKey { camera: id("gate"), first, count: 1, init, as_of, hash };
     media.put(&key.to_string(), bytes, Headers::default(), Condition::Always).await.unwrap();
@@ -850,7 +851,7 @@ async fn hours_whose_footage_has_expired_are_no_longer_named() {
         }
     }
     let archive = key::archive_key(&id("gate"));
-    let days = |text: &str| teiten_playlist::Archive::parse(text.as_bytes()).unwrap().hours().count();
+    let days = |text: &str| teiten_archive::Archive::parse(text.as_bytes()).unwrap().hours().count();
     assert_eq!(days(&text(&world.media, &archive).await), 3);
     for expired in &segments[0..3] {
         world.media.delete(&expired.to_string()).await.unwrap();
@@ -882,7 +883,7 @@ async fn hours_that_expired_behind_those_that_came_late_are_no_longer_named() {
     }
     world.run(turn(Duration::ZERO, 16)).await;
     let archive = text(&world.media, &key::archive_key(&id("gate"))).await;
-    let archive = teiten_playlist::Archive::parse(archive.as_bytes()).unwrap();
+    let archive = teiten_archive::Archive::parse(archive.as_bytes()).unwrap();
     let named: Vec<Hour> = archive.hours().collect();
     assert_eq!(named, [0, 3].map(|index| Hour::of(segments[index].window)));
 }
@@ -900,7 +901,7 @@ async fn a_survey_lists_an_old_hour_anew_whose_playlist_is_lost() {
             world.segment("gate", first, "a").await;
         }
         let now = teiten_telemetry::now();
-        teiten_playlist::update_hour(&world.media, &id("gate"), hour, now).await.unwrap();
+        teiten_archive::update_hour(&world.media, &id("gate"), hour, now).await.unwrap();
         let (playlist, archive) = (key::hour_playlist_key(&id("gate"), hour), key::archive_key(&id("gate")));
         let right = text(&world.media, &playlist).await;
         let named = text(&world.media, &archive).await;
@@ -925,7 +926,7 @@ async fn a_survey_ends_an_old_hour_that_nobody_ended() {
     let first = world.segment("gate", window(5), "a").await;
     // Within the hour, before all went down.
     let then = hour.start() + Duration::from_secs(600);
-    teiten_playlist::update_hour(&world.media, &id("gate"), hour, then).await.unwrap();
+    teiten_archive::update_hour(&world.media, &id("gate"), hour, then).await.unwrap();
     let playlist = key::hour_playlist_key(&id("gate"), hour);
     let begun = text(&world.media, &playlist).await;
     assert!(begun.contains(&first.in_day()) && !begun.contains("#EXT-X-ENDLIST"), "{begun}");

@@ -6,6 +6,7 @@ use std::{fs, time::Duration};
 use anyhow::{Context as _, anyhow, bail};
 use rumqttc::{AsyncClient, Event, MqttOptions, Outgoing, Packet, QoS};
 use teiten_agent::config::{Broker, Config};
+use teiten_archive::{Cameras, Content, LivePlaylist};
 use teiten_bucket::{Bucket, Condition, Put};
 use teiten_footage::{
     CameraId, Timestamp, Topic,
@@ -14,7 +15,6 @@ use teiten_footage::{
 };
 use teiten_mqtt::{Explained, Identity as ClientIdentity, TlsFiles};
 use teiten_owner::authority::Identity;
-use teiten_playlist::{Cameras, Content, LivePlaylist};
 use teiten_telemetry::now;
 use tokio::{
     task::JoinHandle,

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, fmt, fs, path::Path, str::FromStr, time::Duration};
 
 use anyhow::Context as _;
+use teiten_archive::{LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, WINDOWS_MIN};
 use teiten_bucket::{Credentials, Validity, ValidityError};
 use teiten_footage::{Domain, Origin, WindowLength};
 use teiten_owner::authority::BrokerHost;
-use teiten_playlist::{LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, WINDOWS_MIN};
 
 use crate::volume::Size;
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use teiten_archive::{Cameras, LIVE_AGE_MAX, LivePlaylist};
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, DeadLetter, Timestamp, key::CAMERAS_KEY};
-use teiten_playlist::{Cameras, LIVE_AGE_MAX, LivePlaylist};
 use teiten_telemetry::now;
 
 use crate::{

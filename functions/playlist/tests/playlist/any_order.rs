@@ -9,9 +9,10 @@ use std::{
 use futures::future::join_all;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use teiten_archive::LiveSettings;
 use teiten_footage::{CameraId, Event, SegmentKey, Timestamp, Window, WindowLength, key};
 use teiten_host::{Failure, Function};
-use teiten_playlist::{Playlist, Settings};
+use teiten_playlist::Playlist;
 
 use crate::{
     checker::Segment,
@@ -42,7 +43,7 @@ enum Fate {
 #[derive(Debug, Clone)]
 struct Scenario {
     length: WindowLength,
-    settings: Settings,
+    settings: LiveSettings,
     fates: Vec<Fate>,
     instances: usize,
     /// How many events are handled at once.
@@ -98,7 +99,7 @@ fn scenario(trouble: Trouble) -> impl Strategy<Value = Scenario> {
     let live_window = prop_oneof![Just(trouble.live_window_seconds_min), Just(12)];
     (
         length.prop_map(|millis| WindowLength::from_millis(millis).unwrap()),
-        live_window.prop_map(|seconds| Settings { live_window: Duration::from_secs(seconds) }),
+        live_window.prop_map(|seconds| LiveSettings { live_window: Duration::from_secs(seconds) }),
         proptest::collection::vec(stretch(trouble), 1..6),
         1..4_usize,
         1..6_usize,

@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, ops::Range, time::Duration};
 use bytes::Bytes;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use teiten_archive::{Archive, CLOSE_AFTER, HourStep, Packed, REWRITE_PERIOD, pack, update_hour};
 use teiten_bucket::{Bucket, Condition, Headers, MemoryBucket};
 use teiten_footage::{
     CameraId, ContentHash, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength, key,
 };
 use teiten_host::Function;
-use teiten_playlist::{Archive, CLOSE_AFTER, HourStep, Packed, Playlist, REWRITE_PERIOD, pack, update_hour};
+use teiten_playlist::Playlist;
 
 use crate::{
     checker::{Kind, Segment, Version},

@@ -5,8 +5,6 @@
 mod any_order;
 mod checker;
 mod hours;
-mod long_ranges;
-mod meeting;
 mod motion;
 mod shell;
 mod world;

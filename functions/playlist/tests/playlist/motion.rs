@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
+use teiten_archive::{Footage, HEADS_MAX, mend_motion, update_hour};
 use teiten_bucket::{Bucket as _, Condition, Headers};
 use teiten_footage::{
     CameraId, Event, MotionMap, MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorKey, SensorState,
     Timestamp, WindowLength,
 };
 use teiten_host::Function as _;
-use teiten_playlist::{Footage, HEADS_MAX, Playlist, mend_motion, update_hour};
+use teiten_playlist::Playlist;
 
 use crate::{
     checker::{DateRange, Version},

@@ -11,11 +11,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use teiten_archive::LiveSettings;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucket, Object, Put, Wrapper};
 use teiten_footage::{
     CameraId, ContentHash, Event, MotionMap, Pictures, SegmentKey, Timestamp, Window, WindowLength,
 };
-use teiten_playlist::{Playlist, Settings};
+use teiten_playlist::Playlist;
 
 use crate::checker::{Version, read_variants};
 
@@ -46,11 +47,11 @@ impl World {
 
     /// An instance of the function, which knows nothing yet.
     pub(crate) fn playlist(&self) -> Playlist {
-        self.playlist_with(Settings::default())
+        self.playlist_with(LiveSettings::default())
     }
 
     /// The same with other settings.
-    pub(crate) fn playlist_with(&self, settings: Settings) -> Playlist {
+    pub(crate) fn playlist_with(&self, settings: LiveSettings) -> Playlist {
         let clock = Arc::clone(&self.clock);
         Playlist::with_clock(Arc::clone(&self.bucket) as Arc<dyn Bucket>, settings, move || {
             Timestamp::from_unix_micros(clock.load(Ordering::SeqCst))

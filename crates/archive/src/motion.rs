@@ -3,6 +3,9 @@
 //! A segment's event tells its motion map. What an event did not tell, and what was forgotten before it was written down, stands in the
 //! head of the segment.
 
+pub(crate) mod hour;
+pub(crate) mod mend;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +18,8 @@ use teiten_footage::{
 use tracing::{error, warn};
 
 use crate::{
-    hour_advance::is_over,
-    motion_hour::MotionHour,
+    hour::advance::is_over,
+    motion::hour::MotionHour,
     shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError},
 };
 
@@ -28,17 +31,17 @@ const SENSOR_PAGE: usize = 1000;
 
 /// What is known of an hour, and not written down.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub struct Told {
     /// Segments, with what moves in them, if their events told it.
-    pub(crate) segments: Vec<(SegmentKey, Option<MotionMap>)>,
+    pub segments: Vec<(SegmentKey, Option<MotionMap>)>,
     /// How much moves in other windows.
-    pub(crate) levels: Vec<(Window, u8)>,
+    pub levels: Vec<(Window, u8)>,
     /// What sensors saw.
-    pub(crate) sensor: Vec<SensorEvent>,
+    pub sensor: Vec<SensorEvent>,
 }
 
 /// When began what has ended: in this hour or the one before.
-pub(crate) async fn sensor_start(
+pub async fn sensor_start(
     media: &dyn Bucket,
     camera: &CameraId,
     end: SensorEvent,
@@ -91,7 +94,7 @@ async fn seen_in(
 }
 
 /// Works what is `told` of an hour into its object; answers what that says now, and whether it was written.
-pub(crate) async fn write_down(
+pub async fn write_down(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
@@ -133,7 +136,7 @@ pub(crate) async fn write_down(
 }
 
 /// When something moved in an hour, as far as it is written down; `None` if nothing is.
-pub async fn motion_of(
+pub(crate) async fn motion_of(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
@@ -158,7 +161,7 @@ async fn level(
 }
 
 /// The same from the segment alone.
-pub(crate) async fn read_level(
+pub async fn read_level(
     media: &dyn Bucket,
     segment: &SegmentKey,
     settings: &MotionSettings,
@@ -191,7 +194,7 @@ pub(crate) async fn read(
 }
 
 /// The camera's settings. A mistake in them is told, and costs no more than what they were to change.
-pub(crate) async fn settings(media: &dyn Bucket, camera: &CameraId) -> Result<MotionSettings, BucketError> {
+pub async fn motion_settings(media: &dyn Bucket, camera: &CameraId) -> Result<MotionSettings, BucketError> {
     let key = key::motion_settings_key(camera);
     let Some(object) = media.get(&key).await? else { return Ok(MotionSettings::default()) };
     Ok(MotionSettings::from_json(&object.bytes).unwrap_or_else(|why| {

@@ -9,12 +9,13 @@ use tracing::{debug, info, warn};
 
 use crate::{
     archive,
-    hour::HourPlaylist,
-    hour_advance::{HourStep, advance_hour, is_over, of_hour},
+    hour::{
+        HourPlaylist,
+        advance::{HourStep, advance_hour, is_over, of_hour},
+    },
     init_sections::InitSections,
     listing::{Listing, Stored},
-    motion::motion_of,
-    motion_hour::MotionHour,
+    motion::{hour::MotionHour, motion_of},
     pack::stored_in_pack,
     renditions::write_renditions,
     shell::{COLLISIONS_MAX, PLAYLIST_HEADERS, ShellError},
@@ -31,7 +32,7 @@ const HOUR_OBJECTS_MAX: usize = 4 * 7200;
 const PACKS_AT_A_TIME: usize = 8;
 
 /// A playlist and the version of its object.
-pub(crate) type Known = (HourPlaylist, ETag);
+pub type KnownHour = (HourPlaylist, ETag);
 
 /// Brings the playlist of an hour of `camera` up to date with a listing of its segments, by at most one step, and
 /// `archive.json` with that.
@@ -41,7 +42,7 @@ pub async fn update_hour(
     hour: Hour,
     now: Timestamp,
 ) -> Result<Option<HourStep>, ShellError> {
-    bring_up_to_date(media, camera, hour, now, None, None).await.map(|(step, _)| step)
+    update_known_hour(media, camera, hour, now, None, None).await.map(|(step, _)| step)
 }
 
 /// The playlist of an hour of `camera`, if there is one.
@@ -53,15 +54,16 @@ pub async fn read_hour(
     Ok(read(media, camera, hour).await?.map(|(playlist, _)| playlist))
 }
 
-/// By at most one step. `known` is the playlist as it was last seen, `motion` what moved; either is read where it is not at hand.
-pub(crate) async fn bring_up_to_date(
+/// The same, where `known` is the playlist as it was last seen, and `motion` what moved; either is read where it is not at hand. Answers
+/// the playlist as it is then as well.
+pub async fn update_known_hour(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
     now: Timestamp,
-    mut known: Option<Known>,
+    mut known: Option<KnownHour>,
     motion: Option<&MotionHour>,
-) -> Result<(Option<HourStep>, Option<Known>), ShellError> {
+) -> Result<(Option<HourStep>, Option<KnownHour>), ShellError> {
     let spans = match motion {
         Some(motion) => Some(motion.spans(is_over(hour, now))),
         None => motion_of(media, camera, hour, now).await?,
@@ -125,7 +127,7 @@ async fn render(
     Ok(playlist.text(&sizes))
 }
 
-async fn read(media: &dyn Bucket, camera: &CameraId, hour: Hour) -> Result<Option<Known>, ShellError> {
+async fn read(media: &dyn Bucket, camera: &CameraId, hour: Hour) -> Result<Option<KnownHour>, ShellError> {
     let key = key::hour_playlist_key(camera, hour);
     let Some(object) = media.get(&key).await? else { return Ok(None) };
     let foreign = |why: String| ShellError::Foreign { key: key.clone(), why };

@@ -31,7 +31,7 @@ use crate::live::{Content, LivePlaylist, windows_in, windows_min};
 pub const LIVE_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stream has listed nothing before one of another window length takes its place.
-pub const SILENCE_MIN: Duration = Duration::from_secs(10);
+pub(crate) const SILENCE_MIN: Duration = Duration::from_secs(10);
 
 /// How many seconds of footage a live playlist may be set to list.
 pub const LIVE_WINDOW_SECONDS: RangeInclusive<u64> = 1..=600;
@@ -45,13 +45,13 @@ const _: () = assert!(SILENCE_MIN.as_millis() < LIVE_AGE_MAX.as_millis());
 
 /// How a live playlist is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
+pub struct LiveSettings {
     /// How much footage it lists, as long as that is at least six windows. Some players (VLC) start at the
     /// oldest segment and so lag by this much; one that was suspended for longer loses its place.
     pub live_window: Duration,
 }
 
-impl Default for Settings {
+impl Default for LiveSettings {
     /// 12 s: room for players that buffer a lot, and no more delay than that for those that start at the
     /// front.
     fn default() -> Self {
@@ -73,7 +73,7 @@ pub struct Footage {
 
 /// How a new version of a playlist comes out of the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum LiveStep {
     /// There was none.
     Created,
     /// Windows were appended.
@@ -93,13 +93,13 @@ pub fn advance(
     footage: &[Footage],
     missed: &BTreeSet<Window>,
     now: Timestamp,
-    settings: Settings,
-) -> Option<(Step, LivePlaylist)> {
+    settings: LiveSettings,
+) -> Option<(LiveStep, LivePlaylist)> {
     let known = |length| Known::new(footage, missed, length, now);
     let (step, mut playlist) = match current {
         None => {
             let known = known(newest_length(footage, now, |_| true)?);
-            (Step::Created, known.fresh_run(Timestamp::default(), 1)?)
+            (LiveStep::Created, known.fresh_run(Timestamp::default(), 1)?)
         }
         Some(current) => {
             let length = current.first().length();
@@ -107,7 +107,7 @@ pub fn advance(
                 let silent = current.next().start() + SILENCE_MIN <= now;
                 let other = newest_length(footage, now, |other| other != length).filter(|_| silent)?;
                 let fresh = known(other).fresh_run(current.next().start(), windows_min(other))?;
-                Some((Step::Replaced, fresh))
+                Some((LiveStep::Replaced, fresh))
             })?
         }
     };
@@ -116,11 +116,11 @@ pub fn advance(
 }
 
 /// Extends `current`, or jumps.
-fn advance_stream(current: &LivePlaylist, known: &Known<'_>) -> Option<(Step, LivePlaylist)> {
+fn advance_stream(current: &LivePlaylist, known: &Known<'_>) -> Option<(LiveStep, LivePlaylist)> {
     let mut extended = current.clone();
     let stuck = known.is_too_old(current.next()) || known.extend(&mut extended) == End::Stuck;
     if extended.len() > current.len() {
-        return Some((Step::Extended, extended));
+        return Some((LiveStep::Extended, extended));
     }
     if !stuck {
         return None;
@@ -131,11 +131,11 @@ fn advance_stream(current: &LivePlaylist, known: &Known<'_>) -> Option<(Step, Li
         return None;
     }
     fresh.succeed(current);
-    Some((Step::Jumped, fresh))
+    Some((LiveStep::Jumped, fresh))
 }
 
 /// Drops what is too much at the front, and gaps that come to stand there, as they are of no use to anyone.
-fn shorten(playlist: &mut LivePlaylist, settings: Settings) {
+fn shorten(playlist: &mut LivePlaylist, settings: LiveSettings) {
     let length = playlist.first().length();
     let least = windows_min(length);
     let most = windows_in(settings.live_window, length).max(WINDOWS_MIN).max(least);
@@ -295,8 +295,12 @@ mod tests {
             self.zero.plus(index).end()
         }
 
-        fn advance(&self, current: Option<&LivePlaylist>, now: Timestamp) -> Option<(Step, LivePlaylist)> {
-            advance(current, &self.footage, &self.missed, now, Settings::default())
+        fn advance(
+            &self,
+            current: Option<&LivePlaylist>,
+            now: Timestamp,
+        ) -> Option<(LiveStep, LivePlaylist)> {
+            advance(current, &self.footage, &self.missed, now, LiveSettings::default())
         }
 
         /// The playlist that these windows gave as they came in.
@@ -318,19 +322,19 @@ mod tests {
         }
 
         /// Step and sketch of what `current` becomes.
-        fn outcome(&self, current: Option<&LivePlaylist>, now: Timestamp) -> Option<(Step, String)> {
+        fn outcome(&self, current: Option<&LivePlaylist>, now: Timestamp) -> Option<(LiveStep, String)> {
             self.advance(current, now).map(|(step, playlist)| (step, self.sketch(&playlist)))
         }
     }
 
-    fn some(step: Step, sketch: &str) -> Option<(Step, String)> {
+    fn some(step: LiveStep, sketch: &str) -> Option<(LiveStep, String)> {
         Some((step, sketch.to_owned()))
     }
 
     #[test]
     fn the_first_segment_begins_a_playlist() {
         let stream = Stream::of("1s").stored([0]);
-        assert_eq!(stream.outcome(None, stream.end(0)), some(Step::Created, "0"));
+        assert_eq!(stream.outcome(None, stream.end(0)), some(LiveStep::Created, "0"));
     }
 
     #[test]
@@ -339,7 +343,7 @@ mod tests {
         let (_, playlist) = stream.advance(None, stream.end(32)).unwrap();
         assert_eq!(stream.sketch(&playlist), "21 22 23 24 25 26 27 28 29 30 31 32");
         let stream = Stream::of("1s").stored([0, 1, 2, 20, 21]);
-        assert_eq!(stream.outcome(None, stream.end(21)), some(Step::Created, "20 21"));
+        assert_eq!(stream.outcome(None, stream.end(21)), some(LiveStep::Created, "20 21"));
         assert_eq!(Stream::of("1s").stored([0]).outcome(None, stream.end(60)), None);
         assert_eq!(Stream::of("1s").outcome(None, stream.end(0)), None);
     }
@@ -348,7 +352,7 @@ mod tests {
     fn what_is_contiguous_is_appended_at_once_and_nothing_twice() {
         let stream = Stream::of("1s").stored([1, 2, 3, 5]);
         let current = stream.playlist(0..=1);
-        assert_eq!(stream.outcome(Some(&current), stream.end(5)), some(Step::Extended, "0 1 2 3"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(5)), some(LiveStep::Extended, "0 1 2 3"));
         let current = stream.playlist(0..=3);
         assert_eq!(stream.outcome(Some(&current), stream.end(5)), None);
     }
@@ -359,7 +363,7 @@ mod tests {
         let current = stream.playlist(0..=0);
         let over = stream.end(1) + SEGMENT_GRACE;
         assert_eq!(stream.outcome(Some(&current), over - Duration::from_micros(1)), None);
-        assert_eq!(stream.outcome(Some(&current), over), some(Step::Extended, "0 - 2"));
+        assert_eq!(stream.outcome(Some(&current), over), some(LiveStep::Extended, "0 - 2"));
     }
 
     #[test]
@@ -375,7 +379,7 @@ mod tests {
         let current = stream.playlist(0..=0);
         let (_, current) = stream.advance(Some(&current), stream.end(5)).unwrap();
         let stream = stream.stored([1, 3]);
-        assert_eq!(stream.outcome(Some(&current), stream.end(5)), some(Step::Extended, "0 - 2 3"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(5)), some(LiveStep::Extended, "0 - 2 3"));
     }
 
     #[test]
@@ -384,9 +388,9 @@ mod tests {
         let current = stream.playlist(0..=0);
         assert_eq!(stream.outcome(Some(&current), stream.end(2)), None);
         let stream = stream.stored([1]);
-        assert_eq!(stream.outcome(Some(&current), stream.end(2)), some(Step::Extended, "0 1 -"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(2)), some(LiveStep::Extended, "0 1 -"));
         let stream = stream.stored([2]);
-        assert_eq!(stream.outcome(Some(&current), stream.end(2)), some(Step::Extended, "0 1 2"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(2)), some(LiveStep::Extended, "0 1 2"));
     }
 
     #[test]
@@ -400,10 +404,10 @@ mod tests {
         assert_eq!(stream.outcome(Some(&current), stream.end(19)), None, "two windows are too few");
         let stream = stream.stored([12]);
         assert_eq!(stream.outcome(Some(&current), stream.end(12)), None, "window 9 may still come");
-        assert_eq!(stream.outcome(Some(&current), stream.end(13)), some(Step::Jumped, "10 11 12"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(13)), some(LiveStep::Jumped, "10 11 12"));
         let stream = stream.stored([9]);
         assert_eq!(stream.outcome(Some(&current), stream.end(11)), None, "window 8 may still come");
-        assert_eq!(stream.outcome(Some(&current), stream.end(12)), some(Step::Jumped, "9 10 11 12"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(12)), some(LiveStep::Jumped, "9 10 11 12"));
     }
 
     #[test]
@@ -414,7 +418,10 @@ mod tests {
         assert_eq!(stream.sketch(&current), "0 1 - - -");
         assert_eq!(stream.outcome(Some(&current), stream.end(40)), None);
         let stream = stream.stored([25]);
-        assert_eq!(stream.outcome(Some(&current), stream.end(40)), some(Step::Jumped, "20 21 22 23 24 25"));
+        assert_eq!(
+            stream.outcome(Some(&current), stream.end(40)),
+            some(LiveStep::Jumped, "20 21 22 23 24 25")
+        );
     }
 
     #[test]
@@ -422,7 +429,7 @@ mod tests {
         let stream = Stream::of("1s").stored([6, 7, 8, 20, 21, 23]);
         let mut current = stream.playlist(0..=1);
         (0..3).for_each(|_| current.push_gap());
-        assert_eq!(stream.outcome(Some(&current), stream.end(26)), some(Step::Jumped, "20 21 - 23"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(26)), some(LiveStep::Jumped, "20 21 - 23"));
     }
 
     #[test]
@@ -432,7 +439,7 @@ mod tests {
         current.push_segment(&stream.segment(1, "other", "frames"));
         (0..3).for_each(|_| current.push_gap());
         let (step, jumped) = stream.advance(Some(&current), stream.end(20)).unwrap();
-        assert_eq!(step, Step::Jumped);
+        assert_eq!(step, LiveStep::Jumped);
         assert!(jumped.entries().map(|(_, entry)| entry.discontinuity).eq([true, false, false]));
         assert!(jumped.to_string().contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n"));
         let mut current = stream.playlist(0..=1);
@@ -448,14 +455,14 @@ mod tests {
         let current = stream.playlist(0..=1);
         assert_eq!(stream.outcome(Some(&current), stream.end(5) + LIVE_AGE_MAX), None);
         let stream = stream.stored([100, 101, 102]);
-        assert_eq!(stream.outcome(Some(&current), stream.end(103)), some(Step::Jumped, "100 101 102"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(103)), some(LiveStep::Jumped, "100 101 102"));
     }
 
     #[test]
     fn footage_of_the_far_future_is_ignored() {
         let stream = Stream::of("1s").stored([1, 100, 101, 102]);
         let current = stream.playlist(0..=0);
-        assert_eq!(stream.outcome(Some(&current), stream.end(1)), some(Step::Extended, "0 1"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(1)), some(LiveStep::Extended, "0 1"));
         assert_eq!(Stream::of("1s").stored([100]).outcome(None, stream.end(1)), None);
     }
 
@@ -490,7 +497,7 @@ mod tests {
                 assert_eq!(current.len(), windows, "{length}");
             }
         }
-        let short = Settings { live_window: SECOND };
+        let short = LiveSettings { live_window: SECOND };
         let stream = Stream::of("500ms").stored([50]);
         let current = stream.playlist(0..=49);
         let (_, playlist) =
@@ -507,7 +514,7 @@ mod tests {
         for index in 3..6 {
             current.push_segment(&stream.segment(index, "init", "frames"));
         }
-        assert_eq!(stream.outcome(Some(&current), stream.end(6)), some(Step::Extended, "3 4 5 6"));
+        assert_eq!(stream.outcome(Some(&current), stream.end(6)), some(LiveStep::Extended, "3 4 5 6"));
     }
 
     #[test]
@@ -519,9 +526,9 @@ mod tests {
         assert_eq!(new.outcome(Some(&current), silent), None, "two windows are too few");
         let new = new.stored([7]);
         assert_eq!(new.outcome(Some(&current), silent - Duration::from_micros(1)), None);
-        assert_eq!(new.outcome(Some(&current), silent), some(Step::Replaced, "5 6 7"));
+        assert_eq!(new.outcome(Some(&current), silent), some(LiveStep::Replaced, "5 6 7"));
         let mut both = new;
         both.footage.extend(Stream::of("1s").stored([10]).footage);
-        assert_eq!(both.advance(Some(&current), silent).unwrap().0, Step::Extended);
+        assert_eq!(both.advance(Some(&current), silent).unwrap().0, LiveStep::Extended);
     }
 }

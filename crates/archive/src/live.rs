@@ -3,6 +3,10 @@
 //! A line of a playlist follows from a window: its media sequence number, its date, its duration and its name.
 //! So the value holds the first window and, for each window from there on, only what a window does not tell.
 
+pub(crate) mod advance;
+pub(crate) mod moving;
+pub(crate) mod parse;
+
 use std::{fmt, time::Duration};
 
 use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, Timestamp, Window, WindowLength, key};
@@ -17,13 +21,13 @@ const TARGET_DURATIONS_MIN: u64 = 3;
 pub struct Entry {
     /// The init section that applies. A gap has that of the segment before it, so that it is still known when
     /// that segment is dropped.
-    pub init: ContentHash,
+    pub(crate) init: ContentHash,
     /// Whether EXT-X-DISCONTINUITY stands before it: its init section is not that of the entry before.
-    pub discontinuity: bool,
+    pub(crate) discontinuity: bool,
     /// A segment, or none.
     pub content: Content,
     /// What moves in it.
-    pub moves: Moves,
+    pub(crate) moves: Moves,
 }
 
 /// What there is to play of a window.
@@ -94,7 +98,7 @@ impl LivePlaylist {
     }
 
     /// The segments that are listed.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = SegmentKey> {
+    pub fn segments(&self) -> impl Iterator<Item = SegmentKey> {
         self.entries().filter_map(|(window, entry)| match entry.content {
             Content::Segment(pictures) => {
                 Some(SegmentKey { camera: self.camera.clone(), window, init: entry.init, pictures })
@@ -104,13 +108,8 @@ impl LivePlaylist {
     }
 
     /// How many windows are listed.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Never: there is at least one window.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// How many of the last entries are gaps.
@@ -160,7 +159,7 @@ pub fn target_duration_seconds(length: WindowLength) -> u64 {
 }
 
 /// The fewest windows that a playlist may be shortened to (§6.2.2).
-pub fn windows_min(length: WindowLength) -> usize {
+pub(crate) fn windows_min(length: WindowLength) -> usize {
     let shortest = Duration::from_secs(TARGET_DURATIONS_MIN * target_duration_seconds(length));
     windows_in(shortest, length)
 }
@@ -179,7 +178,7 @@ impl fmt::Display for LivePlaylist {
 
 impl LivePlaylist {
     /// The playlist's text with signed links: `query` gives what follows the `?` behind each name.
-    pub(crate) fn signed<'a>(&self, query: impl Fn(&str) -> Option<&'a str>) -> String {
+    pub fn signed<'a>(&self, query: impl Fn(&str) -> Option<&'a str>) -> String {
         let mut text = String::new();
         self.write(&mut text, &query).expect("a String takes everything");
         text
@@ -187,7 +186,7 @@ impl LivePlaylist {
 
     /// All objects that the text names, relative to the playlist, with the start of the first window that each is
     /// named for.
-    pub(crate) fn objects(&self) -> impl Iterator<Item = (String, Timestamp)> {
+    pub fn objects(&self) -> impl Iterator<Item = (String, Timestamp)> {
         let maps =
             self.entries().enumerate().filter(|(index, (_, entry))| *index == 0 || entry.discontinuity);
         let inits = maps.map(|(_, (window, entry))| (init_uri(entry), window.start()));

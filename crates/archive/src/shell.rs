@@ -3,10 +3,10 @@
 use teiten_bucket::{BucketError, Headers, SignError};
 
 /// How often one event may find that someone else wrote in between, before it is sent again.
-pub(crate) const COLLISIONS_MAX: usize = 32;
+pub const COLLISIONS_MAX: usize = 32;
 
 /// Of playlists.
-pub(crate) const PLAYLIST_HEADERS: Headers =
+pub const PLAYLIST_HEADERS: Headers =
     Headers { content_type: "application/vnd.apple.mpegurl", cache_control: "no-cache", ..Headers::NONE };
 
 /// Of what is rewritten beside them.

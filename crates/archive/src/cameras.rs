@@ -30,7 +30,7 @@ impl Cameras {
 }
 
 /// Adds `camera` to the list, if it is not on it.
-pub(crate) async fn enlist(media: &dyn Bucket, camera: &CameraId) -> Result<(), ShellError> {
+pub async fn enlist(media: &dyn Bucket, camera: &CameraId) -> Result<(), ShellError> {
     for _ in 0..COLLISIONS_MAX {
         let (mut list, condition) = match media.get(CAMERAS_KEY).await? {
             None => (Cameras::default(), Condition::IfAbsent),

@@ -19,7 +19,7 @@ pub struct Archive {
     /// The length of the stream's windows, as they are now.
     pub window_millis: u32,
     /// The hours (UTC) of each day.
-    pub days: BTreeMap<String, BTreeSet<u8>>,
+    pub(crate) days: BTreeMap<String, BTreeSet<u8>>,
 }
 
 impl Archive {
@@ -38,7 +38,7 @@ impl Archive {
     }
 
     /// Names `hour`; whether it did not before.
-    pub fn insert(&mut self, hour: Hour) -> bool {
+    pub(crate) fn insert(&mut self, hour: Hour) -> bool {
         self.days.entry(hour.day()).or_default().insert(hour.of_day())
     }
 

@@ -7,8 +7,7 @@ use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, TimeRange, Timestamp};
 
 use crate::{
-    hour::{Kind, Listed},
-    hour_marks::placed,
+    hour::{Kind, Listed, marks::placed},
     init_sections::InitSections,
     listing::{Listing, Stored},
     live::target_duration_seconds,

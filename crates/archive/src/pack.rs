@@ -2,8 +2,10 @@
 //! plays by itself.
 //!
 //! The index is a `sidx` box (ISO/IEC 14496-12 §8.16.3), which any tool that plays from an address understands: how large
-//! each keyframe is and what follows it, and how long they last. Tables of all samples follow ([`crate::pack_tables`]), and the segments
+//! each keyframe is and what follows it, and how long they last. Tables of all samples follow ([`crate::pack::tables`]), and the segments
 //! as they are.
+
+pub(crate) mod tables;
 
 use std::io::Cursor;
 
@@ -17,7 +19,7 @@ use tracing::warn;
 
 use crate::{
     listing::{Listing, Part, Place, Stored},
-    pack_tables::tables,
+    pack::tables::tables,
 };
 
 /// A segment that is to be put into a pack.

@@ -1,11 +1,15 @@
 //! What is stored of a long range is read with several requests at a time.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod meeting;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use teiten_archive::{Packed, moved_in, pack, stored_in};
 use teiten_bucket::{Bucket as _, Condition, Headers, MemoryBucket};
 use teiten_footage::{CameraId, ContentHash, PackKey, TimeRange, Timestamp, Window};
-use teiten_playlist::{Packed, moved_in, pack, stored_in};
 
 use crate::meeting::Meeting;
 

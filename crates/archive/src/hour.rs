@@ -6,12 +6,17 @@
 //! when footage goes on. So a night's outage costs no line, and stops no player (many cannot pass a long run of
 //! EXT-X-GAP).
 
+pub(crate) mod advance;
+pub(crate) mod marks;
+pub(crate) mod parse;
+pub(crate) mod update;
+
 use std::fmt;
 
 use teiten_footage::{CameraId, ContentHash, Hour, Timestamp};
 
 use crate::{
-    hour_marks::Marks,
+    hour::marks::Marks,
     listing::{Listing, Place},
     moves::write_range,
     sizes::Sizes,
@@ -20,7 +25,7 @@ use crate::{
 /// EXT-X-TARGETDURATION of every hour. No window is longer. A playlist has to grow at least every one and a half
 /// target durations (§6.2.2), and players ask for it once in each: this is how often it is rewritten, whatever the
 /// length of its windows.
-pub const TARGET_DURATION_SECONDS: u64 = 60;
+pub(crate) const TARGET_DURATION_SECONDS: u64 = 60;
 
 /// One version of `<camera>/<yyyy-mm-dd>/<hh>.m3u8`. It lists at least one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +45,7 @@ impl HourPlaylist {
     }
 
     /// Which hour.
-    pub fn hour(&self) -> Hour {
+    pub(crate) fn hour(&self) -> Hour {
         self.hour
     }
 
@@ -55,12 +60,12 @@ impl HourPlaylist {
     }
 
     /// When the last window that is listed ends.
-    pub fn listed_until(&self) -> Timestamp {
+    pub(crate) fn listed_until(&self) -> Timestamp {
         self.listings.last().map_or(self.hour.start(), |last| last.window.end())
     }
 
     /// How many holes there are between what is listed.
-    pub fn holes(&self) -> usize {
+    pub(crate) fn holes(&self) -> usize {
         let is_hole = |pair: &&[Listing]| pair[0].window.end() != pair[1].window.start();
         self.listings.windows(2).filter(is_hole).count()
     }

@@ -6,11 +6,9 @@ use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, Hour, MotionMap, MotionSettings, SensorEvent, SensorKey, Timestamp, Window};
 
 use crate::{
-    advance::Footage,
-    hour::HourPlaylist,
-    hour_advance::is_over,
-    hours::update_hour,
+    hour::{HourPlaylist, advance::is_over, update::update_hour},
     listing::Listing,
+    live::advance::Footage,
     motion::{self, Told, level_of_head, write_down},
     shell::ShellError,
 };
@@ -60,7 +58,7 @@ pub async fn mend_motion(
         let untold = Told { segments, sensor, ..Told::default() };
         let settings = match &mut settings {
             Some(settings) => settings,
-            none => none.insert(motion::settings(media, camera).await?),
+            none => none.insert(motion::motion_settings(media, camera).await?),
         };
         let (_, written) = write_down(media, camera, hour, untold, settings, now).await?;
         if written {
@@ -92,7 +90,7 @@ pub async fn mend_packed_motion(
     if packs.is_empty() {
         return Ok(false);
     }
-    let settings = motion::settings(media, camera).await?;
+    let settings = motion::motion_settings(media, camera).await?;
     let mut told = Told { sensor: sensor.iter().map(|key| key.event).collect(), ..Told::default() };
     for (pack, parts) in &packs {
         told.levels.extend(levels_in_pack(media, pack, parts, &settings).await?);

@@ -15,7 +15,7 @@ use teiten_footage::{MotionSource, MotionSpan, SegmentKey, SensorEvent, SensorSt
 
 use crate::{
     live::{Content, LivePlaylist},
-    motion_hour::{QUIET_STEPS, STEP_MILLIS},
+    motion::hour::{QUIET_STEPS, STEP_MILLIS},
     moves::{Moves, Moving, turn},
 };
 
@@ -126,14 +126,14 @@ pub fn cut_off(playlist: &LivePlaylist) -> Option<MotionSpan> {
 }
 
 /// In which of the windows that `next` lists and `before` does not the pictures' motion begins or ends.
-pub(crate) fn changes(before: Option<&LivePlaylist>, next: &LivePlaylist) -> Vec<(Window, MotionSpan)> {
+pub fn changes(before: Option<&LivePlaylist>, next: &LivePlaylist) -> Vec<(Window, MotionSpan)> {
     let from = before.map_or(Timestamp::default(), |before| before.next().start());
     let new = next.entries().filter(|(window, _)| window.start() >= from);
     changes_of(last(before).picture, new.map(|(window, entry)| (window, entry.moves.picture)))
 }
 
 /// What begins or ends in a window that `playlist` lists.
-pub(crate) fn change_in(playlist: &LivePlaylist, window: Window) -> Option<MotionSpan> {
+pub fn change_in(playlist: &LivePlaylist, window: Window) -> Option<MotionSpan> {
     let entries = playlist.entries().map(|(window, entry)| (window, entry.moves.picture));
     let first = entries.clone().next()?;
     // Of what was before the first window only its own start tells something.

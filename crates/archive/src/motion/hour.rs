@@ -58,7 +58,7 @@ impl From<MotionSpan> for Span {
 
 impl MotionHour {
     /// One of which nothing is known.
-    pub fn new(hour: Hour) -> Self {
+    pub(crate) fn new(hour: Hour) -> Self {
         Self { hour, levels: Vec::new(), sensor: BTreeSet::new(), sensor_before: false }
     }
 
@@ -74,7 +74,7 @@ impl MotionHour {
 
     /// Notes the level of a window. Of several of one window (late frames were merged into it) the highest stays, so
     /// that the order in which they come does not matter.
-    pub fn note(&mut self, window: Window, level: u8) {
+    pub(crate) fn note(&mut self, window: Window, level: u8) {
         let steps = self.steps(window);
         if self.levels.len() < steps.end {
             self.levels.resize(steps.end, None);
@@ -85,19 +85,19 @@ impl MotionHour {
     }
 
     /// Notes what a sensor saw in this hour.
-    pub fn note_sensor(&mut self, event: SensorEvent) {
+    pub(crate) fn note_sensor(&mut self, event: SensorEvent) {
         if Hour::containing(event.at) == self.hour && self.sensor.len() < SENSOR_EVENTS_MAX {
             self.sensor.insert(event);
         }
     }
 
     /// Whether it is known that a sensor saw this.
-    pub fn knows_sensor(&self, event: &SensorEvent) -> bool {
+    pub(crate) fn knows_sensor(&self, event: &SensorEvent) -> bool {
         self.sensor.contains(event)
     }
 
     /// Whether the level of a window is known.
-    pub fn knows(&self, window: Window) -> bool {
+    pub(crate) fn knows(&self, window: Window) -> bool {
         self.levels.get(self.steps(window)).is_some_and(|levels| levels.iter().all(Option::is_some))
     }
 
@@ -113,7 +113,7 @@ impl MotionHour {
     }
 
     /// When something moved, in the order of time. What goes on at the end has no end yet, unless the hour `is_over`.
-    pub fn spans(&self, is_over: bool) -> Vec<MotionSpan> {
+    pub(crate) fn spans(&self, is_over: bool) -> Vec<MotionSpan> {
         let mut spans = self.pictures(is_over);
         spans.extend(self.sensors(is_over));
         spans.sort_by_key(|span| (span.start, span.source));
@@ -165,7 +165,7 @@ impl MotionHour {
     }
 
     /// The object's bytes.
-    pub fn to_json(&self, is_over: bool) -> Vec<u8> {
+    pub(crate) fn to_json(&self, is_over: bool) -> Vec<u8> {
         let form = Form {
             sensor_before: self.sensor_before,
             start: self.hour.start().rfc3339_millis(),
@@ -181,7 +181,7 @@ impl MotionHour {
     ///
     /// # Errors
     /// Why it is not that.
-    pub fn parse(hour: Hour, json: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(hour: Hour, json: &[u8]) -> Result<Self, String> {
         let form: Form = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if form.start != hour.start().rfc3339_millis()
             || form.step_millis != STEP_MILLIS

@@ -6,10 +6,12 @@
 use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength};
 
 use crate::{
-    hour::{HourPlaylist, Map},
-    hour_marks::{Marks, read_range},
+    hour::{
+        HourPlaylist, Map,
+        marks::{Marks, read_range},
+    },
     listing::{Listing, Part, Place},
-    parse::{ParseError, init, length},
+    live::parse::{ParseError, init, length},
 };
 
 /// What was read so far, and of the segment whose URI is still to come.
@@ -30,7 +32,7 @@ struct Parser<'a> {
 
 impl HourPlaylist {
     /// Reads the text of the playlist of an hour of `camera`, the inverse of `to_string`.
-    pub fn parse(camera: &CameraId, hour: Hour, text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(camera: &CameraId, hour: Hour, text: &str) -> Result<Self, ParseError> {
         let mut parser = Parser {
             camera,
             hour,

@@ -15,10 +15,12 @@ use teiten_footage::{
 };
 
 use crate::{
-    advance::{Footage, LIVE_AGE_MAX},
-    hour::{HourPlaylist, TARGET_DURATION_SECONDS},
-    hour_marks::{appended, placed, ranges},
+    hour::{
+        HourPlaylist, TARGET_DURATION_SECONDS,
+        marks::{appended, placed, ranges},
+    },
     listing::{Listing, Place, Stored},
+    live::advance::{Footage, LIVE_AGE_MAX},
 };
 
 /// How often an hour's playlist is rewritten while the hour lasts.
@@ -194,7 +196,7 @@ fn newest_of<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> HashMap<Window
 }
 
 /// Each window once, in the order of time, by what was written last.
-pub fn in_order<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> Vec<Stored> {
+pub(crate) fn in_order<'a>(stored: impl IntoIterator<Item = &'a Stored>) -> Vec<Stored> {
     let mut stored: Vec<Stored> = newest_of(stored).into_values().copied().collect();
     stored.sort_by_key(|item| (item.listing.window.start(), item.listing.window.length()));
     let mut last = None;

@@ -6,8 +6,10 @@ use teiten_bucket::{Bucket, BucketError, Listed};
 use teiten_footage::{CameraId, Hour, TimeRange, Timestamp, Window, WindowLength, key};
 
 use crate::{
-    hour_advance::in_order,
-    hours::{StoredHourObjects, StoredPack, StoredSegment},
+    hour::{
+        advance::in_order,
+        update::{StoredHourObjects, StoredPack, StoredSegment},
+    },
     listing::Stored,
 };
 

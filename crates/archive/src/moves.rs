@@ -8,22 +8,22 @@ use teiten_footage::{MotionSource, MotionSpan, Timestamp};
 
 /// Something moves in a window, or did shortly before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moving {
+pub(crate) struct Moving {
     /// Since when.
-    pub start: Timestamp,
+    pub(crate) start: Timestamp,
     /// Until when, as far as it is known; a sensor's is over if it is.
-    pub until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
     /// The greatest level so far.
-    pub peak: u8,
+    pub(crate) peak: u8,
 }
 
 /// What moves in a window, by what shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Moves {
+pub(crate) struct Moves {
     /// As the pictures show it.
-    pub picture: Option<Moving>,
+    pub(crate) picture: Option<Moving>,
     /// As a sensor shows it.
-    pub sensor: Option<Moving>,
+    pub(crate) sensor: Option<Moving>,
 }
 
 impl Moves {
