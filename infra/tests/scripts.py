@@ -465,6 +465,16 @@ class Documents(unittest.TestCase):
                     named += 1
         self.assertGreaterEqual(named, 3)
 
+    def test_on_lambda_every_function_that_answers_requests_has_an_address_that_streams(self):
+        mains = PROJECT.glob("functions/*/src/main.rs")
+        names = {main.parts[-3] for main in mains if "teiten_host::run_requests(" in main.read_text()}
+        told = re.findall(r"^\| ([\w-]+) \| ([^|]+) \|", (PROJECT / "infra/lambda.md").read_text(), re.M)
+        sources, last = {}, ""
+        for name, source in told:
+            sources[name] = last = last if source.startswith("the same") else source
+        self.assertEqual({name for name in names if "`RESPONSE_STREAM`" not in sources.get(name, "")}, set())
+        self.assertLessEqual({"playback", "clip", "link"}, names)
+
 
 class Bundles(http.server.BaseHTTPRequestHandler):
     """A server of updates. Of one it sends the beginning, and then nothing more; of another a byte now and then, for six seconds."""
