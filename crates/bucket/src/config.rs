@@ -225,6 +225,11 @@ impl S3Config {
         Ok(Self { endpoint: endpoint.map(str::to_owned), client, patience: Patience::USUAL })
     }
 
+    /// The same with so much time for every read and put, however large: tests have no ten seconds.
+    pub fn with_patience(self, time: Duration) -> Self {
+        Self { patience: Patience { least: time, bytes_per_second_min: u64::MAX }, ..self }
+    }
+
     /// The store's URL; `None` for AWS's own.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()

@@ -10,6 +10,8 @@
 //! - A conditional put is tried once. If the answer to a first attempt were lost, a second one would meet
 //!   the object that the first one wrote and report `Refused` for a put that has happened.
 
+use std::panic::resume_unwind;
+
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
@@ -24,6 +26,8 @@ use teiten_telemetry::{
     Backoff,
     traces::{Kind, Step},
 };
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use crate::{
     Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put,
@@ -58,8 +62,25 @@ impl S3Bucket {
         request: GetObjectFluentBuilder,
         bytes_max: usize,
     ) -> Result<Option<Object>, BucketError> {
+        let (bucket, read) = (self.clone(), key.to_owned());
+        let asked = async move { bucket.request(&read, request, bytes_max).await };
         let outcome = |object: &Option<Object>| if object.is_some() { "read" } else { "absent" };
-        traced("get", key, self.request(key, request, bytes_max), outcome).await
+        traced("get", key, self.by_itself("get", key, asked), outcome).await
+    }
+
+    /// Asks in a task of its own, which ends when nobody waits for it any more. Who waits may look seldom: the body of an answer is looked
+    /// at when its receiver takes more. How long that takes must not count as the store's time.
+    async fn by_itself<Answer: Send + 'static>(
+        &self,
+        operation: &'static str,
+        key: &str,
+        asked: impl Future<Output = Result<Answer, BucketError>> + Send + 'static,
+    ) -> Result<Answer, BucketError> {
+        match AbortOnDropHandle::new(tokio::spawn(asked.in_current_span())).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_aborted) => Err(self.unavailable(operation, key, "this program ends".to_owned())),
+        }
     }
 
     /// What was asked for is repeated until the answer's headers are there; from then on it is here that a connection may break.
@@ -364,7 +385,9 @@ impl Bucket for S3Bucket {
         after: &str,
         count_max: usize,
     ) -> Result<Vec<Listed>, BucketError> {
-        traced("list", prefix, self.list(prefix, after, count_max), |_listed| "listed").await
+        let (bucket, [listed, from]) = (self.clone(), [prefix, after].map(str::to_owned));
+        let asked = async move { bucket.list(&listed, &from, count_max).await };
+        traced("list", prefix, self.by_itself("list", prefix, asked), |_listed| "listed").await
     }
 
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
