@@ -73,10 +73,10 @@ pub enum TracesError {
         given: String,
     },
     /// The system lets no HTTP client be made.
-    #[error("no client for the collector of traces: {0}")]
-    Client(reqwest::Error),
+    #[error("no client for the collector of traces")]
+    Client(#[source] reqwest::Error),
     /// Another variable is wrong.
-    #[error("traces: {0}")]
+    #[error("traces")]
     Exporter(#[from] ExporterBuildError),
 }
 

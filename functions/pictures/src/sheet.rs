@@ -48,10 +48,16 @@ type Tile = Vec<Bytes>;
 #[error("no sheet of Teiten's: {0}")]
 pub struct SheetError(&'static str);
 
-/// Why a picture cannot be coded.
+/// Why a picture cannot be coded. (All of it is in the text, so there is no source.)
 #[derive(Debug, thiserror::Error)]
 #[error("the JPEG encoder: {0}")]
-pub struct CodeError(#[from] turbojpeg::Error);
+pub struct CodeError(turbojpeg::Error);
+
+impl From<turbojpeg::Error> for CodeError {
+    fn from(error: turbojpeg::Error) -> Self {
+        Self(error)
+    }
+}
 
 impl Sheet {
     /// A sheet for thumbnails of this height, without any yet.

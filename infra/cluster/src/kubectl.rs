@@ -37,7 +37,7 @@ pub enum KubectlError {
     )]
     Old(String),
     /// It cannot be run.
-    #[error("kubectl cannot be run: {0}")]
+    #[error("kubectl cannot be run")]
     Run(#[from] std::io::Error),
     /// It failed.
     #[error("kubectl {command}: {stderr}")]
@@ -48,7 +48,7 @@ pub enum KubectlError {
         stderr: String,
     },
     /// It did not answer in JSON.
-    #[error("kubectl {command}: {source}")]
+    #[error("kubectl {command}: its answer is no JSON")]
     Json {
         /// What it was to do.
         command: String,
@@ -222,6 +222,19 @@ mod tests {
         assert!(version("v1.26.15").is_some());
         for new in ["v1.27.0", "v1.33.4+k3s1", "v1.32.4-dispatcher", "v2.0.0", "devel"] {
             assert_eq!(version(new), None, "{new}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once() {
+        let run = KubectlError::Run(std::io::ErrorKind::PermissionDenied.into());
+        let banner = serde_json::from_str::<Value>("Welcome").unwrap_err();
+        let json = KubectlError::Json { command: "get nodes -o json".to_owned(), source: banner };
+        for (error, expected) in [
+            (run, "kubectl cannot be run: permission denied"),
+            (json, "kubectl get nodes -o json: its answer is no JSON: expected value at line 1 column 1"),
+        ] {
+            assert_eq!(format!("{:#}", anyhow::Error::from(error)), expected);
         }
     }
 }
