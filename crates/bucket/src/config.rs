@@ -220,7 +220,8 @@ impl S3Config {
             // payload's SHA-256 over plain HTTP, TLS covers it otherwise.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        config.set_endpoint_url(endpoint.map(str::to_owned));
+        // The SDK puts a bucket behind a path as that is, with a slash or without one.
+        config.set_endpoint_url(endpoint.map(|url| format!("{}/", url.trim_end_matches('/'))));
         let client = aws_sdk_s3::Client::from_conf(config.build());
         Ok(Self { endpoint: endpoint.map(str::to_owned), client, patience: Patience::USUAL })
     }

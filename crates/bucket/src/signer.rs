@@ -101,7 +101,7 @@ impl SignArgs {
     pub fn public_config(&self, s3: &S3Args) -> Result<S3Config, S3ConfigError> {
         let mut public = s3.clone();
         if let Some(url) = given(&self.public_url) {
-            public.endpoint = Some(url.trim_end_matches('/').to_owned());
+            public.endpoint = Some(url);
         }
         public.config()
     }
@@ -190,12 +190,16 @@ mod tests {
     use crate::Credentials;
 
     fn signer(valid: &str) -> Signer {
+        signer_at("https://s3.example.org", valid)
+    }
+
+    fn signer_at(store: &str, valid: &str) -> Signer {
         let credentials = Credentials {
             access_key: "AKIAIOSFODNN7EXAMPLE".to_owned(),
             secret_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
             session_token: None,
         };
-        let config = S3Config::new(Some("https://s3.example.org"), "us-east-1", credentials).unwrap();
+        let config = S3Config::new(Some(store), "us-east-1", credentials).unwrap();
         Signer::new(&config, "media", valid.parse().unwrap())
     }
 
@@ -256,5 +260,15 @@ mod tests {
         );
         assert!(query.contains("X-Amz-Expires=86400&") && query.contains("X-Amz-SignedHeaders=host&"));
         assert!(!url.contains("wJalr") && !url.contains(['"', ' ', '\n']));
+    }
+
+    #[tokio::test]
+    async fn a_store_may_be_below_an_address() {
+        for store in ["https://example.org/storage/v1/s3", "https://example.org/storage/v1/s3/"] {
+            let signer = signer_at(store, "1h");
+            let url = signer.url("gate/live.m3u8", at(1_795_435_200), signer.valid()).await.unwrap();
+            let object = url.split('?').next();
+            assert_eq!(object, Some("https://example.org/storage/v1/s3/media/gate/live.m3u8"), "{store}");
+        }
     }
 }
