@@ -38,9 +38,9 @@ impl FromStr for SinkUrl {
 /// Why the sink did not accept an event.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    /// It could not be reached or did not answer.
+    /// It could not be reached or did not answer. The text says why: who logs it needs no chain of causes.
     #[error("the sink cannot be reached: {0:#}")]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(anyhow::Error),
     /// It answered something else than success.
     #[error("the sink answered {0}")]
     Answered(StatusCode),
@@ -92,7 +92,7 @@ impl Sink {
             // Knative's brokers go by HTTP's own header, and write the extension anew from it.
             request = request.header(TRACEPARENT, cause);
         }
-        let response = request.send().await.map_err(SinkError::Unreachable)?;
+        let response = request.send().await.map_err(|error| SinkError::Unreachable(error.into()))?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(SinkError::Answered(status)) }
     }
@@ -100,7 +100,24 @@ impl Sink {
 
 #[cfg(test)]
 mod tests {
+    use teiten_footage::{CameraId, Event, Timestamp, Window, WindowLength};
+
     use super::*;
+
+    #[tokio::test]
+    async fn why_the_sink_cannot_be_reached_is_told_once_whoever_tells_it() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let sink = Sink::new(&format!("http://{closed}/").parse().unwrap()).unwrap();
+        let camera = CameraId::new("front-door").unwrap();
+        let window = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT);
+        let event = Event::WindowMissed { camera, window }.to_cloud_event();
+        let error = sink.post(&event).await.unwrap_err();
+        let (alone, chain) = (error.to_string(), format!("{:#}", anyhow::Error::from(error)));
+        for text in [alone, chain] {
+            assert_eq!(text.matches("error sending request").count(), 1, "{text}");
+            assert!(text.contains("refused"), "{text}");
+        }
+    }
 
     #[test]
     fn a_sink_is_an_http_url() {

@@ -105,13 +105,16 @@ impl Shared {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Attempt::Again(format!("no answer: {error}")),
+            Err(error) => return Attempt::Again(format!("no answer: {:#}", anyhow::Error::from(error))),
         };
         let status = response.status();
         let headers = response.headers().clone();
         let body = match response.bytes().await {
             Ok(body) => body,
-            Err(error) => return Attempt::Again(format!("answer {status} cut short: {error}")),
+            Err(error) => {
+                let why = format!("answer {status} cut short: {:#}", anyhow::Error::from(error));
+                return Attempt::Again(why);
+            }
         };
         if status.is_success() {
             if !headers.contains_key("ce-type") && body.is_empty() {

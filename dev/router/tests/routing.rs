@@ -150,6 +150,20 @@ async fn a_delivery_is_repeated_on_what_may_pass_and_on_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_says_why_its_subscriber_could_not_be_reached() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (router, url, _running) = router(&[("a", &format!("http://{closed}/"))], 0).await;
+    send(&url, &event("a", "1")).await;
+    let letter = loop {
+        if let Some(letter) = router.dead_letters().await.pop() {
+            break letter;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(letter.why.contains("refused"), "{}", letter.why);
+}
+
+#[tokio::test]
 async fn a_subscriber_that_comes_back_gets_what_it_missed() {
     let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = held.local_addr().unwrap();
