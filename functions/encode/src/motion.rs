@@ -79,13 +79,12 @@ impl Meter {
 
     /// What moved. Nothing can be said of fewer than two pictures.
     pub fn finish(self) -> MotionMap {
-        let Self { grids, is_filtered, .. } = self;
-        let Some((reference, _)) = grids.split_first().filter(|(_, others)| !others.is_empty()) else {
+        let Self { mut grids, is_filtered, .. } = self;
+        let Some((reference, others)) = grids.split_first_mut().filter(|(_, others)| !others.is_empty())
+        else {
             return MotionMap::default();
         };
         let tones = Tones::of(reference);
-        let mut grids = grids.clone();
-        let (reference, others) = grids.split_first_mut().expect("there are two");
         for grid in others {
             tones.level_out(reference, grid);
             level_out_rows(reference, grid);
