@@ -13,6 +13,7 @@ use bytes::Bytes;
 use teiten_footage::{
     BootId, CameraId, Frame, FrameId, Timestamp,
     limits::{CAPTURED_AHEAD_MAX, FRAME_BYTES_MAX},
+    stamp,
 };
 
 /// Stretches of a camera's runs with a wrong clock that are remembered.
@@ -148,10 +149,10 @@ impl Intake {
     }
 
     /// When the JPEG in `payload` was captured, as its stamp has it; `None` if its publisher gives it none, and so no
-    /// identity: then it cannot be told that it is stored.
+    /// identity: then it cannot be told that it is stored. The picture itself is not looked at: it may be torn.
     pub fn capture_time(payload: &Bytes) -> Result<Option<Timestamp>, Rejected> {
-        let frame = parse(within_limit(payload)?.clone())?;
-        Ok(frame.map(|frame| frame.captured))
+        let stamp = stamp::peek(within_limit(payload)?).map_err(|_| Rejected::NoJpeg)?;
+        Ok(stamp.map(|(_, captured)| captured))
     }
 
     /// The frame in `payload`, which arrived from `camera` at `now`. The frame owns its bytes: it does not
@@ -172,12 +173,12 @@ impl Intake {
                     None if is_possible(frame.captured, now) => return Ok((frame, TimeSource::Camera)),
                     None => self.arrivals(camera, now)?.begin_wrong_clock(&frame, now),
                 };
-                let frame = stamp(&jpeg, frame.id, captured)?;
+                let frame = stamped(&jpeg, frame.id, captured)?;
                 Ok((frame, TimeSource::ArrivalImpossible))
             }
             None => {
                 let captured = self.arrivals(camera, now)?.next(now);
-                let frame = stamp(&jpeg, FrameId::of_unstamped(&jpeg), captured)?;
+                let frame = stamped(&jpeg, FrameId::of_unstamped(&jpeg), captured)?;
                 Ok((frame, TimeSource::ArrivalUnstamped))
             }
         }
@@ -208,7 +209,7 @@ fn is_possible(captured: Timestamp, now: Timestamp) -> bool {
     captured >= Timestamp::Y2020 && captured <= now + CAPTURED_AHEAD_MAX
 }
 
-fn stamp(jpeg: &Bytes, id: FrameId, captured: Timestamp) -> Result<Frame, Rejected> {
+fn stamped(jpeg: &Bytes, id: FrameId, captured: Timestamp) -> Result<Frame, Rejected> {
     let frame = Frame::stamp(jpeg, id, captured).map_err(|_| Rejected::NoJpeg)?;
     // A stamp makes a JPEG longer.
     within_limit(&frame.jpeg)?;

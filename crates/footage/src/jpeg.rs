@@ -62,6 +62,11 @@ pub fn whole(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Whether an SOI is at the first byte.
+pub(crate) fn starts(bytes: &[u8]) -> bool {
+    Source::new(bytes).has_soi(0)
+}
+
 /// Whether a DHT segment comes before the first scan. Frames of UVC cameras and of AVI files often have none
 /// and mean the tables of Annex K.3.
 pub fn has_huffman_tables(jpeg: &[u8]) -> bool {

@@ -98,6 +98,14 @@ pub fn read(jpeg: &[u8]) -> Result<Option<(FrameId, Timestamp)>, StampError> {
     jpeg::whole(jpeg).map(read_whole).ok_or(StampError::NotAJpeg)
 }
 
+/// [`read`] of what may be torn: looks at no byte of the picture itself.
+///
+/// # Errors
+/// [`StampError::NotAJpeg`] unless `jpeg` starts as a JPEG does.
+pub fn peek(jpeg: &[u8]) -> Result<Option<(FrameId, Timestamp)>, StampError> {
+    if jpeg::starts(jpeg) { Ok(read_whole(jpeg)) } else { Err(StampError::NotAJpeg) }
+}
+
 /// [`read`] of what is known to be one whole JPEG.
 pub(crate) fn read_whole(jpeg: &[u8]) -> Option<(FrameId, Timestamp)> {
     jpeg::header(jpeg).filter(is_exif).find_map(|segment| {

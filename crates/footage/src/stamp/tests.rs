@@ -65,6 +65,17 @@ fn a_stamp_that_another_tool_wrote_is_read() {
 }
 
 #[test]
+fn peeking_at_a_stamp_needs_nothing_behind_it() {
+    let stamped = write(PROGRESSIVE, ID, captured()).unwrap();
+    assert_eq!(peek(&stamped[..2 + SEGMENT_BYTES]), Ok(Some((ID, captured()))));
+    assert_eq!(read(&stamped[..2 + SEGMENT_BYTES]), Err(StampError::NotAJpeg));
+    assert_eq!(peek(&stamped[..1 + SEGMENT_BYTES]), Ok(None), "torn within the stamp");
+    assert_eq!(peek(STAMPED_BY_EXIFTOOL), Ok(Some((ID, captured()))));
+    assert_eq!(peek(CAMERA), Ok(None));
+    assert_eq!(peek(&stamped[1..]), Err(StampError::NotAJpeg));
+}
+
+#[test]
 fn a_stamp_takes_the_place_of_other_exif() {
     let stamped = write(CAMERA, ID, captured()).unwrap();
     assert_eq!(read(&stamped), Ok(Some((ID, captured()))));
