@@ -506,6 +506,19 @@ class Bundles(http.server.BaseHTTPRequestHandler):
             self.is_over.wait()
 
 
+def camera_script(name):
+    """The text of a script on a camera's card."""
+    return (PROJECT / "edge-image" / "overlay" / "usr" / "lib" / "teiten" / name).read_text()
+
+
+def put_busybox(folder):
+    """The shell of a camera's card, and the folder of its other programs, made in `folder`."""
+    busybox, applets = shutil.which("busybox"), folder / "applets"
+    applets.mkdir()
+    subprocess.run([busybox, "--install", "-s", applets], check=True)
+    return busybox, applets
+
+
 class Download(unittest.TestCase):
     """How a camera fetches an update, by the shell and the programs that are on its card."""
 
@@ -519,12 +532,8 @@ class Download(unittest.TestCase):
     def download(self, path):
         """The status of downloading, and what came."""
         with tempfile.TemporaryDirectory() as folder:
-            busybox = shutil.which("busybox")
-            applets = pathlib.Path(folder) / "applets"
-            applets.mkdir()
-            subprocess.run([busybox, "--install", "-s", applets], check=True)
-            script = (PROJECT / "edge-image" / "overlay" / "usr" / "lib" / "teiten" / "update").read_text()
-            (function,) = re.findall(r"^download\(\) \($.*?^\)$", script, re.M | re.S)
+            busybox, applets = put_busybox(pathlib.Path(folder))
+            (function,) = re.findall(r"^download\(\) \($.*?^\)$", camera_script("update"), re.M | re.S)
             bundle = pathlib.Path(folder) / "bundle"
             settings = {"run": folder, "bundle": str(bundle), "bundle_mebibytes_max": "1", "download_max": "300", "download_quiet_max": "3"}
             done = subprocess.run([busybox, "sh", "-c", f'{function}\ndownload "$1"', "sh", f"http://127.0.0.1:{self.server.server_port}{path}"],
@@ -537,6 +546,52 @@ class Download(unittest.TestCase):
                     "/large": (153, bytes(1 << 20))}
         with concurrent.futures.ThreadPoolExecutor(len(expected)) as side_by_side:
             self.assertEqual(dict(zip(expected, side_by_side.map(self.download, expected))), expected)
+
+
+class Slots(unittest.TestCase):
+    """How a camera notes which slot is started, with folders of ours in the place of its own. Nothing is mounted."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.place = pathlib.Path(folder.name)
+        self.busybox, applets = put_busybox(self.place)
+        for program in ("mount", "umount"):
+            (applets / program).unlink()
+            (applets / program).write_text(f'#!/bin/sh\n[ ! -e "{self.place}/{program}-fails" ]\n')
+            (applets / program).chmod(0o755)
+        self.card = self.place / "run" / "mount" / "autoboot.txt"
+        for file in (self.card, self.place / "run" / "card" / "autoboot.txt"):
+            file.parent.mkdir(parents=True)
+            shutil.copy(PROJECT / "edge-image" / "card" / "autoboot.txt", file)
+        self.script = camera_script("slots")
+        for there, here in {"/usr/sbin:/usr/bin:/sbin:/bin": applets, "/run/teiten": self.place / "run", "/proc/cmdline": self.place / "cmdline"}.items():
+            self.assertIn(there, self.script)
+            self.script = self.script.replace(there, str(here))
+
+    def slots(self, running, *arguments):
+        """Whether it succeeds in the slot that runs, and what it says."""
+        (self.place / "cmdline").write_text(f"quiet rauc.slot={running} panic=-1\n")
+        done = subprocess.run([self.busybox, "sh", "-c", self.script, "slots", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return done.returncode == 0, done.stdout.strip()
+
+    def test_a_confirmed_slot_is_started_from_then_on_and_so_is_the_one_after_it(self):
+        first = self.card.read_text()
+        for running, other, text in (("B", "A", first.translate(str.maketrans("23", "32"))), ("A", "B", first)):
+            self.assertEqual(self.slots(other, "set-primary", running), (True, ""))
+            self.assertEqual(self.slots(running, "set-state", running, "good"), (True, ""))
+            self.assertEqual((self.card.read_text(), self.slots(running, "get-primary")), (text, (True, running)))
+            (self.place / "run" / "trial").unlink()
+
+    def test_a_slot_that_is_confirmed_again_as_its_card_did_not_come_off_stays_confirmed(self):
+        (self.place / "umount-fails").touch()
+        for _ in range(2):
+            self.assertEqual(self.slots("B", "set-state", "B", "good"), (False, ""))
+            self.assertIn("boot_partition=3\n[tryboot]\nboot_partition=2\n", self.card.read_text())
+        (self.place / "umount-fails").unlink()
+        self.assertEqual(self.slots("B", "set-state", "B", "good"), (True, ""))
+        self.assertIn("boot_partition=3\n[tryboot]\nboot_partition=2\n", self.card.read_text())
+        self.assertEqual(self.slots("B", "get-primary"), (True, "B"))
 
 
 if __name__ == "__main__":
