@@ -25,8 +25,9 @@
 //! certificate's. So the outbox also knows for how long nobody has said of frames that have their PUBACK that they are
 //! stored ([`Outbox::unstored_for`]).
 //!
-//! A frame that the spool does not give just now waits as long before it is asked for again, so that it holds up
-//! no other.
+//! A frame that the spool does not give just now waits as long before it is asked for again. It had its turn in vain, as
+//! has a frame that was sent again and that nobody stores while others are stored. It comes behind all that had fewer turns
+//! in vain, so that it holds up no other, however many there are of its kind.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,8 +72,8 @@ pub(crate) struct Entry {
 pub(crate) struct Outbox {
     connected: bool,
     items: BTreeMap<FrameId, Item>,
-    /// What is in [`State::Waiting`], oldest first.
-    waiting: BTreeSet<(Timestamp, FrameId)>,
+    /// What is in [`State::Waiting`], by its [`Item::turn`].
+    waiting: BTreeSet<(u32, Timestamp, FrameId)>,
     /// What is in [`State::Acked`], by the time it is due.
     due: BTreeSet<(Instant, FrameId)>,
     /// What is in [`State::PutOff`], by the time it is due.
@@ -92,6 +93,15 @@ struct Item {
     state: State,
     /// How long after its next PUBACK, or after it could not be had, it is due.
     wait: Duration,
+    /// How often it could not be had, or was sent again and was not stored while others were.
+    in_vain: u32,
+}
+
+impl Item {
+    /// Oldest first, of those that were in vain as often.
+    fn turn(&self, id: FrameId) -> (u32, Timestamp, FrameId) {
+        (self.in_vain, self.captured, id)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +157,7 @@ impl Outbox {
     /// The frame of the backlog that is to be sent right now, if any.
     pub(crate) fn next(&mut self, now: Instant) -> Option<FrameId> {
         self.collect_due(now);
-        let &(_, id) = self.waiting.first()?;
+        let &(_, _, id) = self.waiting.first()?;
         let bytes = self.items[&id].bytes;
         let unacked = self.flights.backlog();
         let portion_has_room = unacked.frames == 0
@@ -265,7 +275,7 @@ impl Outbox {
 
     /// Of the frames that are still to be sent, those that `may_be_left` are not to be sent any more: how many.
     pub(crate) fn leave_waiting(&mut self, may_be_left: impl Fn(FrameId) -> bool) -> usize {
-        let to_send = self.waiting.iter().map(|(_, id)| id).chain(self.put_off.iter().map(|(_, id)| id));
+        let to_send = self.waiting.iter().map(|(_, _, id)| id).chain(self.put_off.iter().map(|(_, id)| id));
         let left: Vec<FrameId> = to_send.copied().filter(|id| may_be_left(*id)).collect();
         left.iter().for_each(|id| self.forget(*id));
         left.len()
@@ -283,10 +293,10 @@ impl Outbox {
 
     fn add_waiting(&mut self, entry: Entry) {
         let Entry { id, captured, bytes } = entry;
-        let item = Item { captured, bytes, state: State::Waiting, wait: RESEND_FIRST };
+        let item = Item { captured, bytes, state: State::Waiting, wait: RESEND_FIRST, in_vain: 0 };
+        self.waiting.insert(item.turn(id));
         let before = self.items.insert(id, item);
         debug_assert!(before.is_none(), "a frame's identity is used once");
-        self.waiting.insert((captured, id));
     }
 
     fn first_due(&self) -> Option<(Instant, FrameId)> {
@@ -298,10 +308,18 @@ impl Outbox {
         while let Some((due, id)) = self.first_due()
             && due <= now
         {
-            self.wait_again(id);
             if let Some(item) = self.items.get_mut(&id) {
+                item.in_vain += u32::from(match item.state {
+                    // The first time it may have been lost with its bridge. If nothing was stored since, it is no matter of
+                    // this frame.
+                    State::Acked { since, .. } => {
+                        item.wait > RESEND_FIRST && self.unstored_since.is_none_or(|quiet| since < quiet)
+                    }
+                    _ => true,
+                });
                 item.wait = (item.wait * 2).min(RESEND_MAX);
             }
+            self.wait_again(id);
         }
     }
 
@@ -309,7 +327,7 @@ impl Outbox {
         self.leave_state(id);
         if let Some(item) = self.items.get_mut(&id) {
             item.state = State::Waiting;
-            self.waiting.insert((item.captured, id));
+            self.waiting.insert(item.turn(id));
         }
     }
 
@@ -330,7 +348,7 @@ impl Outbox {
         let Some(item) = self.items.get(&id) else { return };
         match item.state {
             State::Waiting => {
-                self.waiting.remove(&(item.captured, id));
+                self.waiting.remove(&item.turn(id));
             }
             State::UnderWay { way, .. } => {
                 if way == Way::Backlog {

@@ -279,23 +279,82 @@ fn a_frame_that_cannot_be_read_makes_way_for_the_next() {
 }
 
 #[test]
-fn a_frame_that_cannot_be_had_just_now_comes_later_and_holds_up_no_other() {
+fn a_frame_that_cannot_be_had_just_now_is_asked_for_again_ever_more_rarely() {
     let (mut outbox, now) = (connected(), Instant::now());
-    (0..2).for_each(|sequence| outbox.found(frame(sequence)));
+    outbox.found(frame(0));
     let mut due = now;
     for wait in [15, 30] {
         assert_eq!(outbox.next(due), Some(id(0)));
         outbox.unavailable(id(0), due);
         due += seconds(wait);
-        assert_eq!((outbox.unstored(), outbox.wake_at()), (2, Some(due)));
+        assert_eq!((outbox.unstored(), outbox.wake_at()), (1, Some(due)));
     }
-    assert_eq!(flush(&mut outbox, now), [1]);
-    outbox.stored(&stored([1]));
     assert_eq!((outbox.sent(), outbox.next(due - seconds(1))), (0, None));
     outbox.disconnected();
     assert_eq!(outbox.wake_at(), None);
     outbox.connected();
     assert_eq!(outbox.next(due), Some(id(0)));
+}
+
+#[test]
+fn frames_that_cannot_be_had_just_now_hold_up_no_other_however_many_they_are() {
+    let (mut outbox, mut now) = (connected(), Instant::now());
+    (0..60).for_each(|sequence| outbox.found(frame(sequence)));
+    for sequence in 0..50 {
+        assert_eq!(outbox.next(now), Some(id(sequence)));
+        outbox.unavailable(id(sequence), now);
+        // As long as the agent asks for none after that: the first ones are due again before the last ones were asked for.
+        now += seconds(3);
+    }
+    let rest = (50..60).chain(0..50);
+    assert_eq!(flush(&mut outbox, now + RESEND_FIRST), rest.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_frame_that_was_lost_with_its_bridge_is_sent_again_before_newer_ones() {
+    let (mut outbox, now) = (connected(), Instant::now());
+    for sequence in 0..2 {
+        assert!(outbox.captured(frame(sequence), now));
+        outbox.acked(id(sequence), now);
+    }
+    outbox.stored(&stored([1]));
+    (2..5).for_each(|sequence| outbox.found(frame(sequence)));
+    assert_eq!(flush(&mut outbox, now + seconds(15)), [0, 2, 3, 4]);
+}
+
+#[test]
+fn frames_that_are_never_stored_hold_up_no_other_while_others_are_stored() {
+    let (mut outbox, mut now) = (connected(), Instant::now());
+    (0..200).for_each(|sequence| outbox.found(frame(sequence)));
+    let mut given = BTreeSet::new();
+    for live in 200..500 {
+        assert!(outbox.captured(frame(live), now));
+        outbox.acked(id(live), now);
+        outbox.stored(&stored([live]));
+        while let Some(id) = outbox.next(now) {
+            given.insert(id.sequence);
+            outbox.acked(id, now);
+            if id.sequence >= UNSTORED_FRAMES_MAX as u64 {
+                outbox.stored(&stored([id.sequence]));
+            }
+        }
+        now += seconds(1);
+    }
+    assert_eq!(given, (0..200).collect(), "within five minutes");
+}
+
+#[test]
+fn while_nothing_is_stored_it_is_the_oldest_frames_that_are_sent_again() {
+    let (mut outbox, mut now) = (connected(), Instant::now());
+    (0..200).for_each(|sequence| outbox.found(frame(sequence)));
+    let first: Vec<u64> = (0..UNSTORED_FRAMES_MAX as u64).collect();
+    for wait in [15, 30, 60] {
+        assert_eq!(flush(&mut outbox, now), first);
+        now += seconds(wait);
+    }
+    // Somebody stores again.
+    outbox.stored(&stored(0..64));
+    assert_eq!(flush(&mut outbox, now), (64..128).collect::<Vec<_>>());
 }
 
 #[test]
@@ -384,7 +443,7 @@ fn check(outbox: &Outbox) {
     let mut backlog_unstored = Load::default();
     for (id, item) in &outbox.items {
         match item.state {
-            State::Waiting => drop(waiting.insert((item.captured, *id))),
+            State::Waiting => drop(waiting.insert((item.in_vain, item.captured, *id))),
             State::UnderWay { .. } => assert!(outbox.flights.ids().any(|other| other == id)),
             State::Acked { due: at, .. } => drop(due.insert((at, *id))),
             State::PutOff { due: at } => drop(put_off.insert((at, *id))),
@@ -406,7 +465,7 @@ fn check(outbox: &Outbox) {
 }
 
 proptest! {
-    /// Whatever happens, every frame that is neither stored nor dropped is known, the limits hold, the oldest
+    /// Whatever happens, every frame that is neither stored nor dropped is known, the limits hold, the first
     /// waiting frame goes first; and once all is well again, all frames are stored within a few minutes.
     #[test]
     fn nothing_is_lost_whatever_happens(steps in vec(step(), 0..400)) {
@@ -443,9 +502,9 @@ proptest! {
                 }
                 Step::Send => {
                     outbox.collect_due(now);
-                    let oldest = outbox.waiting.first().map(|(_, id)| *id);
+                    let first = outbox.waiting.first().map(|(_, _, id)| *id);
                     if let Some(sent) = outbox.next(now) {
-                        prop_assert_eq!(Some(sent), oldest);
+                        prop_assert_eq!(Some(sent), first);
                     }
                 }
                 Step::Miss => {
