@@ -312,9 +312,10 @@ impl Limit {
         self.settled_at = Some(now + SETTLE + backed_up * 2);
     }
 
-    /// Nothing is under way any more that would have to be let off. The next link may carry more.
+    /// Nothing is under way any more that would have to be let off. The next link may carry more, or less.
     fn disconnected(&mut self) {
         self.per_second = self.per_second.map(|_| self.target);
+        self.settled_at = None;
         self.quiet = QUIET_MIN;
         self.quiet_since = None;
     }

@@ -265,6 +265,17 @@ fn what_was_to_be_let_off_is_no_more_after_an_outage() {
 }
 
 #[test]
+fn a_link_that_is_worse_after_an_outage_is_noticed_soon_however_much_was_under_way_before() {
+    let mut run = Run::new(0.5, 0);
+    let frame = FRAME_BYTES as f64;
+    run.go(20, 15.0, |_| frame);
+    run.outage(5, 15.0);
+    run.go(275, 15.0, |_| 0.3 * frame);
+    let longest = run.longest_delay(25..300);
+    assert!(longest < 60 * SECOND, "{longest:?}");
+}
+
+#[test]
 fn a_link_that_is_better_after_an_outage_is_used_soon_however_long_it_was_slow() {
     let mut run = Run::new(0.5, 0);
     let frame = FRAME_BYTES as f64;
