@@ -399,6 +399,12 @@ fn a_stolen_card_is_refused_by_the_broker_once_it_is_revoked_and_the_new_one_is_
     assert_eq!(taken(&[&stolen, &second, &other]), [false, true, true]);
     let repeated = cameras.revoke(&yard, Which::Replaced, NOW).unwrap();
     assert_eq!((repeated.certificates, repeated.renewed, repeated.list), (0, None, replaced.list));
+    // Where its folder is gone, nobody knows which one it has.
+    let (folder, away) = (cameras.card(&yard), place.path().join("away"));
+    fs::rename(&folder, &away).unwrap();
+    assert!(cameras.revoke(&yard, Which::Replaced, NOW).is_err());
+    fs::rename(&away, &folder).unwrap();
+    assert_eq!(taken(&[&stolen, &second]), [false, true]);
 
     // The second one was there when the first one was revoked.
     let all = cameras.revoke(&yard, Which::Once, NOW).unwrap();

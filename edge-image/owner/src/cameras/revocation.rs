@@ -51,6 +51,11 @@ impl Cameras {
         let authority = self.authority(now)?;
         let card = self.card(camera);
         let last = certificate(&card)?.and_then(|certificate| serial_of(&certificate));
+        ensure!(
+            which != Which::Replaced || last.is_some(),
+            "{} has no certificate of {camera}, so which one is in use is not known: put the folder back",
+            card.display()
+        );
         let stays = last.as_ref().filter(|last| match which {
             Which::Once => given.is_the_replacement(camera, last),
             Which::All => false,
