@@ -49,6 +49,10 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from
 /// A request is repeated until the camera answers: it may be restarting just now, or be offline for a while.
 const REPEAT_PERIOD: Duration = Duration::from_secs(20);
 
+/// A camera that was heard so often, and has not answered, hardly will: it tells how it is each 10 s, so it was asked three
+/// times meanwhile.
+const UNANSWERED_MAX: usize = 7;
+
 /// Asks `camera` to update itself from `url`, and follows it for at most `wait_max`. `say` is told what happens.
 ///
 /// # Errors
@@ -76,6 +80,7 @@ pub async fn update(
         progress: Progress::default(),
         asking: None,
         answered: false,
+        unanswered: 0,
         is_online: None,
     };
     let followed = timeout(wait_max, follower.follow(events, &mut say)).await;
@@ -128,6 +133,8 @@ struct Follower<'a> {
     /// Sends the request, again and again.
     asking: Option<AbortOnDropHandle<()>>,
     answered: bool,
+    /// How often the camera was heard before it answered.
+    unanswered: usize,
     is_online: Option<bool>,
 }
 
@@ -181,6 +188,12 @@ impl Follower<'_> {
             if !self.answered {
                 self.progress.before(&telemetry);
                 self.ask()?;
+                self.unanswered += 1;
+                if self.unanswered == UNANSWERED_MAX {
+                    say(
+                        "it is there and does not answer: is [control] off in its settings, or barred by the ACL?",
+                    );
+                }
                 return Ok(None);
             }
             let (news, outcome) = self.progress.heard(&telemetry);

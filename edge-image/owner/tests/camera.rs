@@ -11,11 +11,14 @@ use std::{
 };
 
 use teiten_footage::{CameraId, Timestamp};
+use teiten_mqtt::{Identity, TlsFiles};
 use teiten_owner::{
     Wifi,
     bundle::{self, Slot},
     cameras::{CARD_FILES, Cameras, Home, Which},
+    update::{self, Broker},
 };
+use tokio::sync::mpsc;
 
 const NOW: Timestamp = Timestamp::from_unix_millis(1_795_406_701_234);
 
@@ -464,6 +467,37 @@ fn who_revokes_a_camera_is_told_what_the_broker_needs_and_gets_a_new_certificate
     assert!(says(&["--again"], "revoked now: 1"));
 }
 
+#[tokio::test]
+async fn of_a_camera_that_is_there_and_does_not_answer_it_is_told_what_may_keep_it() {
+    let place = tempfile::tempdir().unwrap();
+    let cameras = Cameras::at(place.path().join("cameras"));
+    let yard = cameras.add(&camera("yard"), &home(&["127.0.0.1"]), false, NOW).unwrap().folder;
+    let mosquitto = Mosquitto::start(&place.path().join("cameras/broker.teiten"));
+    let publish = |topic, more: &[&str]| {
+        assert!(mosquitto.publish_with(&yard, &yard, topic, more).status.success());
+    };
+    publish("teiten/yard/status", &["--retain", "-m", "online"]);
+    let owner = cameras.owner(NOW).unwrap().folder;
+    let [ca, certificate, key] = ["ca.pem", "certificate.pem", "key.pem"].map(|file| owner.join(file));
+    let tls = TlsFiles { ca, identity: Some(Identity { certificate, key }) };
+    let broker = Broker { host: "127.0.0.1".into(), port: mosquitto.0.port(), tls };
+    let (told, mut hint) = mpsc::unbounded_channel();
+    let say = |news: &str| match news {
+        // It is the last thing that is subscribed to.
+        "online" => {
+            let telemetry = r#"{"agent_uptime_seconds":30,"versions":{}}"#;
+            publish("teiten/yard/telemetry", &["-m", telemetry, "--repeat", "7"]);
+        }
+        _ if news.contains("[control]") => told.send(()).unwrap(),
+        _ => {}
+    };
+    let name = camera("yard");
+    tokio::select! {
+        outcome = update::update(&broker, &name, "http://nowhere/", Duration::from_secs(60), say) => panic!("{outcome:?}"),
+        hint = hint.recv() => assert_eq!(hint, Some(())),
+    }
+}
+
 /// A broker that takes nobody without a certificate of the owner's authority.
 struct Mosquitto(teiten_testing::Mosquitto);
 
@@ -477,8 +511,13 @@ impl Mosquitto {
     }
 
     fn publish(&self, authority: &Path, identity: &Path, topic: &str) -> Output {
+        self.publish_with(authority, identity, topic, &["-m", "x"])
+    }
+
+    fn publish_with(&self, authority: &Path, identity: &Path, topic: &str, more: &[&str]) -> Output {
         Command::new("mosquitto_pub")
-            .args(["-h", "127.0.0.1", "-p", &self.0.port().to_string(), "-q", "1", "-t", topic, "-m", "x"])
+            .args(["-h", "127.0.0.1", "-p", &self.0.port().to_string(), "-q", "1", "-t", topic])
+            .args(more)
             .arg("--cafile")
             .arg(authority.join("ca.pem"))
             .arg("--cert")
