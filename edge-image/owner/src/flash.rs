@@ -77,17 +77,16 @@ pub fn open(device: &Path, use_is_overruled: bool) -> io::Result<File> {
 /// Writes all of `image` to `card`, which is called `device`, waits until it is there, and reads it back. `progress` is
 /// told the bytes written and read, of twice the image's.
 pub fn write(
-    image: &Path,
+    mut image: File,
     mut card: File,
     device: &Path,
     mut progress: impl FnMut(u64),
 ) -> anyhow::Result<()> {
-    let bytes = fs::metadata(image)?.len();
-    let mut source = File::open(image)?;
+    let bytes = image.metadata()?.len();
     let is_disk = card.metadata()?.file_type().is_block_device();
     let mut done = 0;
     let mut chunk = vec![0; CHUNK_BYTES];
-    each_chunk(&mut source, &mut chunk, |data| {
+    each_chunk(&mut image, &mut chunk, |data| {
         card.write_all(data).with_context(|| format!("writing to {} failed", device.display()))?;
         // Chunk by chunk, so that progress is what is on the card.
         card.sync_data().with_context(|| format!("{} does not keep what is written", device.display()))?;
@@ -100,10 +99,10 @@ pub fn write(
         forget_cached(&card, bytes)?;
     }
     card.seek(SeekFrom::Start(0))?;
-    source.seek(SeekFrom::Start(0))?;
+    image.seek(SeekFrom::Start(0))?;
     let mut read_back = vec![0; CHUNK_BYTES];
     let mut at = 0;
-    each_chunk(&mut source, &mut chunk, |data| {
+    each_chunk(&mut image, &mut chunk, |data| {
         let back = &mut read_back[..data.len()];
         card.read_exact(back).with_context(|| format!("{} cannot be read back", device.display()))?;
         if let Some(wrong) = back.iter().zip(data).position(|(back, data)| back != data) {
@@ -170,11 +169,11 @@ mod tests {
         let before = fs::read(&image).unwrap();
         let settings = place.path().join("teiten.toml");
         fs::write(&settings, "camera = \"yard\"\n").unwrap();
-        let copy = prepare(&image, &[settings], place.path()).unwrap();
+        let copy = File::open(prepare(&image, &[settings], place.path()).unwrap()).unwrap();
         let card = place.path().join("card");
         fs::write(&card, vec![0xFF; 5 << 20]).unwrap();
         let mut steps = Vec::new();
-        write(&copy, open(&card, false).unwrap(), &card, |done| steps.push(done)).unwrap();
+        write(copy, open(&card, false).unwrap(), &card, |done| steps.push(done)).unwrap();
         assert_eq!(steps.last(), Some(&(4 << 20)));
         let output = Command::new("mtype")
             .args(["-i", &format!("{}@@1M", card.display()), "::teiten.toml"])
@@ -200,8 +199,8 @@ mod tests {
     #[test]
     fn a_card_that_is_too_small_or_full_fails() {
         let place = tempfile::tempdir().unwrap();
-        let image = image(place.path());
+        let image = File::open(image(place.path())).unwrap();
         let full = Path::new("/dev/full");
-        assert!(write(&image, open(full, false).unwrap(), full, |_| {}).is_err());
+        assert!(write(image, open(full, false).unwrap(), full, |_| {}).is_err());
     }
 }

@@ -79,42 +79,6 @@ fn a_broker_that_no_camera_would_find_by_its_name_makes_no_camera() {
 }
 
 #[test]
-fn the_command_that_adding_a_camera_prints_writes_the_image_that_is_built() {
-    let place = tempfile::tempdir().unwrap();
-    let owner = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_teiten-owner"));
-        command.args(arguments).current_dir(place.path()).stdin(Stdio::null());
-        command.env_remove("TEITEN_CAMERAS").output().unwrap()
-    };
-    let added = owner(&["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""]);
-    let added = String::from_utf8(added.stdout).unwrap();
-    assert!(added.contains("./just flash DEVICE yard\n"), "{added}");
-
-    fs::write(place.path().join("card"), vec![0xFF; 4 << 20]).unwrap();
-    let refused = owner(&["flash", "card", "yard"]);
-    let complaint = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success());
-    let missing = "there is no image target/image-debian/teiten-debian.img: make it (./just image-debian)";
-    assert!(complaint.contains(missing), "{complaint}");
-
-    let image = place.path().join("target/image-debian/teiten-debian.img");
-    fs::create_dir_all(image.parent().unwrap()).unwrap();
-    // A partition table, and a FAT partition from 1 MiB on.
-    let mut bytes = vec![0; 2 << 20];
-    bytes[446 + 4] = 0x0C;
-    bytes[446 + 8..446 + 12].copy_from_slice(&2048_u32.to_le_bytes());
-    bytes[510..512].copy_from_slice(&[0x55, 0xAA]);
-    fs::write(&image, bytes).unwrap();
-    let partition = format!("{}@@1M", image.display());
-    assert!(Command::new("mformat").args(["-i", &partition, "-T", "2048", "::"]).status().unwrap().success());
-    let written = owner(&["flash", "card", "yard"]);
-    assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
-    let partition = format!("{}@@1M", place.path().join("card").display());
-    let settings = Command::new("mtype").args(["-i", &partition, "::teiten.toml"]).output().unwrap();
-    assert!(String::from_utf8(settings.stdout).unwrap().contains("yard"));
-}
-
-#[test]
 fn who_renews_a_certificate_is_told_what_to_copy_onto_the_card_whose_settings_stay() {
     let place = tempfile::tempdir().unwrap();
     owner(place.path(), &["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""], None);
@@ -165,34 +129,6 @@ fn the_owners_own_tools_have_a_certificate_as_soon_as_there_is_a_camera() {
         &place.path().join("owner.teiten"),
     );
     assert!(shown.contains("CN = owner.teiten"), "{shown}");
-}
-
-#[test]
-fn who_may_not_write_to_a_disk_is_told_the_command_that_may_before_anything_is_copied() {
-    let place = tempfile::tempdir().unwrap();
-    let program = env!("CARGO_BIN_EXE_teiten-owner");
-    let owner = |mut command: Command, arguments: &[&str]| {
-        command.args(arguments).current_dir(place.path()).stdin(Stdio::null());
-        command.env_remove("TEITEN_CAMERAS").output().unwrap()
-    };
-    let added =
-        owner(Command::new(program), &["camera", "add", "yard", "--broker", "mqtt.home", "--wifi", ""]);
-    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-    // It is no image: whoever copied it would say so.
-    let (card, image) = (place.path().join("a card"), place.path().join("image"));
-    fs::write(&image, "").unwrap();
-    fs::write(&card, "").unwrap();
-    fs::set_permissions(&card, fs::Permissions::from_mode(0o444)).unwrap();
-    let mut without_rights = Command::new("setpriv");
-    without_rights.args(["--bounding-set=-all", "--inh-caps=-all", program]);
-    // Root may write all the same, and only root can give that up.
-    let is_root = fs::File::options().write(true).open(&card).is_ok();
-    let command = if is_root { without_rights } else { Command::new(program) };
-    let refused = owner(command, &["flash", "a card", "yard", "--image", "image"]);
-    let complaint = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success());
-    let command = "/teiten-owner --folder cameras flash 'a card' yard --image image\n";
-    assert!(complaint.contains("This may:\n    sudo /") && complaint.contains(command), "{complaint}");
 }
 
 #[test]

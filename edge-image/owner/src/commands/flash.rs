@@ -1,7 +1,9 @@
 //! `flash`.
 
 use std::{
-    env, fs, io,
+    env,
+    fs::{self, File},
+    io,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
@@ -73,10 +75,12 @@ pub fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
         ensure!(sure, "nothing was written");
     }
     let files: Vec<PathBuf> = CARD_FILES.iter().map(|file| card.join(file)).collect();
-    // The settings have a key in them: the folder is for this user alone, and gone afterwards.
+    // The settings have a key in them: the folder is for this user alone, and gone before the minutes begin in which somebody
+    // may end this.
     let folder = tempfile::tempdir()?;
-    let prepared = prepare(image, &files, folder.path())?;
-    write(&prepared, disk, &device, |done| {
+    let prepared = File::open(prepare(image, &files, folder.path())?)?;
+    drop(folder);
+    write(prepared, disk, &device, |done| {
         eprint!(
             "\r{} {:3} %",
             if done <= bytes { "writing" } else { "reading back" },
