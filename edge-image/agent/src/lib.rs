@@ -6,6 +6,7 @@
 
 mod agent;
 mod attendant;
+mod check;
 mod clock;
 mod condition;
 pub mod config;
@@ -27,6 +28,7 @@ mod updater;
 mod uplink;
 
 pub use agent::{Ended, Host, run, run_on};
+pub use check::check;
 pub use config::{Config, ConfigErrors};
 pub use mistakes::tell_mistakes;
 pub use source::{encoding_cost, list_devices};

@@ -10,7 +10,6 @@ use teiten_agent::{
     Config, ConfigErrors, Ended, Host,
     config::{PictureSize, PixelFormat},
 };
-use teiten_mqtt::Identity;
 use tokio_util::sync::CancellationToken;
 
 /// The exit status that asks whoever started the agent to start it anew (EX_TEMPFAIL of sysexits.h).
@@ -86,24 +85,8 @@ async fn camera(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn check(path: &Path) -> anyhow::Result<ExitCode> {
-    let config = read(path)?;
-    for (key, host) in config.mdns_names() {
-        eprintln!(
-            "{key}: a camera's card does not find {host}, which is a name of mDNS: take the address, or a name that the \
-             router knows"
-        );
-    }
-    let Config { camera, source, broker, .. } = config;
-    if let Some(tls) = &broker.tls {
-        tls.transport().context("broker")?;
-        let name = tls.identity.as_ref().and_then(Identity::common_name);
-        if let Some(name) = name.filter(|name| name != camera.as_str()) {
-            eprintln!(
-                "broker.certificate: it was made for {name:?}, and camera is \"{camera}\": a broker that goes by \
-                 certificates drops what this camera sends, and tells nobody"
-            );
-        }
-    }
+    let (Config { camera, source, broker, .. }, hints) = teiten_agent::check(path)?;
+    hints.iter().for_each(|hint| eprintln!("{hint}"));
     println!("{}: camera {camera}, {source}, broker {broker}", path.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -91,6 +91,29 @@ fn the_command_that_adding_a_camera_prints_writes_the_image_that_is_built() {
 }
 
 #[test]
+fn a_card_with_which_a_camera_would_not_be_that_camera_is_not_written() {
+    let desk = Desk::with(&["yard", "gate", "shed", "roof"]).with_image(2);
+    let settings = |name: &str| desk.path("cameras").join(name).join("teiten.toml");
+    fs::copy(settings("yard"), settings("gate")).unwrap();
+    let of_another = desk.refusal("gate");
+    assert!(of_another.contains("cameras/gate/teiten.toml is of yard"), "{of_another}");
+
+    let text = fs::read_to_string(settings("shed")).unwrap();
+    fs::write(settings("shed"), text.replace("rate = \"auto\"", "rate = \"fast\"")).unwrap();
+    let mistaken = desk.refusal("shed");
+    assert!(mistaken.contains("cameras/shed/teiten.toml") && mistaken.contains("source.rate"), "{mistaken}");
+
+    let key = |name: &str| desk.path("cameras").join(name).join("key.pem");
+    fs::copy(key("yard"), key("roof")).unwrap();
+    let renewed_in_part = desk.refusal("roof");
+    assert!(renewed_in_part.contains("do not belong together"), "{renewed_in_part}");
+
+    fs::remove_file(desk.path("cameras/yard/updates.pem")).unwrap();
+    let incomplete = desk.refusal("yard");
+    assert!(incomplete.contains("cameras/yard/updates.pem is missing"), "{incomplete}");
+}
+
+#[test]
 fn a_program_that_is_ended_while_it_writes_leaves_no_copy_of_the_key() {
     // So long that it is not over before it is ended.
     let desk = Desk::with(&["yard"]).with_image(64);

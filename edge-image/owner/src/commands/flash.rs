@@ -41,6 +41,7 @@ pub fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
     let Flash { device, name, image, force, yes } = arguments;
     let card = cameras.card(name);
     ensure!(card.is_dir(), "there is no camera {name} yet: ./just camera add {name}");
+    let files = checked_files(&card, name)?;
     let device = fs::canonicalize(device).with_context(|| format!("{} is not there", device.display()))?;
     let kind = fs::metadata(&device)?.file_type();
     ensure!(kind.is_file() || kind.is_block_device(), "{} is neither a disk nor a file", device.display());
@@ -74,7 +75,6 @@ pub fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
                 .eq_ignore_ascii_case("y");
         ensure!(sure, "nothing was written");
     }
-    let files: Vec<PathBuf> = CARD_FILES.iter().map(|file| card.join(file)).collect();
     // The settings have a key in them: the folder is for this user alone, and gone before the minutes begin in which somebody
     // may end this.
     let folder = tempfile::tempdir()?;
@@ -90,6 +90,25 @@ pub fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
     eprintln!();
     println!("{} is the card of {name}: put it into the Raspberry Pi.", device.display());
     Ok(())
+}
+
+/// The files in the folder `card`, if with them a card is that of the camera `name`. Says what in its settings is hardly
+/// meant so.
+fn checked_files(card: &Path, name: &CameraId) -> anyhow::Result<Vec<PathBuf>> {
+    let settings = card.join("teiten.toml");
+    let (config, hints) = teiten_agent::check(&settings)?;
+    let camera = config.camera;
+    ensure!(
+        camera == *name,
+        "{} is of {camera}: for {name} it has to say camera = \"{name}\"",
+        settings.display()
+    );
+    hints.iter().for_each(|hint| eprintln!("{}: {hint}", settings.display()));
+    let files = CARD_FILES.map(|file| card.join(file));
+    if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+        bail!("{} is missing: ./just camera add {name} --renew makes it anew", missing.display());
+    }
+    Ok(files.into())
 }
 
 /// What is known of a disk that may be written, and what `force` has overruled.
