@@ -114,6 +114,19 @@ fn a_card_with_which_a_camera_would_not_be_that_camera_is_not_written() {
 }
 
 #[test]
+fn a_camera_s_key_is_not_written_into_the_image_itself() {
+    let desk = Desk::with(&["yard"]).with_image(2);
+    let before = fs::read(desk.path(IMAGE)).unwrap();
+    let refused = desk.owner(&["flash", IMAGE, "yard"]);
+    assert!(
+        !refused.status.success() && said(&refused).contains("is the image itself"),
+        "{}",
+        said(&refused)
+    );
+    assert!(fs::read(desk.path(IMAGE)).unwrap() == before);
+}
+
+#[test]
 fn a_program_that_is_ended_while_it_writes_leaves_no_copy_of_the_key() {
     // So long that it is not over before it is ended.
     let desk = Desk::with(&["yard"]).with_image(64);

@@ -53,6 +53,11 @@ pub fn flash(cameras: &Cameras, arguments: &Flash) -> anyhow::Result<()> {
             )
         })?
         .len();
+    ensure!(
+        fs::canonicalize(image).is_ok_and(|image| image != device),
+        "{} is the image itself: the card comes first",
+        image.display()
+    );
     let (facts, overruled) = match kind.is_block_device() {
         true => allowed(&device, bytes, *force).map(|(facts, overruled)| (Some(facts), overruled))?,
         false => (None, Vec::new()),
