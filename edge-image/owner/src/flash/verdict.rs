@@ -12,6 +12,8 @@ pub enum Objection {
         /// The disk that it is on.
         disk: String,
     },
+    /// A reader, or a slot of one, without a card.
+    Empty,
     /// The image is larger.
     TooSmall {
         /// The image's bytes.
@@ -41,7 +43,7 @@ impl Objection {
     /// does not.
     pub fn can_be_forced(&self) -> bool {
         match self {
-            Self::Partition { .. } | Self::TooSmall { .. } | Self::Swap { .. } => false,
+            Self::Partition { .. } | Self::Empty | Self::TooSmall { .. } | Self::Swap { .. } => false,
             Self::Mounted { at } => !at.iter().any(|at| is_of_the_system(at)),
             Self::Held { .. } | Self::NotRemovable => true,
         }
@@ -63,6 +65,7 @@ impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Partition { disk } => write!(f, "it is a partition: give the whole disk, {disk}"),
+            Self::Empty => f.write_str("there is no card in it: a reader has a disk for each of its slots"),
             Self::TooSmall { needed } => write!(f, "it is too small: the image has {needed} bytes"),
             Self::Mounted { at } => {
                 write!(f, "it is mounted at {}: unmount it, if it is the right disk", at.join(", "))
@@ -81,8 +84,10 @@ pub fn verdict(facts: &Facts, image_bytes: u64, force: bool) -> Result<Vec<Objec
     if let Some(disk) = &facts.partition_of {
         objections.push(Objection::Partition { disk: disk.clone() });
     }
-    if facts.bytes.is_some_and(|bytes| bytes < image_bytes) {
-        objections.push(Objection::TooSmall { needed: image_bytes });
+    match facts.bytes {
+        Some(0) => objections.push(Objection::Empty),
+        Some(bytes) if bytes < image_bytes => objections.push(Objection::TooSmall { needed: image_bytes }),
+        _ => {}
     }
     if !facts.mounted_at.is_empty() {
         objections.push(Objection::Mounted { at: facts.mounted_at.clone() });
@@ -162,6 +167,13 @@ mod tests {
         let partition = Facts { partition_of: Some("/dev/sdb".into()), ..card() };
         assert!(verdict(&partition, 1 << 28, true).unwrap_err()[0].to_string().contains("/dev/sdb"));
         assert!(verdict(&card(), 9 << 30, true).is_err());
+    }
+
+    #[test]
+    fn a_slot_without_a_card_is_not_called_too_small() {
+        let objections = verdict(&Facts { bytes: Some(0), ..card() }, 1 << 28, true).unwrap_err();
+        assert_eq!(objections, [Objection::Empty]);
+        assert!(objections[0].to_string().contains("no card"));
     }
 
     #[test]
