@@ -155,9 +155,13 @@ impl Delays {
 
 /// The live playlist of `camera`, if there is one.
 pub(crate) async fn playlist(media: &dyn Bucket, camera: &CameraId) -> anyhow::Result<Option<LivePlaylist>> {
-    let Some(object) = media.get(&live_playlist_key(camera)).await? else { return Ok(None) };
-    let text = std::str::from_utf8(&object.bytes)?;
-    Ok(Some(LivePlaylist::parse(camera, text)?))
+    let key = live_playlist_key(camera);
+    let Some(object) = media.get(&key).await? else { return Ok(None) };
+    let text = std::str::from_utf8(&object.bytes).map_err(anyhow::Error::from);
+    let playlist = text.and_then(|text| Ok(LivePlaylist::parse(camera, text)?));
+    playlist.map(Some).with_context(|| {
+        format!("{key} was not written by Teiten, or was changed (delete it, and a new one is begun)")
+    })
 }
 
 /// Deletes what there is of `camera`, and what comes until nothing more can.

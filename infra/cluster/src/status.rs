@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::Value;
 use teiten_archive::{Cameras, LIVE_AGE_MAX, LivePlaylist};
 use teiten_bucket::{Bucket, BucketError};
@@ -69,7 +70,7 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
             well &= live;
         }
         Err(error) => {
-            println!("The store at {} does not answer: {error:#}", store.here);
+            println!("The store at {} cannot be read: {error:#}", store.here);
             return Ok(false);
         }
     }
@@ -82,22 +83,28 @@ pub async fn status(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<bo
     Ok(well && letters.count == 0)
 }
 
-/// Every camera and its live playlist.
-async fn cameras(media: &dyn Bucket) -> anyhow::Result<Vec<(CameraId, Option<LivePlaylist>)>> {
+/// A camera, and its live playlist if it has one that can be read.
+type Camera = (CameraId, anyhow::Result<Option<LivePlaylist>>);
+
+/// Every camera. One whose playlist cannot be read costs itself only; a store that is away is so for all of them.
+async fn cameras(media: &dyn Bucket) -> anyhow::Result<Vec<Camera>> {
+    let is_away = |error: &anyhow::Error| error.downcast_ref().is_some_and(BucketError::is_retryable);
     let list = match media.get(CAMERAS_KEY).await? {
-        Some(object) => Cameras::parse(&object.bytes)?,
+        Some(object) => Cameras::parse(&object.bytes).context(CAMERAS_KEY)?,
         None => Cameras::default(),
     };
     let mut found = Vec::new();
     for camera in list.cameras {
-        let playlist = playlist(media, &camera).await?;
-        found.push((camera, playlist));
+        match playlist(media, &camera).await {
+            Err(error) if is_away(&error) => return Err(error),
+            playlist => found.push((camera, playlist)),
+        }
     }
     Ok(found)
 }
 
 /// A line for each camera, and whether all are live.
-fn report(cameras: &[(CameraId, Option<LivePlaylist>)], now: Timestamp) -> (String, bool) {
+fn report(cameras: &[Camera], now: Timestamp) -> (String, bool) {
     if cameras.is_empty() {
         return ("No camera has sent a picture yet: ./just camera add NAME".to_owned(), true);
     }
@@ -105,7 +112,11 @@ fn report(cameras: &[(CameraId, Option<LivePlaylist>)], now: Timestamp) -> (Stri
     let lines: Vec<String> = cameras
         .iter()
         .map(|(camera, playlist)| {
-            let Some(playlist) = playlist else { return format!("  {camera}: no live playlist") };
+            let playlist = match playlist {
+                Ok(Some(playlist)) => playlist,
+                Ok(None) => return format!("  {camera}: no live playlist"),
+                Err(error) => return format!("  {camera}: its live playlist cannot be read: {error:#}"),
+            };
             let age = now.since(playlist.next().start());
             if age > LIVE_MAX {
                 return format!("  {camera}: NO PICTURES for {}", ago(age));
@@ -175,25 +186,57 @@ fn words(letters: &DeadLetters) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use serde_json::json;
-    use teiten_footage::{ContentHash, Pictures, SegmentKey, Window, WindowLength};
+    use teiten_bucket::{Condition, Headers, MemoryBucket};
+    use teiten_footage::{ContentHash, Pictures, SegmentKey, Window, WindowLength, key::live_playlist_key};
 
     use super::*;
 
+    fn camera(name: &str) -> CameraId {
+        CameraId::new(name).unwrap()
+    }
+
+    /// The first window of 2020.
+    fn window() -> Window {
+        Window::containing(Timestamp::Y2020, WindowLength::DEFAULT)
+    }
+
+    /// A live playlist of that one window.
+    fn playlist(name: &str) -> LivePlaylist {
+        let hash = ContentHash::of(b"");
+        LivePlaylist::starting_with(&SegmentKey {
+            camera: camera(name),
+            window: window(),
+            init: hash,
+            pictures: Pictures { frames: hash, keyframe_bytes: 1 },
+        })
+    }
+
+    #[tokio::test]
+    async fn a_camera_whose_playlist_is_damaged_is_told_and_the_others_are_looked_at() {
+        let media = MemoryBucket::new("media");
+        let put = async |key: &str, text: String| {
+            media.put(key, Bytes::from(text), Headers::NONE, Condition::Always).await.unwrap();
+        };
+        put(CAMERAS_KEY, json!({"cameras": ["gate", "yard"]}).to_string()).await;
+        put(&live_playlist_key(&camera("gate")), String::new()).await;
+        put(&live_playlist_key(&camera("yard")), playlist("yard").to_string()).await;
+        let (text, well) = report(&cameras(&media).await.unwrap(), window().end());
+        assert!(!well);
+        for line in [
+            "1 of 2 cameras are live:\n",
+            "  gate: its live playlist cannot be read: gate/live.m3u8 was not written by Teiten, or was changed (delete it, and a new one is begun)",
+            "  yard: live, ",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
     #[test]
     fn a_camera_is_live_or_it_is_said_since_when_it_is_not() {
-        let window = Window::containing(Timestamp::Y2020, WindowLength::DEFAULT);
-        let hash = ContentHash::of(b"");
-        let camera = |name: &str| CameraId::new(name).unwrap();
-        let playlist = |name: &str| {
-            LivePlaylist::starting_with(&SegmentKey {
-                camera: camera(name),
-                window,
-                init: hash,
-                pictures: Pictures { frames: hash, keyframe_bytes: 1 },
-            })
-        };
-        let cameras = [(camera("gate"), Some(playlist("gate"))), (camera("yard"), None)];
+        let window = window();
+        let cameras = [(camera("gate"), Ok(Some(playlist("gate")))), (camera("yard"), Ok(None))];
         let (text, well) = report(&cameras, window.end() + Duration::from_millis(700));
         assert_eq!(
             text,
