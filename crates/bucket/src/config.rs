@@ -5,9 +5,13 @@ use std::{fmt, time::Duration};
 
 use aws_sdk_s3::config::{
     BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
+    StalledStreamProtectionConfig,
+    endpoint::{DefaultResolver, Params, ResolveEndpoint as _},
+    retry::RetryConfig,
+    timeout::TimeoutConfig,
 };
 use aws_smithy_http_client::{Builder, tls, tls::rustls_provider::CryptoMode};
+use futures::FutureExt as _;
 
 /// How long a connection may take to open.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -122,6 +126,15 @@ impl S3Args {
         let credentials = Credentials { access_key, secret_key, session_token: given(&self.session_token) };
         S3Config::new(endpoint.as_deref(), &self.region, credentials)
     }
+}
+
+/// The URL of AWS's own store in a region.
+pub fn aws_url(region: &str) -> String {
+    // As a client finds it: not all regions are below one domain.
+    let params = Params::builder().region(region).build().ok();
+    let found =
+        params.and_then(|params| DefaultResolver::new().resolve_endpoint(&params).now_or_never()?.ok());
+    found.map_or_else(|| format!("https://s3.{region}.amazonaws.com"), |endpoint| endpoint.url().to_owned())
 }
 
 /// Who asks the object store.

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::try_join_all;
 
-pub use config::{Credentials, S3Args, S3Config, S3ConfigError};
+pub use config::{Credentials, S3Args, S3Config, S3ConfigError, aws_url};
 pub use folder::{put_changed, put_folder};
 pub use memory::MemoryBucket;
 pub use s3::S3Bucket;

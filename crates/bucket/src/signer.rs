@@ -9,7 +9,7 @@ use std::{
 use aws_sdk_s3::{Client, error::DisplayErrorContext, presigning::PresigningConfig};
 use teiten_footage::{Timestamp, duration};
 
-use crate::config::{S3Args, S3Config, S3ConfigError, given};
+use crate::config::{S3Args, S3Config, S3ConfigError, aws_url, given};
 
 /// The shortest and the longest time that a link can be valid: what is shorter is over before a player has begun, and
 /// no store takes a longer one.
@@ -109,7 +109,7 @@ impl SignArgs {
     /// Where players reach the objects of `media` where anybody may.
     pub fn media_url(&self, s3: &S3Args) -> String {
         let store = given(&self.public_url).or_else(|| s3.endpoint_url());
-        let store = store.unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", s3.region));
+        let store = store.unwrap_or_else(|| aws_url(&s3.region));
         format!("{}/{}", store.trim_end_matches('/'), s3.media_bucket)
     }
 }
@@ -269,6 +269,37 @@ mod tests {
             let url = signer.url("gate/live.m3u8", at(1_795_435_200), signer.valid()).await.unwrap();
             let object = url.split('?').next();
             assert_eq!(object, Some("https://example.org/storage/v1/s3/media/gate/live.m3u8"), "{store}");
+        }
+    }
+
+    #[derive(Debug, clap::Parser)]
+    struct Binary {
+        #[command(flatten)]
+        sign: SignArgs,
+        #[command(flatten)]
+        s3: S3Args,
+    }
+
+    #[test]
+    fn media_are_where_players_reach_the_store_or_where_aws_has_it_in_the_region() {
+        let media_url = |flags: &[&str]| {
+            let mut args = <Binary as clap::Parser>::parse_from(["binary"].iter().chain(flags));
+            // The environment of whoever runs the tests must not decide them.
+            args.s3.aws_endpoint = None;
+            args.sign.media_url(&args.s3)
+        };
+        let store = ["--s3-endpoint", "https://store.example:9000/"];
+        for (flags, expected) in [
+            (&store[..], "https://store.example:9000/media"),
+            (
+                &[&store[..], &["--public-url", "https://a.example/v1/"]].concat(),
+                "https://a.example/v1/media",
+            ),
+            (&["--s3-region", "eu-west-1"], "https://s3.eu-west-1.amazonaws.com/media"),
+            (&["--s3-region", "cn-north-1"], "https://s3.cn-north-1.amazonaws.com.cn/media"),
+            (&["--s3-region", "eusc-de-east-1"], "https://s3.eusc-de-east-1.amazonaws.eu/media"),
+        ] {
+            assert_eq!(media_url(flags), expected);
         }
     }
 }

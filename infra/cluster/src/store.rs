@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::Value;
-use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer, Validity};
+use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer, Validity, aws_url};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -47,12 +47,9 @@ impl Store {
             Overlay::Local => {
                 reach(kubectl, "storage")?.map(|address| format!("http://{}", address.authority()))
             }
-            Overlay::Production => Some(
-                settings
-                    .endpoint
-                    .clone()
-                    .unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", settings.region)),
-            ),
+            Overlay::Production => {
+                Some(settings.endpoint.clone().unwrap_or_else(|| aws_url(&settings.region)))
+            }
         };
         let Some(url) = settings.media_url.clone().or(own.clone()) else { return Ok(None) };
         let here = match own {
