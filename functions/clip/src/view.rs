@@ -22,9 +22,12 @@ use tracing::warn;
 const HEAD_BYTES: u64 = 4096;
 
 /// How many heads are read at a time.
-const HEADS_AT_A_TIME: usize = 16;
+const HEADS_AT_A_TIME: usize = 32;
 
-/// How many packs are asked for their tables at a time.
+/// Of how many hours packs are asked for their tables at a time,
+const HOURS_AT_A_TIME: usize = 3;
+
+/// and how many packs of each.
 const PACKS_AT_A_TIME: usize = 8;
 
 /// A segment, and where its pictures are.
@@ -78,10 +81,17 @@ impl View {
                 let next = next.filter(|(hour, _)| kept_from.is_none_or(|kept| *hour < kept));
                 let Some((_, mut items)) = next else { return Ok(None) };
                 items.retain(|item| item.listing.window.start() >= start);
-                let items = view.with_tables(items).await?;
-                Ok::<_, BucketError>(Some((stream::iter(items.into_iter().map(Ok)), stored)))
+                Ok::<_, BucketError>(Some((items, stored)))
             }
         });
+        let tables_of = Arc::clone(&view);
+        let with_tables = move |items| {
+            let view = Arc::clone(&tables_of);
+            async move {
+                let items = view.with_tables(items).await?;
+                Ok::<_, BucketError>(stream::iter(items.into_iter().map(Ok)))
+            }
+        };
         let read = move |(stored, fragment): (Stored, Option<Fragment>)| {
             let view = Arc::clone(&view);
             async move {
@@ -92,6 +102,7 @@ impl View {
                 Ok(fragment.map(|fragment| Item { listing: stored.listing, fragment }))
             }
         };
+        let hours = hours.map_ok(with_tables).try_buffered(HOURS_AT_A_TIME);
         let items = hours.try_flatten().map_ok(read).try_buffered(HEADS_AT_A_TIME);
         // What is damaged or gone is left out as if it had never been.
         let items = items.try_filter_map(|item| std::future::ready(Ok(item)));

@@ -24,8 +24,8 @@ async fn load(response: Response) -> u64 {
     chunks.try_fold(0, async |sum, chunk| Ok(sum + chunk.len() as u64)).await.unwrap()
 }
 
-/// Packs of the footage's first windows: each of two windows, with a hole behind them.
-async fn packed(footage: &Endless, packs: u64) -> MemoryBucket {
+/// Packs of the footage's windows: one in so many windows, of two of them.
+async fn packed(footage: &Endless, packs: u64, every: u64) -> MemoryBucket {
     let media = MemoryBucket::new("media");
     let put = async |key: String, bytes| {
         media.put(&key, bytes, Headers::default(), Condition::Always).await.unwrap();
@@ -33,7 +33,7 @@ async fn packed(footage: &Endless, packs: u64) -> MemoryBucket {
     let init_key = footage.segment(second(start())).init_key().to_string();
     let init = footage.get(&init_key).await.unwrap().unwrap().bytes;
     for index in 0..packs {
-        let first = second(start()).plus(3 * index);
+        let first = second(start()).plus(every * index);
         let segments = [first, first.next()].map(|window| footage.bytes(window));
         let keyframe_bytes = Pictures::KEYFRAME_AT + endless::KEYFRAME;
         let bytes = pack(&init, first, &segments.each_ref().map(|bytes| Packed { bytes, keyframe_bytes }));
@@ -47,12 +47,30 @@ async fn packed(footage: &Endless, packs: u64) -> MemoryBucket {
 
 #[tokio::test]
 async fn the_packs_of_an_hour_are_asked_for_their_tables_several_at_a_time() {
-    let packed = packed(&Endless::new().await, 20).await;
+    let packed = packed(&Endless::new().await, 20, 3).await;
     // Their indexes are at their beginning, and the pictures of what nobody loads are not read.
     let media = Arc::new(Meeting::of(Arc::new(packed), 8, 1));
     let clip = Clip::new(media.clone(), Admission::Anybody);
     let response = ask(&clip, Duration::from_secs(60), None).await;
     assert_eq!((response.status().as_u16(), media.most().count), (200, 8));
+}
+
+#[tokio::test]
+async fn the_packs_of_some_hours_are_asked_for_their_tables_at_a_time() {
+    // Four in the half hour that it begins with, and then seven in an hour.
+    let packed = packed(&Endless::new().await, 4 + 4 * 7, 514).await;
+    let media = Arc::new(Meeting::of(Arc::new(packed), 4 + 7 + 7, 1));
+    let clip = Clip::new(media.clone(), Admission::Anybody);
+    let response = ask(&clip, Duration::from_secs(5 * 3600), None).await;
+    assert_eq!((response.status().as_u16(), media.most().count), (200, 4 + 7 + 7));
+}
+
+#[tokio::test]
+async fn the_heads_of_segments_are_read_many_at_a_time() {
+    let media = Arc::new(Meeting::of(Arc::new(Endless::new().await), 32, 1));
+    let clip = Clip::new(media.clone(), Admission::Anybody);
+    let response = ask(&clip, Duration::from_secs(60), None).await;
+    assert_eq!((response.status().as_u16(), media.most().count), (200, 32));
 }
 
 #[tokio::test]
