@@ -11,7 +11,7 @@ use std::{
 
 use teiten_footage::{
     Batch, Frame, FrameId, Timestamp, Window, WindowLength,
-    limits::{CAPTURED_AHEAD_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX, WINDOW_GRACE},
+    limits::{CAPTURED_AHEAD_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX, WINDOW_GRACE, hold_max},
 };
 
 use crate::windows::{Admitted, Excess, Limits};
@@ -174,7 +174,8 @@ impl Camera {
 
     /// Windows from that of `last` on, which arrived at `at`, are this bridge's now; that one's frames another bridge has.
     pub(crate) fn go_on_from(&mut self, window: Window, last: Frame, at: Timestamp, now: Timestamp) {
-        if self.live.is_some() || self.ceded_from.is_some() || now.since(last.captured) > HOLD_MAX {
+        let is_too_old = now.since(last.captured) > hold_max(window.length());
+        if self.live.is_some() || self.ceded_from.is_some() || is_too_old {
             return;
         }
         self.live = Some(Live::starting(window.next().max(self.settled_before.unwrap_or(window)), now));
@@ -299,7 +300,8 @@ impl Camera {
     fn hold_next(&mut self, outcomes: &mut Vec<Outcome>) -> bool {
         let Some(live) = &mut self.live else { return false };
         let window = live.next;
-        let last = live.last.clone().filter(|last| window.end().since(last.captured) <= HOLD_MAX);
+        let may_stand_in = |last: &Frame| window.end().since(last.captured) <= hold_max(window.length());
+        let last = live.last.clone().filter(may_stand_in);
         let Some(last) = last else { return false };
         live.next = window.next();
         live.missed_in_a_row = 0;

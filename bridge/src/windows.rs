@@ -2,10 +2,10 @@
 //!
 //! A window closes when a frame of the very next one arrives, or when its grace is over. A frame of a window
 //! that closed already opens it again; the two batches become one where they are stored. An empty window of a live camera waits
-//! as long as its frames may be late, and is held while the last frame before it is at most [`HOLD_MAX`] older than the window's
+//! as long as its frames may be late, and is held while the last frame before it is at most [`hold_max`] older than the window's
 //! end, then reported missed, at most [`GAPS_IN_A_ROW_MAX`] times in a row (docs/formats.md, "Closing a window").
 //!
-//! [`HOLD_MAX`]: teiten_footage::limits::HOLD_MAX
+//! [`hold_max`]: teiten_footage::limits::hold_max
 //! [`GAPS_IN_A_ROW_MAX`]: teiten_footage::limits::GAPS_IN_A_ROW_MAX
 
 use std::{collections::HashMap, time::Duration};

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use teiten_footage::{BootId, FrameId, limits::HOLD_MAX};
+use teiten_footage::{
+    BootId, FrameId,
+    limits::{hold_max, windows_min},
+};
 
 use super::*;
 
@@ -41,7 +44,7 @@ struct Course {
 }
 
 fn courses() -> impl Strategy<Value = Course> {
-    let lengths = [500, 1000, 2000].map(|millis| WindowLength::from_millis(millis).unwrap());
+    let lengths = [500, 1000, 2000, 4000, 6000].map(|millis| WindowLength::from_millis(millis).unwrap());
     let times = (millis(50..4000), millis(0..8000), millis(0..1000), millis(0..3000), millis(0..2000));
     let turns = prop::collection::vec(any::<u8>(), 1..20);
     (prop::sample::select(lengths.to_vec()), times, turns, any::<[bool; 2]>()).prop_map(
@@ -95,9 +98,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(course: &Course) -> Self {
+    fn new(length: WindowLength) -> Self {
         Self {
-            windows: Windows::new(course.length, Limits::default()),
+            windows: Windows::new(length, Limits::default()),
             camera: CameraId::new("front-door").unwrap(),
             now: start(),
             arrived: Vec::new(),
@@ -108,7 +111,7 @@ impl Run {
     }
 
     fn of(course: &Course) -> Self {
-        let mut run = Self::new(course);
+        let mut run = Self::new(course.length);
         for (captured, arrives) in course.frames() {
             run.pass_until(arrives);
             run.take(captured);
@@ -156,6 +159,26 @@ impl Run {
     }
 }
 
+#[test]
+fn one_picture_after_a_silence_gives_as_many_windows_as_a_live_playlist_needs_to_jump_to_them() {
+    for length in (500..=6000).filter_map(|millis| WindowLength::from_millis(millis).ok()) {
+        for into in [0, 1, length.millis() / 3, length.millis() / 2, length.millis() - 1] {
+            let mut run = Run::new(length);
+            let captured = start() + Duration::from_millis(into.into());
+            run.pass_until(captured);
+            run.take(captured);
+            run.pass_until(captured + LASTS);
+            let missed = run.missed.first().expect("held for a while only").start();
+            let in_a_row = run.stored.iter().filter(|window| window.end() <= missed).count();
+            assert_eq!(in_a_row, run.stored.len());
+            assert!(
+                in_a_row >= windows_min(length),
+                "{in_a_row} windows of {length}, {into} ms into the first"
+            );
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn as_long_as_frames_come_no_window_is_without_a_picture_and_none_is_held_that_has_its_own(
@@ -164,7 +187,7 @@ proptest! {
         let run = Run::of(&course);
         let (captured, arrived): (Vec<_>, Vec<_>) = course.frames().into_iter().unzip();
         let gap = |times: &[Timestamp]| times.windows(2).map(|two| two[1].since(two[0])).max().unwrap();
-        if gap(&captured).max(gap(&arrived)) + course.length.duration() <= HOLD_MAX {
+        if gap(&captured).max(gap(&arrived)) + course.length.duration() <= hold_max(course.length) {
             prop_assert_eq!(run.missed, []);
         }
         if course.outage.is_zero() {
@@ -179,11 +202,11 @@ proptest! {
         leaves in any::<bool>(),
     ) {
         let changes = start() + changes;
-        let (mut one, mut other) = (Run::new(&course), Run::new(&course));
+        let (mut one, mut other) = (Run::new(course.length), Run::new(course.length));
         let (before, after): (Vec<_>, Vec<_>) =
             course.frames().into_iter().partition(|(_, arrives)| *arrives < changes);
         // What is older is held by nobody.
-        prop_assume!(before.last().is_some_and(|(newest, _)| changes.since(*newest) <= HOLD_MAX));
+        prop_assume!(before.last().is_some_and(|(newest, _)| changes.since(*newest) <= hold_max(course.length)));
         for (captured, arrives) in &before {
             one.pass_until(*arrives);
             one.take(*captured);
@@ -207,11 +230,11 @@ proptest! {
                 one.take(*captured);
             }
         }
-        one.pass_until(other.now.max(one.now) + HOLD_MAX);
+        one.pass_until(other.now.max(one.now) + hold_max(course.length));
         other.pass_until(one.now);
         let (captured, arrived): (Vec<_>, Vec<_>) = course.frames().into_iter().unzip();
         let gap = |times: &[Timestamp]| times.windows(2).map(|two| two[1].since(two[0])).max().unwrap();
-        if gap(&captured).max(gap(&arrived)) + course.length.duration() <= HOLD_MAX {
+        if gap(&captured).max(gap(&arrived)) + course.length.duration() <= hold_max(course.length) {
             let stored: BTreeSet<_> = one.stored.union(&other.stored).copied().collect();
             let mut window = *stored.first().unwrap();
             let last = *stored.last().unwrap();

@@ -30,7 +30,6 @@ pub use live::{
     advance::{Footage, LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, LiveSettings, LiveStep, WINDOWS_MIN, advance},
     moving::{Seen, change_in, changes, cut_off, mark},
     parse::ParseError,
-    target_duration_seconds,
 };
 
 pub use hour::{

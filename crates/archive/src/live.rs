@@ -9,12 +9,12 @@ pub(crate) mod parse;
 
 use std::{fmt, time::Duration};
 
-use teiten_footage::{CameraId, ContentHash, Pictures, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{
+    CameraId, ContentHash, Pictures, SegmentKey, Timestamp, Window, WindowLength, key,
+    limits::target_duration_seconds,
+};
 
 use crate::moves::{Moves, write_moves};
-
-/// A playlist is never shortened below this many target durations (§6.2.2).
-const TARGET_DURATIONS_MIN: u64 = 3;
 
 /// What a playlist lists for one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,17 +151,6 @@ impl LivePlaylist {
     fn last_init(&self) -> ContentHash {
         self.entries[self.entries.len() - 1].init
     }
-}
-
-/// EXT-X-TARGETDURATION of a stream, in seconds (§4.4.3.1): no segment is longer, however it is rounded.
-pub fn target_duration_seconds(length: WindowLength) -> u64 {
-    u64::from(length.millis().div_ceil(1000))
-}
-
-/// The fewest windows that a playlist may be shortened to (§6.2.2).
-pub(crate) fn windows_min(length: WindowLength) -> usize {
-    let shortest = Duration::from_secs(TARGET_DURATIONS_MIN * target_duration_seconds(length));
-    windows_in(shortest, length)
 }
 
 /// How many windows it takes to cover `duration`.

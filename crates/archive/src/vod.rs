@@ -4,13 +4,14 @@ use std::{iter::successors, time::Duration};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use teiten_bucket::{Bucket, BucketError};
-use teiten_footage::{CameraId, ContentHash, Hour, MotionSpan, TimeRange, Timestamp};
+use teiten_footage::{
+    CameraId, ContentHash, Hour, MotionSpan, TimeRange, Timestamp, limits::target_duration_seconds,
+};
 
 use crate::{
     hour::{Kind, Listed, marks::placed},
     init_sections::InitSections,
     listing::{Listing, Stored},
-    live::target_duration_seconds,
     motion::motion_of,
     sizes::Sizes,
 };

@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use teiten_archive::{
-    BitRate, Footage, InitSections, PLAYLIST_HEADERS, ShellError, Variant, multivariant,
-    target_duration_seconds,
-};
+use teiten_archive::{BitRate, Footage, InitSections, PLAYLIST_HEADERS, ShellError, Variant, multivariant};
 use teiten_bucket::{Bucket, Condition};
-use teiten_footage::{CameraId, ContentHash, SegmentKey, key};
+use teiten_footage::{CameraId, ContentHash, SegmentKey, key, limits::target_duration_seconds};
 
 /// The multivariant playlist of live footage. It names one rendition; keyframes have none, live.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use teiten_agent::config::{Broker, Config};
 use teiten_archive::{Cameras, Content, LivePlaylist};
 use teiten_bucket::{Bucket, Condition, Put};
 use teiten_footage::{
-    CameraId, Timestamp, Topic,
+    CameraId, Timestamp, Topic, WindowLength,
     key::{CAMERAS_KEY, live_playlist_key},
-    limits::HOLD_MAX,
+    limits::hold_max,
 };
 use teiten_mqtt::{Explained, Identity as ClientIdentity, TlsFiles};
 use teiten_owner::authority::Identity;
@@ -35,9 +35,9 @@ const DELAYS: usize = 8;
 const FIRST_MAX: Duration = Duration::from_secs(120);
 /// How long all of them may take.
 const ALL_MAX: Duration = Duration::from_secs(120);
-/// The bridge goes on with a camera's last picture for [`HOLD_MAX`] after it; then it reports some windows missed, and all
-/// of that takes its way through the functions.
-const AFTER_LAST: Duration = HOLD_MAX.saturating_add(Duration::from_secs(15));
+/// The bridge goes on with a camera's last picture for [`hold_max`] after it; then it reports some windows missed, and all
+/// of that takes its way through the functions, for this long at most.
+const AFTER_HELD: Duration = Duration::from_secs(15);
 /// How often what came meanwhile is cleared up.
 const CLEAR: Duration = Duration::from_secs(1);
 /// How long the broker may be away when it is to forget the camera.
@@ -102,11 +102,11 @@ impl TestCamera {
         measured.median().context("there are delays")
     }
 
-    /// Ends it, and deletes what it left in the store and with the broker.
-    pub(crate) async fn end(self, store: &Store) -> anyhow::Result<()> {
+    /// Ends it, and deletes what it left in the store, in windows of `length`, and with the broker.
+    pub(crate) async fn end(self, store: &Store, length: WindowLength) -> anyhow::Result<()> {
         self.stop.cancel();
         let ended = self.agent.await;
-        let cleared = clear_away(store, &self.camera).await;
+        let cleared = clear_away(store, &self.camera, length).await;
         // Not before: a bridge that still stores something of it knows it again.
         let forgotten = forget(&self.broker, &self.camera).await;
         ended??;
@@ -165,8 +165,8 @@ pub(crate) async fn playlist(media: &dyn Bucket, camera: &CameraId) -> anyhow::R
 }
 
 /// Deletes what there is of `camera`, and what comes until nothing more can.
-async fn clear_away(store: &Store, camera: &CameraId) -> anyhow::Result<()> {
-    let quiet = Instant::now() + AFTER_LAST;
+async fn clear_away(store: &Store, camera: &CameraId, length: WindowLength) -> anyhow::Result<()> {
+    let quiet = Instant::now() + hold_max(length) + AFTER_HELD;
     loop {
         let over = Instant::now() >= quiet;
         delist(&*store.media, camera).await?;

@@ -43,7 +43,7 @@ pub(crate) async fn send_a_camera_through(
         Ok(delay) => show(kubectl, settings, store, *delay, &stop).await,
         Err(_) => Ok(()),
     };
-    let ended = camera.end(store).await;
+    let ended = camera.end(store, settings.window).await;
     measured?;
     shown?;
     ended.context("the test camera was not cleared away")

@@ -22,10 +22,10 @@ use std::{
 
 use teiten_footage::{
     SegmentKey, Timestamp, Window, WindowLength,
-    limits::{CAPTURED_AHEAD_MAX, GAPS_IN_A_ROW_MAX, SEGMENT_GRACE},
+    limits::{CAPTURED_AHEAD_MAX, GAPS_IN_A_ROW_MAX, SEGMENT_GRACE, windows_min},
 };
 
-use crate::live::{Content, LivePlaylist, windows_in, windows_min};
+use crate::live::{Content, LivePlaylist, windows_in};
 
 /// How long after its end a window can still become part of the live playlist.
 pub const LIVE_AGE_MAX: Duration = Duration::from_secs(30);

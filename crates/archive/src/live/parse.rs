@@ -5,10 +5,12 @@
 //! rfc8216bis §6.2 to players. Tags that are not ours are passed over, and so are the queries of signed links: a link is
 //! made anew with each version.
 
-use teiten_footage::{CameraId, ContentHash, SegmentKey, Window, WindowLength, key};
+use teiten_footage::{
+    CameraId, ContentHash, SegmentKey, Window, WindowLength, key, limits::target_duration_seconds,
+};
 
 use crate::{
-    live::{Content, Entry, LivePlaylist, target_duration_seconds},
+    live::{Content, Entry, LivePlaylist},
     moves::{Moves, read_moves},
 };
 
