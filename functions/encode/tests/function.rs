@@ -135,6 +135,59 @@ async fn an_init_section_that_is_deleted_is_stored_again_with_a_later_segment() 
     assert_eq!(buckets.media_keys().await, [key.to_string(), init]);
 }
 
+/// A bucket that notes what is asked of it.
+#[derive(Debug)]
+struct Counting {
+    bucket: Arc<MemoryBucket>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Counting {
+    fn note(&self, operation: &str) {
+        self.asked.lock().unwrap().push(format!("{operation} {}", self.bucket.name()));
+    }
+}
+
+#[async_trait]
+impl Wrapper for Counting {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.bucket
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
+        self.note("get");
+        self.bucket.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        headers: Headers,
+        condition: Condition,
+    ) -> Result<Put, BucketError> {
+        self.note("put");
+        self.bucket.put(key, bytes, headers, condition).await
+    }
+}
+
+/// Golden: docs/numbers.md gives these, for each window.
+#[tokio::test]
+async fn a_batch_costs_two_reads_and_one_write() {
+    let buckets = Buckets::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let counting = |bucket: &Arc<MemoryBucket>| {
+        Arc::new(Counting { bucket: bucket.clone(), asked: asked.clone() }) as Arc<dyn Bucket>
+    };
+    let function = Encode::new(counting(&buckets.frames), counting(&buckets.media), Settings::default());
+    let event = buckets.store(stamped(3).to_bytes()).await;
+    segment(&function, event).await;
+    asked.lock().unwrap().clear();
+    let event = buckets.store(stamped(4).to_bytes()).await;
+    segment(&function, event).await;
+    assert_eq!(*asked.lock().unwrap(), ["get frames", "put media", "get frames"]);
+}
+
 /// The bucket `frames` of a machine that has no memory for more than a batch may have.
 #[derive(Debug)]
 struct Bounded(Arc<MemoryBucket>);

@@ -3,7 +3,8 @@
 //!
 //! An event only says that it is time to look. What is listed follows from the bucket, so events may be lost,
 //! repeated and come in any order: the next one makes up for it. Several instances can work on one camera; within
-//! one, a camera's events take turns, which spares the store the collisions.
+//! one, a camera's events take turns, which spares the store the collisions. What was written last is remembered with its
+//! entity tag: as long as windows come in turn, nothing is read.
 //!
 //! What the pictures show to begin or end to move is the answer to a window's event. It follows from the playlist, so
 //! that an event that comes again has the same answer.
@@ -75,6 +76,8 @@ struct Memory {
     levels: HashMap<SegmentKey, u8>,
     /// The version that was written or read last.
     playlist: Option<LivePlaylist>,
+    /// Its entity tag, unless something has shown that it may not be the current one.
+    etag: Option<ETag>,
     /// What began or ended to move in windows whose own events were answered before they were listed.
     untold: VecDeque<MotionSpan>,
     variants: LiveVariants,
@@ -135,7 +138,8 @@ impl Playlist {
         Err(ShellError::Contended { key: key::live_playlist_key(camera) })
     }
 
-    /// Reads, decides, writes. Whether that is the end of it: if not, someone else wrote in between.
+    /// Decides by what is remembered or read, and writes. Whether that is the end of it: if not, someone else has written, or
+    /// may have.
     async fn attempt(
         &self,
         camera: &CameraId,
@@ -144,27 +148,42 @@ impl Playlist {
     ) -> Result<bool, ShellError> {
         let now = (self.clock)();
         let from = memory.listed_until.max(now - LIVE_AGE_MAX);
+        let remembered = memory.take_current(cause.window());
+        let is_remembered = remembered.is_some();
+        let current = async {
+            match remembered {
+                Some(remembered) => Ok(Some(remembered)),
+                None => self.read(camera).await,
+            }
+        };
         // What is known only ever grows, so it does not matter which of the two is read first.
-        let (current, footage) = tokio::join!(self.read(camera), self.footage(camera, from, cause, now));
+        let (current, footage) = tokio::join!(current, self.footage(camera, from, cause, now));
         let (current, (footage, sensor)) = (current?, footage?);
         if let Some((current, _)) = &current {
             memory.remember(current);
         }
         let playlist = current.as_ref().map(|(playlist, _)| playlist);
         let Some((step, mut next)) = advance(playlist, &footage, &memory.missed, now, self.settings) else {
-            return Ok(true);
+            memory.etag = current.filter(|_| !is_remembered).map(|(_, etag)| etag);
+            return Ok(!is_remembered);
         };
         self.see(camera, playlist, &next, memory).await?;
         mark(playlist, &mut next, Seen { levels: &memory.levels, sensor: &sensor });
         let condition =
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
-        let text = Bytes::from(self.text(&next).await?);
-        match self.media.put(&key::live_playlist_key(camera), text, PLAYLIST_HEADERS, condition).await? {
+        let text = self.text(&next).await?;
+        debug_assert_eq!(
+            LivePlaylist::parse(camera, &text).as_ref(),
+            Ok(&next),
+            "it would be read as remembered"
+        );
+        let key = key::live_playlist_key(camera);
+        match self.media.put(&key, Bytes::from(text), PLAYLIST_HEADERS, condition).await? {
             Put::Refused => {
                 function_metrics().collisions.inc();
                 Ok(false)
             }
-            Put::Stored(_) => {
+            Put::Stored(etag) => {
                 report(step, playlist, &next, (self.clock)());
                 if step != LiveStep::Extended {
                     // It was silent, and may have left the list with its footage meanwhile.
@@ -172,6 +191,7 @@ impl Playlist {
                 }
                 memory.note_changes(playlist, &next, cause.window());
                 memory.remember(&next);
+                memory.etag = Some(etag);
                 // Where links are signed, nobody can ask for what it would name.
                 if self.signer.is_none()
                     && let Err(error) = memory.variants.keep(&*self.media, camera, &footage).await
@@ -299,6 +319,15 @@ impl Cause<'_> {
 }
 
 impl Memory {
+    /// The version that was written or read last, if it is worth trying without reading it back: where `window` is not the next
+    /// one after it, another instance has listed what is between, or it is not there yet. It is taken, so that whatever
+    /// becomes of the trial (the answer of a put may be lost), the next one reads unless this one succeeds.
+    fn take_current(&mut self, window: Window) -> Option<(LivePlaylist, ETag)> {
+        let etag = self.etag.take()?;
+        let playlist = self.playlist.clone().filter(|playlist| playlist.next() == window)?;
+        Some((playlist, etag))
+    }
+
     fn remember(&mut self, playlist: &LivePlaylist) {
         self.listed_until = self.listed_until.max(playlist.next().start());
         self.missed.retain(|window| window.end() > self.listed_until);

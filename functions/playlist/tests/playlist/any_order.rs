@@ -1,15 +1,18 @@
-//! Events that come shuffled, repeated, dropped and at once, to several instances on a store that fails at times:
-//! no two versions of a playlist may ever break the rules, and nothing that was stored in time may be missing.
+//! Events that come shuffled, repeated, dropped and at once, to several instances on a store that fails at times, and in which
+//! somebody deletes or spoils what they wrote: no two versions of a playlist may ever break the rules, and nothing that was
+//! stored in time may be missing.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::future::join_all;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use teiten_archive::LiveSettings;
+use teiten_bucket::{Bucket, Condition, Headers};
 use teiten_footage::{CameraId, Event, SegmentKey, Timestamp, Window, WindowLength, key};
 use teiten_host::{Failure, Function};
 use teiten_playlist::Playlist;
@@ -50,7 +53,17 @@ struct Scenario {
     at_once: usize,
     /// The share of the store's operations that fail.
     failing: f64,
+    /// How long after the start somebody does something to the playlist.
+    meddled: Vec<(Duration, Meddling)>,
     seed: u64,
+}
+
+/// What somebody does to the playlist.
+#[derive(Debug, Clone, Copy)]
+enum Meddling {
+    Deleted,
+    /// It is overwritten with what is not ours.
+    Spoiled,
 }
 
 fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
@@ -67,6 +80,8 @@ struct Trouble {
     missing_max: usize,
     /// How little a playlist is told to list.
     live_window_seconds_min: u64,
+    /// How often somebody meddles.
+    meddled_max: usize,
 }
 
 fn stored_fate(trouble: Trouble) -> impl Strategy<Value = Fate> {
@@ -97,6 +112,8 @@ fn stretch(trouble: Trouble) -> impl Strategy<Value = Vec<Fate>> {
 fn scenario(trouble: Trouble) -> impl Strategy<Value = Scenario> {
     let length = prop_oneof![Just(500), Just(1000), Just(1500), Just(2000), Just(6000)];
     let live_window = prop_oneof![Just(trouble.live_window_seconds_min), Just(12)];
+    let meddling = prop_oneof![2 => Just(Meddling::Deleted), 1 => Just(Meddling::Spoiled)];
+    let meddled = proptest::collection::vec((millis(0..60_000), meddling), 0..=trouble.meddled_max);
     (
         length.prop_map(|millis| WindowLength::from_millis(millis).unwrap()),
         live_window.prop_map(|seconds| LiveSettings { live_window: Duration::from_secs(seconds) }),
@@ -104,15 +121,17 @@ fn scenario(trouble: Trouble) -> impl Strategy<Value = Scenario> {
         1..4_usize,
         1..6_usize,
         prop_oneof![Just(0.0), Just(0.05)],
+        meddled,
         any::<u64>(),
     )
-        .prop_map(|(length, settings, fates, instances, at_once, failing, seed)| Scenario {
+        .prop_map(|(length, settings, fates, instances, at_once, failing, meddled, seed)| Scenario {
             length,
             settings,
             fates: fates.concat(),
             instances,
             at_once,
             failing,
+            meddled,
             seed,
         })
 }
@@ -123,18 +142,25 @@ const WILD: Trouble = Trouble {
     event_millis_max: 20_000,
     missing_max: 40,
     live_window_seconds_min: 1,
+    meddled_max: 3,
 };
 
 /// All is stored before its grace is over; no outage is longer than gaps can be; and nothing has to wait for so long
 /// to be told of that it ceases to be live (a dropped window of 6 s, three missing ones, and the delays: 29 s).
-const TAME: Trouble =
-    Trouble { stored_millis_max: 3900, event_millis_max: 1000, missing_max: 3, live_window_seconds_min: 12 };
+const TAME: Trouble = Trouble {
+    stored_millis_max: 3900,
+    event_millis_max: 1000,
+    missing_max: 3,
+    live_window_seconds_min: 12,
+    meddled_max: 0,
+};
 
 /// What happens at some time.
 #[derive(Debug, Clone)]
 enum Happening {
     Stored(SegmentKey),
     Event(Event),
+    Meddled(Meddling),
 }
 
 /// All that happens, in the order of time.
@@ -145,6 +171,9 @@ struct Course {
 impl Course {
     fn of(scenario: &Scenario) -> Self {
         let mut course = Self { happenings: BTreeMap::new() };
+        for (after, meddling) in &scenario.meddled {
+            course.add(window(scenario.length, 0).start() + *after, Happening::Meddled(*meddling));
+        }
         let mut init = 0;
         for (fate, index) in scenario.fates.iter().zip(0..) {
             let window = window(scenario.length, index);
@@ -225,13 +254,15 @@ async fn play(scenario: &Scenario) -> World {
     let mut dice = StdRng::seed_from_u64(scenario.seed);
     let mut instances: Vec<Playlist> = (0..scenario.instances).map(|_| new()).collect();
     let mut course = Course::of(scenario);
+    let mut spoiled = None;
     loop {
         let (at, events) = course.pop_events(scenario.at_once);
         if events.is_empty() {
             match course.pop() {
-                Some((_, Happening::Stored(key))) => world.store(&key).await,
+                Some((_, Happening::Stored(key))) => drop(world.store(&key).await),
+                Some((_, Happening::Meddled(meddling))) => spoiled = meddle(&world, meddling).await,
                 _ => return world,
-            };
+            }
             continue;
         }
         world.set_clock(at);
@@ -248,8 +279,29 @@ async fn play(scenario: &Scenario) -> World {
                 Err(Failure::Transient(_)) => {
                     course.add(at + Duration::from_secs(1), Happening::Event(event))
                 }
-                Err(Failure::Permanent(error)) => panic!("{error:#}"),
+                // It is named, and left as it is until somebody deletes it.
+                Err(Failure::Permanent(error)) => assert!(spoiled.is_some(), "{error:#}"),
             }
+        }
+        if let Some(spoiled) = &spoiled {
+            let there = world.bucket.inner.get(&playlist_key()).await.unwrap();
+            assert_eq!(there.map(|object| object.bytes).as_ref(), Some(spoiled));
+        }
+    }
+}
+
+/// Deletes or spoils the playlist; says what it is spoiled with.
+async fn meddle(world: &World, meddling: Meddling) -> Option<Bytes> {
+    let (bucket, key) = (&world.bucket.inner, playlist_key());
+    match meddling {
+        Meddling::Deleted => {
+            bucket.delete(&key).await.unwrap();
+            None
+        }
+        Meddling::Spoiled => {
+            let foreign = Bytes::from_static(b"#EXTM3U\nmovie.ts\n");
+            bucket.put(&key, foreign.clone(), Headers::default(), Condition::Always).await.unwrap();
+            Some(foreign)
         }
     }
 }

@@ -184,14 +184,14 @@ impl Watched {
         Ok(())
     }
 
-    /// Notes a version that is to be read from now on.
-    async fn publish(&self, key: &str, bytes: &[u8]) {
+    /// Notes a version that is to be read from now on, in place of what was there `before`.
+    async fn publish(&self, key: &str, bytes: &[u8], before: Option<Object>) {
         let text = std::str::from_utf8(bytes).unwrap();
-        let version = self.referee(key, text).await.map_err(|wrong| format!("{wrong}, in\n{text}"));
+        let version = self.referee(key, text, before).await.map_err(|wrong| format!("{wrong}, in\n{text}"));
         self.versions.lock().unwrap().push(Published { key: key.to_owned(), version });
     }
 
-    async fn referee(&self, key: &str, text: &str) -> Result<Version, String> {
+    async fn referee(&self, key: &str, text: &str, before: Option<Object>) -> Result<Version, String> {
         let version = Version::read(text)?;
         let (folder, _) = key.rsplit_once('/').ok_or("a playlist of no camera")?;
         for segment in version.segments.iter().filter(|segment| !segment.gap) {
@@ -211,15 +211,10 @@ impl Watched {
                 is_whole.then_some(()).ok_or(format!("{} has no such range", segment.uri))?;
             }
         }
-        let before = {
-            let versions = self.versions.lock().unwrap();
-            versions
-                .iter()
-                .rev()
-                .find(|published| published.key == key)
-                .map(|published| published.version.clone())
-        };
-        if let Some(Ok(before)) = before {
+        // Where it was deleted, nobody goes on from anything.
+        if let Some(before) = before {
+            let before = std::str::from_utf8(&before.bytes).unwrap();
+            let before = Version::read(before).map_err(|why| format!("{why}: not ours, and overwritten"))?;
             before.check_successor(&version)?;
         }
         Ok(version)
@@ -247,7 +242,8 @@ impl Wrapper for Watched {
     ) -> Result<Put, BucketError> {
         self.note("put", key, bytes.len());
         self.step("put", key).await?;
-        // On one thread nothing comes between the two: a bucket in memory never waits.
+        // On one thread nothing comes between these: a bucket in memory never waits.
+        let before = self.inner.get(key).await?;
         let put = self.inner.put(key, bytes.clone(), headers, condition).await?;
         if matches!(put, Put::Stored(_)) && key.ends_with("master.m3u8") {
             let (whole, keyframes) = read_variants(std::str::from_utf8(&bytes).unwrap()).unwrap();
@@ -262,7 +258,7 @@ impl Wrapper for Watched {
                 assert!(self.inner.get(&keyframes).await.unwrap().is_some(), "{keyframes}");
             }
         } else if matches!(put, Put::Stored(_)) && key.ends_with(".m3u8") {
-            self.publish(key, &bytes).await;
+            self.publish(key, &bytes, before).await;
         }
         // An answer that is lost on its way.
         self.step("put", key).await?;
