@@ -19,12 +19,10 @@ use teiten_footage::{
     limits::MQTT_PACKET_BYTES_MAX,
     topic::{ALL_BRIDGES, ALL_EVENTS, ALL_FRAMES, ALL_STATUS, HELLO},
 };
-use teiten_mqtt::{Explained, TlsError, TlsFiles};
+use teiten_mqtt::{Explained, HostPort, TlsError, TlsFiles};
 use teiten_telemetry::{Backoff, metrics::BridgeMetrics};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
-
-use crate::config::HostPort;
 
 /// What a bridge hears.
 const FILTERS: [&str; 5] = [ALL_FRAMES, ALL_STATUS, ALL_EVENTS, ALL_BRIDGES, HELLO];

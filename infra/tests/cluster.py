@@ -695,6 +695,13 @@ class WithoutCamera(Commands):
             self.assertEqual(decoded(server.find("secrets", "broker-revoked-tls")), {"revoked.pem": revoked})
             self.assertNotEqual(server.find("statefulsets", "broker")["spec"]["template"], before, said)
 
+    def test_a_broker_at_an_ipv6_address_has_brackets_where_a_port_follows_and_nowhere_else(self):
+        self.deployed()
+        self.change({"TEITEN_BROKER_HOSTS": "2001:db8::7"})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertIn("broker    [2001:db8::7]:8883 (./just camera add NAME --broker 2001:db8::7 --port 8883)\n", said)
+
     def test_a_set_up_of_earlier_settings_that_hangs_is_ended_and_not_waited_for(self):
         server, machine = self.deployed()
         (earlier,) = server.all("jobs")

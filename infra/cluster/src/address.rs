@@ -1,36 +1,17 @@
 //! Where the outside reaches a Service: at its load balancer, or, where the cluster has none, at a port of a node.
 
 use serde_json::Value;
-
-/// A host and a port that the outside can reach.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// A name or an IP address.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl Address {
-    /// As it stands in a URL.
-    pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
-}
+use teiten_mqtt::HostPort;
 
 /// Where a load balancer takes connections for `service`, if it has one.
-pub fn balanced(service: &Value) -> Option<Address> {
+pub fn balanced(service: &Value) -> Option<HostPort> {
     let ingress = &service["status"]["loadBalancer"]["ingress"][0];
     let host = ingress["ip"].as_str().or_else(|| ingress["hostname"].as_str())?;
-    Some(Address { host: host.to_owned(), port: port(&service["spec"]["ports"][0]["port"])? })
+    Some(HostPort { host: host.to_owned(), port: port(&service["spec"]["ports"][0]["port"])? })
 }
 
 /// Where a node takes connections for `service`: a node that is ready, by its external address if it has one.
-pub fn on_a_node(service: &Value, nodes: &[Value]) -> Option<Address> {
+pub fn on_a_node(service: &Value, nodes: &[Value]) -> Option<HostPort> {
     let port = port(&service["spec"]["ports"][0]["nodePort"])?;
     let ready = nodes.iter().filter(|node| is_ready(node));
     let mut addresses: Vec<(&str, &str)> = ready
@@ -41,7 +22,7 @@ pub fn on_a_node(service: &Value, nodes: &[Value]) -> Option<Address> {
     // The same one each time, whatever order nodes are listed in.
     addresses.sort_unstable();
     let (_, host) = addresses.first()?;
-    Some(Address { host: (*host).to_owned(), port })
+    Some(HostPort { host: (*host).to_owned(), port })
 }
 
 /// Whether a node takes pods.
@@ -80,9 +61,9 @@ mod tests {
         let mut service = service();
         assert_eq!(balanced(&service), None);
         service["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.168.1.20", "ipMode": "VIP"}]);
-        assert_eq!(balanced(&service).unwrap().authority(), "192.168.1.20:9000");
+        assert_eq!(balanced(&service).unwrap().to_string(), "192.168.1.20:9000");
         service["status"]["loadBalancer"]["ingress"] = json!([{"hostname": "a.elb.amazonaws.com"}]);
-        assert_eq!(balanced(&service).unwrap().authority(), "a.elb.amazonaws.com:9000");
+        assert_eq!(balanced(&service).unwrap().to_string(), "a.elb.amazonaws.com:9000");
     }
 
     #[test]
@@ -92,10 +73,10 @@ mod tests {
         let gone = node("a", "Unknown", internal("10.0.0.1"));
         assert_eq!(on_a_node(&service(), std::slice::from_ref(&gone)), None);
         let nodes = [gone, node("b", "True", internal("10.0.0.3")), node("c", "True", internal("10.0.0.2"))];
-        assert_eq!(on_a_node(&service(), &nodes).unwrap().authority(), "10.0.0.2:31234");
+        assert_eq!(on_a_node(&service(), &nodes).unwrap().to_string(), "10.0.0.2:31234");
         let outside = json!([{"type": "InternalIP", "address": "10.0.0.2"}, {"type": "ExternalIP", "address": "2001:db8::7"}]);
         assert_eq!(
-            on_a_node(&service(), &[node("d", "True", outside)]).unwrap().authority(),
+            on_a_node(&service(), &[node("d", "True", outside)]).unwrap().to_string(),
             "[2001:db8::7]:31234"
         );
     }

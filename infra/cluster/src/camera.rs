@@ -13,7 +13,7 @@ use teiten_footage::{
     key::{CAMERAS_KEY, live_playlist_key},
     limits::hold_max,
 };
-use teiten_mqtt::{Explained, Identity as ClientIdentity, TlsFiles};
+use teiten_mqtt::{Explained, HostPort, Identity as ClientIdentity, TlsFiles};
 use teiten_owner::authority::Identity;
 use teiten_telemetry::now;
 use tokio::{
@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{address::Address, store::Store};
+use crate::store::Store;
 
 /// Its name, which no camera should have.
 pub(crate) const NAME: &str = "test-camera";
@@ -57,7 +57,7 @@ pub(crate) struct TestCamera {
 
 impl TestCamera {
     /// Starts one that sends to `broker` as `identity`.
-    pub(crate) fn start(broker: &Address, ca: &str, identity: &Identity) -> anyhow::Result<Self> {
+    pub(crate) fn start(broker: &HostPort, ca: &str, identity: &Identity) -> anyhow::Result<Self> {
         let camera = CameraId::new(NAME)?;
         let folder = tempfile::tempdir()?;
         let file = |name: &str, text: &str| {

@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use teiten_footage::{CameraId, ContentHash};
+use teiten_mqtt::HostPort;
 use teiten_owner::{
     authority::{BrokerHost, Identity},
     cameras::{Cameras, Desk},
@@ -12,7 +13,6 @@ use teiten_telemetry::now;
 
 use crate::{
     Kubectl, NAMESPACE,
-    address::Address,
     camera::NAME,
     secrets,
     settings::{Overlay, Settings},
@@ -32,7 +32,7 @@ const INSIDE: [&str; 3] = ["broker", "broker.teiten", "broker.teiten.svc"];
 
 /// The broker as a camera sees it.
 pub(crate) struct Broker {
-    pub address: Address,
+    pub address: HostPort,
     /// Its authority.
     pub ca: String,
     /// Who the test camera is to it.
@@ -92,11 +92,11 @@ pub(crate) fn prepare(
         let secret = secrets::tls(BRIDGE_TLS, &ca, &bridge.certificate, &bridge.key);
         put(kubectl, there, &secret, "the certificate of cameras/bridge.teiten")?;
         if !is_local {
-            let (host, port) = &settings.mqtt;
             println!(
-                "note    {host}:{port} has to trust that certificate's authority (ca.teiten/ca.pem in the folder `cameras`), or give the bridge one of \
+                "note    {} has to trust that certificate's authority (ca.teiten/ca.pem in the folder `cameras`), or give the bridge one of \
                  its own: kubectl -n {NAMESPACE} delete secret bridge-tls, kubectl -n {NAMESPACE} create secret generic bridge-tls \
-                 --from-file ca.crt=… --from-file tls.crt=… --from-file tls.key=…, and deploy again."
+                 --from-file ca.crt=… --from-file tls.crt=… --from-file tls.key=…, and deploy again.",
+                settings.mqtt
             );
         }
     }
@@ -122,10 +122,7 @@ pub(crate) fn certificates(
     before: &Before<'_>,
 ) -> anyhow::Result<Broker> {
     let address = match settings.overlay {
-        Overlay::Production => {
-            let (host, port) = &settings.mqtt;
-            Address { host: host.to_string(), port: *port }
-        }
+        Overlay::Production => settings.mqtt.clone(),
         Overlay::Local => broker_address(kubectl, settings)?,
     };
     let mut hosts = hosts(settings)?;
@@ -157,11 +154,12 @@ pub(crate) fn certificates(
 }
 
 /// Where cameras reach the broker inside of the cluster.
-fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Address> {
+fn broker_address(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<HostPort> {
     let mut address =
         store::reach(kubectl, "broker")?.context("the broker has no address outside of the cluster")?;
     if let Some(host) = settings.broker_hosts.first() {
-        address.host = host.to_string();
+        // Bare, as a load balancer's.
+        address.host = host.to_string().trim_matches(['[', ']']).to_owned();
     }
     Ok(address)
 }

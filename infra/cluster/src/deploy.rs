@@ -8,13 +8,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
+use teiten_mqtt::HostPort;
 use teiten_owner::cameras::Cameras;
 use tokio::time::Instant;
 
 use crate::{
-    Kubectl, NAMESPACE,
-    address::Address,
-    balancer,
+    Kubectl, NAMESPACE, balancer,
     certificates::{self, Before, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
@@ -141,11 +140,8 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     for line in addresses(settings, &store, &functions) {
         println!("{line}");
     }
-    let Address { host, port } = &broker.address;
-    println!(
-        "broker    {} (./just camera add NAME --broker {host} --port {port})",
-        broker.address.authority()
-    );
+    let HostPort { host, port } = &broker.address;
+    println!("broker    {} (./just camera add NAME --broker {host} --port {port})", broker.address);
     Ok(true)
 }
 

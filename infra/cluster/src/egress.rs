@@ -8,8 +8,8 @@ pub(crate) fn closed(settings: &Settings, manifests: &str) -> Vec<(String, u16)>
     if settings.overlay == Overlay::Local {
         return Vec::new();
     }
-    let (host, mqtt) = &settings.mqtt;
-    let mut outside = vec![(format!("TEITEN_MQTT={host}:{mqtt}"), *mqtt)];
+    let mqtt = &settings.mqtt;
+    let mut outside = vec![(format!("TEITEN_MQTT={mqtt}"), mqtt.port)];
     if let Some(url) = &settings.endpoint {
         outside.push((format!("AWS_ENDPOINT_URL_S3={url}"), port_of(url)));
     }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use teiten_archive::{LIVE_AGE_MAX, LIVE_WINDOW_SECONDS, WINDOWS_MIN};
 use teiten_bucket::{Credentials, Validity, ValidityError};
 use teiten_footage::{Domain, Origin, WindowLength};
+use teiten_mqtt::HostPort;
 use teiten_owner::authority::BrokerHost;
 
 use crate::volume::Size;
@@ -55,8 +56,8 @@ pub struct Settings {
     pub endpoint: Option<String>,
     /// The store's region.
     pub region: String,
-    /// The user's own broker, host and port.
-    pub mqtt: (BrokerHost, u16),
+    /// The user's own broker.
+    pub mqtt: HostPort,
     /// Where images are.
     pub images: String,
     /// Their tag, if it is told.
@@ -190,6 +191,12 @@ impl FromStr for Settings {
         let broker_hosts = reader.value("TEITEN_BROKER_HOSTS", Vec::new(), |text| {
             text.split_whitespace().map(|host| host.parse().map_err(|error| format!("{error}"))).collect()
         });
+        let nobody = HostPort { host: "broker".to_owned(), port: 8883 };
+        let mqtt = reader.value("TEITEN_MQTT", nobody, |text| {
+            let mqtt: HostPort = text.parse().map_err(|error| format!("{error}"))?;
+            mqtt.host.parse::<BrokerHost>().map_err(|error| error.to_string())?;
+            Ok(mqtt)
+        });
         let settings = Self {
             overlay,
             media_url,
@@ -202,7 +209,7 @@ impl FromStr for Settings {
             public,
             endpoint,
             region: reader.required("AWS_REGION"),
-            mqtt: host_port(&mut reader),
+            mqtt,
             images: reader.required("TEITEN_IMAGES"),
             version: Some(reader.text("TEITEN_VERSION").to_owned()).filter(|tag| !tag.is_empty()),
         };
@@ -295,17 +302,6 @@ fn url(text: &str) -> Result<Option<String>, String> {
     Ok(Some(text.trim_end_matches('/').to_owned()))
 }
 
-fn host_port(reader: &mut Reader) -> (BrokerHost, u16) {
-    const NOBODY: &str = "broker";
-    let nobody = || NOBODY.parse::<BrokerHost>();
-    let read = reader.value("TEITEN_MQTT", None, |text| {
-        let parts = text.rsplit_once(':');
-        let parsed = parts.and_then(|(host, port)| Some((host.parse().ok()?, port.parse().ok()?)));
-        parsed.map(Some).ok_or(format!("host:port, not {text:?}"))
-    });
-    read.or_else(|| Some((nobody().ok()?, 8883))).unwrap_or_else(|| unreachable!("{NOBODY} is a host's name"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,6 +350,9 @@ mod tests {
             ("TEITEN_MEDIA_RETENTION_DAYS", "0"),
             ("TEITEN_MEDIA_RETENTION_DAYS_BY_CAMERA", "gate"),
             ("TEITEN_MQTT", "broker"),
+            ("TEITEN_MQTT", "broker:0"),
+            ("TEITEN_MQTT", "2001:db8::7:8883"),
+            ("TEITEN_MQTT", "my_broker:8883"),
             ("AWS_REGION", ""),
             ("TEITEN_MEDIA_BUCKET", "frames"),
             ("TEITEN_CORS_ORIGIN", ""),

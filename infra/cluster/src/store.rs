@@ -6,14 +6,14 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::Value;
 use teiten_bucket::{Bucket, BucketError, Condition, Headers, S3Bucket, S3Config, Signer, Validity, aws_url};
+use teiten_mqtt::HostPort;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
 };
 
 use crate::{
-    Kubectl, NAMESPACE,
-    address::{self, Address},
+    Kubectl, NAMESPACE, address,
     deploy::LOOK,
     egress::port_of,
     secrets,
@@ -44,9 +44,7 @@ impl Store {
     /// players ask may do no more than read. Where it cannot be reached there, it is spoken to where they ask.
     pub(crate) async fn of(kubectl: &Kubectl, settings: &Settings) -> anyhow::Result<Option<Self>> {
         let own = match settings.overlay {
-            Overlay::Local => {
-                reach(kubectl, "storage")?.map(|address| format!("http://{}", address.authority()))
-            }
+            Overlay::Local => reach(kubectl, "storage")?.map(|address| format!("http://{address}")),
             Overlay::Production => {
                 Some(settings.endpoint.clone().unwrap_or_else(|| aws_url(&settings.region)))
             }
@@ -137,7 +135,7 @@ fn config(
 }
 
 /// Where the outside reaches the Service `name`.
-pub(crate) fn reach(kubectl: &Kubectl, name: &str) -> anyhow::Result<Option<Address>> {
+pub(crate) fn reach(kubectl: &Kubectl, name: &str) -> anyhow::Result<Option<HostPort>> {
     let service = kubectl.get("services.v1.", name, NAMESPACE)?.unwrap_or(Value::Null);
     if let Some(address) = address::balanced(&service) {
         return Ok(Some(address));

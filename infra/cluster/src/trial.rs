@@ -31,7 +31,7 @@ pub(crate) async fn send_a_camera_through(
     store: &Store,
     broker: &Broker,
 ) -> anyhow::Result<()> {
-    println!("a test camera sends to {} …", broker.address.authority());
+    println!("a test camera sends to {} …", broker.address);
     let stop = stop_on_signal()?;
     let camera = TestCamera::start(&broker.address, &broker.ca, &broker.camera)?;
     let measured = tokio::select! {
