@@ -608,6 +608,10 @@ class WithoutCamera(Commands):
         server, _ = self.deployed()
 
         def named():
+        # The same, in bytes.
+        self.change({"TEITEN_STORAGE_SIZE": "429496729600"})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, size()), (0, "400Gi"), said)
             parts = [part["spec"]["template"] for plural in ("statefulsets", "services") for part in server.all(plural) if "template" in part["spec"]]
             parts += [cron["spec"]["jobTemplate"]["spec"]["template"] for cron in server.all("cronjobs")]
             found = [container["image"] for part in parts for kind in ("containers", "initContainers") for container in part["spec"].get(kind, [])]

@@ -364,8 +364,12 @@ fn no_layer(configured: &str) -> Finding {
     )
 }
 
+/// Whether Kubernetes takes a class where none is named: by either of two annotations.
 fn is_default(class: &Value) -> bool {
-    class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
+    let annotations = &class["metadata"]["annotations"];
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
+        .iter()
+        .any(|annotation| annotations[annotation] == "true")
 }
 
 fn storage_class(facts: &Facts, wanted: &Wanted) -> Option<Finding> {

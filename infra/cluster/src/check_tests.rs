@@ -185,6 +185,14 @@ fn only_what_keeps_footage_inside_needs_a_storage_class() {
 }
 
 #[test]
+fn a_storage_class_is_the_default_one_by_the_older_annotation_too() {
+    let mut facts = facts();
+    facts.storage_classes[0]["metadata"]["annotations"] =
+        json!({"storageclass.beta.kubernetes.io/is-default-class": "true"});
+    assert_eq!(findings(&facts, &local()), []);
+}
+
+#[test]
 fn a_disk_that_is_full_before_the_store_s_volume_is_told_and_keeps_nobody_from_deploying() {
     let with = |provisioner: &str, disks: [&str; 2]| {
         let mut facts = facts();

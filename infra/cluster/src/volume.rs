@@ -64,7 +64,11 @@ pub(crate) fn unchanged(manifests: &str, store: &Value, wanted: &Size) -> String
     let Some(there) = template["resources"]["requests"]["storage"].as_str() else {
         return manifests.to_owned();
     };
-    manifests.replace(&format!("  storage: {wanted}\n"), &format!("  storage: {there}\n"))
+    // It quotes a number.
+    let lines = [format!("  storage: {wanted}\n"), format!("  storage: \"{wanted}\"\n")];
+    lines
+        .iter()
+        .fold(manifests.to_owned(), |text, line| text.replace(line, &format!("  storage: \"{there}\"\n")))
 }
 
 /// Has the volume grow to what is wanted, where it can. Answers what there is to say.
@@ -161,7 +165,12 @@ mod tests {
         let of = |size: &str| json!({"spec": {"volumeClaimTemplates": [{"spec": {"resources": {"requests": {"storage": size}}}}]}});
         assert_eq!(
             unchanged(manifests, &of("50Gi"), &size("300Gi")),
-            manifests.replace("  storage: 300Gi", "  storage: 50Gi")
+            manifests.replace("  storage: 300Gi", "  storage: \"50Gi\"")
+        );
+        let in_bytes = manifests.replace("300Gi", "\"322122547200\"");
+        assert_eq!(
+            unchanged(&in_bytes, &of("300Gi"), &size("322122547200")),
+            in_bytes.replace("  storage: \"322122547200\"", "  storage: \"300Gi\"")
         );
         assert_eq!(unchanged(manifests, &Value::Null, &size("300Gi")), manifests);
     }
