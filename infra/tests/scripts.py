@@ -163,11 +163,32 @@ class Scripts(unittest.TestCase):
             status, said = self.run_script("scripts/link", "front-door", **{name: value})
             self.assertEqual((status, len(self.calls())), (7, 1), said)
 
-    def test_what_answers_inside_of_the_cluster_alone_is_no_address_for_a_link_to_the_past(self):
+    def project_with_links(self):
+        """A folder with what makes links, and the settings."""
         project = self.folder / "project"
         for name in ("scripts/link", "infra/settings/teiten.env"):
             (project / name).parent.mkdir(parents=True)
             shutil.copy(PROJECT / name, project / name)
+        return project
+
+    def test_a_store_of_before_that_stands_in_the_settings_is_none_of_the_store_that_is_brought_along(self):
+        project = self.project_with_links()
+        settings = project / "infra" / "settings" / "teiten.env"
+        settings.write_text(re.sub("(?m)^AWS_ENDPOINT_URL_S3=.*", "AWS_ENDPOINT_URL_S3=https://old.example.org", settings.read_text()))
+        status, said = self.run_script("scripts/link", "front-door", project=project)
+        self.assertEqual((status, self.calls()), (1, []), said)
+        self.assertIn("TEITEN_PUBLIC_URL=", said)
+        program = project / "scripts" / "program"
+        program.write_text('#!/bin/sh\necho "at $AWS_ENDPOINT_URL_S3"\n')
+        program.chmod(0o755)
+        keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "key"}
+        for overlay, given, store in (("production", "", "https://old.example.org"), ("local", "http://10.0.0.2:9000", "http://10.0.0.2:9000")):
+            environment = {"AWS_ENDPOINT_URL_S3": given} if given else {}
+            status, said = self.run_script("scripts/link", "gate", project=project, TEITEN_OVERLAY=overlay, **environment, **keys)
+            self.assertEqual((status, said), (0, f"at {store}\n"))
+
+    def test_what_answers_inside_of_the_cluster_alone_is_no_address_for_a_link_to_the_past(self):
+        project = self.project_with_links()
         for path, text in ((project / "scripts" / "program", '#!/bin/sh\necho "playback=$TEITEN_PLAYBACK_URL clip=$TEITEN_CLIP_URL"\n'),
                            (self.folder / "kubectl", '#!/bin/sh\necho "https://$5.teiten.$BELOW"\n')):
             path.write_text(text)
