@@ -62,6 +62,8 @@ class Machine:
         self.processes, self.environments, self.ports = {}, {}, {}
         # The names of Jobs that do not end, and of parts that do not get ready; whether load balancers give addresses, and the store is there for the outside.
         self.hanging, self.ill, self.balances, self.serves = set(), set(), True, True
+        # Whether Jobs fail.
+        self.fails = False
 
     def start(self, name, command, environment):
         """Starts a part; anew if its environment is another."""
@@ -100,7 +102,10 @@ class Machine:
         for job in server.all("jobs"):
             waits = "storage" in self.ill and "conditions" not in job.get("status", {})
             hangs = waits or job["metadata"]["name"] in self.hanging
-            job["status"] = {"active": 1} if hangs else {"conditions": [{"type": "Complete", "status": "True"}]}
+            if hangs:
+                job["status"] = {"active": 1}
+            elif "conditions" not in job.get("status", {}):
+                job["status"] = {"conditions": [{"type": "Failed" if self.fails else "Complete", "status": "True"}]}
         for part in server.all("statefulsets"):
             name = part["metadata"]["name"]
             if self.run(name, secrets, settings(part, server)):
@@ -718,6 +723,15 @@ class WithoutCamera(Commands):
         (job,) = server.all("jobs")
         self.assertNotIn(job["metadata"]["name"], machine.hanging)
         self.assertIn(f"job {earlier['metadata']['name']}: ended", said)
+
+    def test_a_set_up_of_the_store_that_fails_is_told_with_where_its_words_are_and_not_started_again(self):
+        server, machine = self.deployed()
+        machine.fails = True
+        self.change({"TEITEN_MEDIA_RETENTION_DAYS": "9"})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, said.count("setting the store up")), (1, 1), said)
+        failed = [job["metadata"]["name"] for job in server.all("jobs") if job["status"]["conditions"][0]["type"] == "Failed"]
+        self.assertIn(f"failed: kubectl -n teiten logs -l batch.kubernetes.io/job-name={' '.join(failed)} ", said)
 
     def test_a_store_that_does_not_start_is_told_of_while_its_set_up_is_waited_for(self):
         server, machine = self.cluster(STORE)

@@ -58,7 +58,7 @@ fn trouble(object: &Value, all: &[Value], now: Timestamp) -> Option<String> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let reason = match kind {
-        "StatefulSet" | "Deployment" => workload(object)?,
+        "StatefulSet" | "Deployment" => workload(object, all)?,
         _ => conditions(object)?,
     };
     // Its pods know more than it does.
@@ -73,7 +73,8 @@ pub(crate) fn pods_trouble(objects: &[Value], part: &str) -> Option<String> {
 
 fn pods_trouble_at(now: Timestamp, objects: &[Value], part: &str) -> Option<String> {
     let pods = || objects.iter().filter(|pod| belongs(pod, part));
-    pods().find_map(pod_trouble).or_else(|| pods().find_map(|pod| lost(pod, now)))
+    let of_set = || pods().filter(|pod| is_owned_by(pod, "StatefulSet", &part.into()));
+    pods().find_map(pod_trouble).or_else(|| of_set().find_map(|pod| lost(pod, now)))
 }
 
 /// How the cluster gets to log in to the registry of images, where `said` tells that it lacks that; else nothing. Pods log in with what
@@ -102,7 +103,7 @@ fn words(kind: &str) -> &str {
     }
 }
 
-fn workload(object: &Value) -> Option<String> {
+fn workload(object: &Value, all: &[Value]) -> Option<String> {
     let (metadata, spec, status) = (&object["metadata"], &object["spec"], &object["status"]);
     let wanted = spec["replicas"].as_u64().unwrap_or(1);
     let ready = status["readyReplicas"].as_u64().unwrap_or(0);
@@ -111,9 +112,26 @@ fn workload(object: &Value) -> Option<String> {
         return Some("the cluster has not looked at it yet".to_owned());
     }
     if ready < wanted {
-        return Some(format!("{ready} of {wanted} ready"));
+        let lacking = not_made(object, all, wanted).unwrap_or_default();
+        return Some(format!("{ready} of {wanted} ready{lacking}"));
     }
-    (updated < wanted).then(|| format!("{updated} of {wanted} renewed"))
+    // While a Deployment has old pods beside new ones, the ready ones may be the old ones.
+    let pods =
+        status["replicas"].as_u64().filter(|_| object["kind"] == "Deployment").unwrap_or(0).max(wanted);
+    (updated < pods).then(|| format!("{updated} of {pods} renewed"))
+}
+
+/// That pods of a part are not made, which a quota or a limit of the namespace may forbid, and why, or where that is told.
+fn not_made(object: &Value, all: &[Value], wanted: u64) -> Option<String> {
+    if let Some(refused) = condition(object, "ReplicaFailure") {
+        return Some(format!(": {}", refused["message"].as_str()?));
+    }
+    // A StatefulSet tells it by events alone.
+    let pods = all.iter().filter(|pod| is_pod_of(pod, object)).count();
+    (object["kind"] == "StatefulSet" && (pods as u64) < wanted).then(|| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        format!(", and not all of its pods are made: kubectl -n {NAMESPACE} describe statefulset {name}")
+    })
 }
 
 fn conditions(object: &Value) -> Option<String> {
@@ -138,7 +156,7 @@ fn conditions(object: &Value) -> Option<String> {
     Some(message.unwrap_or_else(|| "not ready yet".to_owned()))
 }
 
-fn belongs(pod: &Value, part: &str) -> bool {
+pub(crate) fn belongs(pod: &Value, part: &str) -> bool {
     pod["kind"] == "Pod" && pod["metadata"]["labels"]["app.kubernetes.io/name"] == part
 }
 
@@ -228,8 +246,13 @@ pub(crate) fn is_owned_by(object: &Value, kind: &str, name: &Value) -> bool {
 }
 
 pub(crate) fn has_condition(object: &Value, kind: &str) -> bool {
+    condition(object, kind).is_some()
+}
+
+/// The condition of a kind that holds for an object.
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     let mut conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.any(|condition| condition["type"] == kind && condition["status"] == "True")
+    conditions.find(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
 /// When an object was made. Kubernetes writes all times alike (RFC 3339, UTC, whole seconds), so they sort as texts.
@@ -251,8 +274,12 @@ mod tests {
     }
 
     fn pod(part: &str, status: Value) -> Value {
-        json!({"kind": "Pod", "metadata": {"name": format!("{part}-0"), "labels": {"app.kubernetes.io/name": part}}, "status": status})
+        json!({"kind": "Pod", "status": status, "metadata": {"name": format!("{part}-0"), "labels": {"app.kubernetes.io/name": part},
+            "ownerReferences": [{"kind": "StatefulSet", "name": part}]}})
     }
+
+    /// What is said where no pod says more.
+    const UNMADE: &str = "the part bridge: 1 of 2 ready, and not all of its pods are made: kubectl -n teiten describe statefulset bridge";
 
     fn bridge(ready: u64) -> Value {
         json!({
@@ -282,10 +309,7 @@ mod tests {
         ]));
         assert_eq!(
             not_ready(&[bridge(1), failed]),
-            [
-                "the part bridge: 1 of 2 ready",
-                "the part encode: Unable to fetch image \"teiten/encode:0.1.0\": 401"
-            ]
+            [UNMADE, "the part encode: Unable to fetch image \"teiten/encode:0.1.0\": 401"]
         );
         let mut changed = bridge(2);
         changed["metadata"]["generation"] = 2.into();
@@ -297,6 +321,31 @@ mod tests {
             not_ready(&[encode(json!([]))]),
             ["the part encode: it has not said yet whether it is ready"]
         );
+    }
+
+    #[test]
+    fn a_part_whose_pods_are_refused_says_why_or_where_that_is_told() {
+        let one = pod("bridge", json!({}));
+        assert_eq!(not_ready(&[bridge(1), one.clone()]), [UNMADE]);
+        assert_eq!(not_ready(&[bridge(1), one.clone(), one]), ["the part bridge: 1 of 2 ready"]);
+        let broker = |status: Value| {
+            let broker = json!({"kind": "Deployment", "metadata": {"name": "broker", "generation": 1}, "spec": {"replicas": 1}, "status": status});
+            not_ready(&[broker])
+        };
+        let refused = "pods \"broker-7c5d79b5bb-\" is forbidden: exceeded quota: cpu";
+        assert_eq!(
+            broker(json!({"observedGeneration": 1, "conditions": [
+                {"type": "Available", "status": "False", "message": "Deployment does not have minimum availability."},
+                {"type": "ReplicaFailure", "status": "True", "message": refused}]})),
+            [format!("the part broker: 0 of 1 ready: {refused}")]
+        );
+        let renewed = |pods: u64| {
+            broker(
+                json!({"observedGeneration": 1, "replicas": pods, "readyReplicas": 1, "updatedReplicas": 1}),
+            )
+        };
+        assert_eq!(renewed(2), ["the part broker: 1 of 2 renewed"], "it is the old one that is ready");
+        assert_eq!(renewed(1), [""; 0]);
     }
 
     #[test]
@@ -333,9 +382,9 @@ mod tests {
         lost["spec"] = json!({"nodeName": "pi-2"});
         let at = |time: &str| Timestamp::from_rfc3339(time).unwrap();
         let said = |now, lost: &Value| not_ready_at(now, &[bridge(1), lost.clone()]).remove(0);
-        assert_eq!(said(at("2026-11-23T05:00:00Z"), &lost), "the part bridge: 1 of 2 ready");
+        assert_eq!(said(at("2026-11-23T05:00:00Z"), &lost), UNMADE);
         lost["metadata"]["deletionTimestamp"] = "2026-11-23T04:05:00Z".into();
-        assert_eq!(said(at("2026-11-23T04:06:00Z"), &lost), "the part bridge: 1 of 2 ready");
+        assert_eq!(said(at("2026-11-23T04:06:00Z"), &lost), UNMADE);
         let found = said(at("2026-11-23T04:06:01Z"), &lost);
         for words in [
             "the part bridge: bridge-0 was on node pi-2, which does not answer",
@@ -344,6 +393,9 @@ mod tests {
         ] {
             assert!(found.contains(words), "{found}");
         }
+        let mut others = lost.clone();
+        others["metadata"]["ownerReferences"][0]["kind"] = "ReplicaSet".into();
+        assert_eq!(said(at("2026-11-23T05:00:00Z"), &others), UNMADE, "another one is made elsewhere");
         let waits = pod("bridge", waiting("ImagePullBackOff", "Back-off"));
         let found = not_ready_at(at("2026-11-23T05:00:00Z"), &[bridge(1), lost, waits]);
         assert!(found[0].contains("its image is not to be had"), "what can be mended comes first: {found:?}");
@@ -376,8 +428,8 @@ mod tests {
     #[test]
     fn a_broken_pod_of_an_earlier_template_keeps_its_set_from_the_new_one_and_no_pod_that_is_ready_does() {
         let set = |current: &str| {
-            json!({"kind": "StatefulSet", "metadata": {"name": "broker", "labels": {"app.kubernetes.io/part-of": "teiten"}},
-                "status": {"currentRevision": current, "updateRevision": "broker-3"}})
+            json!({"kind": "StatefulSet", "metadata": {"name": "bridge", "labels": {"app.kubernetes.io/part-of": "teiten"}},
+                "status": {"currentRevision": current, "updateRevision": "bridge-3"}})
         };
         let pod = |name: &str, owner: &str, revision: &str, ready: &str| {
             json!({
@@ -387,20 +439,20 @@ mod tests {
                 "status": {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]},
             })
         };
-        let mut ending = pod("broker-4", "broker", "broker-2", "False");
+        let mut ending = pod("bridge-4", "bridge", "bridge-2", "False");
         ending["metadata"]["deletionTimestamp"] = "2026-11-23T04:05:09Z".into();
         let mut objects = vec![
-            set("broker-1"),
-            pod("broker-0", "broker", "broker-2", "False"),
-            pod("broker-1", "broker", "broker-1", "True"),
-            pod("broker-2", "broker", "broker-3", "False"),
+            set("bridge-1"),
+            pod("bridge-0", "bridge", "bridge-2", "False"),
+            pod("bridge-1", "bridge", "bridge-1", "True"),
+            pod("bridge-2", "bridge", "bridge-3", "False"),
             pod("other-0", "other", "other-2", "False"),
             ending,
         ];
-        assert_eq!(stuck(&objects), ["broker-0"]);
-        objects[0] = set("broker-3");
+        assert_eq!(stuck(&objects), ["bridge-0"]);
+        objects[0] = set("bridge-3");
         assert_eq!(stuck(&objects), [""; 0], "nothing is being renewed");
-        objects[0] = set("broker-1");
+        objects[0] = set("bridge-1");
         objects[0]["metadata"]["labels"] = json!({});
         assert_eq!(stuck(&objects), [""; 0], "somebody else's");
     }

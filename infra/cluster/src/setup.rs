@@ -1,6 +1,6 @@
 //! The Jobs that set the store up: the CronJob makes one an hour, and `deploy` one at once where none has done what is wanted now.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ const LOGS: &str = "--all-containers --ignore-errors --tail 20";
 /// Has a Job set the store up, unless one has as it is and with the keys that there are; at most `wait` seconds.
 pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut said = None;
+    let (mut said, mut made) = (None, None);
     let mut look = Backoff::new(LOOK_FIRST, LOOK);
     loop {
         let (objects, _) = kubectl.list_all(&KINDS)?;
@@ -44,12 +44,21 @@ pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
         if wanted.is_done(&jobs) {
             return Ok(());
         }
-        let its_own = ready::pods_trouble(&objects, NAME);
-        let is_stores = its_own.is_none();
+        let (its_own, stores) = (ready::pods_trouble(&objects, NAME), store_trouble(&objects));
+        if stores.is_some() {
+            // What fails while the store is away tells nothing of what comes next.
+            made = None;
+        }
+        let mine = jobs.iter().find(|job| job["metadata"]["name"].as_str() == made.as_deref());
+        if let Some(words) = mine.and_then(|job| failed(slice::from_ref(job))) {
+            bail!("{words}");
+        }
         // While the store is away the set-up waits for it, and its log says no more.
-        let trouble = its_own.or_else(|| store_trouble(&objects));
+        let is_stores = its_own.is_none() && stores.is_some();
+        let trouble = its_own.or(stores);
         if started.elapsed() >= Duration::from_secs(wait) {
-            bail!("{}", late(wait, trouble.as_deref(), is_stores));
+            let has_pod = of("Pod").iter().any(|pod| ready::belongs(pod, STORE));
+            bail!("{}", late(wait, trouble.as_deref(), is_stores.then_some(has_pod)));
         }
         if let Some(trouble) = trouble.as_deref().filter(|trouble| said.as_deref() != Some(*trouble)) {
             println!("waiting for the store's set-up: {trouble}{}", ready::login(trouble));
@@ -65,7 +74,9 @@ pub(crate) async fn run(kubectl: &Kubectl, wait: u64) -> anyhow::Result<()> {
                 )?;
             }
             println!("setting the store up");
-            kubectl.apply(&job_of(&cron, &format!("{NAME}-{}", now().unix_millis())))?;
+            let name = format!("{NAME}-{}", now().unix_millis());
+            kubectl.apply(&job_of(&cron, &name))?;
+            made = Some(name);
         }
         tokio::time::sleep(look.wait()).await;
     }
@@ -93,17 +104,15 @@ fn store_trouble(objects: &[Value]) -> Option<String> {
     Some(trouble)
 }
 
-/// That the store was not set up in time, for a trouble that is the set-up's, or the store's.
-fn late(wait: u64, trouble: Option<&str>, is_stores: bool) -> String {
+/// That the store was not set up in time, for a trouble that is the set-up's; or the store's, which has a pod, or none.
+fn late(wait: u64, trouble: Option<&str>, stores: Option<bool>) -> String {
     let because = trouble.map(|trouble| format!(" ({trouble})")).unwrap_or_default();
-    let look = match trouble {
-        Some(_) if is_stores => format!("describe pod {STORE}-0"),
-        _ => format!("logs -l app.kubernetes.io/name={NAME} {LOGS}"),
+    let look = match stores {
+        None => format!(": kubectl -n {NAMESPACE} logs -l app.kubernetes.io/name={NAME} {LOGS}"),
+        Some(true) => format!(": kubectl -n {NAMESPACE} describe pod {STORE}-0"),
+        Some(false) => String::new(),
     };
-    format!(
-        "the store was not set up within {wait} s{because}: kubectl -n {NAMESPACE} {look}{}",
-        ready::login(&because)
-    )
+    format!("the store was not set up within {wait} s{because}{look}{}", ready::login(&because))
 }
 
 /// That the last Job of the CronJob that has ended failed, in words.
@@ -223,12 +232,12 @@ mod tests {
 
     #[test]
     fn a_set_up_that_does_not_come_about_says_why_and_where_its_own_words_are() {
-        let said = late(600, Some("no node takes it: 0/1 nodes are available"), false);
+        let said = late(600, Some("no node takes it: 0/1 nodes are available"), None);
         assert!(said.starts_with("the store was not set up within 600 s (no node takes it: 0/1"), "{said}");
         // The program is an init container: without these kubectl shows the one that waits for it.
         assert!(said.ends_with("=storage-setup --all-containers --ignore-errors --tail 20"), "{said}");
-        assert!(late(600, None, true).starts_with("the store was not set up within 600 s: kubectl"));
-        let refused = late(600, Some("its image is not to be had: 403 Forbidden"), false);
+        assert!(late(600, None, None).starts_with("the store was not set up within 600 s: kubectl"));
+        let refused = late(600, Some("its image is not to be had: 403 Forbidden"), None);
         assert!(refused.contains("create secret docker-registry"), "{refused}");
     }
 
@@ -263,11 +272,15 @@ mod tests {
         }
         assert_eq!(store_trouble(&[set(1), claim("Bound")]), None);
         assert_eq!(store_trouble(&[]), None, "a store of the user's own");
-        let said = late(600, Some("the part storage: 0 of 1 ready"), true);
+        let said = late(600, Some("the part storage: 0 of 1 ready"), Some(true));
         assert!(
             said.ends_with("(the part storage: 0 of 1 ready): kubectl -n teiten describe pod storage-0"),
             "{said}"
         );
+        // As where a quota of the namespace forbids its pod.
+        let trouble = store_trouble(&[set(0), claim("Bound")]);
+        let said = late(600, trouble.as_deref(), Some(false));
+        assert!(said.ends_with("kubectl -n teiten describe statefulset storage)"), "{said}");
     }
 
     #[test]
