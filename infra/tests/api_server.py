@@ -187,8 +187,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def answer(self, body, code=200):
-        """Answers in JSON."""
-        text = json.dumps(body).encode()
+        """Answers in JSON, or nothing."""
+        text = json.dumps(body).encode() if body else b""
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
@@ -227,6 +227,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 value = yaml.safe_load(body)
                 value["metadata"].setdefault("namespace", namespace)
                 return copy.deepcopy(state.write("create", version, plural, value)), 201
+            if "watch" in query:
+                # Who watches sees nothing, and asks again.
+                return None, 200
             if name is None:
                 return self.list(version, plural, kind, namespace, query), 200
             if self.command == "PATCH":
@@ -247,12 +250,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return copy.deepcopy(there), 200
 
     def delete(self, key):
-        """Deletes an object; with a namespace, all that is in it."""
-        state = self.server_state
-        del state.objects[key]
-        if key[1] == "namespaces":
-            for other in [other for other in state.objects if other[2] == key[3]]:
-                del state.objects[other]
+        """Deletes an object; with a namespace, all that is in it. What has finalizers is marked, and stays until somebody takes them off."""
+        objects = self.server_state.objects
+        inside = [other for other in objects if key[1] == "namespaces" and other[2] == key[3]]
+        for other in inside:
+            self.delete(other)
+        if objects[key]["metadata"].get("finalizers") or objects.keys() & set(inside):
+            objects[key]["metadata"]["deletionTimestamp"] = "2026-11-23T04:05:06Z"
+        else:
+            del objects[key]
 
     def list(self, version, plural, kind, namespace, query):
         """A list, of one namespace or of all."""

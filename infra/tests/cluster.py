@@ -733,6 +733,26 @@ class WithoutCamera(Commands):
         failed = [job["metadata"]["name"] for job in server.all("jobs") if job["status"]["conditions"][0]["type"] == "Failed"]
         self.assertIn(f"failed: kubectl -n teiten logs -l batch.kubernetes.io/job-name={' '.join(failed)} ", said)
 
+    def test_what_cannot_go_while_knative_is_ill_is_told_and_keeps_nothing_else_from_going(self):
+        server, _ = self.deployed()
+        binding = server.find("sinkbindings", "bridge")
+        binding["metadata"]["finalizers"] = ["sinkbindings.sources.knative.dev"]
+        status, said = self.teiten("undeploy", "--wait", "1")
+        self.assertEqual(status, 1, said)
+        self.assertIn("taking out sinkbindings.sources.knative.dev: bridge reconcile\n", said)
+        self.assertIn("sinkbindings/bridge", said.partition("not all of it is gone")[2])
+        for plural in ("statefulsets", "triggers", "cronjobs", "networkpolicies"):
+            self.assertEqual(server.all(plural), [], plural)
+        status, said = self.teiten("undeploy", "--footage", "--yes", "--wait", "1")
+        self.assertEqual(status, 1, said)
+        self.assertIn("namespaces/teiten", said.partition("not all of it is gone")[2])
+        del binding["metadata"]["finalizers"]
+        # With settings that are half written, too: nothing of them is needed.
+        self.change({"TEITEN_WINDOW": "7s"})
+        status, said = self.teiten("undeploy", "--footage", "--yes")
+        self.assertEqual(status, 0, said)
+        self.assertFalse([key for key in server.objects if key[2] == "teiten"])
+
     def test_a_store_that_does_not_start_is_told_of_while_its_set_up_is_waited_for(self):
         server, machine = self.cluster(STORE)
         machine.ill = {"storage"}

@@ -107,7 +107,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
         println!("{words}");
     }
     restart_readers(kubectl)?;
-    domain::map(kubectl, settings.domain.as_ref())?;
+    domain::map(kubectl, settings.domain.as_ref(), options.wait)?;
     if settings.overlay == Overlay::Local {
         balancer::wait(kubectl, &["broker", "storage"]).await?;
     }

@@ -33,8 +33,8 @@ fn objects(domain: &Domain, function: &str) -> [Value; 2] {
     ]
 }
 
-/// Gives the functions their names in `domain`, and takes other names of ours away.
-pub(crate) fn map(kubectl: &Kubectl, domain: Option<&Domain>) -> Result<(), KubectlError> {
+/// Gives the functions their names in `domain`, and takes other names of ours away, for which it waits `wait` seconds at most.
+pub(crate) fn map(kubectl: &Kubectl, domain: Option<&Domain>, wait: u64) -> Result<(), KubectlError> {
     let wanted = match domain {
         None => Vec::new(),
         Some(domain) => {
@@ -44,17 +44,17 @@ pub(crate) fn map(kubectl: &Kubectl, domain: Option<&Domain>) -> Result<(), Kube
             ANSWERING.map(|function| domain.host(function)).to_vec()
         }
     };
-    remove(kubectl, &wanted)
+    remove(kubectl, &wanted, wait)
 }
 
-/// Takes the names of ours away that are not `wanted`.
-pub(crate) fn remove(kubectl: &Kubectl, wanted: &[String]) -> Result<(), KubectlError> {
+/// Takes the names of ours away that are not `wanted`, and waits `wait` seconds at most until they are gone.
+pub(crate) fn remove(kubectl: &Kubectl, wanted: &[String], wait: u64) -> Result<(), KubectlError> {
     for kind in [MAPPINGS, CLAIMS] {
         for object in kubectl.list(kind)? {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             let ours = object["metadata"]["labels"]["app.kubernetes.io/part-of"] == NAMESPACE;
             if ours && wanted.iter().all(|wanted| wanted != name) {
-                kubectl.run(&["delete", kind, name, "--namespace", NAMESPACE, "--ignore-not-found"], None)?;
+                kubectl.delete(kind, &[name], wait)?;
             }
         }
     }

@@ -159,6 +159,14 @@ impl Kubectl {
         read.map(Some).map_err(|source| KubectlError::Json { command: arguments.join(" "), source })
     }
 
+    /// Deletes the objects of a kind that have these names, and waits until they are gone: `wait` seconds at most, for who has to clean up
+    /// behind them (their finalizers) may be away.
+    pub fn delete(&self, kind: &str, names: &[&str], wait: u64) -> Result<(), KubectlError> {
+        let timeout = format!("--timeout={wait}s");
+        let options = ["--namespace", NAMESPACE, "--ignore-not-found", &timeout];
+        self.run(&[&["delete", kind], names, &options].concat(), None).map(drop)
+    }
+
     /// Applies an object as a whole. What is so already stays untouched.
     pub fn apply(&self, object: &Value) -> Result<(), KubectlError> {
         self.run(&[APPLY, &["--filename", "-"]].concat(), Some(&object.to_string())).map(drop)

@@ -61,6 +61,9 @@ enum Command {
         /// Does not ask.
         #[arg(long)]
         yes: bool,
+        /// How long to wait until each kind of what is taken out is gone, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        wait: u64,
     },
 }
 
@@ -81,9 +84,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let Arguments { context, infra, cameras, command } = arguments;
     let kubectl = Kubectl::new(context);
-    let settings = Settings::read(&infra.join("settings/teiten.env"))?;
+    let file = infra.join("settings/teiten.env");
     match command {
         Command::Deploy { viewer, built, wait, check, make_keys, new_authority, no_test_camera } => {
+            let settings = Settings::read(&file)?;
             let options = Deploy {
                 infra,
                 cameras,
@@ -97,7 +101,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             };
             teiten_cluster::deploy(&kubectl, &settings, &options).await
         }
-        Command::Status => teiten_cluster::status(&kubectl, &settings).await,
-        Command::Undeploy { footage, yes } => teiten_cluster::undeploy(&kubectl, footage, yes).map(|()| true),
+        Command::Status => teiten_cluster::status(&kubectl, &Settings::read(&file)?).await,
+        Command::Undeploy { footage, yes, wait } => {
+            teiten_cluster::undeploy(&kubectl, footage, yes, wait).map(|()| true)
+        }
     }
 }

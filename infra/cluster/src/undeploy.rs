@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use serde_json::Value;
 
 use crate::{Kubectl, KubectlError, NAMESPACE, domain, ready::is_ours};
@@ -29,8 +29,9 @@ const KINDS: [&str; 14] = [
 /// Of these go those alone that the outside cannot reach.
 const SERVICES: &str = "services.v1.";
 
-/// Takes Teiten out of the cluster; with `footage`, the whole namespace with its volumes and keys.
-pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool) -> anyhow::Result<()> {
+/// Takes Teiten out of the cluster; with `footage`, the whole namespace with its volumes and keys. Nothing is waited for longer than
+/// `wait` seconds.
+pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool, wait: u64) -> anyhow::Result<()> {
     if kubectl.get("namespace", NAMESPACE, NAMESPACE)?.is_none() {
         println!("There is no Teiten in this cluster.");
         return Ok(());
@@ -48,47 +49,52 @@ pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool) -> anyhow::Result<(
             io::stdin().lock().read_line(&mut answer)?;
             ensure!(answer.trim() == "footage", "nothing was changed");
         }
-        domain::remove(kubectl, &[])?;
-        kubectl.run(&["delete", "namespace", NAMESPACE], None)?;
+        let names = domain::remove(kubectl, &[], wait);
+        println!("taking out the namespace {NAMESPACE}");
+        went(names.err().into_iter().chain(kubectl.delete("namespace", &[NAMESPACE], wait).err()))?;
         println!("All of it is gone. (Buckets of a store of your own are as they were.)");
         return Ok(());
     }
-    domain::remove(kubectl, &[])?;
-    let label = format!("app.kubernetes.io/part-of={NAMESPACE}");
     let services = kubectl.list(SERVICES)?;
-    let (outside, inside): (Vec<_>, Vec<_>) =
-        services.iter().filter(|service| is_ours(service)).partition(|service| is_reached(service));
+    let outside: Vec<_> =
+        services.iter().filter(|service| is_ours(service) && is_reached(service)).filter_map(name).collect();
+    // What cannot go keeps nothing else from going.
+    let mut stays: Vec<_> = domain::remove(kubectl, &[], wait).err().into_iter().collect();
     for kind in KINDS {
-        let mut arguments = vec!["delete", kind, "--namespace", NAMESPACE, "--ignore-not-found"];
-        if kind == SERVICES {
-            arguments.extend(inside.iter().copied().filter_map(name));
-            if inside.is_empty() {
-                continue;
-            }
-        } else {
-            arguments.extend(["--selector", &*label]);
-        }
-        match kubectl.run(&arguments, None) {
-            // What the cluster does not know, it has none of.
-            Err(KubectlError::Failed { stderr, .. }) if stderr.contains("doesn't have a resource type") => {}
-            done => {
-                done?;
-            }
+        let there = kubectl.list(kind)?;
+        let mut names: Vec<_> = there.iter().filter(|object| is_ours(object)).filter_map(name).collect();
+        names.retain(|name| kind != SERVICES || !outside.contains(name));
+        if !names.is_empty() {
+            println!("taking out {kind}: {}", names.join(" "));
+            stays.extend(kubectl.delete(kind, &names, wait).err());
         }
     }
+    went(stays)?;
     println!(
         "Teiten is out of the cluster. The footage (volumes of the namespace {NAMESPACE}) and the keys are still there:"
     );
     println!("./just deploy goes on with them, ./just undeploy --footage deletes them.");
     if !outside.is_empty() {
-        let names: Vec<_> = outside.iter().copied().filter_map(name).collect();
         println!(
             "So are the addresses that cameras and links know (in a cloud, their load balancers cost). To give them up, too: kubectl -n \
              {NAMESPACE} delete service {}",
-            names.join(" ")
+            outside.join(" ")
         );
     }
     Ok(())
+}
+
+/// Tells why not all went, if so.
+fn went(stays: impl IntoIterator<Item = KubectlError>) -> anyhow::Result<()> {
+    let why: Vec<String> = stays.into_iter().map(|error| format!("\n  {error}")).collect();
+    if why.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "not all of it is gone:{}\nWhat was only waited for goes by itself, if Knative's parts run, which clean up behind it (kubectl get pods \
+         --namespace knative-eventing, and knative-serving). Then ./just undeploy again.",
+        why.concat()
+    )
 }
 
 /// Whether the outside reaches a Service. Its port at the nodes, or its load balancer, is another one once it is made anew; the old address is
