@@ -106,9 +106,9 @@ class Machine:
                 job["status"] = {"active": 1}
             elif "conditions" not in job.get("status", {}):
                 job["status"] = {"conditions": [{"type": "Failed" if self.fails else "Complete", "status": "True"}]}
-        for part in server.all("statefulsets"):
+        for part in server.all("statefulsets") + server.all("deployments"):
             name = part["metadata"]["name"]
-            if self.run(name, secrets, settings(part, server)):
+            if part["metadata"]["namespace"] == "teiten" and self.run(name, secrets, settings(part, server)):
                 generation = part["metadata"]["generation"]
                 replicas = part["spec"].get("replicas", 1)
                 ready = 0 if name in self.ill else replicas
@@ -608,15 +608,15 @@ class WithoutCamera(Commands):
         server.find("storageclasses", "local-path")["allowVolumeExpansion"] = True
         status, said = self.deploy("--no-test-camera")
         self.assertEqual((status, size()), (0, "400Gi"), said)
+        # The same, in bytes.
+        self.change({"TEITEN_STORAGE_SIZE": "429496729600"})
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual((status, size()), (0, "400Gi"), said)
 
     def test_images_that_were_built_anew_have_to_be_there_and_then_run_and_others_stay(self):
         server, _ = self.deployed()
 
         def named():
-        # The same, in bytes.
-        self.change({"TEITEN_STORAGE_SIZE": "429496729600"})
-        status, said = self.deploy("--no-test-camera")
-        self.assertEqual((status, size()), (0, "400Gi"), said)
             parts = [part["spec"]["template"] for plural in ("statefulsets", "services") for part in server.all(plural) if "template" in part["spec"]]
             parts += [cron["spec"]["jobTemplate"]["spec"]["template"] for cron in server.all("cronjobs")]
             found = [container["image"] for part in parts for kind in ("containers", "initContainers") for container in part["spec"].get(kind, [])]
@@ -674,7 +674,8 @@ class WithoutCamera(Commands):
         status, said = self.deploy("--no-test-camera")
         self.assertEqual(status, 0, said)
         self.assertIn(f"{machine.address}:8883 has to trust that certificate's authority", said)
-        self.assertIn("Still there, though these settings do without: broker storage", said)
+        self.assertIn("Still there, though these settings do without", said)
+        self.assertIn("delete deployment/broker service/broker statefulset/storage service/storage ", said)
 
     def test_a_secret_that_is_deleted_comes_back_with_other_keys_which_the_store_and_who_reads_them_get(self):
         server, _ = self.deployed()
@@ -698,11 +699,11 @@ class WithoutCamera(Commands):
             revoked = (self.folder / "cameras" / "broker.teiten" / "revoked.pem").read_text()
             if is_put:
                 server.find("secrets", "broker-revoked-tls")["data"]["revoked.pem"] = base64.b64encode(revoked.encode()).decode()
-            before = server.find("statefulsets", "broker")["spec"]["template"]
+            before = server.find("deployments", "broker")["spec"]["template"]
             status, said = self.deploy("--no-test-camera")
             self.assertEqual(status, 0, said)
             self.assertEqual(decoded(server.find("secrets", "broker-revoked-tls")), {"revoked.pem": revoked})
-            self.assertNotEqual(server.find("statefulsets", "broker")["spec"]["template"], before, said)
+            self.assertNotEqual(server.find("deployments", "broker")["spec"]["template"], before, said)
 
     def test_a_broker_at_an_ipv6_address_has_brackets_where_a_port_follows_and_nowhere_else(self):
         self.deployed()
@@ -732,6 +733,21 @@ class WithoutCamera(Commands):
         self.assertEqual((status, said.count("setting the store up")), (1, 1), said)
         failed = [job["metadata"]["name"] for job in server.all("jobs") if job["status"]["conditions"][0]["type"] == "Failed"]
         self.assertIn(f"failed: kubectl -n teiten logs -l batch.kubernetes.io/job-name={' '.join(failed)} ", said)
+
+    def test_a_broker_that_was_a_statefulset_goes_before_there_is_another_which_is_started_once(self):
+        server, _ = self.deployed()
+        broker = server.objects.pop(("apps/v1", "deployments", "teiten", "broker"))
+        server.applied.pop(("apps/v1", "deployments", "teiten", "broker"))
+        before = broker["spec"]["template"]
+        server.store("apps/v1", "statefulsets", {"metadata": broker["metadata"], "spec": broker["spec"]})
+        server.writes.clear()
+        status, said = self.deploy("--no-test-camera")
+        self.assertEqual(status, 0, said)
+        self.assertIsNone(server.find("statefulsets", "broker"))
+        self.assertEqual(server.find("deployments", "broker")["spec"]["template"], before)
+        self.assertLess(server.writes.index("delete statefulsets/broker"), server.writes.index("apply deployments/broker"))
+        server.writes.clear()
+        self.assertEqual((self.deploy("--no-test-camera")[0], server.writes), (0, []))
 
     def test_what_cannot_go_while_knative_is_ill_is_told_and_keeps_nothing_else_from_going(self):
         server, _ = self.deployed()

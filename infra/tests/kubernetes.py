@@ -142,7 +142,7 @@ class Kubernetes(Objects):
                     continue
                 ended = [{"type": kind, "status": "True", "lastTransitionTime": now()} for kind in ("SuccessCriteriaMet", "Complete")]
                 told = {"startTime": now(), "completionTime": now(), "succeeded": 1, "conditions": ended}
-            elif plural == "statefulsets" and told:
+            elif plural in ("deployments", "statefulsets") and told:
                 told = {"replicas": 1, **told}
             if all(before.get(field) == said for field, said in told.items()):
                 continue

@@ -209,6 +209,16 @@ class Manifests(unittest.TestCase):
                     self.assertIn("memory", container["resources"]["limits"])
                     self.assertIn("cpu", container["resources"]["requests"])
 
+    def test_what_has_neither_a_volume_nor_a_name_of_its_own_is_made_elsewhere_when_its_node_dies(self):
+        """A StatefulSet's pod is waited for, until somebody says that the node is gone; so is one that is to go, by a strategy of Recreate."""
+        for where, resource in self.each():
+            with self.subTest(where):
+                if resource["kind"] == "StatefulSet":
+                    is_named = "fieldPath: metadata.name" in yaml.safe_dump(pod_of(resource))
+                    self.assertTrue(is_named or resource["spec"].get("volumeClaimTemplates"))
+                elif resource["kind"] == "Deployment":
+                    self.assertEqual(resource["spec"]["strategy"]["type"], "RollingUpdate")
+
     def test_a_bridge_has_room_for_all_that_it_may_keep_at_a_time(self):
         for where, resource in self.each(components=True):
             if (resource["kind"], resource["metadata"]["name"]) == ("StatefulSet", "bridge"):

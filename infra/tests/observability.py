@@ -65,7 +65,7 @@ class Observability(unittest.TestCase):
         """The pods of bridge and functions, by name."""
         services = [r for r in self.resources
                     if r["kind"] == "StatefulSet" or r["apiVersion"].startswith("serving.knative.dev/")]
-        return {r["metadata"]["name"]: r["spec"]["template"] for r in services if r["metadata"]["name"] not in ("broker", "storage")}
+        return {r["metadata"]["name"]: r["spec"]["template"] for r in services if r["metadata"]["name"] != "storage"}
 
     def test_monitors_and_alerts_validate_strictly(self):
         resources = [r for r in self.resources if r["apiVersion"] == "monitoring.coreos.com/v1"]

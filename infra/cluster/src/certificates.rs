@@ -24,7 +24,7 @@ const BROKER_TLS: &str = "broker-tls";
 const BRIDGE_TLS: &str = "bridge-tls";
 const REVOKED_TLS: &str = "broker-revoked-tls";
 
-/// What a StatefulSet says about the Secrets that its pods were started for.
+/// What a part says about the Secrets that its pods were started for.
 const STARTED_FOR: &str = "teiten.dev/started-for";
 
 /// The broker's names inside of the cluster.
@@ -109,7 +109,8 @@ pub(crate) fn prepare(
 
 /// What was there before anything was applied.
 pub(crate) struct Before<'a> {
-    pub sets: &'a [Value],
+    /// StatefulSets and Deployments.
+    pub parts: &'a [Value],
     pub secrets: &'a [Value],
 }
 
@@ -134,7 +135,7 @@ pub(crate) fn certificates(
     };
     let bridge_tls = find(&there, BRIDGE_TLS);
     if let Some(secret) = bridge_tls.filter(|_| !is_kept(BRIDGE_TLS)) {
-        have_read(kubectl, "bridge", &[secret], before, false)?;
+        have_read(kubectl, ("statefulset", "bridge"), &[secret], before, false)?;
     }
     let mut trusted = ca.clone();
     if settings.overlay == Overlay::Production {
@@ -147,7 +148,7 @@ pub(crate) fn certificates(
             is_other = put(kubectl, &there, &secret, "the certificate of cameras/broker.teiten")?;
             read.push(&secret);
         }
-        have_read(kubectl, "broker", &read, before, is_other)?;
+        have_read(kubectl, ("deployment", "broker"), &read, before, is_other)?;
     }
     let camera = cameras.passing(&CameraId::new(NAME)?, now())?;
     Ok(Broker { address, ca: trusted, camera })
@@ -178,18 +179,18 @@ fn put(kubectl: &Kubectl, there: &[Value], secret: &Value, what: &str) -> anyhow
 }
 
 /// Has a part that reads `secrets`, which it does at start, have read them as they are now: what it was started for stands at its
-/// StatefulSet, so that what a deploy left undone that was cut off is done by the next one. `is_other` if one of them was another one when the
+/// object, so that what a deploy left undone that was cut off is done by the next one. `is_other` if one of them was another one when the
 /// part was applied.
 fn have_read(
     kubectl: &Kubectl,
-    part: &str,
+    (kind, part): (&str, &str),
     secrets: &[&Value],
     before: &Before<'_>,
     is_other: bool,
 ) -> anyhow::Result<()> {
     let hash = ContentHash::of_parts(secrets.iter().map(|secret| secret["data"].to_string())).to_string();
-    let set = before.sets.iter().find(|set| set["metadata"]["name"] == part);
-    if set.is_some_and(|set| set["metadata"]["annotations"][STARTED_FOR] == *hash) {
+    let there = before.parts.iter().find(|there| is_named(there, kind, part));
+    if there.is_some_and(|there| there["metadata"]["annotations"][STARTED_FOR] == *hash) {
         return Ok(());
     }
     // Without one of them no pod can have started.
@@ -198,16 +199,21 @@ fn have_read(
     });
     let annotation = json!({"metadata": {"annotations": {STARTED_FOR: hash}}});
     let mut patch = annotation.clone();
-    if is_other || (set.is_some() && could_start) {
+    if is_other || (there.is_some() && could_start) {
         // Another template: that starts its pods anew, and a second one within the same deploy would do so again.
         patch["spec"]["template"] = annotation;
         println!("the part {part}: started anew, to read the certificates that there are now");
     }
     let patch = patch.to_string();
-    let patch =
-        ["patch", "statefulset", part, "--namespace", NAMESPACE, "--type", "merge", "--patch", &patch];
+    let patch = ["patch", kind, part, "--namespace", NAMESPACE, "--type", "merge", "--patch", &patch];
     kubectl.run(&patch, None)?;
     Ok(())
+}
+
+/// Whether an object is the one of a kind, as kubectl names it, and a name.
+pub(crate) fn is_named(object: &Value, kind: &str, name: &str) -> bool {
+    object["kind"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(kind))
+        && object["metadata"]["name"] == name
 }
 
 #[cfg(test)]

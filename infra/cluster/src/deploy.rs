@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Kubectl, NAMESPACE, balancer,
-    certificates::{self, Before, knows_the_brokers},
+    certificates::{self, Before, is_named, knows_the_brokers},
     check::{Facts, Wanted, findings, summary},
     domain::{self, ANSWERING},
     egress, images, monitoring, page,
@@ -28,6 +28,9 @@ use crate::{
 
 /// How often the cluster is looked at while something is waited for.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
+
+/// The kinds of parts that are no functions.
+const PARTS: [&str; 2] = ["deployments.apps", "statefulsets.apps"];
 
 /// How to deploy.
 #[derive(Debug)]
@@ -58,8 +61,8 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     let overlay = overlay.to_str().context("a folder whose name is not UTF-8")?;
     kubectl.ensure_new_enough()?;
     let manifests = kubectl.run(&["kustomize", overlay], None)?;
-    let sets = kubectl.list("statefulsets.apps")?;
-    let set = |name: &str| sets.iter().find(|set| set["metadata"]["name"] == name);
+    let parts = kubectl.list_all(&PARTS)?.0;
+    let set = |name: &str| parts.iter().find(|part| is_named(part, "statefulset", name));
     let tag = images::tag(settings, &options.built, set("bridge"))?;
     let manifests = match &tag {
         Some(tag) => images::tagged(&manifests, &settings.images, tag),
@@ -96,9 +99,14 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     }
     make_secrets(kubectl, settings, &manifests, &secrets, options.make_keys)?;
     certificates::prepare(kubectl, settings, &cameras, &manifests, &secrets)?;
+    if settings.overlay == Overlay::Local && set("broker").is_some_and(is_ours) {
+        // As it was until it became a Deployment. It goes first: what cameras send to one broker no bridge hears at another.
+        println!("statefulset broker: gives way to a deployment");
+        kubectl.delete("statefulset", &["broker"], options.wait)?;
+    }
     println!("applying {overlay}");
     let applied = kubectl.apply_all(&manifests)?;
-    if let Some(note) = left_over(&kubectl.list("statefulsets.apps")?, &applied) {
+    if let Some(note) = left_over(&kubectl.list_all(&PARTS)?.0, &applied) {
         println!("{note}");
     }
     if settings.overlay == Overlay::Local
@@ -111,7 +119,7 @@ pub async fn deploy(kubectl: &Kubectl, settings: &Settings, options: &Deploy) ->
     if settings.overlay == Overlay::Local {
         balancer::wait(kubectl, &["broker", "storage"]).await?;
     }
-    let before = Before { sets: &sets, secrets: &secrets };
+    let before = Before { parts: &parts, secrets: &secrets };
     let broker = certificates::certificates(kubectl, settings, &cameras, &manifests, &before)?;
     setup::run(kubectl, options.wait).await?;
     wait_until_ready(kubectl, options.wait).await?;
@@ -299,15 +307,18 @@ fn make_secrets(
 }
 
 /// What an overlay of before has made and this one has not, such as the store that `local` brings along: it may have footage.
-fn left_over(sets: &[Value], applied: &[String]) -> Option<String> {
-    let names = sets.iter().filter(|set| is_ours(set)).filter_map(|set| set["metadata"]["name"].as_str());
-    let left: Vec<&str> =
-        names.filter(|name| !applied.contains(&format!("statefulset.apps/{name}"))).collect();
-    let names = left.join(" ");
+fn left_over(parts: &[Value], applied: &[String]) -> Option<String> {
+    let left = parts.iter().filter(|part| is_ours(part)).filter_map(|part| {
+        let (kind, name) = (part["kind"].as_str()?.to_lowercase(), part["metadata"]["name"].as_str()?);
+        let is_applied = applied.contains(&format!("{kind}.apps/{name}"));
+        (!is_applied).then(|| format!("{kind}/{name} service/{name}"))
+    });
+    let left: Vec<String> = left.collect();
     (!left.is_empty()).then(|| {
         format!(
-            "note    Still there, though these settings do without: {names}. When you need them no longer: kubectl -n {NAMESPACE} delete \
-             statefulset,service {names} (footage stays, in volumes)"
+            "note    Still there, though these settings do without. When you need it no longer: kubectl -n {NAMESPACE} delete {} (footage \
+             stays, in volumes)",
+            left.join(" ")
         )
     })
 }
@@ -417,18 +428,23 @@ mod tests {
 
     #[test]
     fn what_another_overlay_has_left_is_told_and_nothing_of_others() {
-        let set = |name: &str, part_of: &str| json!({"metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": part_of}}});
-        let sets = [
-            set("bridge", "teiten"),
-            set("broker", "teiten"),
-            set("storage", "teiten"),
-            set("rabbitmq", "rabbitmq"),
+        let part = |kind: &str, name: &str, part_of: &str| json!({"kind": kind, "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": part_of}}});
+        let parts = [
+            part("Deployment", "broker", "teiten"),
+            part("StatefulSet", "bridge", "teiten"),
+            part("StatefulSet", "storage", "teiten"),
+            part("StatefulSet", "rabbitmq", "rabbitmq"),
         ];
-        let applied =
-            |names: &[&str]| names.iter().map(|name| format!("statefulset.apps/{name}")).collect::<Vec<_>>();
-        let note = left_over(&sets, &applied(&["bridge"])).unwrap();
-        assert!(note.contains("delete statefulset,service broker storage (footage stays"), "{note}");
-        assert_eq!(left_over(&sets, &applied(&["bridge", "broker", "storage"])), None);
+        let applied = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let note = left_over(&parts, &applied(&["statefulset.apps/bridge"])).unwrap();
+        assert!(
+            note.contains(
+                "delete deployment/broker service/broker statefulset/storage service/storage (footage"
+            ),
+            "{note}"
+        );
+        let all = applied(&["statefulset.apps/bridge", "deployment.apps/broker", "statefulset.apps/storage"]);
+        assert_eq!(left_over(&parts, &all), None);
     }
 
     #[test]

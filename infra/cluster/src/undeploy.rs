@@ -9,10 +9,11 @@ use crate::{Kubectl, KubectlError, NAMESPACE, domain, ready::is_ours};
 
 /// What goes, in this order: first what sends events, so that none goes astray. Volumes of footage and Secrets stay.
 /// `infra/tests/manifests.py` holds it against what overlays and components make.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "pingsources.sources.knative.dev",
     "sinkbindings.sources.knative.dev",
     "statefulsets.apps",
+    "deployments.apps",
     "triggers.eventing.knative.dev",
     "brokers.eventing.knative.dev",
     "services.serving.knative.dev",

@@ -40,6 +40,10 @@ func (stock *Stock) podOf(ctx context.Context, object *unstructured.Unstructured
 		var made appsv1.StatefulSet
 		err := decode(object, &made)
 		return &made.Spec.Template, err
+	case "apps/v1 Deployment":
+		var made appsv1.Deployment
+		err := decode(object, &made)
+		return &made.Spec.Template, err
 	case "batch/v1 CronJob":
 		var made batchv1.CronJob
 		err := decode(object, &made)
