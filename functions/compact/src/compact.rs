@@ -1,6 +1,6 @@
 //! The shell around [`crate::plan`]: list, read, put together, switch, delete.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use teiten_archive::{
 };
 use teiten_bucket::{Bucket, BucketError, Condition, Headers};
 use teiten_footage::{CameraId, ContentHash, Hour, InitKey, PackKey, Timestamp, key};
-use teiten_host::{Chore, Failure};
+use teiten_host::{Chore, Clock, Failure};
 use teiten_telemetry::metrics::function_metrics;
 use tracing::{info, warn};
 
@@ -30,8 +30,6 @@ const _: () =
 
 /// The most steps that a playlist takes until it is up to date: an end, and what came late or was put together.
 const STEPS_MAX: usize = 3;
-
-type Clock = dyn Fn() -> Timestamp + Send + Sync;
 
 /// How long a run goes on to further hours, if it is not told otherwise.
 const RUN_MAX: Duration = Duration::from_secs(8 * 60);
@@ -76,9 +74,10 @@ pub struct Report {
 }
 
 /// Puts hours together.
+#[derive(Debug)]
 pub struct Compact {
     media: Arc<dyn Bucket>,
-    clock: Box<Clock>,
+    clock: Clock,
     settings: Settings,
 }
 
@@ -94,7 +93,7 @@ impl Compact {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { media, clock: Box::new(clock), settings }
+        Self { media, clock: Clock::new(clock), settings }
     }
 
     /// The hours of a camera that are old enough, and not too old.
@@ -168,7 +167,7 @@ impl Compact {
 
     /// Whether a run's time is over.
     fn is_over(&self, until: Timestamp) -> bool {
-        (self.clock)() >= until
+        self.clock.now() >= until
     }
 
     /// The playlist of an hour, up to date; `None` if there is none, or if it is not ended.
@@ -237,9 +236,8 @@ impl Chore for Compact {
     type Report = Report;
 
     async fn run(&self) -> Result<Report, Failure> {
-        let now = (self.clock)();
-        let unavailable = |error: BucketError| Failure::Transient(error.into());
-        let list = self.media.get(key::CAMERAS_KEY).await.map_err(unavailable)?;
+        let now = self.clock.now();
+        let list = self.media.get(key::CAMERAS_KEY).await.map_err(Failure::transient)?;
         let cameras = match list {
             None => Cameras::default(),
             Some(object) => Cameras::parse(&object.bytes)
@@ -281,16 +279,7 @@ impl Chore for Compact {
         if let Some(error) = failure {
             return Err(Failure::Transient(error.into()));
         }
-        function_metrics().compacted((self.clock)());
+        function_metrics().compacted(self.clock.now());
         Ok(report)
-    }
-}
-
-impl fmt::Debug for Compact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compact")
-            .field("media", &self.media)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
     }
 }

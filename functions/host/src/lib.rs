@@ -9,6 +9,7 @@ mod admission;
 mod answer;
 mod bearer;
 mod chore;
+mod clock;
 mod handle;
 mod incoming;
 mod lambda;
@@ -26,6 +27,7 @@ pub use admission::Admission;
 pub use axum::{body::Body, response::Response};
 pub use bearer::{Bearer, BearerError, TokenArgs};
 pub use chore::{Chore, chore_router};
+pub use clock::Clock;
 pub use handle::{BODY_BYTES_MAX, router};
 pub use incoming::PING;
 pub use per_camera::PerCamera;
@@ -55,4 +57,11 @@ pub enum Failure {
     /// It may be later: answered 503, so it is sent again.
     #[error("{0:#}")]
     Transient(anyhow::Error),
+}
+
+impl Failure {
+    /// What a store or a sink refused, which may be otherwise later, if only as somebody mends its set-up.
+    pub fn transient(error: impl Into<anyhow::Error>) -> Self {
+        Self::Transient(error.into())
+    }
 }

@@ -1,6 +1,6 @@
 //! The shell: list batches, see what is missing, read a frame for it, write by compare-and-swap.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use serde::Serialize;
 use teiten_bucket::{
-    Bucket, BucketError, Condition, ETag, Headers, Put,
+    Bucket, Condition, ETag, Headers, Put,
     listing::{self, Hours},
 };
 use teiten_encode::jpeg::Decoder;
@@ -18,7 +18,7 @@ use teiten_footage::{
     limits::FRAME_BYTES_MAX,
 };
 use teiten_host::{
-    Chore, Failure, PerCamera,
+    Chore, Clock, Failure, PerCamera,
     turns::{self, Left, RUN_MAX},
 };
 use teiten_telemetry::metrics::function_metrics;
@@ -45,8 +45,6 @@ const FIRST_BYTES: usize = 256 << 10;
 
 const JPEG: Headers = Headers { content_type: "image/jpeg", cache_control: "no-cache", ..Headers::NONE };
 const INDEX: Headers = Headers { content_type: "text/vtt", cache_control: "no-cache", ..Headers::NONE };
-
-type Clock = dyn Fn() -> Timestamp + Send + Sync;
 
 /// How pictures are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,10 +99,11 @@ pub struct Report {
 }
 
 /// Keeps the pictures of every camera.
+#[derive(Debug)]
 pub struct Pictures {
     frames: Arc<dyn Bucket>,
     media: Arc<dyn Bucket>,
-    clock: Box<Clock>,
+    clock: Clock,
     settings: Settings,
     /// Of each camera the oldest thumbnail that the last run did not make.
     left: PerCamera<Left>,
@@ -123,7 +122,7 @@ impl Pictures {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { frames, media, clock: Box::new(clock), settings, left: PerCamera::default() }
+        Self { frames, media, clock: Clock::new(clock), settings, left: PerCamera::default() }
     }
 
     /// Looks at the batches of one camera, and makes thumbnails until `end`.
@@ -140,14 +139,14 @@ impl Pictures {
         let mut report = Report { looked_back_seconds, ..Report::default() };
         let mut room = Room { thumbnails: thumbnails_max, end, oldest_left: None };
         let (mut newest, mut failure) = (None, None);
-        while let Some(hour) = hours.next().await.map_err(unavailable)? {
+        while let Some(hour) = hours.next().await.map_err(Failure::transient)? {
             if room.is_over() && hour.end() <= recent {
                 room.leave(hour.start());
                 hours = Hours::since(&*self.frames, &camera, recent);
                 continue;
             }
             let batches = hours.take(hour, |listed| listed.key.parse::<BatchKey>().ok());
-            let mut batches = batches.await.map_err(unavailable)?;
+            let mut batches = batches.await.map_err(Failure::transient)?;
             batches.retain(|key| key.format == BatchFormat::Mjpeg);
             if room.oldest_left.is_none() && !batches.is_empty() {
                 let slots = batches_of_slots(hour, &batches);
@@ -231,7 +230,8 @@ impl Pictures {
         let Some(sheet) = sheet else { return Ok((0, 0)) };
         if made > 0 {
             let jpeg = sheet.to_jpeg().map_err(|error| Failure::Permanent(error.into()))?;
-            let written = self.media.put(&sheet_key, jpeg, JPEG, condition).await.map_err(unavailable)?;
+            let written =
+                self.media.put(&sheet_key, jpeg, JPEG, condition).await.map_err(Failure::transient)?;
             if written == Put::Refused {
                 // Another run was quicker; the next one finds what is missing then.
                 return Ok((0, 0));
@@ -243,7 +243,7 @@ impl Pictures {
     }
 
     async fn read_sheet(&self, key: &str) -> Result<(Option<Sheet>, Condition), Failure> {
-        let Some(object) = self.media.get(key).await.map_err(unavailable)? else {
+        let Some(object) = self.media.get(key).await.map_err(Failure::transient)? else {
             return Ok((None, Condition::IfAbsent));
         };
         let condition = |etag: ETag| Condition::IfMatch(etag);
@@ -261,9 +261,9 @@ impl Pictures {
         let file = key::sheet_key(camera, hour);
         let (_, file) = file.rsplit_once('/').context("a key has folders").map_err(Failure::Permanent)?;
         let index = Bytes::from(sheet.to_vtt(file));
-        let current = self.media.get(&index_key).await.map_err(unavailable)?;
+        let current = self.media.get(&index_key).await.map_err(Failure::transient)?;
         if current.is_none_or(|current| current.bytes != index) {
-            self.media.put(&index_key, index, INDEX, Condition::Always).await.map_err(unavailable)?;
+            self.media.put(&index_key, index, INDEX, Condition::Always).await.map_err(Failure::transient)?;
         }
         Ok(())
     }
@@ -273,7 +273,7 @@ impl Pictures {
         let name = key.to_string();
         for bytes_max in [FIRST_BYTES, 2 * FRAME_BYTES_MAX] {
             let Some(object) =
-                self.frames.get_range(&name, 0, bytes_max as u64).await.map_err(unavailable)?
+                self.frames.get_range(&name, 0, bytes_max as u64).await.map_err(Failure::transient)?
             else {
                 return Ok(None);
             };
@@ -300,7 +300,10 @@ impl Pictures {
         match poster.await? {
             Ok(poster) => {
                 let key = key::poster_key(camera);
-                self.media.put(&key, poster.jpeg, JPEG, Condition::Always).await.map_err(unavailable)?;
+                self.media
+                    .put(&key, poster.jpeg, JPEG, Condition::Always)
+                    .await
+                    .map_err(Failure::transient)?;
                 Ok(true)
             }
             Err(why) => {
@@ -398,11 +401,11 @@ impl Chore for Pictures {
     type Report = Report;
 
     async fn run(&self) -> Result<Report, Failure> {
-        let now = (self.clock)();
+        let now = self.clock.now();
         let begun = Instant::now();
         let Settings { period, time_max, cameras_time_max, .. } = self.settings;
         let (end, cameras_end) = (begun + time_max, begun + cameras_time_max);
-        let cameras = listing::folders(&*self.frames).await.map_err(unavailable)?;
+        let cameras = listing::folders(&*self.frames).await.map_err(Failure::transient)?;
         let mut cameras: Vec<CameraId> = cameras.into_iter().collect();
         let first = turns::first_of(cameras.len(), turns::run_number(now, period));
         cameras.rotate_left(first);
@@ -438,19 +441,4 @@ impl Chore for Pictures {
         function_metrics().pictures_left.set(cameras_left as i64);
         failure.map_or(Ok(total), Err)
     }
-}
-
-impl fmt::Debug for Pictures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pictures")
-            .field("frames", &self.frames)
-            .field("media", &self.media)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Even a store that refuses is asked again by the next run: someone mends its set-up.
-fn unavailable(error: BucketError) -> Failure {
-    Failure::Transient(error.into())
 }

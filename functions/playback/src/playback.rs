@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    fmt,
     sync::Arc,
 };
 
@@ -21,20 +20,18 @@ use crate::Links;
 /// The most windows that a playlist lists: those of a second that touch the longest range.
 const RANGE_WINDOWS_MAX: usize = RANGE_MAX.as_secs() as usize + 1;
 
-type Clock = dyn Fn() -> Timestamp + Send + Sync;
-
 /// Answers with playlists over what is stored in `media`.
+#[derive(Debug)]
 pub struct Playback {
     media: Arc<dyn Bucket>,
     links: Links,
     admission: Admission,
-    clock: Box<Clock>,
 }
 
 impl Playback {
     /// Lists what is in `media`, at addresses that `links` makes, for whom `admission` lets in.
     pub fn new(media: Arc<dyn Bucket>, links: Links, admission: Admission) -> Self {
-        Self { media, links, admission, clock: Box::new(teiten_telemetry::now) }
+        Self { media, links, admission }
     }
 
     /// A playlist of these, whose URIs are absolute: it is nowhere near what it lists.
@@ -140,7 +137,7 @@ impl Responder for Playback {
     const NAME: &'static str = "playback";
 
     async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
-        let now = (self.clock)();
+        let now = teiten_telemetry::now();
         let asked = self.admission.admit(asked, now)?;
         let form = RangeForm::of(asked.name());
         let camera = asked.camera(form.extension())?;
@@ -159,14 +156,4 @@ impl Responder for Playback {
 
 fn unavailable(error: &dyn std::error::Error) -> Refusal {
     Refusal::unavailable(error.to_string())
-}
-
-impl fmt::Debug for Playback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Playback")
-            .field("media", &self.media)
-            .field("links", &self.links)
-            .field("admission", &self.admission)
-            .finish_non_exhaustive()
-    }
 }

@@ -11,7 +11,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
-    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -27,7 +26,7 @@ use teiten_footage::{
     CameraId, Event, Hour, MotionMap, MotionSpan, SegmentKey, SensorEvent, SensorKey, SensorState, Timestamp,
     Window, key, sensor::SensorKind,
 };
-use teiten_host::{Failure, Function, PerCamera};
+use teiten_host::{Clock, Failure, Function, PerCamera};
 use teiten_telemetry::metrics::function_metrics;
 use tracing::{debug, info, warn};
 
@@ -50,12 +49,11 @@ const UNTOLD_MAX: usize = 16;
 /// The most missed windows that are remembered of one camera.
 const MISSED_MAX: usize = 64;
 
-type Clock = dyn Fn() -> Timestamp + Send + Sync;
-
 /// Keeps `<camera>/live.m3u8` and the playlists of the archive of every camera, and `cameras.json`.
+#[derive(Debug)]
 pub struct Playlist {
     media: Arc<dyn Bucket>,
-    clock: Box<Clock>,
+    clock: Clock,
     settings: LiveSettings,
     signer: Option<Signer>,
     cameras: PerCamera<tokio::sync::Mutex<Memory>>,
@@ -97,7 +95,7 @@ impl Playlist {
     ) -> Self {
         let (archives, motions) = (Archives::new(Arc::clone(&media)), Motions::new(Arc::clone(&media)));
         let cameras = PerCamera::default();
-        Self { media, clock: Box::new(clock), settings, signer: None, cameras, archives, motions }
+        Self { media, clock: Clock::new(clock), settings, signer: None, cameras, archives, motions }
     }
 
     /// The same with links to footage that `signer` signs, where not anybody may read it.
@@ -115,14 +113,14 @@ impl Playlist {
             return Ok(memory.change(cause.window()));
         }
         if let Cause::Stored(key, Some(motion)) = cause {
-            let (settings, now) = (self.motions.settings(camera).await?, (self.clock)());
+            let (settings, now) = (self.motions.settings(camera).await?, self.clock.now());
             memory.levels.insert(key.clone(), motion.level(&settings));
             memory.levels.retain(|key, _| now < key.window.end() + LIVE_AGE_MAX);
         }
         // One of the far future would keep its place for ever.
         if let Cause::Missed(window) = cause
             && memory.missed.len() < MISSED_MAX
-            && window.start() <= (self.clock)() + LIVE_AGE_MAX
+            && window.start() <= self.clock.now() + LIVE_AGE_MAX
         {
             memory.missed.insert(window);
         }
@@ -146,7 +144,7 @@ impl Playlist {
         cause: Cause<'_>,
         memory: &mut Memory,
     ) -> Result<bool, ShellError> {
-        let now = (self.clock)();
+        let now = self.clock.now();
         let from = memory.listed_until.max(now - LIVE_AGE_MAX);
         let remembered = memory.take_current(cause.window());
         let is_remembered = remembered.is_some();
@@ -184,7 +182,7 @@ impl Playlist {
                 Ok(false)
             }
             Put::Stored(etag) => {
-                report(step, playlist, &next, (self.clock)());
+                report(step, playlist, &next, self.clock.now());
                 if step != LiveStep::Extended {
                     // It was silent, and may have left the list with its footage meanwhile.
                     memory.enlisted = false;
@@ -401,12 +399,12 @@ impl Function for Playlist {
                 }
                 let live = self.update(&key.camera, Cause::Stored(key, motion.as_ref())).await;
                 // The event has done what it came for: the next ones make up for what fails now, or reconcile does.
-                let moved = self.motions.segment_stored(key, motion.clone(), (self.clock)()).await;
+                let moved = self.motions.segment_stored(key, motion.clone(), self.clock.now()).await;
                 let moved = moved.unwrap_or_else(|error| {
                     warn!(camera = %key.camera, window = %key.window, %error, "what moved is not written down");
                     Written::default()
                 });
-                if let Err(error) = self.archives.segment_stored(key, &moved, (self.clock)()).await {
+                if let Err(error) = self.archives.segment_stored(key, &moved, self.clock.now()).await {
                     warn!(camera = %key.camera, window = %key.window, %error, "archive not brought up to date");
                 }
                 live.map_err(failure)?
@@ -418,7 +416,7 @@ impl Function for Playlist {
                 let why = format!("batch {key} is not for playlists: they take segments and missed windows");
                 return Err(Failure::Permanent(anyhow::Error::msg(why)));
             }
-            Event::SensorChanged { camera, event } if event.is_possible((self.clock)()) => {
+            Event::SensorChanged { camera, event } if event.is_possible(self.clock.now()) => {
                 Some(self.motions.sensor_changed(camera, *event).await.map_err(failure)?)
             }
             Event::SensorChanged { camera, .. } | Event::Motion { camera, .. } => {
@@ -437,14 +435,5 @@ fn failure(error: ShellError) -> Failure {
             Failure::Transient(error.into())
         }
         ShellError::Foreign { .. } => Failure::Permanent(error.into()),
-    }
-}
-
-impl fmt::Debug for Playlist {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Playlist")
-            .field("media", &self.media)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
     }
 }

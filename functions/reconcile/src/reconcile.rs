@@ -1,12 +1,12 @@
 //! The shell around [`crate::plan`]: list, decide, send.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use teiten_bucket::{Bucket, BucketError, listing};
 use teiten_footage::{CameraId, Timestamp};
-use teiten_host::{Chore, Failure, PerCamera, turns};
+use teiten_host::{Chore, Clock, Failure, PerCamera, turns};
 use teiten_sink::Sink;
 use teiten_telemetry::metrics::function_metrics;
 use tokio::time::Instant;
@@ -17,14 +17,13 @@ use crate::{cameras, dead_letters, found::Found, memory::Memory, report::Report,
 /// Cameras that are looked at at a time.
 const CAMERAS_AT_A_TIME: usize = 4;
 
-type Clock = dyn Fn() -> Timestamp + Send + Sync;
-
 /// Finds what got lost between the parts, and sends its events again.
+#[derive(Debug)]
 pub struct Reconcile {
     pub(crate) frames: Arc<dyn Bucket>,
     pub(crate) media: Arc<dyn Bucket>,
     pub(crate) sink: Sink,
-    clock: Box<Clock>,
+    clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) memories: PerCamera<Memory>,
 }
@@ -43,7 +42,7 @@ impl Reconcile {
         settings: Settings,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { frames, media, sink, clock: Box::new(clock), settings, memories: PerCamera::default() }
+        Self { frames, media, sink, clock: Clock::new(clock), settings, memories: PerCamera::default() }
     }
 }
 
@@ -99,19 +98,19 @@ impl Chore for Reconcile {
     type Report = Report;
 
     async fn run(&self) -> Result<Report, Failure> {
-        let now = (self.clock)();
+        let now = self.clock.now();
         let begun = Instant::now();
         let Settings { period, horizon, all, .. } = self.settings;
-        let list = cameras::read(&*self.media).await.map_err(unavailable)?;
+        let list = cameras::read(&*self.media).await.map_err(Failure::transient)?;
         let (filmed, published) =
             tokio::try_join!(listing::folders(&*self.frames), listing::folders(&*self.media))
-                .map_err(unavailable)?;
+                .map_err(Failure::transient)?;
         let mut looked_at: Vec<CameraId> = filmed.union(&published).cloned().collect();
         // None is always the last one.
         let first = turns::run_number(now, period) as usize % looked_at.len().max(1);
         looked_at.rotate_left(first);
         let Looks { found, failed, error } =
-            self.look_at_all(looked_at, now, begun + all).await.map_err(unavailable)?;
+            self.look_at_all(looked_at, now, begun + all).await.map_err(Failure::transient)?;
 
         let mut report = Report::of(&found, now, horizon);
         report.playlists_stale = self.send_live(&found).await?;
@@ -122,29 +121,14 @@ impl Chore for Reconcile {
         }
         let listed = found.iter().filter(|found| found.is_listed).map(|found| found.camera.clone()).collect();
         report.cameras_rebuilt =
-            cameras::rebuild(&*self.media, list, listed, failed).await.map_err(unavailable)?;
-        report.dead_letters = dead_letters::count(&*self.frames, now).await.map_err(unavailable)?;
+            cameras::rebuild(&*self.media, list, listed, failed).await.map_err(Failure::transient)?;
+        report.dead_letters = dead_letters::count(&*self.frames, now).await.map_err(Failure::transient)?;
         self.send_batches(&found, begun + all, &mut report).await?;
         report.tell();
         if let Some(error) = error {
-            return Err(unavailable(error));
+            return Err(Failure::transient(error));
         }
-        function_metrics().reconciled((self.clock)());
+        function_metrics().reconciled(self.clock.now());
         Ok(report)
     }
-}
-
-impl fmt::Debug for Reconcile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reconcile")
-            .field("frames", &self.frames)
-            .field("media", &self.media)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Even a store that refuses is asked again by the next run: someone mends its set-up.
-fn unavailable(error: BucketError) -> Failure {
-    Failure::Transient(error.into())
 }
