@@ -51,6 +51,13 @@ test('what is waited for is asked for alone, and what follows once it has come',
 });
 
 test('a segment whose init section cannot be had is not asked for any more', async (context) => {
+  const due = new Map<object, () => void>();
+  context.mock.method(globalThis, 'setTimeout', (run: () => void) => {
+    const timer = {};
+    due.set(timer, run);
+    return timer;
+  });
+  context.mock.method(globalThis, 'clearTimeout', (timer: object) => due.delete(timer));
   const asked: string[] = [];
   context.mock.method(globalThis, 'fetch', async (url: string) => {
     asked.push(url.slice('http://storage/'.length));
@@ -64,8 +71,10 @@ test('a segment whose init section cannot be had is not asked for any more', asy
   supply.request(WATCHED, given());
   await doubted;
   supply.end();
-  // It would be asked for again after 0.4 s.
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  // It would be asked for again after a while.
+  await new Promise(setImmediate);
+  for (const run of due.values()) run();
+  await new Promise(setImmediate);
   assert.deepEqual(asked, ['init.mp4', '2.m4s']);
 });
 

@@ -3,12 +3,15 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use teiten_footage::ContentHash;
+use teiten_footage::{ContentHash, Timestamp};
 
 use crate::{Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put};
 
@@ -19,6 +22,8 @@ use crate::{Bucket, BucketError, Condition, ETag, Headers, Listed, Object, Put};
 pub struct MemoryBucket {
     name: Arc<str>,
     objects: Arc<Mutex<BTreeMap<String, Stored>>>,
+    /// Where its clock stands, in Unix milliseconds; 0 where it is the wall clock.
+    stopped: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -32,7 +37,20 @@ struct Stored {
 impl MemoryBucket {
     /// An empty bucket.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), objects: Arc::default() }
+        Self { name: name.into(), objects: Arc::default(), stopped: Arc::default() }
+    }
+
+    /// From here on its clock stands at `now`: what is stored is as of then, whatever time it is.
+    pub fn stop_clock(&self, now: Timestamp) {
+        self.stopped.store(now.unix_millis(), Ordering::SeqCst);
+    }
+
+    /// What its clock shows.
+    pub fn now(&self) -> Timestamp {
+        match self.stopped.load(Ordering::SeqCst) {
+            0 => teiten_telemetry::now(),
+            stopped => Timestamp::from_unix_millis(stopped),
+        }
     }
 
     /// The headers that an object was stored with; `None` if there is no such object.
@@ -76,7 +94,7 @@ impl Bucket for MemoryBucket {
             return Ok(Put::Refused);
         }
         let etag = ETag::new(&ContentHash::of(&bytes).to_string());
-        let modified_unix_millis = teiten_telemetry::now().unix_millis();
+        let modified_unix_millis = self.now().unix_millis();
         let stored = Stored { bytes, etag: etag.clone(), headers, modified_unix_millis };
         objects.insert(key.to_owned(), stored);
         Ok(Put::Stored(etag))

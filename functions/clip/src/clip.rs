@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use teiten_bucket::Bucket;
 use teiten_footage::{Timestamp, limits::FILE_RANGE_MAX};
-use teiten_host::{Admission, Asked, Body, Portion, Refusal, Responder, Response};
+use teiten_host::{Admission, Asked, Body, Clock, Portion, Refusal, Responder, Response};
 
 use crate::{
     file::{File, Tag},
@@ -53,6 +53,12 @@ impl Clip {
     /// The same with another time than [`TOLD_MAX`].
     pub fn telling_for(self, told_max: Duration) -> Self {
         Self { told_max, ..self }
+    }
+
+    /// The same with another clock than the wall clock.
+    pub fn with_clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.maker.clock = Clock::new(clock);
+        self
     }
 
     /// The file that is asked for:
@@ -126,7 +132,7 @@ impl Responder for Clip {
     const NAME: &'static str = "clip";
 
     async fn respond(&self, asked: Asked) -> Result<Response, Refusal> {
-        let asked = self.admission.admit(asked, teiten_telemetry::now())?;
+        let asked = self.admission.admit(asked, self.maker.clock.now())?;
         let camera = asked.camera(".mp4")?;
         asked.has_no_keys_but(&["from", "to", "lapse"])?;
         let range = asked.range(FILE_RANGE_MAX)?;

@@ -6,7 +6,7 @@ use mp4_atom::Avc1;
 use teiten_archive::{LIVE_AGE_MAX, sample_entry};
 use teiten_bucket::{Bucket, BucketError};
 use teiten_footage::{CameraId, InitKey, Ticks, TimeRange, Timestamp};
-use teiten_host::Refusal;
+use teiten_host::{Clock, Refusal};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -38,13 +38,14 @@ pub(crate) struct Maker {
     turns: Arc<Semaphore>,
     /// For what is kept of heads, in KiB.
     room: Arc<Semaphore>,
+    pub(crate) clock: Clock,
 }
 
 impl Maker {
     /// All files together keep so many bytes of heads.
     pub(crate) fn new(media: Arc<dyn Bucket>, kept_bytes_max: usize) -> Self {
         let (turns, room) = (Semaphore::new(FILES_AT_A_TIME), Semaphore::new(kept_bytes_max / 1024));
-        Self { media, turns: turns.into(), room: room.into() }
+        Self { media, turns: turns.into(), room: room.into(), clock: Clock::default() }
     }
 
     /// The file of what is stored now, or was at that time.
@@ -83,11 +84,11 @@ impl Maker {
     /// As of when a file is that is asked for now. Where footage of its range may be on its way, that is awaited: what is written in the
     /// second that has begun is seen by all walks then, and by the first one too.
     async fn next_second(&self, camera: &CameraId, range: TimeRange) -> Result<Timestamp, Refusal> {
-        let now = teiten_telemetry::now();
+        let now = self.clock.now();
         let next = next_second(&*self.media, camera, now).await.map_err(unavailable)?;
         if range.to() + LIVE_AGE_MAX > now {
             // The store's clock may be far ahead of ours, but its second has begun as well.
-            let wait = next.since(teiten_telemetry::now()).min(Duration::from_secs(1));
+            let wait = next.since(self.clock.now()).min(Duration::from_secs(1));
             tokio::time::sleep(wait).await;
         }
         Ok(next)

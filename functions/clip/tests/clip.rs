@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -20,7 +20,7 @@ use teiten_clip::Clip;
 use teiten_compact::{Compact, Settings};
 use teiten_encode::encode;
 use teiten_footage::{
-    Batch, BootId, CameraId, Frame, FrameId, Hour, Window, WindowLength, key::segments_prefix,
+    Batch, BootId, CameraId, Frame, FrameId, Hour, Timestamp, Window, WindowLength, key::segments_prefix,
 };
 use teiten_host::{Admission, Chore as _, Origins};
 use tempfile::TempDir;
@@ -30,6 +30,7 @@ use turbojpeg::{Compressor, Subsamp, YuvImage, yuv_pixels_len};
 /// Frames of a window: ten, from 30 ms on.
 const FRAMES: u64 = 10;
 
+/// The clock of its bucket is that of all who read it, and stands: 50 ms before the end of a second.
 struct World {
     media: MemoryBucket,
     address: SocketAddr,
@@ -51,15 +52,23 @@ fn jpeg(width: usize, height: usize, number: u64) -> Bytes {
 impl World {
     async fn start() -> Self {
         let media = MemoryBucket::new("media");
-        let address = serve(Clip::new(Arc::new(media.clone()), Admission::Anybody)).await;
+        let this_second = teiten_telemetry::now().unix_millis() / 1000 * 1000;
+        media.stop_clock(Timestamp::from_unix_millis(this_second + 950));
+        let address = serve(timed(Clip::new(Arc::new(media.clone()), Admission::Anybody), &media)).await;
         Self { media, address, folder: tempfile::tempdir().unwrap() }
     }
 
     /// The same footage, asked for of another function, which keeps nothing that it could read again.
     async fn forgetful(&self) -> Self {
         let media = self.media.clone();
-        let address = serve(Clip::keeping(Arc::new(media.clone()), Admission::Anybody, 0)).await;
+        let clip = Clip::keeping(Arc::new(media.clone()), Admission::Anybody, 0);
+        let address = serve(timed(clip, &media)).await;
         Self { media, address, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Goes on to the next second.
+    fn next_second(&self) {
+        self.media.stop_clock(self.media.now() + Duration::from_secs(1));
     }
 
     /// Films a window; answers its segment with its init section before it.
@@ -125,6 +134,12 @@ impl World {
     }
 }
 
+/// With the clock of that bucket.
+fn timed(clip: Clip, media: &MemoryBucket) -> Clip {
+    let media = media.clone();
+    clip.with_clock(move || media.now())
+}
+
 async fn serve(clip: Clip) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -167,12 +182,6 @@ fn shown(path: &str) -> Vec<i64> {
 
 fn probe(path: &str, entries: &str) -> String {
     run("ffprobe", &["-v", "error", "-show_entries", entries, "-of", "default=nw=1", path])
-}
-
-/// Waits until the next second has begun.
-async fn next_second() {
-    let now = teiten_telemetry::now();
-    tokio::time::sleep(Duration::from_millis(1000 - now.unix_millis() % 1000)).await;
 }
 
 fn window(second: u64) -> Window {
@@ -389,7 +398,7 @@ async fn a_download_goes_on_where_it_broke_off_though_there_is_more_by_now() {
     let whole = whole.unwrap();
     assert_eq!(status, 200);
     // What is written from the next second on is not in it.
-    next_second().await;
+    world.next_second();
     for second in [2, 4] {
         world.film(window(second), 128).await;
     }
@@ -420,7 +429,7 @@ async fn a_download_goes_on_though_its_hour_was_put_together_with_what_came_late
     }
     let query = "from=2026-11-24T00:00:00Z&to=2026-11-24T00:00:08Z";
     let (_, tag, whole) = get(&world, query, &[]).await;
-    next_second().await;
+    world.next_second();
     for second in 12..24 {
         world.film(window(second), 128).await;
     }
@@ -438,16 +447,18 @@ async fn a_download_goes_on_though_its_hour_was_put_together_with_what_came_late
 #[tokio::test]
 async fn what_is_stored_in_the_second_in_which_a_file_is_asked_for_is_in_all_of_it_or_in_nothing() {
     let world = World::start().await;
-    let latest = Window::containing(teiten_telemetry::now(), WindowLength::DEFAULT);
+    let latest = Window::containing(world.media.now(), WindowLength::DEFAULT);
     let from = latest.start() - Duration::from_secs(600);
     let query = format!("from={from}&to={}", latest.start() + Duration::from_secs(60));
     let before = |seconds| Window::containing(latest.start() - Duration::from_secs(seconds), latest.length());
     for seconds in 5..8 {
         world.film(before(seconds), 128).await;
     }
-    next_second().await;
+    let (began, asked) = (world.media.now() - Duration::from_millis(250), Instant::now());
+    world.media.stop_clock(began);
     let (_, tag, whole) = get(&world, &query, &[]).await;
     // Right after that, and so in the second in which it was asked for, unless it waited.
+    world.media.stop_clock(began + asked.elapsed());
     world.film(before(4), 128).await;
     let others = world.forgetful().await;
     let (status, its, rest) = get(&others, &query, &[("range", "bytes=2000-"), ("if-match", &tag)]).await;
@@ -488,7 +499,7 @@ async fn a_file_is_worked_out_once_for_who_asks_what_it_is_and_for_who_has_the_s
         world.film(window(second), 128).await;
     }
     let media = Arc::new(Counting { inner: world.media.clone(), listings: AtomicUsize::new(0) });
-    world.address = serve(Clip::new(media.clone(), Admission::Anybody)).await;
+    world.address = serve(timed(Clip::new(media.clone(), Admission::Anybody), &world.media)).await;
     let listings = || media.listings.swap(0, Ordering::Relaxed);
     let query = "from=2026-11-23T23:00:00Z&to=2026-11-24T01:00:00Z";
     let url = format!("http://{}/gate.mp4?{query}", world.address);
@@ -497,7 +508,7 @@ async fn a_file_is_worked_out_once_for_who_asks_what_it_is_and_for_who_has_the_s
     let (_, tag, whole) = get(&world, query, &[]).await;
     assert_eq!((asked.headers()["etag"].to_str().unwrap(), listings()), (&*tag, 0));
 
-    next_second().await;
+    world.next_second();
     let (_, later, same) = get(&world, query, &[]).await;
     assert_eq!((tag != later, listings()), (true, 1), "there may be more by now");
     assert!(whole == same);
@@ -509,7 +520,7 @@ async fn a_file_is_worked_out_once_for_who_asks_what_it_is_and_for_who_has_the_s
     // Who asks whether there is more is told so.
     assert_eq!(get(&world, query, &[("if-none-match", &tag)]).await.0, 304);
     world.film(window(3), 128).await;
-    next_second().await;
+    world.next_second();
     assert_eq!(get(&world, query, &[("if-none-match", &tag)]).await.0, 200);
 }
 
@@ -545,8 +556,8 @@ async fn a_file_whose_footage_has_changed_breaks_off_and_is_forgotten() {
 async fn who_opens_a_file_of_a_time_that_lasts_gets_what_is_there_by_now_and_who_seeks_in_it_the_same_file() {
     let mut world = World::start().await;
     let clip = Clip::new(Arc::new(world.media.clone()), Admission::Anybody);
-    world.address = serve(clip.telling_for(Duration::ZERO)).await;
-    let latest = Window::containing(teiten_telemetry::now(), WindowLength::DEFAULT);
+    world.address = serve(timed(clip.telling_for(Duration::ZERO), &world.media)).await;
+    let latest = Window::containing(world.media.now(), WindowLength::DEFAULT);
     let before = |seconds| Window::containing(latest.start() - Duration::from_secs(seconds), latest.length());
     let from = before(600).start();
     let (lasts, is_over) = (latest.start() + Duration::from_secs(60), before(100).start());
@@ -556,6 +567,7 @@ async fn who_opens_a_file_of_a_time_that_lasts_gets_what_is_there_by_now_and_who
     let (first, opened) = (part(&is_over, "bytes=0-").await, part(&lasts, "bytes=0-").await);
     let (tag, whole) = (opened.1, opened.2.unwrap());
 
+    world.next_second();
     world.film(before(200), 128).await;
     let (_, its, rest) = part(&lasts, "bytes=100-").await;
     assert!(its == tag && rest.unwrap() == whole[100..], "seeking reads one file");

@@ -23,7 +23,7 @@ use teiten_bucket::{Bucket, BucketError, Condition, Headers, Listed, MemoryBucke
 use teiten_compact::{Compact, Report, Settings, plan};
 use teiten_footage::{
     CameraId, ContentHash, Hour, MotionMap, PackKey, Pictures, SegmentKey, SensorEvent, SensorKey,
-    SensorState, TimeRange, Timestamp, Window, WindowLength, key, sensor::SensorKind,
+    SensorState, TimeRange, Window, WindowLength, key, sensor::SensorKind,
 };
 use teiten_host::Chore as _;
 
@@ -367,8 +367,7 @@ async fn late_footage_of_an_hour_that_is_put_together_counts() {
     let mut world = World::start().await;
     world.compact(Arc::new(world.media.clone()), MINUTE * 60).await.unwrap();
     let now = teiten_telemetry::now();
-    let next_second = Timestamp::from_unix_millis((now.unix_millis() / 1000 + 2) * 1000);
-    tokio::time::sleep(next_second.since(now)).await; // later than the pack is as of
+    world.media.stop_clock(now + Duration::from_secs(2)); // later than the pack is as of
     world.film(5..6, "one", "with late frames").await;
     world.film(17..18, "one", "a").await;
     update_hour(&world.media, &camera(), world.hour, now + MINUTE * 60).await.unwrap();

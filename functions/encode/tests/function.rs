@@ -292,7 +292,9 @@ async fn a_segment_is_not_older_than_its_batch_though_what_was_merged_into_that_
         let function = buckets.function();
         let event = buckets.store(whole.to_bytes()).await;
         let first = segment(&function, event).await;
-        tokio::time::sleep(Duration::from_millis(2)).await; // the next millisecond
+        let later = buckets.frames.now() + Duration::from_secs(1);
+        buckets.frames.stop_clock(later);
+        buckets.media.stop_clock(later);
         let event = buckets.store([&whole.to_bytes()[..], &merged].concat().into()).await;
         assert_eq!(segment(&function, event).await, first);
         let modified = async |bucket: &MemoryBucket, key: String| {

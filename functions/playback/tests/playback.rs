@@ -82,7 +82,7 @@ async fn a_range_over_midnight_a_hole_and_another_picture_is_listed_as_it_is() {
     world.store("20261123T235957.000Z-1000", "one", "a").await;
     let first = world.store("20261123T235958.000Z-1000", "one", "a").await;
     world.store("20261123T235959.000Z-1000", "one", "a").await;
-    tokio::time::sleep(std::time::Duration::from_millis(2)).await; // the next millisecond
+    world.media.stop_clock(world.media.now() + std::time::Duration::from_secs(1));
     let second = world.store("20261123T235959.000Z-1000", "one", "b").await;
     let third = world.store("20261124T000001.000Z-1000", "one", "a").await;
     let fourth = world.store("20261124T000002.000Z-1000", "two", "a").await;

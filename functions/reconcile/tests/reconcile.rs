@@ -221,7 +221,7 @@ async fn batches_without_segments_are_sent_again_and_no_others() {
     let lost = [world.batch("gate", world.window(9)).await, world.batch("yard", world.window(8)).await];
     let window = world.window(7);
     world.batch("gate", window).await;
-    tokio::time::sleep(Duration::from_millis(2)).await; // the next millisecond
+    world.media.stop_clock(world.frames.now() + Duration::from_millis(2));
     world.segment("gate", window, "all").await;
     put(&world.frames, "gate/notes.txt", "").await;
     let (report, events) = world.run(Duration::ZERO).await;
@@ -492,7 +492,7 @@ async fn a_batch_that_was_written_now_of_windows_long_ago_is_found_by_a_run_that
     let lost = world.batch("gate", world.window(30 * 3600)).await;
     let window = world.window(29 * 3600);
     world.batch("gate", window).await;
-    tokio::time::sleep(Duration::from_millis(2)).await; // the next millisecond
+    world.media.stop_clock(world.frames.now() + Duration::from_millis(2));
     world.segment("gate", window, "all").await;
     let far = turn(DELAY, 512);
     assert_eq!(world.run(far + world.settings.period).await.1, []);
