@@ -495,6 +495,24 @@ fn what_exceeds_a_limit_is_refused_and_the_rest_goes_on() {
     assert_eq!(bench.take(frame_of(95.0, 1), 100.0).0, Err(Excess::CameraBatches));
 }
 
+#[test]
+fn one_camera_takes_no_more_than_a_quarter_of_the_memory() {
+    let mut bench = Bench::with(Limits::with_total(400));
+    bench.take(frame_of(40.0, 100), 100.0).0.unwrap();
+    assert_eq!(bench.take(frame_of(40.1, 1), 100.0).0, Err(Excess::CameraBytes));
+}
+
+#[test]
+fn what_another_bridge_has_is_not_held_where_there_is_no_room_for_it() {
+    let mut bench = Bench::with(Limits { camera_bytes_max: 100, ..Limits::with_total(100) });
+    bench.take(frame_of(99.0, 60), 100.0).0.unwrap();
+    let other = CameraId::new("other").unwrap();
+    for (bytes, total) in [(50, 60), (40, 100)] {
+        bench.windows.go_on_from(&other, frame_of(99.5, bytes), at(99.5), at(100.0));
+        assert_eq!(bench.windows.total_bytes(), total);
+    }
+}
+
 /// What happens to a bridge: a frame arrives (its camera, its window before or after the present, its
 /// number within it), or time passes.
 #[derive(Debug, Clone)]

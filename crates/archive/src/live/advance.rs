@@ -344,8 +344,19 @@ mod tests {
         assert_eq!(stream.sketch(&playlist), "21 22 23 24 25 26 27 28 29 30 31 32");
         let stream = Stream::of("1s").stored([0, 1, 2, 20, 21]);
         assert_eq!(stream.outcome(None, stream.end(21)), some(LiveStep::Created, "20 21"));
-        assert_eq!(Stream::of("1s").stored([0]).outcome(None, stream.end(60)), None);
+        let (stream, age) = (Stream::of("1s").stored([0]), LIVE_AGE_MAX);
+        let last = stream.end(0) + age - Duration::from_micros(1);
+        assert_eq!(stream.outcome(None, last), some(LiveStep::Created, "0"));
+        assert_eq!(stream.outcome(None, stream.end(0) + age), None);
         assert_eq!(Stream::of("1s").outcome(None, stream.end(0)), None);
+    }
+
+    #[test]
+    fn a_new_playlist_does_not_begin_behind_a_window_that_may_still_come() {
+        let stream = Stream::of("1s").stored([0, 2]);
+        assert_eq!(stream.outcome(None, stream.end(2)), some(LiveStep::Created, "0"));
+        let over = stream.end(1) + SEGMENT_GRACE;
+        assert_eq!(stream.outcome(None, over), some(LiveStep::Created, "0 - 2"));
     }
 
     #[test]
@@ -402,6 +413,8 @@ mod tests {
         assert_eq!(stream.outcome(Some(&current), stream.end(9)), None);
         let stream = stream.stored([10, 11]);
         assert_eq!(stream.outcome(Some(&current), stream.end(19)), None, "two windows are too few");
+        let stream = stream.missed([12]);
+        assert_eq!(stream.outcome(Some(&current), stream.end(19)), None, "and so they are with a gap");
         let stream = stream.stored([12]);
         assert_eq!(stream.outcome(Some(&current), stream.end(12)), None, "window 9 may still come");
         assert_eq!(stream.outcome(Some(&current), stream.end(13)), some(LiveStep::Jumped, "10 11 12"));
@@ -464,6 +477,10 @@ mod tests {
         let current = stream.playlist(0..=0);
         assert_eq!(stream.outcome(Some(&current), stream.end(1)), some(LiveStep::Extended, "0 1"));
         assert_eq!(Stream::of("1s").stored([100]).outcome(None, stream.end(1)), None);
+        // Whatever window length it has.
+        let mut both = Stream::of("1s").stored([0]);
+        both.footage.extend(Stream::of("2s").stored([100]).footage);
+        assert_eq!(both.outcome(None, stream.end(1)), some(LiveStep::Created, "0"));
     }
 
     #[test]

@@ -124,12 +124,18 @@ fn a_frame_that_is_too_large_is_left_out() {
 
 #[test]
 fn a_picture_that_its_stamp_makes_too_large_is_left_out() {
-    let mut large = [&TINY[..6], &vec![1; FRAME_BYTES_MAX - TINY.len()], &TINY[6..]].concat();
-    assert_eq!(large.len(), FRAME_BYTES_MAX);
-    large.extend_from_slice(BASELINE);
-    let Parsed { batch, rejected: found } = parsed(&large);
-    assert_eq!(sequences(&batch.unwrap()), [1]);
-    assert_eq!(found, [rejected(0, FRAME_BYTES_MAX, RejectedWhy::TooLarge)]);
+    let stamp = Frame::stamp(TINY, id(1, 1), window().start()).unwrap().jpeg.len() - TINY.len();
+    for (length, is_taken) in
+        [(FRAME_BYTES_MAX - stamp, true), (FRAME_BYTES_MAX - stamp + 1, false), (FRAME_BYTES_MAX, false)]
+    {
+        let mut large = [&TINY[..6], &vec![1; length - TINY.len()], &TINY[6..]].concat();
+        assert_eq!(large.len(), length);
+        large.extend_from_slice(BASELINE);
+        let Parsed { batch, rejected: found } = parsed(&large);
+        let why = rejected(0, length, RejectedWhy::TooLarge);
+        let expected = if is_taken { (vec![0, 1], vec![]) } else { (vec![1], vec![why]) };
+        assert_eq!((sequences(&batch.unwrap()), found), expected, "{length} bytes");
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn frames_captured_without_a_connection_are_sent_oldest_first_once_there_is_one(
 fn a_live_frame_goes_before_a_long_backlog() {
     let (mut outbox, now) = (Outbox::default(), Instant::now());
     for sequence in 0..1000 {
-        outbox.found(frame(sequence));
+        outbox.found(sized(sequence, KIB));
     }
     outbox.connected();
     let mut under_way = 0;
