@@ -1,14 +1,25 @@
 // Several cameras in step, and moments that are far apart.
 
-import { accessible, addressOf, check, go, options, picture, shownMs, until, untilShown, watching } from './past-tools.mjs';
+import { accessible, addressOf, check, expect, go, options, picture, shownMs, until, untilShown, watching } from './past-tools.mjs';
 
 export async function watchStep(page) {
   const { gapFromMs, gapToMs, frameMs } = options;
 
+  await check('cameras that are chosen beside one that is live play on with it', async () => {
+    await page.goto('about:blank');
+    await page.goto(`${options.url}#${options.camera}`);
+    await until(page, 'it is live', async () => (await page.locator('.enlarged').getAttribute('data-state')) === 'live');
+    await page.locator('#choose').click();
+    await page.locator(`[data-chip=${options.other}]`).click();
+    await until(page, 'both are there', async () => (await watching(page)).states.join() === 'ready,ready');
+    const { playing, positionMs } = await watching(page);
+    expect(playing, 'they should be playing');
+    await until(page, 'they play', async () => (await watching(page)).positionMs > positionMs + 2_000);
+  });
+
   await check('several cameras show one moment, and keep in step', async () => {
     await page.evaluate((hash) => (location.hash = hash), addressOf('', [options.camera, options.other], gapFromMs - 12_000));
     await until(page, 'both are there', async () => (await watching(page)).states.join() === 'ready,ready');
-    if (!(await watching(page)).playing) await page.keyboard.press(' ');
     const startMs = (await watching(page)).positionMs;
     await until(page, 'both play', async () => (await watching(page)).positionMs > startMs + 3_000);
     await until(page, 'they are in step', async () => {
@@ -41,7 +52,6 @@ export async function watchStep(page) {
   await check('where one camera’s footage ends a little before the other’s, both go over the gap', async () => {
     await page.evaluate((hash) => (location.hash = hash), addressOf('', [options.other, options.camera], gapFromMs - 3_000));
     await until(page, 'both are there', async () => (await watching(page)).states.join() === 'ready,ready');
-    if (!(await watching(page)).playing) await page.keyboard.press(' ');
     await until(page, 'they are over it', async () => {
       const { states, positionMs } = await watching(page);
       return positionMs >= gapToMs && states[1] === 'ready' && states[0] !== 'ready';

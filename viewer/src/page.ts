@@ -244,7 +244,8 @@ export class Page implements Scene {
     const inPast = (address.atMs !== null || cameras.length > 1) && canPlayPast();
     if (inPast && first !== null) {
       const atMs = address.atMs ?? (this.#deck.isOpen ? this.#deck.positionMs : this.#clock.now() - JUST_BEFORE_MS);
-      if (before.length === 0) this.#deck.setPlaying(true);
+      // What is live plays, and goes on doing so.
+      if (this.live) this.#deck.setPlaying(true);
       this.#deck.open(cameras, atMs);
       this.#timeline.follow(true);
     } else {
