@@ -20,6 +20,8 @@ const PHONE = { width: 390, height: 844 };
 const LATE_MS = 6_000;
 /** A busy machine takes long for so many; an idle one takes a tenth of it. */
 const PATIENCE_MS = 120_000;
+/** So long ago there was footage. */
+const PAST_MS = 10_000;
 /** For this long the wall is watched to tell what it costs. */
 const MEASURED_MS = 8_000;
 /** Who plays or watches asks for something more often than this. */
@@ -157,7 +159,20 @@ async function onPhone() {
   await page.evaluate(() => document.querySelector('#wall li:last-child').scrollIntoView());
   await until(page, 'the last one is live once it is on the screen', async () => (await cameras(page)).at(-1).state === 'live');
   await untilQuiet(page, ({ name, path }) => names.slice(0, 6).includes(name) && path.endsWith('.m4s'), 'what is off the screen is not fetched');
+  await pastOfOne(page);
   await context.close();
+}
+
+/** While the past of one camera is watched, of others it is asked only whether they are there. */
+async function pastOfOne(page) {
+  const [watched, ...others] = names;
+  await page.evaluate((hash) => (location.hash = hash), `#${watched}/${new Date(Date.now() - PAST_MS).toISOString()}`);
+  await until(page, 'the past of one is shown', async () => (await page.evaluate(() => window.teiten.watching().states.join())) === 'ready');
+  const since = cdn.requests.length;
+  const asked = (one) => cdn.requests.slice(since).filter(({ name, path }) => name === one && path.endsWith('/live.m3u8')).length;
+  await until(page, 'its live playlist is followed', () => asked(watched) >= 4);
+  const busy = others.filter((one) => asked(one) > asked(watched) / 2);
+  expect(busy.length === 0, `while the past of ${watched} is watched, these are followed as closely: ${busy}`);
 }
 
 /** What is watched live is not kept, whatever storage allows: an open wall would fill the disk. */

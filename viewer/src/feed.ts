@@ -17,10 +17,10 @@ export interface Version {
 }
 
 const EVERY_MS = { slow: 3_000, rare: 15_000 };
-/** An answer says how things are for so long: until the next one should have come, however slowly it is followed. */
-const ANSWERED_MS_MAX = 20_000;
 const RETRY_EVERY_MS = 1_000;
 const REQUEST_MS_MAX = 5_000;
+/** An answer says how things are for so long: until the next one should have come, however slowly it is followed. */
+const ANSWERED_MS_MAX = EVERY_MS.rare + REQUEST_MS_MAX;
 
 export class PlaylistFeed {
   readonly url: string;
@@ -49,9 +49,12 @@ export class PlaylistFeed {
     return this.#newest;
   }
 
-  /** Whether the storage has said lately what there is, and since the pace was last `off`. */
+  /** Whether the storage has said what there is, as lately as the pace promises, and since that was last `off`. */
   get answered(): boolean {
-    return this.answeredAtMs !== null;
+    const atMs = this.answeredAtMs;
+    // Before it was followed as closely as this, it was asked for more rarely.
+    const msMax = this.#pace === 'slow' ? EVERY_MS.slow + REQUEST_MS_MAX : ANSWERED_MS_MAX;
+    return atMs !== null && this.#clock.now() - atMs < msMax;
   }
 
   /** When it last said so; null when that is long ago: a laptop that wakes knows how things were when it fell asleep. */

@@ -272,7 +272,7 @@ export class Page implements Scene {
     setText(byId('title'), title);
     document.title = title === '' ? 'Teiten' : `${title} · Teiten`;
     byId('previous').hidden = byId('next').hidden = this.#names.length < 2 || count !== 1;
-    this.#wall.cover(this.#deck.isOpen);
+    this.#wall.cover(this.live ? null : this.#cameras);
   }
 
   /** A link may name cameras that are not there: that is said once. */

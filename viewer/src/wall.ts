@@ -19,7 +19,8 @@ export class Wall {
   readonly #chosen: (name: string) => void;
   #columns = 1;
   #focused: string | null = null;
-  #covered = false;
+  /** Those whose past is watched in place of the wall; null while it is live. */
+  #covered: readonly string[] | null = null;
   #layoutDue = false;
 
   /** `chosen` is told which tile was touched. */
@@ -63,10 +64,10 @@ export class Wall {
     if (moved) this.#tiles.get(name ?? before ?? '')?.button.focus({ preventScroll: name !== null });
   }
 
-  /** Something else is shown in its place: nothing plays, but an eye is kept on all cameras. */
-  cover(covered: boolean): void {
-    if (covered === this.#covered) return;
-    this.#covered = covered;
+  /** The past of these cameras is shown in its place, or none: nothing plays, but an eye is kept on all cameras. */
+  cover(cameras: readonly string[] | null): void {
+    if (cameras?.join() === this.#covered?.join()) return;
+    this.#covered = cameras;
     this.#attend();
   }
 
@@ -129,7 +130,7 @@ export class Wall {
 
   #attentionFor(tile: Tile): Attention {
     if (document.hidden) return 'hidden';
-    if (this.#covered) return 'covered';
+    if (this.#covered !== null) return this.#covered.includes(tile.name) ? 'covered' : 'aside';
     return this.#onScreen.has(tile.item) ? 'watched' : 'aside';
   }
 

@@ -137,6 +137,22 @@ test('after a night asleep nothing counts as answered before something is', asyn
   assert.deepEqual([feed.answered, feed.answeredAtMs], [false, null]);
 });
 
+test('what was answered while nobody looked closely says nothing to who does, until it is answered again', async (context) => {
+  let nowMs = Date.UTC(2026, 10, 23, 22);
+  context.mock.method(Date, 'now', () => nowMs);
+  const { feed } = await feedOf(context, (response) => {
+    response.sendDate = false;
+    response.end(PLAYLIST);
+  });
+  feed.setPace('rare');
+  await until(() => feed.answered);
+  nowMs += 10_000;
+  assert.ok(feed.answered);
+  feed.setPace('slow');
+  assert.equal(feed.answered, false);
+  await until(() => feed.answered);
+});
+
 test('a feed that is followed more closely keeps the answer that is on its way', async (context) => {
   const answers: ServerResponse[] = [];
   const { feed, asked } = await feedOf(context, (response) => answers.push(response));
