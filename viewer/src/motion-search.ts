@@ -2,7 +2,7 @@
 
 import type { CameraArchive } from './camera-archive.ts';
 import { HOUR_MS, hourOf } from './core/hours.ts';
-import { nextMotion, previousMotion } from './core/motion-track.ts';
+import { JOIN_MS, nextMotion, previousMotion } from './core/motion-track.ts';
 
 /** Hours with footage to look through. */
 export const HOURS_MAX = 72;
@@ -22,6 +22,7 @@ export async function nearestMotion(archives: readonly CameraArchive[], fromMs: 
 
 async function motionOf(archive: CameraArchive, fromMs: number, direction: 1 | -1): Promise<number | null> {
   let hourMs: number | null = hourOf(fromMs);
+  let foundMs: number | null = null;
   for (let looked = 0; hourMs !== null && looked < HOURS_MAX; looked += 1) {
     const deadlineMs = Date.now() + WAIT_MS;
     while (!archive.motionKnown(hourMs)) {
@@ -31,10 +32,15 @@ async function motionOf(archive: CameraArchive, fromMs: number, direction: 1 | -
     const span = direction > 0 ? nextMotion(archive.motion(), fromMs) : previousMotion(archive.motion(), fromMs);
     // What lies beyond the hours looked through may not be the nearest.
     const near = span !== null && (direction > 0 ? span.startMs < hourMs + HOUR_MS : span.endMs > hourMs);
-    if (near) return span.startMs;
+    if (near) {
+      foundMs = span.startMs;
+      // What begins with an hour may be the rest of what began in the one before.
+      const mayBeCut = direction < 0 && foundMs <= hourMs + JOIN_MS && archive.hourBefore(hourMs) === hourMs - HOUR_MS;
+      if (!mayBeCut) break;
+    }
     hourMs = direction > 0 ? archive.hourAfter(hourMs) : archive.hourBefore(hourMs);
   }
-  return null;
+  return foundMs;
 }
 
 function later(): Promise<void> {

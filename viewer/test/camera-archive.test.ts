@@ -294,6 +294,28 @@ test('before the live playlist has been had, nothing is known to be the end', as
   });
 });
 
+test('the way back leads to where something began to move, though that was an hour before the turn that cuts it', async (context) => {
+  context.mock.method(Date, 'now', () => DAY + 30 * HOUR);
+  const moved = (hour: number, ...spans: [from: number, to: number][]): string => {
+    const at = (ms: number): string => new Date(DAY + hour * HOUR + ms).toISOString();
+    return JSON.stringify({ start: at(0), step_millis: 1000, levels: [], motion: spans.map(([from, to]) => ({ start: at(from), end: at(to) })) });
+  };
+  const hours: Record<string, string> = {
+    '11': moved(11, [10 * MINUTE, 20 * MINUTE]),
+    '12': moved(12, [59.5 * MINUTE, HOUR]),
+    '13': moved(13, [0, HOUR]),
+    '14': moved(14, [0, 30_000]),
+    // What begins by itself at the turn is no rest of anything.
+    '16': moved(16, [0, 30_000]),
+  };
+  await archived((path) => (path === 'archive.json' ? [200, ARCHIVE] : [200, hours[/(\d\d)\.motion/.exec(path)?.[1] ?? ''] ?? moved(0)]), async (archive) => {
+    assert.equal(await nearestMotion([archive], DAY + 16 * HOUR + 10 * MINUTE, -1), DAY + 16 * HOUR);
+    const began = DAY + 12 * HOUR + 59.5 * MINUTE;
+    for (const times of ['the first', 'the second']) assert.equal(await nearestMotion([archive], DAY + 14 * HOUR + 10 * MINUTE, -1), began, times);
+    assert.equal(await nearestMotion([archive], began, -1), DAY + 11 * HOUR + 10 * MINUTE);
+  });
+});
+
 test('motion that was asked for long ago is not known of an hour that has grown since', async (context) => {
   let nowMs = GROWING + 5 * MINUTE;
   context.mock.method(Date, 'now', () => nowMs);

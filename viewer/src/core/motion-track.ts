@@ -14,7 +14,7 @@ export interface MotionHour {
 }
 
 /** Spans that are no further apart are one: what crosses the border of an hour is in both. */
-const JOIN_MS = 1_000;
+export const JOIN_MS = 1_000;
 /** One that began this short a time ago is passed over on the way back: the way leads back, not to where one came from. */
 const PREVIOUS_GRACE_MS = 1_500;
 
