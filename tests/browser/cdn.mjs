@@ -1,5 +1,6 @@
 // What a CDN is to the page: another address, with everything below a prefix. Cameras that it names are those of the origin, several
-// of the same if need be; and it can be made to hold segments back, to tell old news, or to tell news late.
+// of the same if need be; and it can be made to hold segments back, to tell old news, to tell news late,
+// to be far away, or to have another past.
 
 import { createServer } from 'node:http';
 
@@ -10,7 +11,7 @@ const PREFIX = '/cctv/site-7/';
  * (its live playlist never changes), or a number of milliseconds that it comes late.
  */
 export async function startCdn(origin, cameras) {
-  const cdn = { url: '', requests: [], holdsSegments: false, close: () => server.close() };
+  const cdn = { url: '', requests: [], holdsSegments: false, delayMs: 0, archive: null, close: () => server.close() };
   const released = [];
   const versions = new Map([...cameras.keys()].map((name) => [name, []]));
 
@@ -33,9 +34,9 @@ export async function startCdn(origin, cameras) {
     const camera = cameras.get(name);
     const asked = { atMs: Date.now(), name: camera === undefined ? null : name, path, bytes: 0 };
     cdn.requests.push(asked);
-    if (path === 'cameras.json') {
-      return response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache' }).end(JSON.stringify({ cameras: [...cameras.keys()] }));
-    }
+    if (cdn.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, cdn.delayMs));
+    const own = path === 'cameras.json' ? { cameras: [...cameras.keys()] } : path.endsWith('/archive.json') ? cdn.archive : null;
+    if (own !== null) return response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache' }).end(JSON.stringify(own));
     if (cdn.holdsSegments && path.endsWith('.m4s')) await new Promise((resolve) => released.push(resolve));
     // Who gave it up meanwhile does not want it any more.
     if (response.destroyed) return;

@@ -1,10 +1,13 @@
 // Footage that is spoiled or missing, a network that is away, a tab that is hidden, a clock that is wrong.
 
 import { hide } from './browser.mjs';
+import { startCdn } from './cdn.mjs';
 import { DESKTOP, PATIENCE_MS, addressOf, browser, check, expect, faults, go, options, pause, segmentSpan, until, untilShown, watching } from './past-tools.mjs';
 
 /** Who plays asks for something more often than this. */
 const QUIET_MS = 3_500;
+/** Of so many hours motion may be asked for while connections have nothing else to do; there are four times as many. */
+const MOTION_BEFORE_MAX = 54;
 
 export async function watchFaults(page) {
   const { gapFromMs, gapToMs, woundFromMs } = options;
@@ -70,6 +73,8 @@ export async function watchNetworks() {
 
   await check('what is not there is passed over, and asked for again by whoever goes there', withoutSegment);
 
+  await check('over a link with few connections, footage does not wait for the motion of its day', withFewConnections);
+
   await check('hls.js that could not be had is asked for again, at another address', withoutHls);
 
   await check('live, a segment whose connection breaks when there is a newer one already is asked for until it comes', withoutConnection);
@@ -126,6 +131,27 @@ async function withoutSegment() {
   await go(page, missingMs);
   await untilShown(page, 0, (ms) => Math.abs(ms - missingMs) <= options.frameMs);
   await context.close();
+}
+
+/** Nine cameras that have a whole day, at a store that is far away; browsers open six connections to it. */
+async function withFewConnections() {
+  const { camera, other, gapFromMs, url } = options;
+  const names = Array.from({ length: 9 }, (_, index) => `cam-${index + 1}`);
+  const cdn = await startCdn(url, new Map(names.map((name, index) => [name, { source: index % 2 === 0 ? camera : other, as: 'live' }])));
+  const context = await browser.newContext({ viewport: DESKTOP, timezoneId: 'UTC' });
+  try {
+    const page = await context.newPage();
+    cdn.delayMs = 100;
+    cdn.archive = { window_millis: 1000, days: { [new Date(gapFromMs).toISOString().slice(0, 10)]: Array.from({ length: 24 }, (_, hour) => hour) } };
+    await page.goto(addressOf(cdn.url, names, gapFromMs - 6_000));
+    const isFootage = ({ path }) => path.endsWith('.m4s');
+    await until(page, 'footage is asked for', () => cdn.requests.some(isFootage));
+    const before = cdn.requests.slice(0, cdn.requests.findIndex(isFootage)).filter(({ path }) => path.endsWith('.motion.json'));
+    expect(before.length < MOTION_BEFORE_MAX, `motion of ${before.length} hours was asked for first`);
+  } finally {
+    await context.close();
+    cdn.close();
+  }
 }
 
 async function withLateClock() {

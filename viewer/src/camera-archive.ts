@@ -243,7 +243,7 @@ export class CameraArchive {
     this.#look();
     if (!stands(this.#archive)) return false;
     if (!this.#has(hourMs)) return true;
-    this.#motionOf(hourMs);
+    this.#motionOf(hourMs, 'auto');
     return stands(this.#motions.get(hourMs));
   }
 
@@ -384,8 +384,11 @@ export class CameraArchive {
     return known;
   }
 
-  #motionOf(hourMs: number): MotionHour | null {
-    const kept = this.#fetched(this.#motions, hourMs, SMALL_MAX, (url) => this.#object(`${url}.motion.json`, (text) => parseMotion(JSON.parse(text))));
+  /** Motion in a view is asked for by the day: unless somebody waits for it, footage comes first. */
+  #motionOf(hourMs: number, priority: RequestPriority = 'low'): MotionHour | null {
+    const kept = this.#fetched(this.#motions, hourMs, SMALL_MAX, (url) =>
+      this.#object(`${url}.motion.json`, (text) => parseMotion(JSON.parse(text)), priority),
+    );
     return kept.value;
   }
 
@@ -437,8 +440,8 @@ export class CameraArchive {
       });
   }
 
-  #object<T>(url: string, parse: (text: string) => T | null): Promise<T | null> {
-    return this.#clock.fetch(url, STILL_MS_MAX, (response) => readAs(response, parse));
+  #object<T>(url: string, parse: (text: string) => T | null, priority: RequestPriority = 'auto'): Promise<T | null> {
+    return this.#clock.fetch(url, STILL_MS_MAX, (response) => readAs(response, parse), { priority });
   }
 }
 

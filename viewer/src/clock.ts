@@ -6,6 +6,8 @@ import { type ClockOffset, nextProbeIn, offsetMs, refine, timeSample, uncertaint
 interface Asking {
   readonly sentMs?: number | undefined;
   readonly cache?: RequestCache;
+  /** Where connections are few, what is `low` comes last. */
+  readonly priority?: RequestPriority;
 }
 
 export class Clock {
@@ -21,9 +23,9 @@ export class Clock {
    * little is not made again, which would bring no more. It may have been sent at `sentMs` already. What the browser keeps is asked for anew,
    * or, with `no-store`, not kept at all.
    */
-  async fetch<T>(url: string, stillMsMax: number, read: (response: Response) => Promise<T> | T, { sentMs = Date.now(), cache = 'no-cache' }: Asking = {}): Promise<T> {
+  async fetch<T>(url: string, stillMsMax: number, read: (response: Response) => Promise<T> | T, { sentMs = Date.now(), cache = 'no-cache', priority = 'auto' }: Asking = {}): Promise<T> {
     const request = new AbortController();
-    const response = await answerOf(url, { cache }, request, stillMsMax);
+    const response = await answerOf(url, { cache, priority }, request, stillMsMax);
     const sample = timeSample(response.headers, sentMs, Date.now());
     if (sample !== null) this.#known = refine(this.#known, sample);
     const body = await wholeOf(response, request, stillMsMax);
