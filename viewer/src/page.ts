@@ -136,8 +136,9 @@ export class Page implements Scene {
   setNames(names: readonly string[]): void {
     this.#names = names;
     this.#wall.show(names);
-    // Whoever watches the past goes on where they are: the address may lag behind.
-    if (this.live || !this.#cameras.every((camera) => names.includes(camera))) this.#route.followAgain();
+    // Whoever watches the past goes on where they are, with those that are left: the address may lag behind.
+    if (this.live) this.#route.followAgain();
+    else if (!this.#cameras.every((camera) => names.includes(camera))) this.#withFocus(() => this.#show({ ...addressOf(this), range: this.#keeping.selection }));
     else {
       this.#mark();
       this.layout();
