@@ -203,6 +203,10 @@ export async function watchTouches() {
  * browsers take for it (HTML, "activation triggering input event"): a finger's touch does once it is over. The browser's own word for it
  * says nothing here, as looks into the page count too.
  */
+    await page.keyboard.press('i');
+    expect((await watching(page)).selection !== null, 'something should be selected');
+    await page.keyboard.press('Escape');
+    expect((await watching(page)).selection === null && (await page.locator('#cameras').isVisible()), 'Esc should drop what is selected, and nothing else');
 function playOnTouch() {
   let doneAt = Number.NEGATIVE_INFINITY;
   const counts = ({ type, pointerType, key }) => (type === 'keydown' ? key !== 'Escape' : (type === 'pointerdown') === (pointerType === 'mouse'));

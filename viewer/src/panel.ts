@@ -169,10 +169,10 @@ export class Panel {
 
   /** Closes what was opened over the picture; whether anything was. */
   closeWhatIsOpen(): boolean {
-    const open = this.#help.open || this.#choosing === true;
-    this.#help.close();
-    this.#choosing = false;
-    return open;
+    if (this.#help.open) this.#help.close();
+    else if (this.#choosing === true) this.#choosing = false;
+    else return false;
+    return true;
   }
 
   #renderDay({ viewDay, reach, nowMs }: PanelState): void {
