@@ -50,6 +50,33 @@ export async function watchKeys(page) {
     await until(page, 'it is on the wall', async () => (await page.evaluate(() => document.body.dataset.view)) === 'wall' && (await focused()) === `wall: ${options.camera}, live`);
   });
 
+  await check('where a control goes that had the keyboard, what takes its place has it', async () => {
+    const on = (what, name) => until(page, `${what} has the keyboard`, async () => (await page.evaluate(() => ((one) => one.getClientRects().length > 0 && (one.closest('.tile')?.parentElement.id ?? one.id))(document.activeElement))) === name);
+    const press = async (id) => {
+      await page.locator(id).focus();
+      await page.keyboard.press('Enter');
+    };
+    await page.goto('about:blank');
+    await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await until(page, 'it is shown', async () => (await watching(page))?.states[0] === 'ready');
+    await press('#select');
+    await page.route(/\.mp4\?/, () => {});
+    await press('#save');
+    await on('what stops the download', 'stop-saving');
+    await page.keyboard.press('Enter');
+    await on('what began it', 'save');
+    await page.unroute(/\.mp4\?/);
+    await press('#drop');
+    await on('what selects', 'select');
+    await press('#back');
+    await on('a picture on the wall', 'wall');
+    await press('#look-back');
+    await on('a picture of the past', 'past');
+    expect((await watching(page)).cameras.length > 1, 'several cameras should be shown');
+    await press('#back');
+    await on('a picture on the wall, again,', 'wall');
+  });
+
   await check('the Tab key leads through all that can be done, from top to bottom', async () => {
     await page.goto('about:blank');
     await page.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));

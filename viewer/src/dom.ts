@@ -27,3 +27,9 @@ export function byId(id: string): HTMLElement {
 export function setText(node: Element, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
+
+/** Whether something that can be seen has the keyboard; what is hidden by the style sheet has it until the next frame, or longer. */
+export function hasFocus(): boolean {
+  const focused = document.activeElement;
+  return focused !== null && focused !== document.body && focused.getClientRects().length > 0;
+}

@@ -12,7 +12,7 @@ import type { Services } from './core/services.ts';
 import type { Span } from './core/spans.ts';
 import { sinceText } from './core/text.ts';
 import { Deck } from './deck.ts';
-import { byId, setText } from './dom.ts';
+import { byId, hasFocus, setText } from './dom.ts';
 import { Keeping } from './keeping.ts';
 import { listenToKeys } from './keyboard.ts';
 import { LIVE_ONLY, Moving } from './moving.ts';
@@ -284,15 +284,17 @@ export class Page implements Scene {
     this.#missing = names;
   }
 
-  /** Shows something else; a picture that had the keyboard hands it to the one that takes its place. */
+  /** Shows something else. A picture that had the keyboard hands it to the one that takes its place, a control that goes to the first one. */
   #withFocus(show: () => void): void {
-    const picture = document.activeElement?.closest<HTMLElement>('.tile');
+    const had = document.activeElement ?? document.body;
+    const picture = had.closest<HTMLElement>('.tile');
+    const [before = ''] = this.#cameras;
     show();
-    if (picture === null || picture === undefined) return;
-    const camera = picture.dataset['past'] ?? picture.dataset['camera'] ?? '';
+    if (picture === null && (had === document.body || hasFocus())) return;
+    const camera = picture?.dataset['past'] ?? picture?.dataset['camera'] ?? before;
     const tiles = this.#deck.tiles;
-    const next = tiles.find((tile) => tile.camera === camera) ?? tiles[0] ?? this.#wall.tile(this.#cameras[0] ?? camera);
-    next?.button.focus({ preventScroll: true });
+    const next = tiles.find((tile) => tile.camera === camera) ?? tiles[0] ?? this.#wall.tile(this.#cameras[0] ?? camera) ?? this.#wall.tiles[0];
+    next?.button.focus({ preventScroll: this.#cameras.length > 0 });
   }
 
   /** Brings in the past or live in place of the other. */

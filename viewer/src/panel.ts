@@ -118,7 +118,10 @@ export class Panel {
     setLabel(play, playing ? 'Pause' : 'Play');
     if (document.activeElement !== this.#speed && this.#speed.value !== String(rate)) this.#speed.value = String(rate);
     this.#renderDay(state);
-    byId('selection').hidden = selection === null;
+    const bar = byId('selection');
+    const lost = selection === null && bar.contains(document.activeElement);
+    bar.hidden = selection === null;
+    if (lost) byId('select').focus();
     setPressed('select', selection !== null);
     if (selection !== null) {
       setText(byId('selection-times'), `${clockText(selection.startMs)} – ${clockText(selection.endMs)}`);
@@ -132,8 +135,12 @@ export class Panel {
   /** How far a download is; null when none is under way. */
   progress(bytes: number | null, total: number | null): void {
     const bar = byId('progress') as HTMLProgressElement;
-    byId('saving').hidden = bytes === null;
+    const [saving, buttons] = [byId('saving'), byId('saving-buttons')];
+    const [shown, gone] = bytes === null ? ['save', saving] : ['stop-saving', buttons];
+    const lost = gone.contains(document.activeElement);
+    saving.hidden = bytes === null;
     byId('selection').classList.toggle('is-saving', bytes !== null);
+    if (lost) byId(shown).focus();
     if (bytes === null) return;
     if (total === null) bar.removeAttribute('value');
     else bar.value = bytes / total;
