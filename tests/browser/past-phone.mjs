@@ -5,6 +5,8 @@ import { accessible, addressOf, browser, check, expect, faults, options, picture
 
 const PHONE = { width: 390, height: 844 };
 /** Tablets, phones on their sides, windows that share a screen. */
+/** The smallest there are, and what a large page is at 400 %. */
+const SMALL = [[320, 700], [360, 740]].map(([width, height]) => ({ width, height }));
 const IN_BETWEEN = [[768, 1024], [667, 375], [844, 340], [960, 800]].map(([width, height]) => ({ width, height }));
 /** A thumb hits what is this large. */
 const THUMB = 44;
@@ -58,6 +60,24 @@ export async function watchPhones() {
     }
   });
   await context.close();
+  await check('on the smallest screens nothing lies over anything, nor beside the page, however long the zone’s name is', async () => {
+    const far = await browser.newContext({ viewport: PHONE, hasTouch: true, isMobile: true, timezoneId: 'Asia/Kathmandu' });
+    const small = await far.newPage();
+    for (const size of SMALL) {
+      await small.setViewportSize(size);
+      for (const address of [addressOf(options.url, [options.camera], gapFromMs - 8_000), `${options.url}#${options.camera}`]) {
+        await small.goto('about:blank');
+        await small.goto(address);
+        await until(small, 'it is shown', async () => (await watching(small))?.states[0] === 'ready' || (await small.locator('.enlarged[data-state=live]').count()) === 1);
+        const name = `${(await watching(small)).live ? 'live' : 'past'}-${size.width}x${size.height}`;
+        await picture(small, name);
+        const [over, wide] = [await small.evaluate(overlapping), await small.evaluate(() => document.documentElement.scrollWidth - innerWidth)];
+        expect(over.length === 0, `at ${name} there lie over each other: ${over.join('; ')}`);
+        expect(wide <= 0, `at ${name} the page is ${wide} pixels too wide`);
+      }
+    }
+    await far.close();
+  });
 }
 
 /** What of the controls lies over something else, whether it can be seen without scrolling or not; runs in the page. */
