@@ -171,6 +171,20 @@ export async function watchKeys(page) {
     await wary.close();
   });
 
+  await check('where colours are the browser’s own, the timeline keeps its ground, and what is on differs from what is not', async () => {
+    const forced = await browser.newContext({ viewport: DESKTOP, forcedColors: 'active' });
+    const plain = await forced.newPage();
+    await plain.goto(addressOf(options.url, [options.camera], gapFromMs - 6_000));
+    await untilShown(plain, 0, (ms) => ms < gapFromMs);
+    await plain.locator('#choose').click();
+    const groundOf = (one) => plain.locator(one).evaluate((node) => getComputedStyle(node).backgroundColor);
+    const [on, off, strip] = await Promise.all([`[data-chip=${options.camera}]`, `[data-chip=${options.other}]`, '.strip'].map(groundOf));
+    await picture(plain, 'forced-colours');
+    expect(on !== off, `a camera that is shown is as ${on} as one that is not`);
+    expect(strip === 'rgb(11, 13, 18)', `the timeline is on ${strip}`);
+    await forced.close();
+  });
+
   await check('a link to a camera that is not there leads to the wall, and says so', async () => {
     await page.goto('about:blank');
     await page.goto(`${options.url}#nobody/2026-11-23T04:05:01.250Z`);
@@ -189,6 +203,10 @@ export async function watchKeys(page) {
     await page.goto('about:blank');
     await page.goto(addressOf(options.url, [options.camera, options.other], gapFromMs - 6_000));
     await until(page, 'they are shown', () => page.locator('#cameras').isVisible());
+    await page.keyboard.press('i');
+    expect((await watching(page)).selection !== null, 'something should be selected');
+    await page.keyboard.press('Escape');
+    expect((await watching(page)).selection === null && (await page.locator('#cameras').isVisible()), 'Esc should drop what is selected, and nothing else');
     for (const shown of [false, true]) {
       await page.locator('#choose').click();
       expect((await page.locator('#cameras').isVisible()) === shown && (await page.locator('#choose').getAttribute('aria-expanded')) === String(shown), `a touch should have ${shown ? 'shown' : 'hidden'} them`);
@@ -230,10 +248,6 @@ export async function watchTouches() {
  * browsers take for it (HTML, "activation triggering input event"): a finger's touch does once it is over. The browser's own word for it
  * says nothing here, as looks into the page count too.
  */
-    await page.keyboard.press('i');
-    expect((await watching(page)).selection !== null, 'something should be selected');
-    await page.keyboard.press('Escape');
-    expect((await watching(page)).selection === null && (await page.locator('#cameras').isVisible()), 'Esc should drop what is selected, and nothing else');
 function playOnTouch() {
   let doneAt = Number.NEGATIVE_INFINITY;
   const counts = ({ type, pointerType, key }) => (type === 'keydown' ? key !== 'Escape' : (type === 'pointerdown') === (pointerType === 'mouse'));
