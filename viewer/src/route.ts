@@ -4,12 +4,12 @@ import { type Address, formatAddress, parseAddress } from './core/address.ts';
 
 /** The address follows the moment on show once it rests. */
 const NOTED_AFTER_MS = 700;
+/** What the browser's history says of a visit: its way back leads to our own wall. */
+const FROM_WALL = 'from wall';
 
 export class Route {
   readonly #where: () => Address;
   readonly #show: (address: Address) => void;
-  /** The way back from a camera leads to our own wall. */
-  #cameFromWall = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `where` tells what is shown, `show` is called with what is to be. */
@@ -21,9 +21,7 @@ export class Route {
 
   /** Shows what the address says. */
   follow(): void {
-    const address = parseAddress(location.hash);
-    this.#show(address);
-    if (this.#where().cameras.length === 0) this.#cameFromWall = false;
+    this.#show(parseAddress(location.hash));
   }
 
   /** Shows what there is now of where we are; what the address does not say of that yet, it says before. */
@@ -34,8 +32,8 @@ export class Route {
 
   /** From the wall to somewhere; the browser's way back leads there again. */
   enter(address: Address): void {
-    this.#cameFromWall = true;
-    location.hash = formatAddress(address);
+    history.pushState(FROM_WALL, '', formatAddress(address));
+    this.follow();
   }
 
   /** To another place, without a step in the browser's history: all of it is one visit. */
@@ -46,12 +44,12 @@ export class Route {
 
   /** What is shown is not what the address says. */
   correct(address: Address): void {
-    history.replaceState(null, '', formatAddress(address) || location.pathname + location.search);
+    this.#replace(formatAddress(address) || location.pathname + location.search);
   }
 
   toWall(): void {
     this.#drop();
-    if (this.#cameFromWall) history.back();
+    if (history.state === FROM_WALL) history.back();
     else this.go({ cameras: [], atMs: null, range: null });
   }
 
@@ -64,7 +62,11 @@ export class Route {
   #write(): void {
     this.#drop();
     const address = formatAddress(this.#where());
-    if (address !== '' && address !== location.hash) history.replaceState(null, '', address);
+    if (address !== '' && address !== location.hash) this.#replace(address);
+  }
+
+  #replace(address: string): void {
+    history.replaceState(history.state, '', address);
   }
 
   #drop(): void {
