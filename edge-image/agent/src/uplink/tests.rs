@@ -195,7 +195,8 @@ proptest! {
         let least = if bunch < 50 { 0.75 } else { 0.7 };
         prop_assert!(used > least, "{used} of what the link carries, not {least}");
         let changes = run.limits.iter().filter(|(at, _)| at.as_secs() > 300).count();
-        prop_assert!(changes <= 14, "{changes} changes in five minutes: {:?}", run.limits);
+        // Each try is three (raised, lowered, back once that is let off), and the quiet before it doubles: five at most.
+        prop_assert!(changes <= 15, "{changes} changes in five minutes: {:?}", run.limits);
     }
 }
 
