@@ -159,8 +159,22 @@ async function onPhone() {
   await page.evaluate(() => document.querySelector('#wall li:last-child').scrollIntoView());
   await until(page, 'the last one is live once it is on the screen', async () => (await cameras(page)).at(-1).state === 'live');
   await untilQuiet(page, ({ name, path }) => names.slice(0, 6).includes(name) && path.endsWith('.m4s'), 'what is off the screen is not fetched');
+  await offlineAlone(page);
   await pastOfOne(page);
   await context.close();
+}
+
+/** What says that a camera is live does not say so of one that is not. */
+async function offlineAlone(page) {
+  const coloursOf = async (name, state) => {
+    await page.evaluate((hash) => (location.hash = hash), `#${name}`);
+    await until(page, `${name} is ${state}`, async () => (await page.locator('.enlarged').getAttribute('data-camera')) === name && (await page.locator('.enlarged').getAttribute('data-state')) === state);
+    await until(page, 'its delay is told where it is live', async () => ((await page.locator('#live-words').getAttribute('data-delay')) !== '') === (state === 'live'));
+    return page.locator('#live').evaluate((one) => [getComputedStyle(one).color, getComputedStyle(one.querySelector('.dot')).backgroundColor].join());
+  };
+  const [live, not] = [await coloursOf(names[0], 'live'), await coloursOf(offline, 'offline')];
+  await picture(page, 'camera-offline');
+  expect(live !== not, `a camera that is offline is as ${not} as one that is live`);
 }
 
 /** While the past of one camera is watched, of others it is asked only whether they are there. */

@@ -164,14 +164,15 @@ export class Page implements Scene {
     this.#timeline.draw();
     this.#timeline.refreshPeek();
     const nowMs = this.#clock.now();
-    const livePositionMs = this.live ? this.#livePositionMs() : null;
+    const tile = this.live ? this.#wall.tile(this.#cameras[0] ?? '') : null;
     this.#panel.render({
       positionMs: this.positionMs,
       nowMs,
       live: this.live,
       playing: this.live ? !this.#heldBack : this.#deck.playing && !this.#deck.blocked,
       rate: this.#moving.rate,
-      delayMs: livePositionMs === null ? null : nowMs - livePositionMs,
+      liveState: tile?.state.kind ?? null,
+      delayMs: tile?.shownDelayMs ?? null,
       viewDay: this.#timeline.view,
       reach: this.#archives.reach(this.#cameras),
       selection: this.#keeping.shown,

@@ -6,6 +6,7 @@ import { type Action, HELP } from './core/keys.ts';
 import { SPEEDS, speedText } from './core/playback.ts';
 import { dayOf, isWholeDay } from './core/scale.ts';
 import type { Span } from './core/spans.ts';
+import type { CameraState } from './core/state.ts';
 import { agoText, clockText, dayText, delayText, lengthText, tenthsText, zoneText } from './core/text.ts';
 import { byId, element, setText } from './dom.ts';
 
@@ -32,6 +33,9 @@ export interface PanelState {
   readonly live: boolean;
   readonly playing: boolean;
   readonly rate: number;
+  /** What there is to say of the camera that is shown live; null in the past. */
+  readonly liveState: CameraState['kind'] | null;
+  /** How long ago the live picture was captured; null where that says nothing. */
   readonly delayMs: number | null;
   readonly viewDay: Span;
   readonly reach: Span;
@@ -110,8 +114,9 @@ export class Panel {
     setText(words, where);
     setLabel(byId('live'), where);
     // Beside the words, so that the button keeps its name while the keyboard is there.
-    words.dataset['delay'] = live && state.delayMs !== null ? ` · ${delayText(state.delayMs)}` : '';
+    words.dataset['delay'] = state.delayMs !== null ? ` · ${delayText(state.delayMs)}` : '';
     byId('live').setAttribute('aria-pressed', String(live));
+    byId('live').dataset['state'] = state.liveState ?? '';
     setText(byId('ago'), live ? '' : agoText(nowMs - positionMs));
     const play = byId('play');
     play.dataset['playing'] = String(playing);

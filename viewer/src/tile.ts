@@ -129,6 +129,12 @@ export class Tile {
     return this.#player?.playingMs() ?? null;
   }
 
+  /** How long ago the picture on show was captured; null where another word says more. */
+  get shownDelayMs(): number | null {
+    const tells = this.#attention === 'watched' && (this.#state.kind === 'live' || this.#state.kind === 'late');
+    return tells ? (this.#player?.delayMs() ?? null) : null;
+  }
+
   setAttention(attention: Attention): void {
     if (attention === this.#attention) return;
     const before = this.#attention;
@@ -158,8 +164,8 @@ export class Tile {
   render(): void {
     const nowMs = this.#clock.now();
     const state = this.#state;
-    const delayMs = this.#attention === 'watched' ? (this.#player?.delayMs() ?? null) : null;
-    const delay = delayMs !== null && (state.kind === 'live' || state.kind === 'late') ? delayText(delayMs) : '';
+    const delayMs = this.shownDelayMs;
+    const delay = delayMs === null ? '' : delayText(delayMs);
     const words = wordsFor(state, nowMs);
     this.item.dataset['state'] = state.kind;
     setText(this.#word, words.word);
