@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use teiten_footage::{
     BootId, FrameId,
-    limits::{GAPS_IN_A_ROW_MAX, HOLD_MAX, WINDOW_GRACE},
+    limits::{CAPTURED_AHEAD_MAX, GAPS_IN_A_ROW_MAX, HOLD_MAX, WINDOW_GRACE},
 };
 
 use super::*;
@@ -500,6 +500,61 @@ fn one_camera_takes_no_more_than_a_quarter_of_the_memory() {
     let mut bench = Bench::with(Limits::with_total(400));
     bench.take(frame_of(40.0, 100), 100.0).0.unwrap();
     assert_eq!(bench.take(frame_of(40.1, 1), 100.0).0, Err(Excess::CameraBytes));
+}
+
+#[test]
+fn limits_may_be_reached() {
+    let limits = Limits { window_bytes_max: 100, camera_bytes_max: 200, ..Limits::with_total(250) };
+    let mut bench = Bench::with(limits);
+    let mut take = |camera: &str, seconds, bytes| {
+        bench.camera = CameraId::new(camera).unwrap();
+        bench.take(frame_of(seconds, bytes), 100.0).0
+    };
+    take("one", 40.0, 60).unwrap();
+    take("one", 40.1, 40).unwrap();
+    assert_eq!(take("one", 40.2, 1), Err(Excess::WindowBytes));
+    take("one", 50.0, 100).unwrap();
+    assert_eq!(take("one", 60.0, 1), Err(Excess::CameraBytes));
+    take("other", 40.0, 50).unwrap();
+    assert_eq!(take("other", 50.0, 1), Err(Excess::TotalBytes));
+}
+
+#[test]
+fn a_camera_is_known_until_its_last_batch_is_durable_however_long_it_is_silent() {
+    let mut bench = Bench::new();
+    bench.live(3.0);
+    let mut out = Vec::new();
+    for second in 4..200 {
+        out.extend(bench.windows.on_timer(at(f64::from(second))));
+    }
+    assert!(bench.windows.total_bytes() > 0 && bench.windows.cameras.len() == 1);
+    for action in out {
+        if let Action::Store { camera, batch } = action {
+            bench.windows.release(&camera, batch_bytes(&batch));
+        }
+    }
+    assert_eq!(bench.windows.total_bytes(), 0);
+    bench.windows.on_timer(at(200.0));
+    assert_eq!((bench.windows.cameras.len(), bench.windows.next_deadline()), (0, None));
+}
+
+#[test]
+fn what_another_bridge_has_changes_nothing_for_one_that_holds_the_camera_already() {
+    let mut bench = Bench::new();
+    bench.live(3.0);
+    bench.windows.go_on_from(&bench.camera, frame(7.5), at(7.5), at(7.6));
+    assert_eq!(bench.pass_until(8.5), ["6: store 3: 3", "7: hold 4: 3", "8: hold 5: 3"]);
+}
+
+#[test]
+fn a_window_of_a_camera_that_is_as_far_ahead_as_may_be_has_its_grace() {
+    let mut windows = Windows::new(WindowLength::MAX, Limits::default());
+    let (ahead, mut actions) = (frame(36.0), Vec::new());
+    assert_eq!(Window::containing(ahead.captured, WindowLength::MAX).start(), ahead.captured);
+    let now = ahead.captured - CAPTURED_AHEAD_MAX;
+    windows.on_frame(&CameraId::new("gate").unwrap(), ahead, now, &mut actions).unwrap();
+    actions.extend(windows.on_timer(now));
+    assert_eq!(actions, []);
 }
 
 #[test]
