@@ -340,6 +340,8 @@ mod tests {
         }
         let (_, playlist) = advance(None, &footage, at(7200)).unwrap();
         assert_eq!(seconds(&playlist), [0, 1, 2, 3, 4, 6, 3599]);
+        let [window, next] = [0, 1].map(|second: usize| footage[second].key.window);
+        assert_eq!([window, next].map(|other| gives_way(other, window)), [false; 2]);
     }
 
     #[test]
@@ -394,6 +396,7 @@ mod tests {
         let (_, all) = advance(Some(&lasting), &footage, at(400)).unwrap();
         assert!(!stale(Some(&all), &footage, 0, 3600 + 100));
         assert!(stale(Some(&all), &footage, 0, 3600 + 200), "it is not ended");
+        assert!(stale(Some(&all), &[], 0, 3600 + 200), "nor is it once its footage is gone");
         let (_, ended) = advance(Some(&all), &[], at(4000)).unwrap();
         assert!(!stale(Some(&ended), &footage[100..], 100, 5000));
         assert!(stale(Some(&ended), &[&footage[100..], &stored(400..401)].concat(), 100, 5000));

@@ -117,4 +117,21 @@ mod tests {
         assert_eq!(marks[1..], spans.map(|span| (60, span)));
         assert_eq!(appended(marks.clone(), 120, &listings(60..180), &spans), marks);
     }
+
+    #[test]
+    fn what_moved_while_something_is_listed_stands_where_it_begins() {
+        let spans = [(50, 60), (55, 61), (90, 92), (120, 130)].map(|(start, end)| span(start, Some(end)));
+        assert_eq!(placed(&listings(60..120), &spans), [(0, spans[1]), (30, spans[2])]);
+        assert_eq!(placed(&[], &spans), []);
+    }
+
+    #[test]
+    fn what_would_seem_to_be_at_the_same_time_is_not_added_and_what_adjoins_is() {
+        let marks = placed(&listings(60..180), &[span(118, Some(124))]);
+        let added = |(start, end)| {
+            appended(marks.clone(), 120, &listings(60..180), &[span(start, Some(end))]).len() - marks.len()
+        };
+        assert_eq!([(110, 118), (124, 130)].map(added), [1, 1]);
+        assert_eq!([(110, 119), (118, 140), (119, 121), (123, 130)].map(added), [0; 4]);
+    }
 }

@@ -156,6 +156,7 @@ fn changes_of(
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
     use teiten_footage::{CameraId, ContentHash, Pictures, WindowLength, sensor::SensorKind};
 
     use super::*;
@@ -260,6 +261,62 @@ mod tests {
             );
             assert!(LivePlaylist::parse(marked.camera(), &text).is_err(), "{wrong}");
         }
+    }
+
+    proptest! {
+        /// Whoever lists the next window knows how it goes on, and finds what begins or ends in a window that is listed.
+        #[test]
+        fn what_moves_is_the_same_whether_windows_are_listed_at_once_or_one_by_one(
+            levels in vec(prop_oneof![3 => Just(0_u8), 2 => 1_u8..40], 1..40),
+            length in prop_oneof![Just(500_u32), Just(1000), Just(6000)],
+            dropped in 0..39_usize,
+        ) {
+            let none = BTreeSet::new();
+            let mut whole = playlist(length, &levels, &none);
+            let known = (0..).map(|index| key(window(length, index))).zip(levels.iter().copied()).collect();
+            let seen = Seen { levels: &known, sensor: &none };
+            let mut grown = LivePlaylist::starting_with(&key(window(length, 0)));
+            mark(None, &mut grown, seen);
+            let mut told = changes(None, &grown);
+            for index in 1..levels.len() as u64 {
+                let before = grown.clone();
+                grown.push_segment(&key(window(length, index)));
+                mark(Some(&before), &mut grown, seen);
+                told.extend(changes(Some(&before), &grown));
+            }
+            prop_assert_eq!(&grown, &whole);
+            prop_assert_eq!(&changes(None, &whole), &told);
+            whole.drop_front(dropped.min(levels.len() - 1));
+            let first = whole.first();
+            for (listed, _) in whole.entries() {
+                // What ended in the first one is not known any more.
+                let is_known = |span: &MotionSpan| listed != first || dropped == 0 || span.end.is_none();
+                let change = told.iter().find(|(window, span)| *window == listed && is_known(span));
+                if listed != first || step(first.start()) == first.start() {
+                    prop_assert_eq!(change_in(&whole, listed), change.map(|(_, span)| *span));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_what_a_sensor_sees_counts_however_late_it_is_told() {
+        let at = |millis| window(1000, 0).start() + Duration::from_millis(millis);
+        let event = |state, millis| SensorEvent { kind: SensorKind::Motion, state, at: at(millis) };
+        let started = event(SensorState::Started, 1000);
+        let mut before = playlist(1000, &[0; 4], &[started].into());
+        let is_seen = before.entries().map(|(_, entry)| entry.moves.sensor.is_some());
+        assert!(is_seen.eq([false, true, true, true]));
+        before.drop_front(3);
+        let until = |end_millis| {
+            let seen = [started, event(SensorState::Ended, end_millis)].into();
+            let mut next = before.clone();
+            next.push_segment(&key(window(1000, 4)));
+            mark(Some(&before), &mut next, Seen { levels: &HashMap::new(), sensor: &seen });
+            next.entries().last().and_then(|(_, entry)| entry.moves.sensor).unwrap().until
+        };
+        assert_eq!(until(1500), Some(at(1500)));
+        assert_eq!(until(500), None, "the end of what was before");
     }
 
     #[test]

@@ -291,11 +291,12 @@ mod tests {
             for second in 0..40 {
                 motion.note(window(1000, second), u8::from(seconds.contains(&second)));
             }
-            motion.spans(false).len()
+            motion.spans(false)
         };
-        assert_eq!(spans(&[3, 4, 9, 14]), 1);
-        assert_eq!(spans(&[3, 9]), 2);
-        assert_eq!(spans(&[]), 0);
+        assert_eq!(spans(&[3, 4, 9, 14]).len(), 1);
+        assert_eq!(spans(&[3, 9]).len(), 2);
+        assert_eq!(spans(&[]), []);
+        assert_eq!((spans(&[34])[0].end.is_some(), spans(&[35])[0].end.is_some()), (true, false));
     }
 
     #[test]
@@ -311,6 +312,15 @@ mod tests {
             motion.knows(window(500, 2)) && !motion.knows(window(500, 4)) && !motion.knows(window(6000, 0))
         );
         assert!(!motion.knows(window(1000, 3599)));
+    }
+
+    #[test]
+    fn an_hour_is_read_back_when_all_of_it_is_known_and_not_when_there_is_more() {
+        let mut motion = MotionHour::new(hour());
+        (0..3600).for_each(|second| motion.note(window(1000, second), 1));
+        let json = text(&motion, true);
+        assert_eq!(MotionHour::parse(hour(), json.as_bytes()), Ok(motion));
+        assert!(MotionHour::parse(hour(), json.replacen("[1,", "[1,1,", 1).as_bytes()).is_err());
     }
 
     #[test]
