@@ -106,8 +106,7 @@ impl Chore for Reconcile {
             tokio::try_join!(listing::folders(&*self.frames), listing::folders(&*self.media))
                 .map_err(Failure::transient)?;
         let mut looked_at: Vec<CameraId> = filmed.union(&published).cloned().collect();
-        // None is always the last one.
-        let first = turns::run_number(now, period) as usize % looked_at.len().max(1);
+        let first = turns::first_of(looked_at.len(), turns::run_number(now, period));
         looked_at.rotate_left(first);
         let Looks { found, failed, error } =
             self.look_at_all(looked_at, now, begun + all).await.map_err(Failure::transient)?;

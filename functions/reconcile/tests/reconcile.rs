@@ -652,6 +652,51 @@ impl Wrapper for Slow {
     }
 }
 
+/// A bucket that notes what it is asked to list.
+#[derive(Debug)]
+struct Noting {
+    inner: MemoryBucket,
+    prefixes: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Wrapper for Noting {
+    fn inner(&self) -> &dyn Bucket {
+        &self.inner
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: &str,
+        count_max: usize,
+    ) -> Result<Vec<Listed>, BucketError> {
+        self.prefixes.lock().unwrap().push(prefix.to_owned());
+        self.inner.list_after(prefix, after, count_max).await
+    }
+}
+
+#[tokio::test]
+async fn runs_that_have_time_for_a_quarter_of_the_cameras_have_come_to_all_of_them_after_seven() {
+    let mut world = World::start().await;
+    world.settings.spread = Duration::ZERO;
+    for camera in 0..36 {
+        world.batch(&format!("camera-{camera}"), world.window(9)).await;
+    }
+    let frames = Arc::new(Noting { inner: world.frames.clone(), prefixes: Mutex::default() });
+    let running = world.running_on(frames.clone(), Arc::new(world.media.clone()), Duration::ZERO);
+    let mut had_time = BTreeSet::new();
+    for _ in 0..7 {
+        frames.prefixes.lock().unwrap().clear();
+        running.run().await;
+        let listed = frames.prefixes.lock().unwrap().clone().into_iter();
+        let mut cameras: Vec<String> = listed.filter(|prefix| prefix.starts_with("camera")).collect();
+        cameras.dedup();
+        had_time.extend(cameras.into_iter().take(36 / 4));
+    }
+    assert_eq!(had_time.len(), 36, "{had_time:?}");
+}
+
 #[tokio::test]
 async fn what_a_run_has_no_time_to_look_for_is_found_by_the_next_one_that_has() {
     let mut world = World::start().await;
