@@ -187,8 +187,9 @@ async fn mend_front(media: &dyn Bucket, camera: &CameraId, sight: &Sight) -> Res
         after = Some(stored.hour);
         let (Some(first), Some(written)) = (stored.first, stored.first_written) else { continue };
         front.hours.insert(stored.hour);
-        let has_expired = mend_first_hour(media, camera, stored.hour, first, sight.now).await?;
-        if !has_expired && Hour::containing(written).day() == stored.hour.day() || sight.is_over() {
+        let came_late = Hour::containing(written).day() != stored.hour.day();
+        let has_expired = mend_first_hour(media, camera, stored.hour, first, came_late, sight.now).await?;
+        if !(has_expired || came_late) || sight.is_over() {
             front.until = Some(stored.hour);
             break;
         }
@@ -196,12 +197,14 @@ async fn mend_front(media: &dyn Bucket, camera: &CameraId, sight: &Sight) -> Res
     Ok(front)
 }
 
-/// Takes out of the playlist of an hour whose footage begins with `first` what has expired of it. Says whether something has.
+/// Takes out of the playlist of an hour whose footage begins with `first` what has expired of it. Says whether something has before
+/// that. What `came_late` outlives what is behind it, so all of such an hour is compared.
 async fn mend_first_hour(
     media: &dyn Bucket,
     camera: &CameraId,
     hour: Hour,
     first: Window,
+    came_late: bool,
     now: Timestamp,
 ) -> Result<bool, BucketError> {
     let playlist = unless_foreign(camera, read_hour(media, camera, hour).await)?.flatten();
@@ -209,7 +212,7 @@ async fn mend_first_hour(
         .filter(|playlist| playlist.ended())
         .and_then(|playlist| playlist.listings().first().map(|listing| listing.window.start()));
     let has_expired = listed.is_some_and(|listed| listed < first.start());
-    if has_expired {
+    if has_expired || came_late && listed.is_some() {
         unless_foreign(camera, update_hour(media, camera, hour, now).await)?;
     }
     Ok(has_expired)

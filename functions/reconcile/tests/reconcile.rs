@@ -932,6 +932,25 @@ async fn hours_that_expired_behind_those_that_came_late_are_no_longer_named() {
     let named: Vec<Hour> = archive.hours().collect();
     assert_eq!(named, [0, 3].map(|index| Hour::of(segments[index].window)));
 }
+#[tokio::test]
+async fn what_expired_behind_late_footage_of_its_own_hour_is_no_longer_listed() {
+    let world = World::start().await;
+    let first = Window::containing(Hour::of(world.window(40 * 3600)).start(), WindowLength::DEFAULT);
+    let mut segments = Vec::new();
+    for second in 0..3 {
+        segments.push(world.segment("gate", first.plus(second), "a").await);
+    }
+    world.list_hour(&segments[0]).await;
+    // All was written now. What was written in its time expires before what is in front of it.
+    for expired in &segments[1..] {
+        world.media.delete(&expired.to_string()).await.unwrap();
+    }
+    world.run(turn(Duration::ZERO, 16)).await;
+    let listed = text(&world.media, &key::hour_playlist_key(&id("gate"), Hour::of(first))).await;
+    let is_listed: Vec<bool> = segments.iter().map(|segment| listed.contains(&segment.in_day())).collect();
+    assert_eq!(is_listed, [true, false, false], "{listed}");
+}
+
 
 #[tokio::test]
 async fn a_survey_lists_an_old_hour_anew_whose_playlist_is_lost() {
