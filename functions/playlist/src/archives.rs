@@ -66,7 +66,8 @@ impl Archives {
         }
         moved.late.iter().for_each(|hour| memory.note_late(*hour));
         let Ok(mut work) = memory.work.try_lock() else { return Ok(()) };
-        if cutoff <= work.tried {
+        // An earlier one counts: where the clock was ahead, it will be long until that time is there.
+        if cutoff == work.tried {
             return Ok(());
         }
         work.tried = cutoff;

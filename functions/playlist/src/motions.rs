@@ -112,7 +112,8 @@ impl Motions {
         let mut written = Written::default();
         let Ok(mut work) = memory.work.try_lock() else { return Ok(written) };
         let cutoff = cutoff(camera, now);
-        if cutoff <= work.tried {
+        // An earlier one counts: where the clock was ahead, it will be long until that time is there.
+        if cutoff == work.tried {
             return Ok(written);
         }
         work.tried = cutoff;

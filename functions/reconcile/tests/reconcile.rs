@@ -951,7 +951,6 @@ async fn what_expired_behind_late_footage_of_its_own_hour_is_no_longer_listed() 
     assert_eq!(is_listed, [true, false, false], "{listed}");
 }
 
-
 #[tokio::test]
 async fn a_survey_lists_an_old_hour_anew_whose_playlist_is_lost() {
     for is_packed in [false, true] {

@@ -214,6 +214,22 @@ async fn an_hour_whose_camera_is_silent_is_ended_by_whoever_asks() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_once_keeps_nothing_from_the_hour_that_it_is_really() {
+    let world = World::at(hour().end());
+    let playlist = world.playlist();
+    // As the hardware's is until it is set: in another time zone.
+    world.set_clock(hour().end() + Duration::from_secs(9 * 3600));
+    backlog(&world, &playlist, 3599..3600, "frames").await;
+    film(&world, &playlist, 3600..3780).await;
+    let next = hour().next();
+    let listed = seconds(world.bucket.versions(&key::hour_playlist_key(&camera(), next)).last().unwrap());
+    assert!(listed.len() >= 180 - 64 && listed.iter().copied().eq(3600..3600 + listed.len() as u64));
+    let motion = world.bucket.inner.get(&key::motion_key(&camera(), next)).await.unwrap().unwrap();
+    let motion: serde_json::Value = serde_json::from_slice(&motion.bytes).unwrap();
+    assert!(motion["levels"].as_array().unwrap().len() >= listed.len(), "{motion}");
+}
+
+#[tokio::test]
 async fn several_instances_do_not_write_more_often() {
     let world = World::at(hour().start());
     let instances = [world.playlist(), world.playlist(), world.playlist()];
