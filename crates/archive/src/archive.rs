@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use teiten_bucket::{Bucket, BucketError, Condition, Put};
+use teiten_bucket::{Bucket, BucketError, Condition, Listed, Put};
 use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength, key};
 
 use crate::shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError};
@@ -103,32 +103,44 @@ pub struct StoredHour {
     pub first_written: Option<Timestamp>,
 }
 
+impl StoredHour {
+    const fn nothing_of(hour: Hour) -> Self {
+        Self { hour, has_playlist: false, has_end: false, first: None, first_written: None }
+    }
+}
+
 /// The first hour of a camera after `after` (or at all) of which anything is stored: one request, whatever the
-/// length of the archive.
+/// length of the archive, and more where others have put something before its footage.
 pub async fn stored_hour(
     media: &dyn Bucket,
     camera: &CameraId,
     after: Option<Hour>,
 ) -> Result<Option<StoredHour>, BucketError> {
     let mut after = after.map(|hour| key::after_hour(camera, hour)).unwrap_or_default();
+    let mut found = None;
     loop {
         let page = media.list_after(&key::segments_prefix(camera), &after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(None) };
-        let Some(hour) = page.iter().find_map(|object| key::hour_of(camera, &object.key)) else {
-            // Someone else's.
-            after.clone_from(&last.key);
-            continue;
-        };
-        let of_hour = page.iter().filter(|object| key::hour_of(camera, &object.key) == Some(hour));
-        let first = of_hour.clone().find_map(|object| {
-            let written = Timestamp::from_unix_millis(object.modified_unix_millis);
-            Some((window_of(&object.key)?, written))
-        });
-        let has = |key: String| of_hour.clone().any(|object| object.key == key);
-        let has_playlist = has(key::hour_playlist_key(camera, hour));
-        let has_end = has(key::hour_variants_key(camera, hour));
-        let (first, first_written) = first.unzip();
-        return Ok(Some(StoredHour { hour, has_playlist, has_end, first, first_written }));
+        for Listed { key, modified_unix_millis, .. } in &page {
+            let Some(hour) = key::hour_of(camera, key) else { continue };
+            let stored: &mut StoredHour = found.get_or_insert(StoredHour::nothing_of(hour));
+            // What sensors saw comes behind all footage.
+            if stored.hour != hour || *key >= key::sensor_prefix(camera, hour) {
+                return Ok(found);
+            }
+            if *key == key::hour_playlist_key(camera, hour) {
+                stored.has_playlist = true;
+            } else if *key == key::hour_variants_key(camera, hour) {
+                stored.has_end = true;
+            } else if let Some(window) = window_of(key) {
+                stored.first = Some(window);
+                stored.first_written = Some(Timestamp::from_unix_millis(*modified_unix_millis));
+                return Ok(found);
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after.clone_from(&last.key),
+            _ => return Ok(found),
+        }
     }
 }
 
@@ -170,8 +182,11 @@ mod tests {
                 .to_owned(),
             "gate/live.m3u8".to_owned(),
         ];
-        for key in &keys {
-            media.put(key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
+        // More than are listed at a time, before an hour and before its footage.
+        let theirs = (10..30).map(|number| format!("gate/2026-11-23/04-clips/{number}.mp4"));
+        let theirs = theirs.chain((10..30).map(|number| format!("gate/2026-11-23/04/0{number}.txt")));
+        for key in theirs.chain(keys) {
+            media.put(&key, Bytes::new(), Headers::default(), Condition::Always).await.unwrap();
         }
         let mut found = Vec::new();
         let mut after = None;
