@@ -95,7 +95,7 @@ pub struct StoredHour {
     pub hour: Hour,
     /// Whether it has a playlist.
     pub has_playlist: bool,
-    /// Whether it has had one that is ended: what is written before that is there.
+    /// Whether that is ended: what is written before the end is there, and is no younger than the playlist.
     pub has_end: bool,
     /// The first footage that it has, if it has any.
     pub first: Option<Window>,
@@ -117,10 +117,11 @@ pub async fn stored_hour(
     after: Option<Hour>,
 ) -> Result<Option<StoredHour>, BucketError> {
     let mut after = after.map(|hour| key::after_hour(camera, hour)).unwrap_or_default();
-    let mut found = None;
+    let (mut found, mut playlist_written) = (None, None);
     loop {
         let page = media.list_after(&key::segments_prefix(camera), &after, PAGE).await?;
         for Listed { key, modified_unix_millis, .. } in &page {
+            let written = *modified_unix_millis;
             let Some(hour) = key::hour_of(camera, key) else { continue };
             let stored: &mut StoredHour = found.get_or_insert(StoredHour::nothing_of(hour));
             // What sensors saw comes behind all footage.
@@ -129,11 +130,12 @@ pub async fn stored_hour(
             }
             if *key == key::hour_playlist_key(camera, hour) {
                 stored.has_playlist = true;
+                playlist_written = Some(written);
             } else if *key == key::hour_variants_key(camera, hour) {
-                stored.has_end = true;
+                stored.has_end = playlist_written >= Some(written);
             } else if let Some(window) = window_of(key) {
                 stored.first = Some(window);
-                stored.first_written = Some(Timestamp::from_unix_millis(*modified_unix_millis));
+                stored.first_written = Some(Timestamp::from_unix_millis(written));
                 return Ok(found);
             }
         }

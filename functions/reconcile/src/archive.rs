@@ -156,13 +156,11 @@ async fn survey_hours(
         let StoredHour { hour, has_playlist, has_end, first, .. } = stored;
         let mut is_listed = has_playlist && first.is_some();
         if first.is_some() && !(has_playlist && has_end) && plan::is_settled(hour, now) {
-            warn!(%camera, %hour, has_playlist, "an hour with footage has no playlist, or none that is ended");
             // What came late is put in behind the end.
             for _ in 0..2 {
                 let step = unless_foreign(camera, update_hour(media, camera, hour, now).await)?.flatten();
-                if step.is_none() {
-                    break;
-                }
+                let Some(step) = step else { break };
+                warn!(%camera, %hour, has_playlist, ?step, "an old hour was not listed as it is stored");
                 is_listed = true;
             }
         }

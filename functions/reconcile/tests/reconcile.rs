@@ -982,25 +982,32 @@ async fn a_survey_lists_an_old_hour_anew_whose_playlist_is_lost() {
 
 #[tokio::test]
 async fn a_survey_ends_an_old_hour_that_nobody_ended() {
-    let world = World::start().await;
-    let hour = Hour::containing(world.window(48 * 3600).start());
-    let window =
-        |second| Window::containing(hour.start() + Duration::from_secs(second), WindowLength::DEFAULT);
-    let first = world.segment("gate", window(5), "a").await;
-    // Within the hour, before all went down.
-    let then = hour.start() + Duration::from_secs(600);
-    teiten_archive::update_hour(&world.media, &id("gate"), hour, then).await.unwrap();
-    let playlist = key::hour_playlist_key(&id("gate"), hour);
-    let begun = text(&world.media, &playlist).await;
-    assert!(begun.contains(&first.in_day()) && !begun.contains("#EXT-X-ENDLIST"), "{begun}");
-    let last = world.segment("gate", window(900), "a").await;
-    let late = world.segment("gate", window(1), "a").await;
-    world.run(turn(Duration::ZERO, 1024)).await;
-    let ended = text(&world.media, &playlist).await;
-    for segment in [first, last, late] {
-        assert!(ended.contains(&segment.in_day()), "{segment} in {ended}");
+    for somebody_began_to in [false, true] {
+        let world = World::start().await;
+        let hour = Hour::containing(world.window(48 * 3600).start());
+        let window =
+            |second| Window::containing(hour.start() + Duration::from_secs(second), WindowLength::DEFAULT);
+        let first = world.segment("gate", window(5), "a").await;
+        // Within the hour, before all went down.
+        let then = hour.start() + Duration::from_secs(600);
+        teiten_archive::update_hour(&world.media, &id("gate"), hour, then).await.unwrap();
+        let playlist = key::hour_playlist_key(&id("gate"), hour);
+        let begun = text(&world.media, &playlist).await;
+        assert!(begun.contains(&first.in_day()) && !begun.contains("#EXT-X-ENDLIST"), "{begun}");
+        if somebody_began_to {
+            // What is beside the playlist is written before it.
+            world.media.stop_clock(world.media.now() + Duration::from_millis(2));
+            put(&world.media, &key::hour_variants_key(&id("gate"), hour), "").await;
+        }
+        let last = world.segment("gate", window(900), "a").await;
+        let late = world.segment("gate", window(1), "a").await;
+        world.run(turn(Duration::ZERO, 1024)).await;
+        let ended = text(&world.media, &playlist).await;
+        for segment in [first, last, late] {
+            assert!(ended.contains(&segment.in_day()), "{segment} in {ended}");
+        }
+        assert!(ended.ends_with("#EXT-X-ENDLIST\n"), "{ended}");
     }
-    assert!(ended.ends_with("#EXT-X-ENDLIST\n"), "{ended}");
 }
 
 #[tokio::test]
