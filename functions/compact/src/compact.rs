@@ -31,6 +31,9 @@ const _: () =
 /// The most steps that a playlist takes until it is up to date: an end, and what came late or was put together.
 const STEPS_MAX: usize = 3;
 
+/// How often a run is called for.
+const RUN_EVERY: Duration = Duration::from_secs(3600);
+
 /// How long a run goes on to further hours, if it is not told otherwise.
 const RUN_MAX: Duration = Duration::from_secs(8 * 60);
 
@@ -43,6 +46,29 @@ pub struct Settings {
     pub horizon: Duration,
     /// How long a run goes on to further hours. Less than its caller waits for: it sees the last one through.
     pub run_max: Duration,
+}
+
+/// Settings by which some hours, or all, would never be put together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "hours that are put together {after_minutes} minutes after their end have to be looked at for {horizon_hours} h at least: \
+     two runs are to come in time, and four hours are left to delete what is put together"
+)]
+pub struct SettingsError {
+    after_minutes: u64,
+    horizon_hours: u64,
+}
+
+impl Settings {
+    /// These, if two runs at least put an hour together while it is old enough and not too old: one may fail.
+    pub fn checked(self) -> Result<Self, SettingsError> {
+        let least = self.after + 2 * RUN_EVERY + plan::LAST_BEFORE_HORIZON;
+        if least <= self.horizon {
+            return Ok(self);
+        }
+        let (after_minutes, horizon_hours) = (self.after.as_secs() / 60, least.as_secs().div_ceil(3600));
+        Err(SettingsError { after_minutes, horizon_hours })
+    }
 }
 
 impl Default for Settings {

@@ -15,4 +15,4 @@
 mod compact;
 pub mod plan;
 
-pub use compact::{Compact, Report, Settings};
+pub use compact::{Compact, Report, Settings, SettingsError};

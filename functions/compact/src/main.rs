@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use clap::Parser;
 use teiten_bucket::{S3Args, S3Bucket};
 use teiten_compact::{Compact, Settings};
@@ -22,7 +23,8 @@ struct Args {
     )]
     after_minutes: u64,
 
-    /// How old an hour may be that is still looked at. It is put together until four hours before that.
+    /// How old an hour may be that is still looked at: six hours more than when it is put together, at least, and it is put
+    /// together until four hours before that.
     #[arg(
         long,
         env = "TEITEN_COMPACT_HORIZON_HOURS",
@@ -56,5 +58,7 @@ async fn main() -> anyhow::Result<()> {
         horizon: Duration::from_secs(args.horizon_hours * 3600),
         run_max: Duration::from_secs(args.run_minutes * 60),
     };
+    let settings =
+        settings.checked().context("TEITEN_COMPACT_AFTER_MINUTES and TEITEN_COMPACT_HORIZON_HOURS")?;
     teiten_host::run_chore(Compact::new(Arc::new(media), settings)).await
 }

@@ -290,6 +290,21 @@ impl World {
     }
 }
 
+#[test]
+fn settings_that_leave_no_time_to_put_hours_together_are_refused() {
+    let settings = |after: u32, horizon: u32| {
+        Settings { after: after * MINUTE, horizon: horizon * 60 * MINUTE, ..Settings::default() }.checked()
+    };
+    assert!(Settings::default().checked().is_ok());
+    // The least that can be set.
+    assert!(settings(10, 8).is_ok() && settings(120, 8).is_ok());
+    assert!(settings(360, 12).is_ok() && settings(1440, 30).is_ok());
+    for (after, horizon, least) in [(361, 12, 13), (480, 12, 14), (720, 12, 18), (1440, 8, 30)] {
+        let refusal = settings(after, horizon).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("{least} h")), "{refusal}");
+    }
+}
+
 #[tokio::test]
 async fn an_hour_is_put_together_and_its_segments_go_when_nobody_can_need_them() {
     let world = World::start().await;
