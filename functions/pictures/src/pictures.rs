@@ -191,7 +191,7 @@ impl Pictures {
             slots.into_iter().filter(|(slot, _)| sheet.as_ref().is_none_or(|sheet| !sheet.has(*slot)));
         let mut missing: Vec<(usize, Vec<BatchKey>)> = missing.collect();
         room.take(hour, &mut missing);
-        let mut made = 0;
+        let (mut made, mut failure) = (0, None);
         let end = room.end;
         let mut first_frames = stream::iter(missing)
             .map(|(slot, batches)| async move {
@@ -210,9 +210,14 @@ impl Pictures {
             let mut first = Some(first);
             for batch in batches {
                 let frame = match first.take() {
-                    Some(first) => first?,
-                    None => self.first_frame(&batch).await?,
+                    Some(first) => first,
+                    None => self.first_frame(&batch).await,
                 };
+                // A single object can be damaged for good: the others' thumbnails are made.
+                let frame = frame.unwrap_or_else(|error| {
+                    failure.get_or_insert(error);
+                    None
+                });
                 let Some(frame) = frame else { continue };
                 match put(sheet.take(), slot, frame.jpeg).await? {
                     Ok(with_it) => {
@@ -227,19 +232,19 @@ impl Pictures {
                 }
             }
         }
-        let Some(sheet) = sheet else { return Ok((0, 0)) };
+        let Some(sheet) = sheet else { return failure.map_or(Ok((0, 0)), Err) };
         if made > 0 {
             let jpeg = sheet.to_jpeg().map_err(|error| Failure::Permanent(error.into()))?;
             let written =
                 self.media.put(&sheet_key, jpeg, JPEG, condition).await.map_err(Failure::transient)?;
             if written == Put::Refused {
                 // Another run was quicker; the next one finds what is missing then.
-                return Ok((0, 0));
+                return failure.map_or(Ok((0, 0)), Err);
             }
         }
         // The sheet first: an index never names what is not there.
         self.write_index(camera, hour, &sheet).await?;
-        Ok((made, usize::from(made > 0)))
+        failure.map_or(Ok((made, usize::from(made > 0))), Err)
     }
 
     async fn read_sheet(&self, key: &str) -> Result<(Option<Sheet>, Condition), Failure> {

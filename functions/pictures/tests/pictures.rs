@@ -327,9 +327,9 @@ async fn frames_that_cannot_be_used_cost_their_own_thumbnail_only() {
     assert_eq!(sheet.height(), 120);
 }
 
-/// A bucket whose sheet of `gate` is damaged.
+/// A bucket of which this object is damaged.
 #[derive(Debug)]
-struct Damaged(Arc<MemoryBucket>);
+struct Damaged(Arc<MemoryBucket>, &'static str);
 
 #[async_trait]
 impl Wrapper for Damaged {
@@ -338,8 +338,8 @@ impl Wrapper for Damaged {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, BucketError> {
-        if key == SHEET {
-            let (bucket, key, why) = ("media".to_owned(), key.to_owned(), "it is damaged".to_owned());
+        if key == self.1 {
+            let (bucket, key, why) = (self.0.name().to_owned(), key.to_owned(), "it is damaged".to_owned());
             return Err(BucketError::Unavailable { bucket, operation: "get", key, why });
         }
         self.0.get(key).await
@@ -352,7 +352,7 @@ async fn a_sheet_that_the_store_does_not_give_out_costs_itself_only_and_fails_th
     for camera in ["attic", "gate", "yard"] {
         world.film(camera, 0, (320, 240)).await;
     }
-    let (media, now) = (Arc::new(Damaged(world.media.clone())), world.start + MINUTE);
+    let (media, now) = (Arc::new(Damaged(world.media.clone(), SHEET)), world.start + MINUTE);
     let pictures = Pictures::with_clock(world.frames.clone(), media, Settings::default(), move || now);
     let failure = pictures.run().await.unwrap_err();
     assert!(failure.to_string().contains(SHEET), "{failure}");
@@ -362,4 +362,20 @@ async fn a_sheet_that_the_store_does_not_give_out_costs_itself_only_and_fails_th
     for camera in ["attic", "gate", "yard"] {
         world.media(&format!("{camera}/poster.jpg")).await;
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_the_store_does_not_give_out_costs_its_own_thumbnail_only_and_fails_the_run() {
+    let world = World::new();
+    for second in [0, 10, 20] {
+        world.film("gate", second, (320, 240)).await;
+    }
+    let damaged = "gate/2026-11-23/04/20261123T040010.000Z-1000.mjpeg";
+    let (frames, now) = (Arc::new(Damaged(world.frames.clone(), damaged)), world.start + MINUTE);
+    let pictures = Pictures::with_clock(frames, world.media.clone(), Settings::default(), move || now);
+    let failure = pictures.run().await.unwrap_err();
+    assert!(failure.to_string().contains(damaged), "{failure}");
+    let sheet = Sheet::parse(&world.media(SHEET).await).unwrap();
+    assert_eq!([0, 1, 2].map(|slot| sheet.has(slot)), [true, false, true]);
+    world.media("gate/poster.jpg").await;
 }
