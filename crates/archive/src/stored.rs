@@ -73,7 +73,7 @@ impl StoredHours {
                 self.load(media).await?;
             }
             let Some(object) = self.page.pop_front() else { break };
-            let Some(hour) = hour_of(&self.camera, &object.key) else { continue };
+            let Some(hour) = key::hour_of(&self.camera, &object.key) else { continue };
             if current.is_some_and(|current| current != hour) {
                 self.page.push_front(object);
                 break;
@@ -120,13 +120,6 @@ impl StoredHours {
         self.page = page.into();
         Ok(())
     }
-}
-
-/// The hour in whose folder an object is; `None` beside those.
-fn hour_of(camera: &CameraId, key: &str) -> Option<Hour> {
-    let rest = key.strip_prefix(camera.as_str())?.strip_prefix('/')?;
-    let (hour, name) = rest.split_at_checked("2026-11-23/04".len())?;
-    name.starts_with('/').then(|| hour.parse().ok())?
 }
 
 /// What is stored of the windows that touch `range`, in the order of time.

@@ -343,7 +343,7 @@ pub fn live_variants_key(camera: &CameraId) -> String {
     format!("{camera}/master.m3u8")
 }
 
-/// `cameras.json` in `media`: the names of all cameras that ever had a playlist.
+/// `cameras.json` in `media`: the names of all cameras that have footage, or filmed within a day.
 pub const CAMERAS_KEY: &str = "cameras.json";
 
 /// Where dead letters are in `frames`; no camera has such a name. They are kept as long as the batches that they are about.
