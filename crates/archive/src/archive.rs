@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use teiten_bucket::{Bucket, BucketError, Condition, Listed, Put};
-use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, Hour, PackKey, SegmentKey, Timestamp, Window, key};
 
 use crate::shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError};
 
@@ -13,11 +13,9 @@ use crate::shell::{COLLISIONS_MAX, JSON_HEADERS, ShellError};
 /// the first footage in it.
 const PAGE: usize = 16;
 
-/// The content of `archive.json`: `{"window_millis":1000,"days":{"2026-11-23":[4,5,17]}}`.
+/// The content of `archive.json`: `{"days":{"2026-11-23":[4,5,17]}}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
-    /// The length of the stream's windows, as they are now.
-    pub window_millis: u32,
     /// The hours (UTC) of each day.
     pub(crate) days: BTreeMap<String, BTreeSet<u8>>,
 }
@@ -29,8 +27,8 @@ impl Archive {
     }
 
     /// Names these hours.
-    pub fn of(length: WindowLength, hours: impl IntoIterator<Item = Hour>) -> Self {
-        let mut archive = Self { window_millis: length.millis(), days: BTreeMap::new() };
+    pub fn of(hours: impl IntoIterator<Item = Hour>) -> Self {
+        let mut archive = Self::default();
         for hour in hours {
             archive.insert(hour);
         }
@@ -60,12 +58,7 @@ impl Archive {
 }
 
 /// Adds `hour` to the camera's archive, if it is not named there.
-pub(crate) async fn name_hour(
-    media: &dyn Bucket,
-    camera: &CameraId,
-    hour: Hour,
-    length: WindowLength,
-) -> Result<(), ShellError> {
+pub(crate) async fn name_hour(media: &dyn Bucket, camera: &CameraId, hour: Hour) -> Result<(), ShellError> {
     let key = key::archive_key(camera);
     for _ in 0..COLLISIONS_MAX {
         let (mut archive, condition) = match media.get(&key).await? {
@@ -76,11 +69,9 @@ pub(crate) async fn name_hour(
                 (archive, Condition::IfMatch(object.etag))
             }
         };
-        let is_new = archive.insert(hour);
-        if !is_new && archive.window_millis == length.millis() {
+        if !archive.insert(hour) {
             return Ok(());
         }
-        archive.window_millis = length.millis();
         if let Put::Stored(_) = archive.put(media, camera, condition).await? {
             return Ok(());
         }
@@ -162,8 +153,8 @@ mod tests {
     #[test]
     fn an_archive_is_written_as_viewers_read_it() {
         let hours = ["2026-11-23/04", "2026-11-23/17", "2026-11-23/05", "2026-11-24/00"];
-        let archive = Archive::of(WindowLength::DEFAULT, hours.map(|hour| hour.parse().unwrap()));
-        let json = r#"{"window_millis":1000,"days":{"2026-11-23":[4,5,17],"2026-11-24":[0]}}"#;
+        let archive = Archive::of(hours.map(|hour| hour.parse().unwrap()));
+        let json = r#"{"days":{"2026-11-23":[4,5,17],"2026-11-24":[0]}}"#;
         assert_eq!(serde_json::to_string(&archive).unwrap(), json);
         assert_eq!(Archive::parse(json.as_bytes()).unwrap(), archive);
         assert_eq!(archive.hours().count(), 4);

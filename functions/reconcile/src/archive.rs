@@ -9,7 +9,7 @@ use teiten_archive::{
     Archive, Footage, ShellError, StoredHour, is_stale, read_hour, stored_hour, update_hour,
 };
 use teiten_bucket::{Bucket, BucketError, Condition, Put};
-use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, Window, WindowLength, key};
+use teiten_footage::{CameraId, Hour, SensorKey, Timestamp, Window, key};
 use tracing::warn;
 
 use crate::{
@@ -97,9 +97,7 @@ pub(crate) async fn mend_archive(
     if hours.is_empty() && archive.is_none() {
         return Ok(unchanged);
     }
-    let known = archive.as_ref().and_then(|archive| WindowLength::from_millis(archive.window_millis).ok());
-    let length = found.newest.map(|window| window.length()).or(known).unwrap_or_default();
-    let right = Archive::of(length, hours);
+    let right = Archive::of(hours);
     if archive.as_ref() == Some(&right) {
         return Ok(unchanged);
     }

@@ -49,7 +49,6 @@ pub(crate) struct Found {
     pub(crate) without_segment: WithoutSegment,
     /// Hours with segments.
     pub(crate) filmed: BTreeSet<Hour>,
-    pub(crate) newest: Option<Window>,
     /// Segments that can be part of the live playlist.
     pub(crate) live: Vec<Footage>,
     pub(crate) heads_left: usize,
@@ -88,7 +87,6 @@ impl Found {
             batches: 0,
             without_segment: WithoutSegment::default(),
             filmed: BTreeSet::new(),
-            newest: None,
             live: Vec::new(),
             heads_left: HEADS_MAX,
             unlisted: None,

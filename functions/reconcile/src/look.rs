@@ -113,11 +113,8 @@ impl Reconcile {
             usize::from(archive::mend_hour(media, camera, hour, &segments, from, *now).await?);
         found.motion_mended +=
             archive::mend_motion(media, camera, &segments, &sensor, &mut found.heads_left, *now).await?;
-        if let Some(newest) =
-            segments.iter().map(|segment| segment.key.window).max_by_key(|window| window.start())
-        {
+        if !segments.is_empty() {
             found.filmed.insert(hour);
-            found.newest = Some(newest);
         }
         found.live.extend(segments.into_iter().filter(|item| *now < item.key.window.end() + LIVE_AGE_MAX));
         Ok(())

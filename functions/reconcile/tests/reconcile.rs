@@ -841,14 +841,14 @@ async fn archives_and_hours_are_rebuilt_from_a_listing_alone() {
     let segment = world.segment("gate", world.window(5), "a").await;
     let hour = Hour::of(segment.window);
     let (playlist, archive) = (key::hour_playlist_key(&id("gate"), hour), key::archive_key(&id("gate")));
-    let named = format!(r#"{{"window_millis":1000,"days":{{"{}":[{}]}}}}"#, hour.day(), hour.of_day());
+    let named = format!(r#"{{"days":{{"{}":[{}]}}}}"#, hour.day(), hour.of_day());
     world.run(turn(HOUR * 2, 128)).await;
     let right = text(&world.media, &playlist).await;
     assert_eq!(text(&world.media, &archive).await, named);
     for (wrong, rebuilt) in [
         ("no JSON", 1),
-        (r#"{"window_millis":1000,"days":{"2020-02-02":[2]}}"#, 1),
-        // The playlist names its hour when it is written.
+        (r#"{"days":{"2020-02-02":[2]}}"#, 1),
+        // The playlist names its hour when it is written. Keys that are not known are passed over.
         (r#"{"window_millis":1000,"days":{}}"#, 0),
     ] {
         put(&world.media, &archive, wrong).await;
@@ -870,8 +870,7 @@ async fn the_archives_of_many_cameras_are_not_all_looked_at_by_one_run() {
     let world = World::start().await;
     for camera in 0..32 {
         let camera = id(&format!("camera-{camera}"));
-        put(&world.media, &key::archive_key(&camera), r#"{"window_millis":1000,"days":{"2020-02-02":[2]}}"#)
-            .await;
+        put(&world.media, &key::archive_key(&camera), r#"{"days":{"2020-02-02":[2]}}"#).await;
     }
     let mut rebuilt = Vec::new();
     for run in 0..16 {
@@ -932,6 +931,7 @@ async fn hours_that_expired_behind_those_that_came_late_are_no_longer_named() {
     let named: Vec<Hour> = archive.hours().collect();
     assert_eq!(named, [0, 3].map(|index| Hour::of(segments[index].window)));
 }
+
 #[tokio::test]
 async fn what_expired_behind_late_footage_of_its_own_hour_is_no_longer_listed() {
     let world = World::start().await;

@@ -97,12 +97,10 @@ pub async fn update_known_hour(
             current.as_ref().map_or(Condition::IfAbsent, |(_, etag)| Condition::IfMatch(etag.clone()));
         if let Put::Stored(etag) = media.put(&key, text, PLAYLIST_HEADERS, condition).await? {
             report(step, &next);
-            if current.is_none() {
-                let length =
-                    next.listings().last().map_or(WindowLength::DEFAULT, |last| last.window.length());
-                if let Err(error) = archive::name_hour(media, camera, hour, length).await {
-                    warn!(%camera, %hour, %error, "archive does not name an hour until it is reconciled");
-                }
+            if current.is_none()
+                && let Err(error) = archive::name_hour(media, camera, hour).await
+            {
+                warn!(%camera, %hour, %error, "archive does not name an hour until it is reconciled");
             }
             return Ok((Some(step), Some((next, etag))));
         }

@@ -79,7 +79,7 @@ async fn an_hour_grows_once_a_minute_and_is_ended_soon_after() {
     assert_eq!((ended.kind, ended.ended), (Kind::Vod, true));
     assert_eq!(seconds(ended), (0..3600).collect::<Vec<_>>());
     assert!(world.bucket.versions("front-door/2026-11-23/13.m3u8").len() >= 2, "the next one has begun");
-    assert_eq!(archive(&world.bucket.inner).await, r#"{"window_millis":1000,"days":{"2026-11-23":[12,13]}}"#);
+    assert_eq!(archive(&world.bucket.inner).await, r#"{"days":{"2026-11-23":[12,13]}}"#);
     let headers = |key: &str| world.bucket.inner.headers(key).unwrap();
     assert_eq!(headers(HOUR).content_type, "application/vnd.apple.mpegurl");
     assert_eq!(headers(HOUR).cache_control, "no-cache");
