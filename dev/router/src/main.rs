@@ -7,6 +7,9 @@ use clap::Parser;
 use teiten_router::{RetryPolicy, Router, Trigger};
 use tokio::net::TcpListener;
 
+/// The most requests under way at once to a subscriber: the functions see to how many of them they do at a time.
+const CONCURRENCY_MAX: usize = 128;
+
 /// Routes CloudEvents to subscribers over HTTP as a Knative Broker does, on one machine.
 #[derive(Parser)]
 struct Options {
@@ -25,7 +28,7 @@ fn parse_trigger(text: &str) -> Result<Trigger, String> {
             subscriber: subscriber.to_owned(),
             extensions: Default::default(),
             delivery: RetryPolicy::default(),
-            concurrency_max: std::thread::available_parallelism().map_or(1, usize::from),
+            concurrency_max: CONCURRENCY_MAX,
         }),
         _ => Err("expected TYPE=http://…, such as teiten.batch.stored=http://127.0.0.1:8082/".to_owned()),
     }

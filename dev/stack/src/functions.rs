@@ -64,7 +64,6 @@ pub(crate) async fn serve_past(
 
 /// Starts the router on `ingress` with the triggers of a deployment.
 pub(crate) fn start_router(stage: &mut Stage, ingress: TcpListener, subscribers: Subscribers) -> Router {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let trigger = |kind: &str, subscriber: &str, concurrency_max| Trigger {
         kind: kind.to_owned(),
         extensions: BTreeMap::new(),
@@ -74,7 +73,11 @@ pub(crate) fn start_router(stage: &mut Stage, ingress: TcpListener, subscribers:
     };
     let Subscribers { encode, playlist, chores } = subscribers;
     let mut triggers = vec![
-        trigger(Event::BATCH_STORED, &encode, cores),
+        Trigger {
+            // It chooses among those who wait, so all that is there has to get in; and it sends some away until there is less.
+            delivery: RetryPolicy { backoff_max: Duration::from_secs(30), ..RetryPolicy::default() },
+            ..trigger(Event::BATCH_STORED, &encode, 2 * teiten_encode::WAITING_MAX)
+        },
         trigger(Event::SEGMENT_STORED, &playlist, 16),
         trigger(Event::WINDOW_MISSED, &playlist, 16),
         trigger(Event::SENSOR_CHANGED, &playlist, 16),

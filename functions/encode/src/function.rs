@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use async_trait::async_trait;
 use teiten_bucket::{Bucket, BucketError, Condition, ETag, Headers, Object, Put};
 use teiten_footage::{
@@ -22,18 +22,22 @@ use teiten_telemetry::{
     metrics::function_metrics,
     traces::{Kind, Step},
 };
-use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::{
     encode::{Encoded, encode},
     inits::Inits,
     settings::Settings,
+    turns::{Place, Turn, Turns},
 };
 
 /// What players read is named by what it holds, so it never changes.
 const HEADERS: Headers =
     Headers { content_type: "video/mp4", cache_control: "max-age=31536000, immutable", ..Headers::NONE };
+
+/// How long a batch waits for its turn: less than any delivery waits for its answer. What is given up there goes on here, and would be
+/// encoded for nobody.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Encodes stored batches.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ pub struct Encode {
     media: Arc<dyn Bucket>,
     settings: Settings,
     /// One batch a core, from reading it on: more would only take memory and make all of them late.
-    slots: Semaphore,
+    turns: Turns,
     inits: Inits,
 }
 
@@ -59,13 +63,30 @@ impl Encode {
     /// A function that reads batches from `frames` and writes to `media`.
     pub fn new(frames: Arc<dyn Bucket>, media: Arc<dyn Bucket>, settings: Settings) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self { frames, media, settings, slots: Semaphore::new(cores), inits: Inits::default() }
+        Self { frames, media, settings, turns: Turns::new(cores), inits: Inits::default() }
+    }
+
+    /// The same with so many batches at a time, one at least, whatever cores there are.
+    pub fn at_a_time(mut self, batches: usize) -> Self {
+        self.turns = Turns::new(batches);
+        self
     }
 
     /// The same with another time for which an init section that was stored is believed to be there.
     pub fn believing_inits_for(mut self, time: Duration) -> Self {
         self.inits = Inits::believed_for(time);
         self
+    }
+
+    /// Waits until this batch is next.
+    async fn turn(&self, key: &BatchKey) -> Result<Turn, Failure> {
+        let turn = self.turns.turn(Place::of(key, teiten_telemetry::now()));
+        match tokio::time::timeout(WAIT_MAX, turn).await {
+            Ok(turn) => turn.map_err(Failure::transient),
+            Err(_elapsed) => Err(Failure::Transient(anyhow!(
+                "newer batches have been encoded for {WAIT_MAX:?}; this one has to come again later"
+            ))),
+        }
     }
 
     /// Encodes the batch as it is now.
@@ -180,8 +201,7 @@ impl Function for Encode {
                 self.frames.name()
             )));
         }
-        let _slot =
-            self.slots.acquire().await.context("slots are never closed").map_err(Failure::Transient)?;
+        let _turn = self.turn(&key).await?;
         // What is refused is there already: the same frames of the same window, encoded earlier or elsewhere.
         let mut condition = Condition::IfAbsent;
         let (segment, encoded) = loop {

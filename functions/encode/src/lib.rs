@@ -18,7 +18,9 @@ pub mod motion;
 pub mod picture;
 pub mod settings;
 pub mod timing;
+mod turns;
 
 pub use encode::{Dropped, EncodeError, Encoded, encode};
 pub use function::Encode;
 pub use settings::{Codec, Qp, Settings};
+pub use turns::WAITING_MAX;

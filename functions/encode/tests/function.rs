@@ -17,6 +17,7 @@ use teiten_footage::{
     Batch, BatchKey, CameraId, Event, SegmentKey, key::BatchFormat, limits::BATCH_BYTES_MAX,
 };
 use teiten_host::{Failure, Function};
+use tokio::sync::watch;
 
 #[derive(Debug)]
 struct Buckets {
@@ -366,4 +367,53 @@ async fn many_events_at_once_are_all_answered() {
     assert_eq!(keys.len(), 16);
     // One init section for all.
     assert_eq!(buckets.media_keys().await.len(), 17);
+}
+
+/// The bucket `frames` of a store that answers nobody until it is told to, and what it was asked for.
+#[derive(Debug)]
+struct Slow {
+    bucket: Arc<MemoryBucket>,
+    answers: watch::Sender<bool>,
+    asked: watch::Sender<Vec<String>>,
+}
+
+#[async_trait]
+impl Wrapper for Slow {
+    fn inner(&self) -> &dyn Bucket {
+        &*self.bucket
+    }
+
+    async fn get_up_to(&self, key: &str, bytes_max: usize) -> Result<Option<Object>, BucketError> {
+        self.asked.send_modify(|asked| asked.push(key.to_owned()));
+        self.answers.subscribe().wait_for(|answers| *answers).await.unwrap();
+        self.bucket.get_up_to(key, bytes_max).await
+    }
+}
+
+#[tokio::test]
+async fn of_batches_that_wait_the_newest_is_encoded_next() {
+    let buckets = Buckets::new();
+    let frames = Arc::new(Slow {
+        bucket: buckets.frames.clone(),
+        answers: watch::Sender::new(false),
+        asked: watch::Sender::default(),
+    });
+    let function = Encode::new(frames.clone(), buckets.media.clone(), Settings::default()).at_a_time(1);
+    let later =
+        |windows: u64| BatchKey { window: (0..windows).fold(window(), |window, _| window.next()), ..key() };
+    let mut stored = Vec::new();
+    for key in [later(0), later(1), later(3), later(2)] {
+        let bytes = batch(key.window, 2).to_bytes();
+        buckets.frames.put(&key.to_string(), bytes, Default::default(), Condition::Always).await.unwrap();
+        stored.push(Event::BatchStored { bucket: "frames".to_owned(), key, frames: None });
+    }
+    let encoding = futures::future::join_all(stored.into_iter().map(|event| function.handle(event)));
+    let store = async {
+        frames.asked.subscribe().wait_for(|asked| !asked.is_empty()).await.unwrap();
+        frames.answers.send_replace(true);
+    };
+    let (segments, ()) = tokio::join!(encoding, store);
+    assert!(segments.iter().all(|segment| matches!(segment, Ok(Some(Event::SegmentStored { .. })))));
+    let expected = [later(0), later(3), later(2), later(1)].map(|key| key.to_string());
+    assert_eq!(*frames.asked.borrow(), expected);
 }
