@@ -211,6 +211,10 @@ impl Pictures {
             for batch in batches {
                 let frame = match first.take() {
                     Some(first) => first,
+                    None if end <= Instant::now() => {
+                        room.leave(start_of(hour, slot));
+                        break;
+                    }
                     None => self.first_frame(&batch).await,
                 };
                 // A single object can be damaged for good: the others' thumbnails are made.
