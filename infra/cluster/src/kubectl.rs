@@ -162,7 +162,8 @@ impl Kubectl {
     /// Deletes the objects of a kind that have these names, and waits until they are gone: `wait` seconds at most, for who has to clean up
     /// behind them (their finalizers) may be away.
     pub fn delete(&self, kind: &str, names: &[&str], wait: u64) -> Result<(), KubectlError> {
-        let timeout = format!("--timeout={wait}s");
+        // None at all is a week to kubectl.
+        let timeout = format!("--timeout={}s", wait.max(1));
         let options = ["--namespace", NAMESPACE, "--ignore-not-found", &timeout];
         self.run(&[&["delete", kind], names, &options].concat(), None).map(drop)
     }

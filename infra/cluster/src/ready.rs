@@ -73,7 +73,10 @@ pub(crate) fn pods_trouble(objects: &[Value], part: &str) -> Option<String> {
 
 fn pods_trouble_at(now: Timestamp, objects: &[Value], part: &str) -> Option<String> {
     let pods = || objects.iter().filter(|pod| belongs(pod, part));
-    let of_set = || pods().filter(|pod| is_owned_by(pod, "StatefulSet", &part.into()));
+    // Another kind makes another pod elsewhere; one that a StatefulSet has left behind is in nobody's way.
+    let set =
+        objects.iter().find(|object| object["kind"] == "StatefulSet" && object["metadata"]["name"] == part);
+    let of_set = || pods().filter(|pod| set.is_some_and(|set| is_pod_of(pod, set)));
     pods().find_map(pod_trouble).or_else(|| of_set().find_map(|pod| lost(pod, now)))
 }
 

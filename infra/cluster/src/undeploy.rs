@@ -62,7 +62,13 @@ pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool, wait: u64) -> anyho
     // What cannot go keeps nothing else from going.
     let mut stays: Vec<_> = domain::remove(kubectl, &[], wait).err().into_iter().collect();
     for kind in KINDS {
-        let there = kubectl.list(kind)?;
+        let there = match kubectl.list(kind) {
+            Ok(there) => there,
+            Err(error) => {
+                stays.push(error);
+                continue;
+            }
+        };
         let mut names: Vec<_> = there.iter().filter(|object| is_ours(object)).filter_map(name).collect();
         names.retain(|name| kind != SERVICES || !outside.contains(name));
         if !names.is_empty() {
@@ -87,7 +93,8 @@ pub fn undeploy(kubectl: &Kubectl, footage: bool, yes: bool, wait: u64) -> anyho
 
 /// Tells why not all went, if so.
 fn went(stays: impl IntoIterator<Item = KubectlError>) -> anyhow::Result<()> {
-    let why: Vec<String> = stays.into_iter().map(|error| format!("\n  {error}")).collect();
+    let why: Vec<String> =
+        stays.into_iter().map(|error| format!("\n  {:#}", anyhow::Error::from(error))).collect();
     if why.is_empty() {
         return Ok(());
     }
