@@ -142,7 +142,7 @@ async function withFewConnections() {
   try {
     const page = await context.newPage();
     cdn.delayMs = 100;
-    cdn.archive = { window_millis: 1000, days: { [new Date(gapFromMs).toISOString().slice(0, 10)]: Array.from({ length: 24 }, (_, hour) => hour) } };
+    cdn.archive = { days: { [new Date(gapFromMs).toISOString().slice(0, 10)]: Array.from({ length: 24 }, (_, hour) => hour) } };
     await page.goto(addressOf(cdn.url, names, gapFromMs - 6_000));
     const isFootage = ({ path }) => path.endsWith('.m4s');
     await until(page, 'footage is asked for', () => cdn.requests.some(isFootage));

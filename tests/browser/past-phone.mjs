@@ -4,9 +4,9 @@ import { noteErrors } from './browser.mjs';
 import { accessible, addressOf, browser, check, expect, faults, options, picture, until, untilShown, watching } from './past-tools.mjs';
 
 const PHONE = { width: 390, height: 844 };
-/** Tablets, phones on their sides, windows that share a screen. */
 /** The smallest there are, and what a large page is at 400 %. */
 const SMALL = [[320, 700], [360, 740]].map(([width, height]) => ({ width, height }));
+/** Tablets, phones on their sides, windows that share a screen. */
 const IN_BETWEEN = [[768, 1024], [667, 375], [844, 340], [960, 800]].map(([width, height]) => ({ width, height }));
 /** A thumb hits what is this large. */
 const THUMB = 44;

@@ -9,7 +9,7 @@ const AT = Date.UTC(2026, 10, 23, 4);
 const HOUR = 3_600_000;
 
 test('archive.json tells the hours, whatever their order; what is no hour is left out', () => {
-  const archive = parseArchive({ window_millis: 1000, days: { '2026-11-24': [0], '2026-11-23': [5, 4, 4, 24, -1, 'x', 1.5], 'the day': [1], '2026-13-40': [1] } });
+  const archive = parseArchive({ days: { '2026-11-24': [0], '2026-11-23': [5, 4, 4, 24, -1, 'x', 1.5], 'the day': [1], '2026-13-40': [1] } });
   assert.deepEqual(archive?.hours, [AT, AT + HOUR, AT + 20 * HOUR]);
   for (const json of [null, [], {}, { days: [] }, { days: 7 }, 'x']) assert.equal(parseArchive(json), null);
 });

@@ -10,7 +10,7 @@ import { nearestMotion } from '../src/motion-search.ts';
 
 const DAY = Date.UTC(2026, 10, 23);
 const HOUR = 3_600_000;
-const ARCHIVE = JSON.stringify({ window_millis: 1000, days: { '2026-11-23': Array.from({ length: 24 }, (_, hour) => hour) } });
+const ARCHIVE = JSON.stringify({ days: { '2026-11-23': Array.from({ length: 24 }, (_, hour) => hour) } });
 
 /** An hour that is over, with one segment at its start. */
 function playlist(hour: number, name = 'a.m4s'): string {
@@ -38,7 +38,7 @@ function seenLive(fromMs: number): string {
   return ['#EXTM3U', '#EXT-X-TARGETDURATION:1', '#EXT-X-MAP:URI="init.mp4"', `#EXT-X-PROGRAM-DATE-TIME:${new Date(GROWING + fromMs).toISOString()}`, ...segments, ''].join('\n');
 }
 
-const ARCHIVE_AT_14 = JSON.stringify({ window_millis: 60_000, days: { '2026-11-23': [14] } });
+const ARCHIVE_AT_14 = JSON.stringify({ days: { '2026-11-23': [14] } });
 
 type Answer = readonly [status: number, body: string];
 
@@ -176,7 +176,7 @@ test('an hour that began since the hours were asked for is not taken for missing
   let nowMs = GROWING + 5 * MINUTE;
   context.mock.method(Date, 'now', () => nowMs);
   const atMs = GROWING + HOUR + 20 * MINUTE;
-  const archive15 = JSON.stringify({ window_millis: 60_000, days: { '2026-11-23': [14, 15] } });
+  const archive15 = JSON.stringify({ days: { '2026-11-23': [14, 15] } });
   const answer = (path: string, times: number): Answer => {
     if (path === 'archive.json') return [200, times === 1 ? ARCHIVE_AT_14 : archive15];
     return [200, path.includes('/14.') ? growing(0, 4) : growing(60, 120)];
@@ -270,7 +270,7 @@ test('at the turn of an hour what is not listed yet is not known, though nothing
   const turnMs = GROWING + HOUR;
   let nowMs = turnMs + 10_000;
   context.mock.method(Date, 'now', () => nowMs);
-  const archive15 = JSON.stringify({ window_millis: 60_000, days: { '2026-11-23': [14, 15] } });
+  const archive15 = JSON.stringify({ days: { '2026-11-23': [14, 15] } });
   let hours: Answer = [200, ARCHIVE_AT_14];
   await archived((path) => (path === 'archive.json' ? hours : [200, path.includes('/14.') ? growing(0, 59) : growing(60, 61)]), async (archive, _asked, feed) => {
     feed.newest = { number: 1, text: seenLive(HOUR + 5_000) };
