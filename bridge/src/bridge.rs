@@ -19,6 +19,7 @@ use teiten_footage::{
 };
 use teiten_sink::Sink;
 use teiten_telemetry::{
+    LogLimit,
     metrics::{BridgeMetrics, Operations},
     traces::{FLUSH_MAX, flush_traces, init_traces},
 };
@@ -34,7 +35,6 @@ use crate::{
     delivery::{Deliveries, Released, Shared, UnderWay},
     fleet::{BEAT_EVERY, Fleet, Shift},
     intake::{Intake, Rejected, TimeSource},
-    log_limit::LogLimit,
     mqtt::{self, Broker, Heard, Message, Publisher},
     overheard::Overheard,
     store::Store,
@@ -115,7 +115,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         pulse,
         deliveries: Deliveries::new(shared),
         metrics,
-        log_limit: LogLimit::new(),
+        log_limit: LogLimit::default(),
         messages,
         released,
         leaving: false,

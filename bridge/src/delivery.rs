@@ -24,7 +24,7 @@ use teiten_footage::{
 };
 use teiten_sink::Sink;
 use teiten_telemetry::{
-    Backoff,
+    Backoff, LogLimit,
     metrics::BridgeMetrics,
     traces::{self, Cause, Kind, Step},
 };
@@ -35,7 +35,6 @@ use tokio_util::{
 };
 
 use crate::{
-    log_limit::LogLimit,
     mqtt::Publisher,
     store::{Durable, Store},
     windows::{Action, batch_bytes},
@@ -137,7 +136,7 @@ impl Shared {
             store_requests: Semaphore::new(REQUESTS_MAX),
             sink_requests: Semaphore::new(REQUESTS_MAX),
             waiting: Waiting::up_to(WINDOW_EVENTS_MAX, SENSOR_EVENTS_MAX),
-            log_limit: Mutex::new(LogLimit::new()),
+            log_limit: Mutex::new(LogLimit::default()),
         }
     }
 

@@ -10,7 +10,6 @@ pub mod config;
 mod delivery;
 mod fleet;
 pub mod intake;
-mod log_limit;
 mod mqtt;
 mod overheard;
 mod store;

@@ -1,6 +1,7 @@
 //! What every process needs at its edges: logging, numbers, traces, the wall clock, the signal to stop, pauses between retries.
 
 mod backoff;
+mod log_limit;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "traces")]
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{filter::Targets, prelude::*};
 
 pub use backoff::Backoff;
+pub use log_limit::LogLimit;
 
 /// The status of a process that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;

@@ -1,6 +1,9 @@
 //! From a request to its answer.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use axum::{
     Router,
@@ -13,6 +16,7 @@ use http::StatusCode;
 use teiten_footage::{CloudEvent, Event};
 use teiten_sink::Sink;
 use teiten_telemetry::{
+    LogLimit,
     metrics::{self, function_metrics},
     traces::{Cause, Kind, Step},
 };
@@ -54,7 +58,7 @@ pub fn router<F: Function>(function: Arc<F>) -> Router {
 
 /// The same, with replies to notifications posted to `sink`.
 pub(crate) fn with_sink<F: Function>(function: Arc<F>, sink: Option<Sink>) -> Router {
-    let host = Arc::new(Host { function, sink });
+    let host = Arc::new(Host { function, sink, failures: Arc::default() });
     Router::new()
         .route("/healthz", get(StatusCode::OK))
         .fallback_service(post(handle::<F>).with_state(host))
@@ -65,7 +69,11 @@ pub(crate) fn with_sink<F: Function>(function: Arc<F>, sink: Option<Sink>) -> Ro
 struct Host<F> {
     function: Arc<F>,
     sink: Option<Sink>,
+    failures: Failures,
 }
+
+/// What may work later fails for all events alike, and each comes again and again.
+type Failures = Arc<Mutex<LogLimit<()>>>;
 
 async fn handle<F: Function>(State(host): State<Arc<Host<F>>>, request: Request) -> Response {
     let headers = request.headers().clone();
@@ -143,16 +151,24 @@ impl<F: Function> Host<F> {
     /// Hands an event to the function, in a task of its own: it is then seen through, told and counted even where the
     /// sender loses patience and closes the connection, and when it is sent again there is little left to do.
     async fn attempt(&self, id: &str, event: Event, cause: Option<Cause>) -> Outcome {
-        let task = tokio::spawn(Self::see_through(Arc::clone(&self.function), id.to_owned(), event, cause));
+        let (function, failures) = (Arc::clone(&self.function), Arc::clone(&self.failures));
+        let task = tokio::spawn(Self::see_through(function, failures, id.to_owned(), event, cause));
         // Nobody else has the handle of the task, so it was not cancelled.
         task.await.unwrap_or(Outcome::Panicked)
     }
 
-    async fn see_through(function: Arc<F>, id: String, event: Event, cause: Option<Cause>) -> Outcome {
+    async fn see_through(
+        function: Arc<F>,
+        failures: Failures,
+        id: String,
+        event: Event,
+        cause: Option<Cause>,
+    ) -> Outcome {
         let begun = Instant::now();
         let cause = cause.unwrap_or_else(|| Cause::window_of(&event));
         let step = Step::begin(F::NAME, Kind::Consumer, &cause);
-        let (camera, window, key) = describe(&event);
+        let camera = event.camera().clone();
+        let (window, key) = describe(&event);
         step.tell("teiten.event", &id);
         step.tell("teiten.camera", &camera);
         step.tell("teiten.window", &window);
@@ -178,13 +194,13 @@ impl<F: Function> Host<F> {
         match &outcome {
             Outcome::Done(_) => {
                 let outcome = outcome.counted().name();
-                info!(function, event = id, camera, window, key, millis, outcome, "event handled");
+                info!(function, event = id, %camera, window, key, millis, outcome, "event handled");
             }
             Outcome::Permanent(why) => {
                 error!(
                     function,
                     event = id,
-                    camera,
+                    %camera,
                     window,
                     key,
                     millis,
@@ -194,23 +210,27 @@ impl<F: Function> Host<F> {
                 );
             }
             Outcome::Transient(why) => {
-                warn!(
-                    function,
-                    event = id,
-                    camera,
-                    window,
-                    key,
-                    millis,
-                    outcome = "unavailable",
-                    why,
-                    "event failed, may work later"
-                );
+                let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(times) = failures.times(Some(&camera), (), teiten_telemetry::now()) {
+                    warn!(
+                        function,
+                        event = id,
+                        %camera,
+                        window,
+                        key,
+                        millis,
+                        outcome = "unavailable",
+                        times,
+                        why,
+                        "event failed, may work later"
+                    );
+                }
             }
             Outcome::Panicked => {
                 error!(
                     function,
                     event = id,
-                    camera,
+                    %camera,
                     window,
                     key,
                     millis,
@@ -243,14 +263,13 @@ impl Outcome {
     }
 }
 
-/// Camera, window (or time) and object of an event, for its log line.
-fn describe(event: &Event) -> (String, String, Option<String>) {
-    let (window, key) = match event {
+/// Window (or time) and object of an event, for its log line.
+fn describe(event: &Event) -> (String, Option<String>) {
+    match event {
         Event::BatchStored { key, .. } => (key.window.to_string(), Some(key.to_string())),
         Event::SegmentStored { key, .. } => (key.window.to_string(), Some(key.to_string())),
         Event::WindowMissed { window, .. } => (window.to_string(), None),
         Event::SensorChanged { event, .. } => (event.at.to_string(), None),
         Event::Motion { span, .. } => (span.start.to_string(), None),
-    };
-    (event.camera().to_string(), window, key)
+    }
 }

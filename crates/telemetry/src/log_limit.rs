@@ -1,4 +1,4 @@
-//! Keeps a misbehaving camera from flooding the log: one line per camera and reason in a while.
+//! Keeps what happens again and again from flooding the log: one line per camera and reason in a while.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -12,7 +12,7 @@ const ENTRIES_MAX: usize = 4096;
 
 /// When what was logged last.
 #[derive(Debug)]
-pub(crate) struct LogLimit<Reason> {
+pub struct LogLimit<Reason> {
     entries: HashMap<(Option<CameraId>, Reason), Entry>,
 }
 
@@ -22,14 +22,16 @@ struct Entry {
     unlogged: u64,
 }
 
-impl<Reason: Eq + Hash> LogLimit<Reason> {
-    pub(crate) fn new() -> Self {
+impl<Reason> Default for LogLimit<Reason> {
+    fn default() -> Self {
         Self { entries: HashMap::new() }
     }
+}
 
+impl<Reason: Eq + Hash> LogLimit<Reason> {
     /// How many times it happened since the last line, this one included, if it is time for a new line.
     /// What cannot be told apart by camera shares one entry.
-    pub(crate) fn times(&mut self, camera: Option<&CameraId>, reason: Reason, now: Timestamp) -> Option<u64> {
+    pub fn times(&mut self, camera: Option<&CameraId>, reason: Reason, now: Timestamp) -> Option<u64> {
         let key = (camera.cloned(), reason);
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.unlogged += 1;
@@ -54,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_camera_and_reason_get_one_line_in_a_while_that_says_how_often() {
-        let mut limit = LogLimit::new();
+        let mut limit = LogLimit::default();
         let (a, b) = (CameraId::new("a").unwrap(), CameraId::new("b").unwrap());
         let (a, b) = (Some(&a), Some(&b));
         let start = Timestamp::Y2020;
