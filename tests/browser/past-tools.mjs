@@ -127,11 +127,17 @@ export function segmentSpan(url) {
 
 /** To a moment, by the address, as a bookmark does. */
 export async function go(page, atMs) {
-  await page.evaluate((hash) => {
-    // The address may not have followed yet to where we are.
-    if (location.hash === hash) history.replaceState(null, '', '#');
-    location.hash = hash;
-  }, addressOf('', [options.camera], atMs));
+  // The page is told of it a little later, behind what is pressed at once.
+  await page.evaluate(
+    (hash) =>
+      new Promise((told) => {
+        addEventListener('hashchange', told, { once: true });
+        // The address may not have followed yet to where we are.
+        if (location.hash === hash) history.replaceState(null, '', '#');
+        location.hash = hash;
+      }).then(() => null),
+    addressOf('', [options.camera], atMs),
+  );
   await until(page, 'it is there', async () => Math.abs((await watching(page)).positionMs - atMs) < 20_000);
 }
 
